@@ -1,0 +1,106 @@
+"""Label sets as data: a name, its labels, which of them are negative, which one means nothing to report, and its prompts.
+
+Source: Omni-SILA 4.1 (implicit, explicit), Hawkeye 4.1 (anomaly), emotional-reaction paper section 3 (reaction).
+"""
+
+from pydantic import model_validator
+
+from omnisila.config import Frozen
+from omnisila.errors import LabelError
+
+
+class LabelSet(Frozen):
+    """A closed set of labels that one instruction asks about.
+
+    ``quiet`` is the label of time with nothing to report (Normal, neutral): it never becomes a finding, and the
+    anomaly curve is one minus its probability. Reaction intensities have no such label.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    negative: tuple[str, ...]
+    quiet: str | None
+    identify: str
+    locate: str
+    attribute: str
+
+    @model_validator(mode="after")
+    def _labels_agree(self) -> "LabelSet":
+        if len(set(self.labels)) != len(self.labels):
+            raise ValueError(f"label set {self.name}: a label stands twice in {self.labels}")
+        strangers = {*self.negative, *([self.quiet] if self.quiet else [])} - set(self.labels)
+        if strangers:
+            raise ValueError(f"label set {self.name}: {sorted(strangers)} are not among its labels {self.labels}")
+        return self
+
+    @property
+    def reportable(self) -> tuple[str, ...]:
+        """The labels that may become findings: all but the quiet one."""
+        return tuple(label for label in self.labels if label != self.quiet)
+
+
+IMPLICIT = LabelSet(
+    name="implicit",
+    labels=(
+        "Fighting", "Animals Hurting People", "Water Incidents", "Vandalism", "Traffic Accidents", "Robbery", "Theft",
+        "Traffic Violations", "Fire", "Pedestrian Incidents", "Forbidden to Burn", "Normal",
+    ),
+    negative=(
+        "Fighting", "Animals Hurting People", "Water Incidents", "Vandalism", "Traffic Accidents", "Robbery", "Theft",
+        "Traffic Violations", "Fire", "Pedestrian Incidents", "Forbidden to Burn",
+    ),
+    quiet="Normal",
+    identify="Which event does this video show?",
+    locate="When does the event happen in this video?",
+    attribute="Why does this video show {label}?",
+)  # fmt: skip
+
+EXPLICIT = LabelSet(
+    name="explicit",
+    labels=("positive", "neutral", "negative"),
+    negative=("negative",),
+    quiet="neutral",
+    identify="Which sentiment does this video convey?",
+    locate="When is the sentiment conveyed in this video?",
+    attribute="Why does this video convey {label} sentiment?",
+)
+
+ANOMALY = LabelSet(
+    name="anomaly",
+    labels=(
+        "Abuse", "Arrest", "Arson", "Assault", "Accident", "Burglary", "Explosion", "Fighting", "Robbery", "Shooting",
+        "Stealing", "Shoplifting", "Vandalism", "Normal",
+    ),
+    negative=(
+        "Abuse", "Arrest", "Arson", "Assault", "Accident", "Burglary", "Explosion", "Fighting", "Robbery", "Shooting",
+        "Stealing", "Shoplifting", "Vandalism",
+    ),
+    quiet="Normal",
+    identify="Which anomaly does this video show?",
+    locate="Locate the timestamps when implicit anomalous sentiments are present.",
+    attribute="Why does this video show {label}?",
+)  # fmt: skip
+
+REACTION = LabelSet(
+    name="reaction",
+    labels=("Adoration", "Amusement", "Anxiety", "Disgust", "Empathic Pain", "Fear", "Surprise"),
+    negative=("Anxiety", "Disgust", "Empathic Pain", "Fear"),
+    quiet=None,
+    identify="How intense is each emotional reaction in this video?",
+    locate="When is the emotional reaction strongest in this video?",
+    attribute="Why does this video show {label}?",
+)
+
+BUILT_IN = {label_set.name: label_set for label_set in (IMPLICIT, EXPLICIT, ANOMALY, REACTION)}
+
+
+def label_set(name: str) -> LabelSet:
+    """The built-in label set of that name.
+
+    Raises:
+        LabelError: no such set; the message lists those there are.
+    """
+    try:
+        return BUILT_IN[name]
+    except KeyError:
+        raise LabelError(f"label set {name!r} does not exist. Choose from: {', '.join(BUILT_IN)}.") from None

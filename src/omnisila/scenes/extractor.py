@@ -1,0 +1,94 @@
+"""What a scene extractor yields: padded entities per frame, a mask, and a layout that says what each number means.
+
+One record serves features and evidence: the expert reads a layout's ``features``, the report reads boxes, joints and
+classes from the same rows, so that what is shown is what was used.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+
+class Layout:
+    """Named slices of an entity vector: first the features an expert reads, then what only evidence needs.
+
+    Args:
+        features: name -> width of each slice the expert reads, in order.
+        evidence: name -> width of slices no network may read (a track number, a class index).
+    """
+
+    def __init__(self, features: Mapping[str, int], evidence: Mapping[str, int] | None = None) -> None:
+        self.features = dict(features)
+        self.evidence = dict(evidence or {})
+        self._slices: dict[str, slice] = {}
+        at = 0
+        for name, width in (*self.features.items(), *self.evidence.items()):
+            self._slices[name] = slice(at, at + width)
+            at += width
+        self.width = at
+        self.feature_width = sum(self.features.values())
+
+    def read(self, values: Float[Tensor, "... width"], name: str) -> Float[Tensor, "... slice"]:
+        """The slice of that name, as a view."""
+        return values[..., self._slices[name]]
+
+    def slice(self, name: str) -> slice:
+        """Where that slice lies in the entity vector."""
+        return self._slices[name]
+
+
+@dataclass(frozen=True)
+class SceneStream:
+    """One extractor's entities over a stretch of video, at the extractor's own rate.
+
+    Sample i describes the time ``start_s + i / rate_hz`` and holds until the next one.
+
+    Args:
+        start_s: time of the first sample, seconds.
+        rate_hz: samples per second.
+        values: entity vectors as the extractor's layout orders them; zero where masked out.
+        mask: true where an entity is present. A scene that is absent is all false.
+    """
+
+    start_s: float
+    rate_hz: float
+    values: Float[Tensor, "frames entities width"]
+    mask: Bool[Tensor, "frames entities"]
+
+    @property
+    def times_s(self) -> Float[Tensor, "frames"]:
+        return self.start_s + torch.arange(len(self.values), dtype=torch.float64) / self.rate_hz
+
+
+@dataclass(frozen=True)
+class SceneShard:
+    """All streams of one stretch [start_s, end_s) of a video: the four scenes, the objects and the visual encoder."""
+
+    start_s: float
+    end_s: float
+    visual: SceneStream
+    objects: SceneStream
+    face: SceneStream
+    action: SceneStream
+    relation: SceneStream
+    background: SceneStream
+
+
+class Entities(NamedTuple):
+    """Entities of one scene on a window's frame grid, batched; only the layout's ``features``."""
+
+    values: Float[Tensor, "batch frames entities features"]
+    mask: Bool[Tensor, "batch frames entities"]
+
+
+class SceneInputs(NamedTuple):
+    """The four scenes as the experts read them, in the paper's order. Source: Omni-SILA 3.1."""
+
+    face: Entities
+    action: Entities
+    relation: Entities
+    background: Entities

@@ -1,0 +1,241 @@
+"""The records at every border: what commands, files and the Python API exchange.
+
+All are frozen and validated; times are float seconds from the container's timestamps, spans are half-open, boxes and
+joints are fractions of the frame. The JSON core is fixed from schema version 1 on; later versions only add fields.
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from omnisila.config import Frozen
+
+SCHEMA_VERSION = 1
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+Seconds = Annotated[float, Field(ge=0.0)]
+SceneName = Literal["face", "action", "relation", "background"]
+
+
+class Span(Frozen):
+    """A half-open stretch of time [start_s, end_s); empty and inverted spans are refused."""
+
+    start_s: Seconds
+    end_s: Seconds
+
+    @model_validator(mode="after")
+    def _runs_forward(self) -> Self:
+        if self.end_s <= self.start_s:
+            raise ValueError(f"span [{self.start_s}, {self.end_s}) is empty or inverted: end_s must exceed start_s")
+        return self
+
+    @property
+    def duration_s(self) -> float:
+        return self.end_s - self.start_s
+
+
+class Box(Frozen):
+    """A box in frame fractions; the origin is the frame's top left corner."""
+
+    left_frac: Fraction
+    top_frac: Fraction
+    right_frac: Fraction
+    bottom_frac: Fraction
+
+
+class FaceEvidence(Frozen):
+    """A face seen at one time, with the probability of each of the seven expressions."""
+
+    time_s: Seconds
+    box: Box
+    score: Probability
+    expressions: dict[str, Probability]
+
+
+class JointEvidence(Frozen):
+    """One COCO joint; x and y may leave [0, 1] when a limb leaves the frame."""
+
+    name: str
+    x_frac: float
+    y_frac: float
+    score: Probability
+
+
+class PersonEvidence(Frozen):
+    """A tracked person at one time, with the 17 COCO joints."""
+
+    time_s: Seconds
+    track: int
+    box: Box
+    score: Probability
+    joints: tuple[JointEvidence, ...]
+
+
+class ObjectEvidence(Frozen):
+    """A tracked object at one time; ``name`` is its COCO class."""
+
+    time_s: Seconds
+    track: int
+    name: str
+    box: Box
+    score: Probability
+
+
+class TripletEvidence(Frozen):
+    """A relation seen at one time: subject, predicate, object, with the boxes they were read from."""
+
+    time_s: Seconds
+    subject: str
+    predicate: str
+    object: str
+    score: Probability
+    subject_box: Box
+    object_box: Box
+
+
+class Evidence(Frozen):
+    """What the scene extractors saw in a span; a cause may name nothing else."""
+
+    faces: tuple[FaceEvidence, ...] = ()
+    people: tuple[PersonEvidence, ...] = ()
+    objects: tuple[ObjectEvidence, ...] = ()
+    triplets: tuple[TripletEvidence, ...] = ()
+
+
+class ExpertWeights(Frozen):
+    """The router's mean probability of each scene expert; an absent scene has exactly 0. Source: Omni-SILA Eq. (1)."""
+
+    face: Probability
+    action: Probability
+    relation: Probability
+    background: Probability
+
+
+class ExpertWeightsPoint(ExpertWeights):
+    """Expert weights over [start_s, end_s)."""
+
+    start_s: Seconds
+    end_s: Seconds
+
+
+class CurvePoint(Frozen):
+    """Anomaly over [start_s, end_s): one minus the quiet label's probability in the first label set asked for.
+
+    ``posterior`` holds every label set's label probabilities, so that no second curve is needed.
+    """
+
+    start_s: Seconds
+    end_s: Seconds
+    score: Probability
+    posterior: dict[str, dict[str, Probability]] = {}
+
+
+class Finding(Frozen):
+    """What (label), when (span) and why (cause, evidence); score = mean posterior of the label over the span."""
+
+    span: Span
+    label: str
+    labels: str
+    score: Probability
+    cause: str | None
+    evidence: Evidence = Evidence()
+    expert_weights: ExpertWeights | None = None
+
+
+class VideoIdentity(Frozen):
+    """Which file was analysed, as the container describes it and as far as it decoded."""
+
+    path: str
+    sha256: str
+    duration_s: Seconds
+    rate_hz: float | None
+    width_px: int
+    height_px: int
+    decoded_ratio: Fraction
+
+
+class ModelIdentity(Frozen):
+    """Which model answered; ``digest`` is the SHA-256 over its weights and configuration."""
+
+    name: str
+    version: str
+    digest: str
+
+
+class Analysis(Frozen):
+    """Everything one run says about one video; written as ``<name>.json``."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    video: VideoIdentity
+    labels: tuple[str, ...]
+    labels_not_scored: tuple[str, ...]
+    model: ModelIdentity
+    findings: tuple[Finding, ...]
+    anomaly_curve: tuple[CurvePoint, ...]
+    expert_weights: tuple[ExpertWeightsPoint, ...]
+    intensities: dict[str, Probability] | None = None
+    warnings: tuple[str, ...] = ()
+    timings_s: dict[str, Seconds] = {}
+
+
+class Truth(Frozen):
+    """An annotated finding of an example."""
+
+    span: Span
+    label: str
+    cause: str | None = None
+
+
+class Example(Frozen):
+    """One line of ``examples.jsonl``: a stretch of video, an instruction and its true answer.
+
+    ``group`` names the source (video, take, person) that must not stand on both sides of a split.
+    """
+
+    id: str
+    video: str
+    start_s: Seconds
+    end_s: Seconds
+    task: Literal["identify", "locate", "attribute", "describe", "react"]
+    labels: str
+    instruction: str
+    answer: str
+    truth: tuple[Truth, ...] = ()
+    intensities: dict[str, Probability] | None = None
+    split: Literal["train", "val", "test"]
+    group: str
+
+
+class Prediction(Frozen):
+    """One line of ``predictions.jsonl``. An answer that cannot be parsed stays in ``answer`` with ``parse_ok`` false."""
+
+    example_id: str
+    system: str
+    answer: str
+    findings: tuple[Finding, ...] = ()
+    anomaly: Probability | None = None
+    posterior: dict[str, Probability] | None = None
+    expert_weights: ExpertWeights | None = None
+    intensities: dict[str, Probability] | None = None
+    seconds: Seconds | None = None
+    parse_ok: bool = True
+
+
+class Score(Frozen):
+    """One measured number with everything needed to say what it is."""
+
+    metric: str
+    variant: str
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    count: int
+    note: str | None = None
+
+
+class Scores(Frozen):
+    """All numbers of one system on one set of examples: the content of ``scores.json``."""
+
+    system: str
+    scores: tuple[Score, ...]
