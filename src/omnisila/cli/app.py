@@ -1,0 +1,57 @@
+"""The ``omnisila`` command: its sub-commands and how errors end.
+
+Exit status: 0 all done, 1 some inputs failed (each named with its reason), 2 wrong usage.
+"""
+
+import signal
+import sys
+from typing import Annotated
+
+import typer
+
+from omnisila import __version__
+from omnisila.cli import analyze, extract, models, train
+from omnisila.errors import OmnisilaError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="What sentiment or anomalous event a video conveys, when, and why.",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"omnisila {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    del version  # handled by its callback
+
+
+app.command("analyze")(analyze.analyze)
+app.command("extract")(extract.extract)
+app.add_typer(train.app, name="train")
+app.command("models")(models.models)
+
+
+def main() -> None:
+    """Entry point: an omnisila error ends in one line and status 2, an interrupt in status 130."""
+    # A terminated run unwinds like Ctrl-C, so that files written aside are removed.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        app()
+    except OmnisilaError as error:
+        typer.echo(f"omnisila: {error}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.echo("omnisila: interrupted; finished files are kept, run the same command again to continue.", err=True)
+        sys.exit(130)
