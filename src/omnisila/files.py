@@ -1,0 +1,62 @@
+"""Files that are either whole or absent: written aside, flushed to the disk, renamed into place."""
+
+import errno
+import os
+import secrets
+from pathlib import Path
+
+from omnisila.errors import OutputError
+
+_ADVICE = {
+    errno.EACCES: "Choose a folder you may write to.",
+    errno.EPERM: "Choose a folder you may write to.",
+    errno.EROFS: "Choose a folder you may write to.",
+    errno.ENOSPC: "Free some space or choose another disk.",
+    errno.EDQUOT: "Free some space or choose another disk.",
+    errno.ENOTDIR: "A part of the path is a file; choose another folder.",
+    errno.EEXIST: "A part of the path is a file; choose another folder.",
+    errno.EISDIR: "A folder has that name; choose another name.",
+    errno.ENAMETOOLONG: "Choose a shorter name.",
+}
+
+
+def write_atomically(path: Path, data: bytes | str) -> None:
+    """Put ``data`` at ``path`` so that a reader, a crash or a kill never meets half of it.
+
+    Missing parent folders are made. Text is written as UTF-8 with its line ends untouched. A kill can leave a hidden
+    ``.*.partial`` file beside the result, never a damaged result.
+
+    Raises:
+        OutputError: the file cannot be written; the message gives path, reason and advice. Whatever stood at
+            ``path`` is unchanged.
+    """
+    content = data.encode() if isinstance(data, str) else data
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.parent / f".{secrets.token_hex(8)}.partial"
+        try:
+            # "x" gives the file the permissions of any new file; tempfile's would be private to this user
+            with aside.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(path)
+        finally:
+            aside.unlink(missing_ok=True)
+        _flush_folder(path.parent)
+    except OSError as error:
+        advice = _ADVICE.get(error.errno or 0, "Choose another place for the output.")
+        raise OutputError(f"{path}: cannot be written ({error.strerror or error}). {advice}") from error
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make a rename survive a power cut, where the platform lets a folder be flushed."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        pass  # some network file systems refuse; the file itself is already on the disk
+    finally:
+        os.close(descriptor)
