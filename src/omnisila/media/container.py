@@ -1,0 +1,132 @@
+"""Opening a file as a video: every way in which it may not be one ends in a single clear line."""
+
+import contextlib
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.stream import Disposition, Stream
+from av.video.stream import VideoStream
+from PIL import Image, UnidentifiedImageError
+
+from omnisila.errors import MediaError
+
+_STILL_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF")
+_STREAM_SUFFIXES = (".mjpeg", ".mjpg")  # a raw motion JPEG stream begins like a JPEG picture
+
+
+def check_file(path: Path) -> None:
+    """Refuse what is not a readable file with something in it.
+
+    Raises:
+        MediaError: missing, a folder, a device, empty, or not readable by this user.
+    """
+    try:
+        if not path.exists():
+            raise MediaError(f"{path}: no such file. Check the path.")
+        if path.is_dir():
+            raise MediaError(f"{path}: a folder, not a video. Give the files in it.")
+        if not path.is_file():
+            raise MediaError(f"{path}: not a regular file. Give a video file.")
+        with path.open("rb") as file:
+            if not file.read(1):
+                raise MediaError(f"{path}: the file is empty (0 bytes). Copy it again or give another.")
+    except OSError as error:
+        raise MediaError(f"{path}: cannot be read ({error.strerror}). Check the path and its permissions.") from None
+
+
+def still_picture(path: Path, max_pixels: int) -> Image.Image | None:
+    """The picture in an image file, or None when the file is something else (animations are videos).
+
+    Raises:
+        MediaError: it has more than ``max_pixels``.
+    """
+    if path.suffix.lower() in _STREAM_SUFFIXES:
+        return None
+    with contextlib.suppress(UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError):
+        image = Image.open(path, formats=_STILL_FORMATS)
+        if getattr(image, "n_frames", 1) == 1:
+            check_pixels(path, image.width, image.height, max_pixels)
+            return image
+        image.close()
+    return None
+
+
+def check_pixels(path: Path, width_px: int, height_px: int, max_pixels: int) -> None:
+    """Refuse pictures too large to decode safely.
+
+    Raises:
+        MediaError: ``width_px * height_px`` exceeds ``max_pixels``.
+    """
+    if width_px * height_px > max_pixels:
+        raise MediaError(
+            f"{path}: pictures of {width_px}x{height_px} px are above the limit of {max_pixels} pixels. "
+            "Scale the file down or raise DecodeLimits.max_pixels."
+        )
+
+
+def open_container(path: Path) -> InputContainer:
+    """Open a checked file; nothing but the file itself is read, whatever a playlist in it may name.
+
+    Raises:
+        MediaError: libav finds no container it knows.
+    """
+    try:
+        # The "file:" prefix keeps a colon or a percent sign in a name from being read as a protocol or a pattern.
+        return av.open(f"file:{path}", options={"protocol_whitelist": "file"})
+    except (FFmpegError, ValueError, OSError) as error:
+        if _lacks_index(path):
+            raise MediaError(
+                f"{path}: the file is cut off: its index (moov) is missing, so nothing in it can be found. "
+                "Copy it again from its source, or repair it with a working file of the same camera."
+            ) from None
+        reason = getattr(error, "strerror", None) or str(error)
+        raise MediaError(
+            f"{path}: not a video that can be opened ({reason}). Give a video such as mp4, mkv, webm, avi or mov."
+        ) from None
+
+
+def video_stream(path: Path, container: InputContainer) -> VideoStream:
+    """The container's best video stream; cover art does not count, it is a picture of a sound file.
+
+    Raises:
+        MediaError: there is none, or no decoder for it.
+    """
+    streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    if not streams:
+        found = ", ".join(_describe(stream) for stream in container.streams) or "no streams at all"
+        raise MediaError(f"{path}: no video stream (found: {found}). Give a file that has one.")
+    best = container.streams.best("video")
+    stream = next((stream for stream in streams if best is not None and stream.index == best.index), streams[0])
+    if stream.codec_context is None:
+        raise MediaError(f"{path}: no decoder for its video codec. Convert it to H.264 and try again.")
+    return stream
+
+
+def _describe(stream: Stream) -> str:
+    codec = stream.codec_context.name if stream.codec_context else "of unknown codec"
+    picture = " (cover picture)" if stream.disposition & Disposition.attached_pic else ""
+    return f"{stream.type} {codec}{picture}"
+
+
+def _lacks_index(path: Path) -> bool:
+    """Whether an ISO media file (mp4, mov) has no ``moov`` box; only box headers are read."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        at, recognised = 0, False
+        while at + 8 <= size:
+            file.seek(at)
+            header = file.read(16)
+            length, kind = int.from_bytes(header[:4]), header[4:8]
+            if not recognised and kind not in (b"ftyp", b"mdat", b"wide", b"free", b"skip"):
+                return False
+            if kind == b"moov":
+                return at + length > size
+            if length == 1:
+                length = int.from_bytes(header[8:16])
+            recognised = True
+            if length < 8:
+                break
+            at += length
+    return recognised

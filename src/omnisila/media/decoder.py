@@ -1,0 +1,212 @@
+"""Decoding a file picture by picture, past damage: a clock that always runs forward, an account of what was lost."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.packet import Packet
+from av.stream import Stream
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from omnisila.media.container import check_pixels
+
+FALLBACK_FRAME_S = 0.04  # a picture's display time where nothing in the file says it
+_MAX_IDLE_ERRORS = 1000  # demuxing errors in a row without a packet between them
+_TICK_S = 1e-3
+_JUMP_S = 1.0  # timestamps that leap farther than this are broken, not reordered
+_LONG_GAP_S = 1.0  # a hole of this length in a stream that was steady so far is damage, not a slow camera
+_STEADY_PICTURES = 24
+_LISTED = 5  # an account stays small however broken the file
+
+
+class Picture(NamedTuple):
+    """A decoded picture, still in the codec's own format: converting it is expensive and left to who needs it.
+
+    ``end_s`` is where its own display time ends; until the next picture it stays on the screen in any case.
+    """
+
+    time_s: float
+    end_s: float
+    frame: VideoFrame
+
+
+class Stretch(NamedTuple):
+    """Time that gave no picture, and why."""
+
+    start_s: float
+    end_s: float
+    reason: str
+
+
+class Account:
+    """What one pass over a file decoded and lost; ``trouble`` is the latest error that no good picture followed yet."""
+
+    def __init__(self) -> None:
+        self.lost: list[Stretch] = []
+        self.lost_count = 0
+        self.lost_s = 0.0
+        self.end_s = 0.0
+        self.pictures = 0
+        self.packets = 0
+        self.longest_gap_s = 0.0
+        self.trouble: str | None = None
+        self.notes: list[str] = []
+
+    def lose(self, start_s: float, end_s: float, reason: str) -> None:
+        if end_s - start_s <= _TICK_S:
+            return
+        self.lost_s += end_s - start_s
+        self.lost_count += 1
+        if len(self.lost) < _LISTED:
+            self.lost.append(Stretch(start_s, end_s, reason))
+
+    def note(self, text: str) -> None:
+        if len(self.notes) < _LISTED:
+            self.notes.append(text)
+
+
+class Decoder:
+    """Streams one video stream's pictures in presentation order, once.
+
+    Args:
+        path: only for messages.
+        container: opened; the decoder does not close it.
+        stream: the stream to decode.
+        max_pixels: larger pictures are refused.
+        start_s: the container's time that becomes 0; None means its own start, or else the first picture.
+        duration_s: the duration where it is known: timestamps far beyond it are not believed.
+        threads: let libav use several; without, the first picture comes sooner.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        container: InputContainer,
+        stream: VideoStream,
+        max_pixels: int,
+        start_s: float | None = None,
+        duration_s: float | None = None,
+        threads: bool = True,
+    ) -> None:
+        self._path = path
+        self._container = container
+        self._stream = stream
+        self._max_pixels = max_pixels
+        self._duration_s = duration_s
+        self._sought = False
+        self._stream.thread_type = "AUTO" if threads else "NONE"
+        if start_s is None and container.start_time is not None:
+            start_s = container.start_time / av.time_base
+        rate_hz = nominal_rate_hz(stream)
+        self._frame_s = 1.0 / rate_hz if rate_hz else None
+        self.start_s = start_s
+        self.account = Account()
+
+    def seek(self, time_s: float) -> None:
+        """Go to the key frame before a time; libav's error where the container cannot."""
+        if self._stream.time_base is None:
+            return
+        offset_s = time_s + (self.start_s or 0.0)
+        self._container.seek(int(offset_s / self._stream.time_base), stream=self._stream)
+        self._sought = True
+
+    def pictures(self) -> Iterator[Picture]:
+        """All intact pictures from here on; what is lost between them goes to the account.
+
+        Raises:
+            MediaError: pictures larger than the limit.
+        """
+        last: Picture | None = None
+        self._shift_s = 0.0
+        for frame in self._frames():
+            check_pixels(self._path, frame.width, frame.height, self._max_pixels)
+            time_s = self._time_of(frame, last)
+            if last is not None and time_s <= last.time_s:
+                continue
+            picture = Picture(time_s, time_s + self._display_s(frame, last, time_s), frame)
+            self._enter(last, picture)
+            last = picture
+            yield picture
+
+    def packets(self, streams: tuple[Stream, ...]) -> Iterator[Packet]:
+        """The packets of some streams, past damage; the last are empty and flush the decoder."""
+        errors = 0
+        while errors < _MAX_IDLE_ERRORS:
+            try:
+                for packet in self._container.demux(streams):
+                    errors = 0
+                    self.account.packets += packet.size > 0
+                    yield packet
+                return
+            except FFmpegError as error:
+                errors += 1
+                self.account.trouble = error.strerror or str(error)
+
+    def _frames(self) -> Iterator[VideoFrame]:
+        for packet in self.packets((self._stream,)):
+            try:
+                frames = packet.decode()
+            except FFmpegError as error:
+                self.account.trouble = error.strerror or str(error)
+                continue
+            for frame in frames:
+                if frame.is_corrupt:
+                    self.account.trouble = "damaged picture"
+                else:
+                    yield frame
+
+    def _time_of(self, frame: VideoFrame, last: Picture | None) -> float:
+        """Its timestamp, on a clock that runs on where timestamps are missing, jump back or leave the file."""
+        next_s = last.end_s if last else 0.0
+        ticks = frame.pts if frame.pts is not None else frame.dts
+        if ticks is None or frame.time_base is None:
+            return next_s
+        stamp_s = float(ticks * frame.time_base)
+        if self.start_s is None:
+            self.start_s = stamp_s
+        time_s = max(stamp_s - self.start_s + self._shift_s, 0.0)
+        if last is not None and time_s < last.time_s - _JUMP_S:
+            self.account.note(f"timestamps jump back at {next_s:.1f} s: what follows is counted on from there")
+            self._shift_s += next_s - time_s
+            return next_s
+        if self._duration_s is not None and time_s > max(next_s, self._duration_s) + _JUMP_S:
+            self.account.note(f"a timestamp at {next_s:.1f} s lies far beyond the file's end and is not believed")
+            return next_s
+        return time_s
+
+    def _display_s(self, frame: VideoFrame, last: Picture | None, time_s: float) -> float:
+        if frame.duration and frame.time_base:
+            return float(frame.duration * frame.time_base)
+        if self._frame_s:
+            return self._frame_s
+        return time_s - last.time_s if last else FALLBACK_FRAME_S
+
+    def _enter(self, last: Picture | None, picture: Picture) -> None:
+        account = self.account
+        if last is None:
+            if account.trouble and not self._sought:
+                account.lose(0.0, picture.time_s, account.trouble)
+        else:
+            gap_s = picture.time_s - last.end_s
+            steady = account.pictures >= _STEADY_PICTURES and account.longest_gap_s < _LONG_GAP_S / 4
+            if account.trouble or (steady and gap_s > _LONG_GAP_S):
+                account.lose(last.end_s, picture.time_s, account.trouble or "nothing readable in the file")
+            else:
+                account.longest_gap_s = max(account.longest_gap_s, gap_s)
+            if (picture.frame.width, picture.frame.height) != (last.frame.width, last.frame.height):
+                account.note(f"the picture size changes at {picture.time_s:.1f} s: all are scaled to the first size")
+        account.trouble = None
+        account.pictures += 1
+        account.end_s = picture.end_s
+
+
+def nominal_rate_hz(stream: VideoStream) -> float | None:
+    """Pictures per second as the file states or implies them, or None (1000 and more is a clock tick)."""
+    for rate in (stream.average_rate, stream.guessed_rate):
+        if rate and 0 < rate < 1000:
+            return float(rate)
+    return None

@@ -1,0 +1,220 @@
+"""One file as a re-readable source of pictures: a video container, or a still picture held for a second."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from PIL import Image, ImageOps
+
+from omnisila.config import Config, Frozen
+from omnisila.errors import MediaError
+from omnisila.media.container import check_file, open_container, still_picture, video_stream
+from omnisila.media.decoder import Account, Decoder, Picture, nominal_rate_hz
+from omnisila.media.grid import TIME_TOLERANCE_S
+from omnisila.media.pictures import Orientation, Size, display_size
+
+STILL_S = 1.0  # a still picture serves as a clip of this length
+_SEEK_FROM_S = 2.0  # up to here decoding from the beginning is cheaper than a seek
+_CUT_S = 1.0  # streams that all end earlier than stated by this much were cut off
+
+
+class DecodeLimits(Config):
+    """Bounds that keep a hostile or broken file from taking the machine."""
+
+    max_frames: int = 10_000_000  # a day at 115 frames a second; decoding stops there with a warning
+    max_seconds: float = 86_400.0  # likewise
+    max_pixels: int = 2**26  # 8192 x 8192; files with larger pictures are refused
+
+
+class VideoInfo(Frozen):
+    """What a file holds, as it is shown: after rotation, with square pixels.
+
+    Args:
+        duration_s: from time 0 to the end of the last frame's display time, as the container states it; measured by
+            reading the packets through where it does not.
+        rate_hz: nominal frames per second, None when the container gives none.
+        rotation_deg: the clockwise turn that is applied to pictures: 0, 90, 180 or 270.
+        start_s: the container's first timestamp, which is time 0 everywhere else.
+        still: a picture held for one second.
+    """
+
+    path: str
+    duration_s: float
+    rate_hz: float | None
+    width_px: int
+    height_px: int
+    rotation_deg: int
+    start_s: float
+    container: str
+    codec: str
+    pixel_format: str
+    has_audio: bool
+    still: bool = False
+
+
+class StillSource:
+    """A still picture as a video of one frame; its EXIF orientation is applied."""
+
+    def __init__(self, path: Path, image: Image.Image) -> None:
+        try:
+            upright = ImageOps.exif_transpose(image)
+        except (OSError, ValueError, SyntaxError) as error:
+            raise MediaError(f"{path}: the picture is damaged ({error}). Copy it again or give another.") from None
+        self._frame = VideoFrame.from_image(upright.convert("RGB"))
+        self.account = Account()
+        self.orientation = Orientation()
+        self.stored_size = Size(*upright.size)
+        self.info = VideoInfo(
+            path=str(path), duration_s=STILL_S, rate_hz=None, width_px=upright.width, height_px=upright.height,
+            rotation_deg=0, start_s=0.0, container=str(image.format).lower(), codec=str(image.format).lower(),
+            pixel_format=image.mode, has_audio=False, still=True,
+        )  # fmt: skip
+
+    def pictures(self, start_s: float = 0.0) -> Iterator[Picture]:  # noqa: ARG002 (there is but one)
+        self.account = Account()
+        self.account.pictures, self.account.end_s = 1, STILL_S
+        yield Picture(0.0, STILL_S, self._frame)
+
+
+class VideoSource:
+    """A container's best video stream. Opened anew for each pass, so that passes do not disturb each other."""
+
+    def __init__(self, path: Path, limits: DecodeLimits) -> None:
+        self._path = path
+        self._limits = limits
+        self.account = Account()
+        with _opened(path, limits, threads=False) as (container, stream, decoder):
+            first = next(decoder.pictures(), None)
+            if first is None:
+                raise MediaError(_no_picture(path, stream, decoder.account))
+            self.stored_size = display_size(first.frame, float(stream.sample_aspect_ratio or 1) or 1.0)
+            self.orientation = Orientation.of(first.frame)
+            shown = self.stored_size.turned(self.orientation)
+            start_s = decoder.start_s or 0.0
+            duration_s = _stated_duration_s(container, stream, start_s)
+            if duration_s is None:
+                duration_s = _measured_duration_s(path, limits, start_s, first)
+            self.info = VideoInfo(
+                path=str(path), duration_s=duration_s, rate_hz=nominal_rate_hz(stream), width_px=shown.width_px,
+                height_px=shown.height_px, rotation_deg=self.orientation.rotation_deg, start_s=start_s,
+                container=container.format.name, codec=stream.codec_context.name,
+                pixel_format=first.frame.format.name, has_audio=bool(container.streams.audio),
+            )  # fmt: skip
+
+    def pictures(self, start_s: float = 0.0) -> Iterator[Picture]:
+        """Pictures from the one shown at ``start_s``, or an earlier one, to the end of the file."""
+        if start_s > _SEEK_FROM_S:
+            with self._opened() as (_, _, decoder):
+                landed = _landed(decoder, start_s)
+                if landed is not None:
+                    self.account = decoder.account
+                    yield from landed
+                    return
+        with self._opened() as (_, _, decoder):
+            self.account = decoder.account
+            yield from decoder.pictures()
+
+    def _opened(self) -> AbstractContextManager["Opened"]:
+        return _opened(self._path, self._limits, self.info.start_s, self.info.duration_s)
+
+
+class Opened(NamedTuple):
+    """One pass over a file."""
+
+    container: InputContainer
+    stream: VideoStream
+    decoder: Decoder
+
+
+def open_source(path: Path, limits: DecodeLimits) -> VideoSource | StillSource:
+    """The file as a source of pictures.
+
+    Raises:
+        MediaError: it is neither a readable video nor a readable picture.
+    """
+    check_file(path)
+    image = still_picture(path, limits.max_pixels)
+    if image is not None:
+        with image:
+            return StillSource(path, image)
+    return VideoSource(path, limits)
+
+
+@contextmanager
+def _opened(
+    path: Path,
+    limits: DecodeLimits,
+    start_s: float | None = None,
+    duration_s: float | None = None,
+    threads: bool = True,
+) -> Iterator[Opened]:
+    with open_container(path) as container:
+        stream = video_stream(path, container)
+        yield Opened(
+            container, stream, Decoder(path, container, stream, limits.max_pixels, start_s, duration_s, threads)
+        )
+
+
+def _landed(decoder: Decoder, start_s: float) -> Iterator[Picture] | None:
+    """The pictures after a seek, or None where the container cannot seek or landed too late."""
+    try:
+        decoder.seek(start_s)
+    except FFmpegError:
+        return None
+    pictures = decoder.pictures()
+    first = next(pictures, None)
+    if first is None or first.frame.pts is None or first.time_s > start_s + TIME_TOLERANCE_S:
+        return None
+    return chain((first,), pictures)
+
+
+def _stated_duration_s(container: InputContainer, stream: VideoStream, start_s: float) -> float | None:
+    """Where the container says that the pictures end; None where it says nothing, or only when the sound ends too."""
+    if stream.duration and stream.time_base is not None:
+        begin_s = float(stream.start_time * stream.time_base) - start_s if stream.start_time is not None else 0.0
+        return begin_s + float(stream.duration * stream.time_base)
+    if container.duration and len(container.streams) == 1:
+        return container.duration / av.time_base
+    return None
+
+
+def _measured_duration_s(path: Path, limits: DecodeLimits, start_s: float, first: Picture) -> float:
+    """Where the last picture ends, from packets alone: nothing is decoded.
+
+    When every stream ends well before the time that the container states, the file is cut off and that time counts.
+    """
+    frame_s = first.end_s - first.time_s
+    pictures_end_s = any_end_s = first.end_s
+    pictures = 0
+    with _opened(path, limits) as (container, stream, decoder):
+        for packet in decoder.packets(tuple(container.streams)):
+            pictures += packet.stream_index == stream.index and packet.size > 0
+            if packet.pts is None or not packet.size:
+                continue
+            display_s = float(packet.duration * packet.time_base) if packet.duration else frame_s
+            end_s = float(packet.pts * packet.time_base) - start_s + display_s
+            any_end_s = max(any_end_s, end_s)
+            if packet.stream_index == stream.index:
+                pictures_end_s = max(pictures_end_s, end_s)
+        stated_s = container.duration / av.time_base if container.duration else 0.0
+    if stated_s > any_end_s + _CUT_S:
+        return stated_s
+    return pictures_end_s if pictures_end_s > first.end_s else first.time_s + max(pictures, 1) * frame_s
+
+
+def _no_picture(path: Path, stream: VideoStream, account: Account) -> str:
+    reason = f" ({account.trouble})" if account.trouble else ""
+    codec = stream.codec_context.name
+    if account.packets == 0:
+        return f"{path}: its video stream ({codec}) holds no pictures{reason}. Give another file."
+    return (
+        f"{path}: none of its {account.packets} pictures ({codec}) could be decoded{reason}. "
+        "Copy the file again from its source."
+    )

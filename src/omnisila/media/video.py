@@ -1,0 +1,238 @@
+"""Real video files as frames in time order: probe, read, sample at a rate, all in bounded memory.
+
+For readers of this room:
+
+* ``VideoReader(path)`` is iterable (every frame, full size) and re-iterable. For anything else use
+  ``reader.at_rate(rate_hz, long_side_px=...)``: it converts only the frames that are used, straight to the wanted size.
+* ``reader.with_motion(rate_hz, lag_s, ...)`` is ``at_rate`` plus, for each frame, small grey pictures of it and of the
+  frame about ``lag_s`` earlier (never the same one while an earlier one exists): see ``MotionFrame``.
+* Times are seconds from the container's start: its earliest timestamp over all streams is 0, as in players.
+* Rotation and mirroring flags, pixel shape and colour are applied; ``VideoInfo`` describes what is shown.
+* ``reader.warnings`` and ``reader.decoded_ratio`` describe the latest pass and are final when it is finished.
+* A still picture (jpg, png) is a video of one frame shown for one second.
+"""
+
+import hashlib
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import NamedTuple
+
+from jaxtyping import UInt8
+from torch import Tensor
+
+from omnisila.media.container import check_file
+from omnisila.media.decoder import Picture
+from omnisila.media.frames import Frame
+from omnisila.media.grid import TIME_TOLERANCE_S, on_grid
+from omnisila.media.pictures import PictureConverter
+from omnisila.media.source import STILL_S, DecodeLimits, VideoInfo, open_source
+
+__all__ = ["STILL_S", "DecodeLimits", "MotionFrame", "VideoInfo", "VideoReader", "probe", "sha256"]
+
+_TAIL_TOLERANCE_S = 0.5  # headers round, and a stated duration may include a little more sound than pictures
+_SEEK_MARGIN_S = 1.0  # so that slow cameras, too, have a picture before the first sampled one
+_KEPT_PER_LAG = 8  # bounds what is remembered of high-rate video
+
+
+class MotionFrame(NamedTuple):
+    """A sampled frame with what tells motion: small grey pictures of it and of a frame a little earlier.
+
+    ``lag_s`` is the true time between the two; 0, with equal pictures, where no earlier frame exists.
+    """
+
+    frame: Frame
+    luma: UInt8[Tensor, "small_height small_width"]
+    earlier_luma: UInt8[Tensor, "small_height small_width"]
+    lag_s: float
+
+
+def sha256(path: str | PathLike[str]) -> str:
+    """The file's SHA-256 in hexadecimal.
+
+    Raises:
+        MediaError: the file cannot be read.
+    """
+    check_file(Path(path))
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def probe(path: str | PathLike[str], limits: DecodeLimits | None = None) -> VideoInfo:
+    """What a video or still picture holds; its first picture is decoded to be sure that there is one.
+
+    Raises:
+        MediaError: it cannot be read as a video; the message says why and what to do.
+    """
+    return VideoReader(path, limits).info
+
+
+class VideoReader:
+    """A video file as frames in time order.
+
+    Args:
+        path: a video or a still picture.
+        limits: bounds on decoding.
+
+    Raises:
+        MediaError: it cannot be read as a video at all. Damage inside is no error: see ``warnings``.
+    """
+
+    def __init__(self, path: str | PathLike[str], limits: DecodeLimits | None = None) -> None:
+        self.limits = limits or DecodeLimits()
+        self._source = open_source(Path(path), self.limits)
+        self._limit_hit: str | None = None
+        self._tail_known = False
+
+    @property
+    def info(self) -> VideoInfo:
+        return self._source.info
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Every frame, full size."""
+        convert = self._converter(None)
+        for picture in self.pictures():
+            yield Frame(picture.time_s, convert.rgb(picture.frame))
+
+    def at_rate(
+        self, rate_hz: float, *, start_s: float = 0.0, end_s: float | None = None, long_side_px: int | None = None
+    ) -> Iterator[Frame]:
+        """The frame shown at each ``start_s + k / rate_hz`` before ``end_s``; its ``time_s`` is that time.
+
+        Frames are repeated where the video's own rate is lower. A frame used twice is converted once: treat images as
+        read-only.
+
+        Args:
+            rate_hz: frames per second, > 0.
+            start_s: first time, seconds.
+            end_s: end, seconds; None means the end of the video.
+            long_side_px: frames are scaled down to this long side while they are converted; never up.
+        """
+        convert = self._converter(long_side_px)
+        last: tuple[Picture, UInt8[Tensor, "height width 3"]] | None = None
+        for time_s, picture in on_grid(self.pictures(start_s), rate_hz, start_s, end_s, self._last_until_s):
+            if last is None or last[0] is not picture:
+                last = (picture, convert.rgb(picture.frame))
+            yield Frame(time_s, last[1])
+
+    def with_motion(
+        self,
+        rate_hz: float,
+        lag_s: float = 1 / 12,
+        *,
+        start_s: float = 0.0,
+        end_s: float | None = None,
+        long_side_px: int | None = None,
+        luma_long_side_px: int = 160,
+    ) -> Iterator[MotionFrame]:
+        """``at_rate`` with, beside each frame, small grey pictures of it and of the frame shown ``lag_s`` before it.
+
+        The earlier picture is the latest one at least ``lag_s`` (to a clock tick) before the frame's own timestamp, so
+        at low rates it is simply the previous one; ``MotionFrame.lag_s`` says how far apart they truly are.
+        """
+        convert, small = self._converter(long_side_px), self._converter(luma_long_side_px)
+        recent: deque[Picture] = deque()
+        pictures = _remembered(self.pictures(start_s - max(2 * lag_s, _SEEK_MARGIN_S)), recent, lag_s)
+        last: tuple[Picture, MotionFrame] | None = None
+        for time_s, picture in on_grid(pictures, rate_hz, start_s, end_s, self._last_until_s):
+            if last is None or last[0] is not picture:
+                earlier = _latest(recent, picture.time_s - lag_s)
+                motion = MotionFrame(
+                    Frame(time_s, convert.rgb(picture.frame)),
+                    small.luma(picture.frame),
+                    small.luma(earlier.frame),
+                    max(picture.time_s - earlier.time_s, 0.0),
+                )
+                last = (picture, motion)
+            yield last[1]._replace(frame=Frame(time_s, last[1].frame.image))
+
+    def shown_at(self, times_s: Sequence[float], *, long_side_px: int | None = None) -> Iterator[Frame]:
+        """The frame shown at each of the times, which must ascend; ``time_s`` is the time asked for.
+
+        Starts near the first time by seeking, then decodes on. Times past the end get the last frame.
+        """
+        convert = self._converter(long_side_px)
+        wanted = deque(times_s)
+        held: Picture | None = None
+        for picture in self.pictures(wanted[0] if wanted else 0.0):
+            while held is not None and wanted and wanted[0] < picture.time_s - TIME_TOLERANCE_S:
+                yield Frame(wanted.popleft(), convert.rgb(held.frame))
+            if not wanted:
+                return
+            held = picture
+        while held is not None and wanted:
+            yield Frame(wanted.popleft(), convert.rgb(held.frame))
+
+    def pictures(self, start_s: float = 0.0) -> Iterator[Picture]:
+        """Decoded but unconverted pictures, from one at or before ``start_s`` to the end or a limit."""
+        self._limit_hit, self._tail_known = None, False
+        for count, picture in enumerate(self._source.pictures(start_s)):
+            if count >= self.limits.max_frames:
+                self._limit_hit = f"{self.limits.max_frames} frames (DecodeLimits.max_frames)"
+            elif picture.time_s >= self.limits.max_seconds:
+                self._limit_hit = f"{self.limits.max_seconds:g} seconds (DecodeLimits.max_seconds)"
+            if self._limit_hit:
+                break
+            yield picture
+        self._tail_known = True
+
+    @property
+    def decoded_ratio(self) -> float:
+        """Share of the video's duration that gave intact pictures in the latest pass, 0 to 1."""
+        account = self._source.account
+        expected_s = max(self.info.duration_s, account.end_s)
+        lost_s = account.lost_s + self._missing_tail_s()
+        return min(max(1.0 - lost_s / expected_s, 0.0), 1.0) if expected_s > 0 else 1.0
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the latest pass could not read, in plain words; at most a dozen lines however broken the file."""
+        account = self._source.account
+        lines = [
+            f"{lost.start_s:.1f}-{lost.end_s:.1f} s could not be decoded ({lost.reason}): "
+            "the picture before is taken for that time"
+            for lost in account.lost
+        ]
+        if account.lost_count > len(account.lost):
+            lines.append(f"{account.lost_count} damaged stretches in all, {account.lost_s:.1f} s together")
+        if self._limit_hit:
+            lines.append(f"reading stopped at {account.end_s:.1f} s, at the limit of {self._limit_hit}")
+        elif self._missing_tail_s() > 0:
+            lines.append(
+                f"the pictures end at {account.end_s:.1f} s although the file states {self.info.duration_s:.1f} s: "
+                "it was cut off or is damaged at its end"
+            )
+        return (*lines, *account.notes)
+
+    def _converter(self, long_side_px: int | None) -> PictureConverter:
+        return PictureConverter(self._source.stored_size, self._source.orientation, long_side_px)
+
+    def _missing_tail_s(self) -> float:
+        """Time at the end that should have pictures and has none; a held last picture counts as one."""
+        account = self._source.account
+        tail_s = self.info.duration_s - account.end_s
+        tolerance_s = 0.0 if self._limit_hit else max(_TAIL_TOLERANCE_S, 1.5 * account.longest_gap_s)
+        return tail_s if self._tail_known and tail_s > tolerance_s else 0.0
+
+    def _last_until_s(self) -> float:
+        end_s = self._source.account.end_s
+        return end_s if self._missing_tail_s() > 0 else max(end_s, self.info.duration_s)
+
+
+def _remembered(pictures: Iterable[Picture], recent: deque[Picture], lag_s: float) -> Iterator[Picture]:
+    """Pass pictures on, keeping those in ``recent`` that one ``lag_s`` later may be compared with, at most a handful."""
+    last: Picture | None = None
+    for picture in pictures:
+        if last is not None:
+            while len(recent) > 1 and recent[1].time_s <= last.time_s - lag_s + TIME_TOLERANCE_S:
+                recent.popleft()
+        if not recent or picture.time_s - recent[-1].time_s >= lag_s / _KEPT_PER_LAG:
+            recent.append(picture)
+        last = picture
+        yield picture
+
+
+def _latest(pictures: Sequence[Picture], time_s: float) -> Picture:
+    """The last picture at or before a time, else the first there is."""
+    return next((one for one in reversed(pictures) if one.time_s <= time_s + TIME_TOLERANCE_S), pictures[0])
