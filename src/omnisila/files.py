@@ -1,5 +1,6 @@
 """Files that are either whole or absent: written aside, flushed to the disk, renamed into place."""
 
+import contextlib
 import errno
 import os
 import secrets
@@ -53,10 +54,9 @@ def _flush_folder(folder: Path) -> None:
     """Make a rename survive a power cut, where the platform lets a folder be flushed."""
     if not hasattr(os, "O_DIRECTORY"):
         return
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    except OSError:
-        pass  # some network file systems refuse; the file itself is already on the disk
-    finally:
-        os.close(descriptor)
+    with contextlib.suppress(OSError):  # some network file systems refuse; the file itself is already on the disk
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

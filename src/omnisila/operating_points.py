@@ -1,0 +1,86 @@
+"""The stored choice of thresholds: the content of a run folder's ``calibration.json``.
+
+``evaluation.calibration`` fits it on a validation split; the analyzer reads it. It lives below both.
+"""
+
+from typing import Literal
+
+from pydantic import Field
+
+from omnisila.config import Frozen
+from omnisila.errors import InputError
+from omnisila.schema import Probability
+from omnisila.spans import SpanShape, Thresholds
+
+Method = Literal["empirical", "conformal"]
+VALIDITY = "These thresholds hold only for footage like the validation split they were fitted on."
+
+
+class OperatingPoint(Frozen):
+    """Thresholds fitted for a wanted false-negative rate, and what they did on the validation split.
+
+    ``thresholds`` names the curves that are thresholded: ``spans.ANOMALY_CURVE`` or single labels. Rates are ``None``
+    where the split holds nothing to measure them on.
+
+    Attributes:
+        fnr_target: the wanted false-negative rate.
+        method: ``empirical``: the split's own mean per-video rate is at most the target; ``conformal``: the expected
+            per-video rate on new videos, exchangeable with the split's, is at most the target.
+        fnr_micro: missed share of all eventful frames of the split.
+        fnr_macro: mean over the split's eventful videos of each one's missed share.
+        false_alarms_per_hour: spans that touch no event, per hour of eventless time.
+        videos: eventful videos that the fit rests on.
+    """
+
+    fnr_target: Probability
+    method: Method
+    thresholds: dict[str, Thresholds]
+    fnr_micro: Probability | None
+    fnr_macro: Probability | None
+    false_alarms_per_hour: float | None = Field(ge=0)
+    videos: int = Field(ge=1)
+
+
+class LabelSetCalibration(Frozen):
+    """What one label set's curves need to become findings; ``thresholds`` are those of a run that asks for no rate."""
+
+    temperature: float = Field(gt=0)
+    shape: SpanShape
+    thresholds: dict[str, Thresholds]
+    operating_points: tuple[OperatingPoint, ...] = ()
+
+    def at_most(self, max_fnr: float, method: Method = "conformal") -> OperatingPoint:
+        """The fitted point with the largest target that does not exceed ``max_fnr``: never more is missed than asked.
+
+        Raises:
+            InputError: nothing was fitted for so small a rate; the message gives the smallest there is.
+        """
+        points = sorted(
+            (point for point in self.operating_points if point.method == method), key=lambda point: point.fnr_target
+        )
+        kept = [point for point in points if point.fnr_target <= max_fnr]
+        if kept:
+            return kept[-1]
+        smallest = (
+            f"The smallest it was fitted for is {points[0].fnr_target:g}." if points else "It was fitted for none."
+        )
+        raise InputError(
+            f"false-negative rate {max_fnr:g}: this model's {method} calibration has no thresholds for it. "
+            f"{smallest} Ask for a larger rate, or calibrate on more videos."
+        )
+
+
+class Calibration(Frozen):
+    """The whole of ``calibration.json``.
+
+    Attributes:
+        label_sets: by name of the label set.
+        split: which footage the thresholds were fitted on, in words.
+        grid_hz: the frame grid on which rates were measured.
+        note: what a command prints when it uses the record.
+    """
+
+    label_sets: dict[str, LabelSetCalibration]
+    split: str
+    grid_hz: float = Field(gt=0)
+    note: str = VALIDITY
