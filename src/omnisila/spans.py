@@ -87,7 +87,7 @@ def smoothed(curve: Curve, width_s: float) -> Curve:
 
 
 def flagged_stretches(curve: Curve, thresholds: Thresholds, shape: SpanShape) -> Stretches:
-    """The time that the smoothed curve flags; a hole between windows ends a stretch that ``merge_gap_s`` cannot bridge."""
+    """The time that the smoothed curve flags; a hole between windows ends a stretch unless merging bridges it."""
     curve = smoothed(curve, shape.smooth_s)
     first, last = _runs(curve, curve.score >= thresholds.off)
     if len(first):
