@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
 from omnisila.errors import OutputError
@@ -32,7 +33,7 @@ def write_atomically(path: Path, data: bytes | str) -> None:
             ``path`` is unchanged.
     """
     content = data.encode() if isinstance(data, str) else data
-    try:
+    with _named_failure(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = path.parent / f".{secrets.token_hex(8)}.partial"
         try:
@@ -45,6 +46,27 @@ def write_atomically(path: Path, data: bytes | str) -> None:
         finally:
             aside.unlink(missing_ok=True)
         _flush_folder(path.parent)
+
+
+def check_writable(folder: Path) -> None:
+    """Make the folder and be sure that files can be put there, before long work is done for it.
+
+    Raises:
+        OutputError: it cannot be made or written to.
+    """
+    with _named_failure(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".{secrets.token_hex(8)}.partial"
+        try:
+            probe.touch(exist_ok=False)
+        finally:
+            probe.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _named_failure(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         advice = _ADVICE.get(error.errno or 0, "Choose another place for the output.")
         raise OutputError(f"{path}: cannot be written ({error.strerror or error}). {advice}") from error

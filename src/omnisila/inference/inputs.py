@@ -1,0 +1,125 @@
+"""What a command line names, as a list of files: videos, pictures, folders and globs."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from os import PathLike
+from pathlib import Path, PurePath
+from typing import NamedTuple
+
+from omnisila.errors import InputError
+
+VIDEO_SUFFIXES = frozenset({
+    ".3g2", ".3gp", ".asf", ".avi", ".dv", ".f4v", ".flv", ".gif", ".h264", ".h265", ".hevc", ".m2ts", ".m2v", ".m4v",
+    ".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogm", ".ogv", ".ts", ".vob", ".webm",
+    ".wmv", ".y4m",
+})  # fmt: skip
+PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+_MAGIC = frozenset("*?[")
+
+
+class Input(NamedTuple):
+    """A file to work on; ``name`` (``a/clip.mp4``) is unique within a run and names its outputs."""
+
+    path: Path
+    name: str
+
+
+class Failure(NamedTuple):
+    """What failed, and why, in one line."""
+
+    name: str
+    reason: str
+
+
+class Inputs(NamedTuple):
+    """What arguments stand for, and those that stand for nothing."""
+
+    files: tuple[Input, ...]
+    failed: tuple[Failure, ...]
+
+
+def expand(arguments: Sequence[str | PathLike[str]]) -> Inputs:
+    """The files that the arguments name, each once.
+
+    A file is taken whatever its extension; a folder gives all videos and pictures below it, sorted, without hidden
+    ones; a glob (also with ``**``) gives what it matches, folders searched likewise. Names are relative to the folder
+    or to the glob's fixed part; if two were the same, all become relative to the folder that holds all the files.
+
+    Raises:
+        InputError: nothing at all was found; otherwise arguments without files are listed as failed.
+    """
+    found: dict[str, Input] = {}
+    failed: list[Failure] = []
+    for argument in (os.fspath(argument) for argument in arguments):
+        try:
+            for item in _named(argument):
+                found.setdefault(os.path.abspath(item.path), item)  # noqa: PTH100  resolve() would follow links
+        except InputError as error:
+            failed.append(Failure(argument, str(error)))
+    if not found:
+        raise InputError(failed[0].reason if failed else "No input given. Name videos, folders or globs.")
+    return Inputs(_with_unique_names(found), tuple(failed))
+
+
+def _named(argument: str) -> Iterator[Input]:
+    path = Path(argument)
+    if path.is_dir():
+        yield from _below(path, path)
+    elif path.exists():
+        yield Input(path, path.name)
+    elif _MAGIC & set(argument):
+        yield from _matching(path)
+    else:
+        raise InputError(f"{argument}: no such file or folder. Check the path.")
+
+
+def _below(folder: Path, root: Path) -> Iterator[Input]:
+    found = sorted(
+        path
+        for parent, _, names in os.walk(folder, onerror=_refuse)
+        for path in (Path(parent, name) for name in names)
+        if _is_medium(path.relative_to(folder))
+    )
+    if not found:
+        raise InputError(f"{folder}: no video or picture in this folder. Give one that holds some, or name the files.")
+    yield from (Input(path, path.relative_to(root).as_posix()) for path in found)
+
+
+def _matching(pattern: Path) -> Iterator[Input]:
+    fixed = next(index for index, part in enumerate(pattern.parts) if _MAGIC & set(part))
+    root = Path(*pattern.parts[:fixed])
+    matches = sorted(root.glob(str(PurePath(*pattern.parts[fixed:])))) if root.is_dir() else []
+    found = [
+        Input(path, path.relative_to(root).as_posix())
+        for path in matches
+        if path.is_file() and _is_medium(path.relative_to(root))
+    ]
+    for folder in (path for path in matches if path.is_dir() and not _is_hidden(path.relative_to(root))):
+        try:
+            found += _below(folder, root)
+        except InputError:
+            continue  # a folder that a glob happens to match may be empty
+    if not found:
+        raise InputError(f"{pattern}: matches no video or picture. Check the pattern.")
+    yield from sorted(found)
+
+
+def _is_medium(path: Path) -> bool:
+    return path.suffix.lower() in VIDEO_SUFFIXES | PICTURE_SUFFIXES and not _is_hidden(path)
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _refuse(error: OSError) -> None:
+    raise InputError(f"{error.filename}: this folder cannot be read ({error.strerror}). Check its permissions.")
+
+
+def _with_unique_names(found: dict[str, Input]) -> tuple[Input, ...]:
+    counts = Counter(item.name for item in found.values())
+    if max(counts.values()) == 1:
+        return tuple(found.values())
+    common = os.path.commonpath(found)
+    return tuple(Input(item.path, Path(path).relative_to(common).as_posix()) for path, item in found.items())
