@@ -81,6 +81,10 @@ def open_container(path: Path) -> InputContainer:
                 f"{path}: the file is cut off: its index (moov) is missing, so nothing in it can be found. "
                 "Copy it again from its source, or repair it with a working file of the same camera."
             ) from None
+        if isinstance(error, EOFError):
+            raise MediaError(
+                f"{path}: the file ends before its first picture. Copy it again or give another."
+            ) from None
         reason = getattr(error, "strerror", None) or str(error)
         raise MediaError(
             f"{path}: not a video that can be opened ({reason}). Give a video such as mp4, mkv, webm, avi or mov."

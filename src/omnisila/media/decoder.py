@@ -1,6 +1,7 @@
 """Decoding a file picture by picture, past damage: a clock that always runs forward, an account of what was lost."""
 
 from collections.abc import Iterator
+from heapq import heappop, heappush
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,8 +19,11 @@ FALLBACK_FRAME_S = 0.04  # a picture's display time where nothing in the file sa
 _MAX_IDLE_ERRORS = 1000  # demuxing errors in a row without a packet between them
 _TICK_S = 1e-3
 _JUMP_S = 1.0  # timestamps that leap farther than this are broken, not reordered
+_BEYOND_S = 60.0  # past the stated end; headers are wrong by seconds, broken timestamps by hours
 _LONG_GAP_S = 1.0  # a hole of this length in a stream that was steady so far is damage, not a slow camera
 _STEADY_PICTURES = 24
+_ONE_STRETCH_S = 1.0  # losses closer than this are told as one
+_DAMAGED = "damaged picture"
 _LISTED = 5  # an account stays small however broken the file
 
 
@@ -35,19 +39,19 @@ class Picture(NamedTuple):
 
 
 class Stretch(NamedTuple):
-    """Time that gave no picture, and why."""
+    """A stretch in which ``lost_s`` seconds gave no picture, and the first reason."""
 
     start_s: float
     end_s: float
+    lost_s: float
     reason: str
 
 
 class Account:
-    """What one pass over a file decoded and lost; ``trouble`` is the latest error that no good picture followed yet."""
+    """What one pass over a file decoded and lost; ``trouble`` is the first error since the latest good picture."""
 
     def __init__(self) -> None:
         self.lost: list[Stretch] = []
-        self.lost_count = 0
         self.lost_s = 0.0
         self.end_s = 0.0
         self.pictures = 0
@@ -56,13 +60,19 @@ class Account:
         self.trouble: str | None = None
         self.notes: list[str] = []
 
+    def fail(self, reason: str) -> None:
+        self.trouble = self.trouble or reason
+
     def lose(self, start_s: float, end_s: float, reason: str) -> None:
         if end_s - start_s <= _TICK_S:
             return
-        self.lost_s += end_s - start_s
-        self.lost_count += 1
-        if len(self.lost) < _LISTED:
-            self.lost.append(Stretch(start_s, end_s, reason))
+        lost_s = end_s - start_s
+        self.lost_s += lost_s
+        if self.lost and start_s - self.lost[-1].end_s < _ONE_STRETCH_S:
+            last = self.lost[-1]
+            self.lost[-1] = last._replace(end_s=end_s, lost_s=last.lost_s + lost_s)
+        elif len(self.lost) < _LISTED:
+            self.lost.append(Stretch(start_s, end_s, lost_s, reason))
 
     def note(self, text: str) -> None:
         if len(self.notes) < _LISTED:
@@ -103,6 +113,9 @@ class Decoder:
             start_s = container.start_time / av.time_base
         rate_hz = nominal_rate_hz(stream)
         self._frame_s = 1.0 / rate_hz if rate_hz else None
+        self._due: list[int] = []  # timestamps of packets whose pictures have not come yet, a heap
+        self._silent = False
+        self._shift_s = 0.0
         self.start_s = start_s
         self.account = Account()
 
@@ -121,7 +134,6 @@ class Decoder:
             MediaError: pictures larger than the limit.
         """
         last: Picture | None = None
-        self._shift_s = 0.0
         for frame in self._frames():
             check_pixels(self._path, frame.width, frame.height, self._max_pixels)
             time_s = self._time_of(frame, last)
@@ -144,20 +156,32 @@ class Decoder:
                 return
             except FFmpegError as error:
                 errors += 1
-                self.account.trouble = error.strerror or str(error)
+                self.account.fail(error.strerror or str(error))
 
     def _frames(self) -> Iterator[VideoFrame]:
         for packet in self.packets((self._stream,)):
+            if packet.size and packet.pts is not None and not packet.is_discard:
+                heappush(self._due, packet.pts)
             try:
                 frames = packet.decode()
             except FFmpegError as error:
-                self.account.trouble = error.strerror or str(error)
+                self.account.fail(error.strerror or str(error))
                 continue
             for frame in frames:
+                self._settle(frame)
                 if frame.is_corrupt:
-                    self.account.trouble = "damaged picture"
+                    self.account.fail(_DAMAGED)
                 else:
                     yield frame
+
+    def _settle(self, frame: VideoFrame) -> None:
+        """Strike a picture off those due; packets before it that never became pictures were damaged in silence.
+
+        Some codecs have packets that are never shown: they leave no hole in time, so ``_enter`` lets them pass.
+        """
+        while frame.pts is not None and self._due and self._due[0] <= frame.pts:
+            if heappop(self._due) < frame.pts:
+                self._silent = True
 
     def _time_of(self, frame: VideoFrame, last: Picture | None) -> float:
         """Its timestamp, on a clock that runs on where timestamps are missing, jump back or leave the file."""
@@ -173,7 +197,7 @@ class Decoder:
             self.account.note(f"timestamps jump back at {next_s:.1f} s: what follows is counted on from there")
             self._shift_s += next_s - time_s
             return next_s
-        if self._duration_s is not None and time_s > max(next_s, self._duration_s) + _JUMP_S:
+        if self._duration_s is not None and time_s > max(next_s, self._duration_s) + _BEYOND_S:
             self.account.note(f"a timestamp at {next_s:.1f} s lies far beyond the file's end and is not believed")
             return next_s
         return time_s
@@ -193,13 +217,15 @@ class Decoder:
         else:
             gap_s = picture.time_s - last.end_s
             steady = account.pictures >= _STEADY_PICTURES and account.longest_gap_s < _LONG_GAP_S / 4
-            if account.trouble or (steady and gap_s > _LONG_GAP_S):
-                account.lose(last.end_s, picture.time_s, account.trouble or "nothing readable in the file")
+            dropped = self._silent and gap_s > _TICK_S
+            if account.trouble or dropped or (steady and gap_s > _LONG_GAP_S):
+                reason = account.trouble or (_DAMAGED if dropped else "nothing readable in the file")
+                account.lose(last.end_s, picture.time_s, reason)
             else:
                 account.longest_gap_s = max(account.longest_gap_s, gap_s)
             if (picture.frame.width, picture.frame.height) != (last.frame.width, last.frame.height):
                 account.note(f"the picture size changes at {picture.time_s:.1f} s: all are scaled to the first size")
-        account.trouble = None
+        account.trouble, self._silent = None, False
         account.pictures += 1
         account.end_s = picture.end_s
 

@@ -1,11 +1,12 @@
 """Times on a regular grid, and which of a stream's pictures is shown at each of them."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 TIME_TOLERANCE_S = 6e-4  # containers round times to a tick, often 1 ms: 1/12 s becomes 0.083 or 0.084
 
 
+@runtime_checkable
 class Timed(Protocol):
     """Anything with a presentation time in seconds."""
 

@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from av.sidedata.sidedata import Type as SideDataType
 from av.video.frame import VideoFrame
 from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 from jaxtyping import UInt8
@@ -25,9 +24,8 @@ class Orientation(NamedTuple):
     @classmethod
     def of(cls, frame: VideoFrame) -> "Orientation":
         """From the frame's display matrix, to the nearest quarter turn; upright when it has none."""
-        try:
-            matrix = frame.side_data[SideDataType.DISPLAYMATRIX]
-        except KeyError:
+        matrix = frame.side_data.get("DISPLAYMATRIX")
+        if matrix is None:
             return cls()
         a, b, _, c, d = struct.unpack("=9i", bytes(matrix))[:5]
         if abs(a) >= abs(b):

@@ -22,6 +22,7 @@ from omnisila.media.pictures import Orientation, Size, display_size
 
 STILL_S = 1.0  # a still picture serves as a clip of this length
 _SEEK_FROM_S = 2.0  # up to here decoding from the beginning is cheaper than a seek
+_CLEAR_START_S = 0.05  # with a later start, Matroska's and FLV's duration may or may not include the time before it
 _CUT_S = 1.0  # streams that all end earlier than stated by this much were cut off
 
 
@@ -101,6 +102,9 @@ class VideoSource:
             duration_s = _stated_duration_s(container, stream, start_s)
             if duration_s is None:
                 duration_s = _measured_duration_s(path, limits, start_s, first)
+            elif container.format.name.startswith("mov,"):
+                duration_s = max(duration_s, _last_end_s(decoder, stream, duration_s))
+            duration_s = max(duration_s, first.end_s)
             self.info = VideoInfo(
                 path=str(path), duration_s=duration_s, rate_hz=nominal_rate_hz(stream), width_px=shown.width_px,
                 height_px=shown.height_px, rotation_deg=self.orientation.rotation_deg, start_s=start_s,
@@ -180,9 +184,26 @@ def _stated_duration_s(container: InputContainer, stream: VideoStream, start_s: 
     if stream.duration and stream.time_base is not None:
         begin_s = float(stream.start_time * stream.time_base) - start_s if stream.start_time is not None else 0.0
         return begin_s + float(stream.duration * stream.time_base)
-    if container.duration and len(container.streams) == 1:
+    if container.duration and len(container.streams) == 1 and start_s < _CLEAR_START_S:
         return container.duration / av.time_base
     return None
+
+
+def _last_end_s(decoder: Decoder, stream: VideoStream, stated_s: float) -> float:
+    """Where the last picture of an mp4 ends, from the packets after its last key frame.
+
+    Its header adds up decoding times: with reordered pictures at a variable rate that can end seconds too early.
+    """
+    try:
+        decoder.seek(stated_s)
+    except FFmpegError:
+        return stated_s
+    ends_s = [
+        float((packet.pts + (packet.duration or 0)) * packet.time_base) - (decoder.start_s or 0.0)
+        for packet in decoder.packets((stream,))
+        if packet.pts is not None and packet.size
+    ]
+    return max(ends_s, default=stated_s)
 
 
 def _measured_duration_s(path: Path, limits: DecodeLimits, start_s: float, first: Picture) -> float:
@@ -204,8 +225,8 @@ def _measured_duration_s(path: Path, limits: DecodeLimits, start_s: float, first
             if packet.stream_index == stream.index:
                 pictures_end_s = max(pictures_end_s, end_s)
         stated_s = container.duration / av.time_base if container.duration else 0.0
-    if stated_s > any_end_s + _CUT_S:
-        return stated_s
+    if stated_s - start_s > any_end_s + _CUT_S:
+        return stated_s - start_s
     return pictures_end_s if pictures_end_s > first.end_s else first.time_s + max(pictures, 1) * frame_s
 
 

@@ -23,7 +23,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from omnisila.media.container import check_file
-from omnisila.media.decoder import Picture
+from omnisila.media.decoder import Picture, Stretch
 from omnisila.media.frames import Frame
 from omnisila.media.grid import TIME_TOLERANCE_S, on_grid
 from omnisila.media.pictures import PictureConverter
@@ -189,13 +189,9 @@ class VideoReader:
     def warnings(self) -> tuple[str, ...]:
         """What the latest pass could not read, in plain words; at most a dozen lines however broken the file."""
         account = self._source.account
-        lines = [
-            f"{lost.start_s:.1f}-{lost.end_s:.1f} s could not be decoded ({lost.reason}): "
-            "the picture before is taken for that time"
-            for lost in account.lost
-        ]
-        if account.lost_count > len(account.lost):
-            lines.append(f"{account.lost_count} damaged stretches in all, {account.lost_s:.1f} s together")
+        lines = [_loss(lost) for lost in account.lost]
+        if account.lost_s > sum(lost.lost_s for lost in account.lost) + TIME_TOLERANCE_S:
+            lines.append(f"further on more is damaged: {account.lost_s:.1f} s could not be decoded in all")
         if self._limit_hit:
             lines.append(f"reading stopped at {account.end_s:.1f} s, at the limit of {self._limit_hit}")
         elif self._missing_tail_s() > 0:
@@ -220,8 +216,15 @@ class VideoReader:
         return end_s if self._missing_tail_s() > 0 else max(end_s, self.info.duration_s)
 
 
+def _loss(lost: Stretch) -> str:
+    whole = lost.end_s - lost.start_s - lost.lost_s < TIME_TOLERANCE_S
+    share = "" if whole else f"{lost.lost_s:.1f} s of "
+    span = f"{lost.start_s:.1f}-{lost.end_s:.1f} s"
+    return f"{share}{span} could not be decoded ({lost.reason}): the picture before is taken for that time"
+
+
 def _remembered(pictures: Iterable[Picture], recent: deque[Picture], lag_s: float) -> Iterator[Picture]:
-    """Pass pictures on, keeping those in ``recent`` that one ``lag_s`` later may be compared with, at most a handful."""
+    """Pass pictures on; ``recent`` keeps the few that one ``lag_s`` later may be compared with."""
     last: Picture | None = None
     for picture in pictures:
         if last is not None:

@@ -1,0 +1,137 @@
+"""Previews for the report: short H.264 clips that any browser plays, JPEG key frames, faces blurred if asked."""
+
+import io
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from fractions import Fraction
+from os import PathLike
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+import torch.nn.functional as F
+from av.video.frame import VideoFrame
+from jaxtyping import UInt8
+from PIL import Image
+from torch import Tensor
+
+from omnisila.errors import MediaError
+from omnisila.media.frames import Frame
+from omnisila.media.video import VideoReader
+from omnisila.schema import Box
+
+_BLUR_CELLS = 4  # a blurred box keeps this many samples a side: too few to tell one face from another
+_BLUR_MARGIN_FRAC = 0.15  # of the box, on each side: detectors cut foreheads and chins
+_BUDGET_SHARE = 0.85  # of the bytes, for the pictures; the rest is headers and the rate control's slack
+
+
+class _Quality(NamedTuple):
+    long_side_px: int
+    rate_hz: float
+    crf: int
+
+
+_LADDER = (_Quality(480, 25.0, 26), _Quality(480, 12.0, 32), _Quality(320, 8.0, 36), _Quality(240, 4.0, 40))
+
+
+def cut(
+    path: str | PathLike[str],
+    start_s: float,
+    end_s: float,
+    max_bytes: int,
+    *,
+    long_side_px: int = 480,
+    blur_at: Callable[[float], Sequence[Box]] | None = None,
+) -> bytes:
+    """The stretch [start_s, end_s) as an mp4 file: H.264, yuv420p, even sizes, no sound, index first.
+
+    Quality goes down step by step until the budget is met: first the bit rate, then size and frame rate.
+
+    Args:
+        start_s: seconds, as all times of this room.
+        end_s: seconds; what lies past the video's end is left out.
+        max_bytes: the file's size at most.
+        long_side_px: the picture's long side at most.
+        blur_at: the boxes to blur at a time of the source video, asked for each frame.
+
+    Raises:
+        MediaError: nothing can be read there, or even the lowest quality exceeds ``max_bytes``.
+    """
+    reader = VideoReader(path)
+    for quality in _LADDER:
+        rate_hz = min(reader.info.rate_hz or quality.rate_hz, quality.rate_hz)
+        side_px = min(long_side_px, quality.long_side_px)
+        frames = reader.at_rate(rate_hz, start_s=start_s, end_s=end_s, long_side_px=side_px)
+        if blur_at is not None:
+            frames = (Frame(frame.time_s, blurred(frame.image, blur_at(frame.time_s))) for frame in frames)
+        data = _encode(frames, rate_hz, quality.crf, _BUDGET_SHARE * max_bytes * 8 / (end_s - start_s))
+        if data is None:
+            raise MediaError(f"{path}: no pictures between {start_s:.1f} and {end_s:.1f} s. Ask for a time inside it.")
+        if len(data) <= max_bytes:
+            return data
+    raise MediaError(
+        f"{path}: {start_s:.1f}-{end_s:.1f} s cannot be shown in {max_bytes} bytes. Allow more or cut a shorter piece."
+    )
+
+
+def jpeg(
+    image: UInt8[Tensor, "height width 3"],
+    *,
+    long_side_px: int | None = None,
+    quality: int = 82,
+    blur: Sequence[Box] = (),
+) -> bytes:
+    """A frame as a JPEG file, scaled down to a long side if given."""
+    picture = Image.fromarray(blurred(image, blur).numpy())
+    if long_side_px is not None:
+        picture.thumbnail((long_side_px, long_side_px), Image.Resampling.LANCZOS)
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=quality, optimize=True)
+    return file.getvalue()
+
+
+def blurred(image: UInt8[Tensor, "height width 3"], boxes: Sequence[Box]) -> UInt8[Tensor, "height width 3"]:
+    """A copy in which the boxes, with a margin, are smeared beyond recognition; without boxes the image itself."""
+    if not boxes:
+        return image
+    image = image.clone()
+    height_px, width_px = image.shape[:2]
+    for box in boxes:
+        margin_x = (box.right_frac - box.left_frac) * _BLUR_MARGIN_FRAC
+        margin_y = (box.bottom_frac - box.top_frac) * _BLUR_MARGIN_FRAC
+        left = max(int((box.left_frac - margin_x) * width_px), 0)
+        top = max(int((box.top_frac - margin_y) * height_px), 0)
+        right = min(int((box.right_frac + margin_x) * width_px) + 1, width_px)
+        bottom = min(int((box.bottom_frac + margin_y) * height_px) + 1, height_px)
+        if right <= left or bottom <= top:
+            continue
+        patch = image[top:bottom, left:right].movedim(-1, 0)[None].float()
+        cells = F.adaptive_avg_pool2d(patch, (min(_BLUR_CELLS, bottom - top), min(_BLUR_CELLS, right - left)))
+        smear = F.interpolate(cells, (bottom - top, right - left), mode="bilinear", align_corners=False)
+        image[top:bottom, left:right] = smear[0].movedim(0, -1).round().to(image.dtype)
+    return image
+
+
+def _encode(frames: Iterable[Frame], rate_hz: float, crf: int, max_bit_rate: float) -> bytes | None:
+    """An mp4 file of the frames, or None when there are none."""
+    rate = Fraction(rate_hz).limit_denominator(1001)
+    bits = str(max(int(max_bit_rate), 1000))
+    options = {"crf": str(crf), "preset": "veryfast", "maxrate": bits, "bufsize": bits}
+    # Moving the index to the front needs a real file: libav reads the output back.
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "clip.mp4"
+        stream = None
+        with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
+            for index, frame in enumerate(frames):
+                if stream is None:
+                    stream = container.add_stream("libx264", rate=rate, options=options)
+                    height_px, width_px = frame.image.shape[:2]
+                    stream.width, stream.height = max(width_px // 2 * 2, 2), max(height_px // 2 * 2, 2)
+                    stream.pix_fmt = "yuv420p"
+                picture = VideoFrame.from_ndarray(frame.image.numpy(), "rgb24")
+                picture = picture.reformat(stream.width, stream.height, "yuv420p")
+                picture.pts, picture.time_base = index, 1 / rate
+                container.mux(stream.encode(picture))
+            if stream is not None:
+                container.mux(stream.encode())
+        return path.read_bytes() if stream is not None else None

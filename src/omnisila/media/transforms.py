@@ -1,0 +1,124 @@
+"""Resizing, cropping and normalising pictures on torch, for networks that expect one exact preparation.
+
+All take and give channels-first batches. ``uint8`` stays ``uint8`` (rounded and clipped, as image libraries do),
+floating point stays floating point in whatever range it came.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Shaped, UInt8
+from torch import Tensor
+
+Interpolation = Literal["nearest", "bilinear", "bicubic"]
+
+
+def channels_first(images: UInt8[Tensor, "*batch height width 3"]) -> Float[Tensor, "*batch 3 height width"]:
+    """Frames as networks want them: float32 in 0..255, channels before rows."""
+    return images.movedim(-1, -3).to(torch.float32)
+
+
+def resize(
+    images: Shaped[Tensor, "batch channels height width"],
+    height_px: int,
+    width_px: int,
+    interpolation: Interpolation = "bilinear",
+    antialias: bool = True,
+) -> Shaped[Tensor, "batch channels new_height new_width"]:
+    """Scale to exactly this size; proportions may change.
+
+    Args:
+        antialias: average what one output pixel covers when shrinking, as Pillow does. Off is what OpenCV's and
+            TensorFlow's plain bilinear do, which networks trained that way need.
+    """
+    if images.shape[-2:] == (height_px, width_px):
+        return images
+    if interpolation == "nearest":
+        return F.interpolate(images, (height_px, width_px), mode="nearest-exact")
+    return F.interpolate(images, (height_px, width_px), mode=interpolation, align_corners=False, antialias=antialias)
+
+
+def resize_short_side(
+    images: Shaped[Tensor, "batch channels height width"],
+    short_side_px: int,
+    interpolation: Interpolation = "bilinear",
+    antialias: bool = True,
+) -> Shaped[Tensor, "batch channels new_height new_width"]:
+    """Scale, up or down, to exactly this short side; the long side is rounded down, as CLIP's processor does."""
+    height_px, width_px = images.shape[-2:]
+    if height_px <= width_px:
+        return resize(images, short_side_px, short_side_px * width_px // height_px, interpolation, antialias)
+    return resize(images, short_side_px * height_px // width_px, short_side_px, interpolation, antialias)
+
+
+def centre_crop(
+    images: Shaped[Tensor, "batch channels height width"], height_px: int, width_px: int
+) -> Shaped[Tensor, "batch channels new_height new_width"]:
+    """The middle of each picture, as a view.
+
+    Raises:
+        ValueError: the pictures are smaller than the crop; resize them first.
+    """
+    have_height_px, have_width_px = images.shape[-2:]
+    if have_height_px < height_px or have_width_px < width_px:
+        raise ValueError(
+            f"cannot crop {width_px}x{height_px} px out of {have_width_px}x{have_height_px} px. Resize first."
+        )
+    top_px, left_px = (have_height_px - height_px) // 2, (have_width_px - width_px) // 2
+    return images[..., top_px : top_px + height_px, left_px : left_px + width_px]
+
+
+class Letterboxed(NamedTuple):
+    """Pictures inside a padded square or rectangle, with what is needed to map coordinates back.
+
+    The picture covers ``[left_frac, right_frac) x [top_frac, bottom_frac)`` of the padded one.
+    """
+
+    images: Shaped[Tensor, "batch channels new_height new_width"]
+    left_frac: float
+    top_frac: float
+    right_frac: float
+    bottom_frac: float
+
+    def to_picture(self, points_frac: Float[Tensor, "... 2"]) -> Float[Tensor, "... 2"]:
+        """Points (x, y) in fractions of the padded picture as fractions of the picture itself; may leave 0..1."""
+        origin = points_frac.new_tensor([self.left_frac, self.top_frac])
+        extent = points_frac.new_tensor([self.right_frac - self.left_frac, self.bottom_frac - self.top_frac])
+        return (points_frac - origin) / extent
+
+
+def letterbox(
+    images: Shaped[Tensor, "batch channels height width"],
+    height_px: int,
+    width_px: int,
+    fill: float = 0.0,
+    interpolation: Interpolation = "bilinear",
+    antialias: bool = True,
+) -> Letterboxed:
+    """Scale to fit with proportions kept, centre, and fill the rest."""
+    have_height_px, have_width_px = images.shape[-2:]
+    scale = min(height_px / have_height_px, width_px / have_width_px)
+    inner_height_px = min(height_px, max(1, round(have_height_px * scale)))
+    inner_width_px = min(width_px, max(1, round(have_width_px * scale)))
+    top_px, left_px = (height_px - inner_height_px) // 2, (width_px - inner_width_px) // 2
+    padded = images.new_full((*images.shape[:2], height_px, width_px), fill)
+    padded[..., top_px : top_px + inner_height_px, left_px : left_px + inner_width_px] = resize(
+        images, inner_height_px, inner_width_px, interpolation, antialias
+    )
+    return Letterboxed(
+        padded,
+        left_px / width_px,
+        top_px / height_px,
+        (left_px + inner_width_px) / width_px,
+        (top_px + inner_height_px) / height_px,
+    )
+
+
+def normalise(
+    images: Float[Tensor, "batch channels height width"], mean: Sequence[float], std: Sequence[float]
+) -> Float[Tensor, "batch channels height width"]:
+    """``(images - mean) / std`` per channel; mean and std in the images' own range (0..255 or 0..1)."""
+    shape = (1, -1, 1, 1)
+    return (images - images.new_tensor(mean).view(shape)) / images.new_tensor(std).view(shape)

@@ -1,0 +1,201 @@
+"""What every test folder may use: shape checks on all of omnisila, and small real files of every good and bad kind."""
+
+import sys
+import wave
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import av
+import jaxtyping
+import numpy as np
+import pytest
+from av.audio.frame import AudioFrame
+from av.video.frame import VideoFrame
+from beartype import BeartypeConf, beartype
+from beartype.roar import BeartypeDecorHintPep673Exception
+
+
+def _checked(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Check a function's annotations on each call; one that says ``Self`` cannot be checked outside its class."""
+    try:
+        return beartype(conf=BeartypeConf(is_pep484_tower=True))(function)  # 4 is a float, as for type checkers
+    except BeartypeDecorHintPep673Exception:
+        return function
+
+
+# The hook takes the checker by its import path, and must stand before anything imports omnisila.
+sys.modules["omnisila_shape_checks"] = ModuleType("omnisila_shape_checks")
+sys.modules["omnisila_shape_checks"].checked = _checked  # type: ignore[attr-defined]
+jaxtyping.install_import_hook("omnisila", "omnisila_shape_checks.checked")
+
+TICKS_HZ = 12_000  # divides into whole ticks at 12, 24, 25 and 30 frames a second
+CODECS = {".mp4": "libx264", ".mov": "libx264", ".mkv": "libx264", ".ts": "libx264", ".flv": "libx264",
+          ".h264": "libx264", ".webm": "libvpx", ".avi": "mpeg4"}  # fmt: skip
+NEAR_LOSSLESS = {
+    "libx264": {"crf": "4", "preset": "ultrafast", "bf": "2", "g": "12"},
+    "libvpx": {"crf": "4", "b": "4M", "deadline": "realtime", "cpu-used": "8", "g": "12"},
+    "mpeg4": {"qmin": "1", "qmax": "2", "g": "12"},
+}
+
+
+def level(index: int) -> int:
+    """The grey level of frame ``index`` as ``counted`` paints it: tells frames apart after lossy coding."""
+    return 20 + 10 * (index % 22)
+
+
+def counted(index: int, width_px: int, height_px: int) -> np.ndarray:
+    """A grey picture whose level counts frames, with a red block in its top left quarter."""
+    picture = np.full((height_px, width_px, 3), level(index), np.uint8)
+    picture[: height_px // 3, : width_px // 3] = (220, 20, 20)
+    return picture
+
+
+def write_video(
+    path: Path,
+    *,
+    frames: int = 24,
+    rate_hz: int = 12,
+    width_px: int = 64,
+    height_px: int = 48,
+    times_s: Sequence[float] | None = None,
+    start_s: float = 0.0,
+    codec: str | None = None,
+    pixel_format: str = "yuv420p",
+    options: dict[str, str] | None = None,
+    audio_s: float = 0.0,
+    turn_deg: int = 0,
+    mirror: bool = False,
+    paint: Callable[[int, int, int], np.ndarray] = counted,
+    muxer_options: dict[str, str] | None = None,
+) -> Path:
+    """Write a small real video; the container is told by the suffix.
+
+    Args:
+        times_s: presentation times of the frames, for variable rates; by default ``index / rate_hz``.
+        start_s: added to all times.
+        audio_s: length of a sound track, 0 for none.
+        turn_deg: a display flag that asks players to turn the picture clockwise.
+        mirror: a display flag that asks players to mirror it left to right.
+    """
+    codec = codec or CODECS[path.suffix]
+    tick = Fraction(1, rate_hz) if path.suffix == ".avi" else Fraction(1, TICKS_HZ)
+    times_s = [index / rate_hz for index in range(frames)] if times_s is None else times_s
+    with av.open(str(path), "w", options=muxer_options or {}) as container:
+        stream: Any = container.add_stream(codec, rate=rate_hz, options=options or NEAR_LOSSLESS.get(codec, {}))
+        stream.width, stream.height, stream.pix_fmt = width_px, height_px, pixel_format
+        stream.codec_context.time_base = tick
+        if turn_deg or mirror:
+            stream.set_display_rotation(-turn_deg, hflip=mirror)
+        sound = container.add_stream("libopus" if path.suffix == ".webm" else "aac", rate=48_000) if audio_s else None
+        for index, time_s in enumerate(times_s):
+            picture = VideoFrame.from_ndarray(paint(index, width_px, height_px), "rgb24")
+            picture = picture.reformat(width_px, height_px, pixel_format)
+            picture.pts, picture.time_base = round((start_s + time_s) / tick), tick
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode())
+        if sound is not None:
+            _mux_tone(container, sound, audio_s)
+    return path
+
+
+def _mux_tone(container: Any, stream: Any, seconds: float) -> None:
+    samples = np.sin(np.arange(int(seconds * 48_000)) * 2 * np.pi * 440 / 48_000).astype(np.float32)[None]
+    frame = AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout="mono")
+    frame.sample_rate, frame.pts = 48_000, 0
+    resampler = av.AudioResampler(format=stream.format, layout=stream.layout, rate=48_000)
+    for part in (*resampler.resample(frame), *resampler.resample(None)):
+        container.mux(stream.encode(part))
+    container.mux(stream.encode())
+
+
+def write_bad_file(path: Path, kind: str) -> Path:
+    """Write a file that is not, or not wholly, a video.
+
+    Kinds: ``empty`` (0 bytes), ``text``, ``sound`` (audio only), ``cut`` (mp4 without its index), ``damaged`` (mp4 with
+    noise in its middle, 10 s of which about 2 s are lost), ``short`` (mkv of 10 s that ends half-way), ``unknown``
+    (a codec nobody knows), ``hollow`` (a video stream without a single picture).
+    """
+    if kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "text":
+        path.write_text("This is no video.\nIt only says so in its name.\n" * 20)
+    elif kind == "sound":
+        _write_sound(path)
+    elif kind in ("cut", "damaged", "unknown"):
+        source = path.with_name(f"whole-{path.stem}.mp4")
+        data = bytearray(write_video(source, frames=120, paint=_busy, options={"g": "24", "crf": "30"}).read_bytes())
+        source.unlink()
+        if kind == "cut":
+            data = data[: len(data) // 2]
+        elif kind == "unknown":
+            data = data.replace(b"avc1", b"xyz1")
+        else:
+            _spoil(data)
+        path.write_bytes(data)
+    elif kind == "short":
+        source = path.with_name(f"whole-{path.stem}.mkv")
+        data = write_video(source, frames=120, paint=_busy, options={"g": "24", "crf": "30"}).read_bytes()
+        source.unlink()
+        path.write_bytes(data[: len(data) // 2])
+    elif kind == "hollow":
+        with av.open(str(path), "w", options={"movflags": "empty_moov"}) as container:
+            stream: Any = container.add_stream("libx264", rate=12)
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+            container.start_encoding()
+    else:
+        raise ValueError(f"no bad file of kind {kind!r}")
+    return path
+
+
+def _busy(index: int, width_px: int, height_px: int) -> np.ndarray:
+    """A drifting random texture: every frame costs bytes, so that damage in the file's middle is damage in time."""
+    texture = np.random.default_rng(0).integers(0, 255, (height_px, width_px, 3), dtype=np.uint8)
+    return np.roll(texture, 2 * index, axis=1)
+
+
+def _spoil(data: bytearray) -> None:
+    middle, length = len(data) // 2, len(data) // 10
+    data[middle : middle + length] = np.random.default_rng(1).bytes(length)
+
+
+def _write_sound(path: Path) -> None:
+    if path.suffix == ".wav":
+        with wave.open(str(path), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(8000)
+            file.writeframes(bytes(16_000))
+        return
+    with av.open(str(path), "w") as container:
+        _mux_tone(container, container.add_stream("aac", rate=48_000), 1.0)
+
+
+@pytest.fixture
+def make_video(tmp_path: Path) -> Callable[..., Path]:
+    """``make_video("a.mp4", frames=24, ...)`` writes a small real video into the test's folder: see ``write_video``."""
+
+    def make(name: str = "clip.mp4", **options: Any) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return write_video(path, **options)
+
+    return make
+
+
+@pytest.fixture
+def make_bad_file(tmp_path: Path) -> Callable[[str, str], Path]:
+    """``make_bad_file("a.mp4", "damaged")`` writes a file that cannot be read, or not wholly: ``write_bad_file``."""
+
+    def make(name: str, kind: str) -> Path:
+        return write_bad_file(tmp_path / name, kind)
+
+    return make
+
+
+@pytest.fixture
+def frame_level() -> Callable[[int], int]:
+    """The grey level by which a frame that ``make_video`` wrote is known again."""
+    return level
