@@ -1,0 +1,43 @@
+"""Formats an analysis can be written in: one module a format, found by looking; a new format is a new file here.
+
+A format's module has ``SUFFIX`` (what follows the output's name, without a dot) and ``export(analysis) -> str``. Time
+formats also have ``read(text) -> tuple[Finding, ...]``, which gives the findings back to 1 ms, without their evidence.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from typing import NamedTuple
+
+from omnisila.errors import InputError
+from omnisila.schema import Analysis, Span
+
+
+class Exporter(NamedTuple):
+    """How one format is written."""
+
+    suffix: str
+    export: Callable[[Analysis], str]
+
+
+def formats() -> tuple[str, ...]:
+    """Names of the formats there are; nothing is imported for it."""
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")))
+
+
+def exporter(name: str) -> Exporter:
+    """The format of that name; its module is imported now.
+
+    Raises:
+        InputError: no such format; the message lists those there are.
+    """
+    if name not in formats():
+        raise InputError(f"format {name!r} does not exist. Choose from: {', '.join(formats())}.")
+    module = importlib.import_module(f"{__name__}.{name}")
+    return Exporter(module.SUFFIX, module.export)
+
+
+def whole_milliseconds(span: Span) -> tuple[int, int]:
+    """Start and end as formats with milliseconds hold them; a span never becomes empty."""
+    start_ms = round(span.start_s * 1000)
+    return start_ms, max(round(span.end_s * 1000), start_ms + 1)
