@@ -1,0 +1,46 @@
+"""One file a data set; a new file here is a new data set, and nothing else has to know.
+
+A reader module is named like the set's folder and has ``read(root) -> Reading``. Its docstring opens with the set's
+address, its licence and one real record of its table.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from omnisila.data.clip import Reading
+from omnisila.errors import DataSetError
+
+
+def set_names() -> tuple[str, ...]:
+    """The data sets there are readers for, in alphabetical order."""
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
+
+
+def read_set(root: Path, set_name: str) -> Reading:
+    """All clips of one data set.
+
+    Raises:
+        DataSetError: there is no reader of that name, or the set is not as its reader expects.
+    """
+    if set_name not in set_names():
+        raise DataSetError(f"no reader for data set {set_name!r}. Choose from: {', '.join(set_names())}.")
+    return importlib.import_module(f"{__name__}.{set_name}").read(root)
+
+
+def read_sets(root: Path, names: Sequence[str] | None = None) -> Reading:
+    """The clips of several data sets, all of them by default; reasons for dropping carry the set's name.
+
+    Raises:
+        DataSetError: as ``read_set``.
+    """
+    readings = {name: read_set(root, name) for name in (set_names() if names is None else names)}
+    return Reading(
+        clips=tuple(clip for reading in readings.values() for clip in reading.clips),
+        dropped={
+            f"{name}: {reason}": count
+            for name, reading in readings.items()
+            for reason, count in reading.dropped.items()
+        },
+    )

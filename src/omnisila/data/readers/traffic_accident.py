@@ -1,0 +1,48 @@
+"""Frames of street cameras before, during and after crashes.
+
+Address: https://github.com/shubhankar-shandilya-india/Accident-Detection-Model
+Licence: CC BY 4.0 as the uploader states; the footage was compiled from the web.
+A record (file, label, group):
+    Normal/accident_test16_5_de68bc.jpg, Normal, accident:test15_1
+The group joins videos of one camera. The file's name tells the video, which ``traffic_seq`` may hold as a clip: both
+names are sources, so that a frame and its clip stay together.
+"""
+
+import re
+from pathlib import Path
+
+from omnisila.data.clip import Clip, Reading
+from omnisila.data.manifest import Row, rows
+
+NAME = "traffic_accident"
+LABELS = {"TrafficAccident": "Traffic Accidents", "Normal": "Normal"}
+_FRAME = re.compile(r"accident_(?P<video>\w+?)_\d+__?[0-9a-f]{6}\.jpg")
+
+
+def read(root: Path) -> Reading:
+    """All frames; a camera and a video are sources."""
+    return Reading(
+        clips=tuple(
+            Clip(
+                set_name=NAME,
+                path=row.media(NAME),
+                labels={"implicit": row.choice("label", LABELS)},
+                sources=(f"{NAME}:{row['group']}", video_source(_video(row))),
+                is_still=True,
+                licence=row["licence"],
+            )
+            for row in rows(root, NAME, ("file", "label", "group", "licence"))
+        )
+    )
+
+
+def video_source(video: str) -> str:
+    """The source name of one of the set's videos, also used by ``traffic_seq``."""
+    return f"{NAME}:video {video}"
+
+
+def _video(row: Row) -> str:
+    match = _FRAME.fullmatch(Path(row["file"]).name)
+    if match is None:
+        raise row.error(f"file {row['file']!r} does not tell its video", "accident_<video>_<frame>_<6 hex digits>.jpg")
+    return match["video"]
