@@ -1,0 +1,234 @@
+"""From a span's evidence to plain clauses that are true of it: the stock from which causes are chosen.
+
+A model ranks these clauses by how likely it finds them as the cause, and the best ones are the cause; it cannot say
+anything that no extractor saw. Every clause carries how much of the span supports it, and the scene it was read from.
+
+Thresholds say from when on a word is used, in units that do not depend on the camera: speeds are in the person's own
+heights per second, distances in widths of the boxes.
+"""
+
+import itertools
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple, TypeVar
+
+from omnisila.schema import Box, Evidence, FaceEvidence, ObjectEvidence, PersonEvidence, SceneName
+
+Seen = TypeVar("Seen", PersonEvidence, ObjectEvidence)
+
+MIN_EXPRESSION = 0.5  # of a face's probability
+MIN_JOINT_SCORE = 0.3
+FAST_ARM = 1.5  # person heights per second of a wrist against the hips
+FAST_BODY = 0.8  # person heights per second of the box's centre
+FAST_VEHICLE = 1.0  # of its own width per second
+MAX_STEP_S = 0.6  # two samples farther apart tell no speed
+LYING_RATIO = 1.3  # a person's box this much wider than high
+
+VEHICLES = ("bicycle", "car", "motorcycle", "bus", "train", "truck", "boat", "airplane")
+_EXPRESSION_WORDS = {
+    "angry": "an angry face", "happy": "a happy face", "sad": "a sad face", "fearful": "a fearful face",
+    "disgusted": "a disgusted face", "surprised": "a surprised face", "neutral": "a calm face",
+}  # fmt: skip
+_NUMBERS = ("no", "one", "two", "three", "four", "five")
+
+
+class Clause(NamedTuple):
+    """One true statement: its words, the scene it was read from, and how many sample times support it."""
+
+    text: str
+    scene: SceneName
+    support: int
+
+
+class SceneSummary(NamedTuple):
+    """What a span's features say beyond boxes and names; None where an extractor did not measure it."""
+
+    moving_frac: float | None = None  # of the view that moves, 0..1
+    brightness: float | None = None  # mean of the view, 0..1
+
+
+def clauses(evidence: Evidence, summary: SceneSummary | None = None) -> tuple[Clause, ...]:
+    """Every clause that is true of the evidence, best supported first; none stands twice."""
+    found = (
+        *_faces(evidence.faces),
+        *_people(evidence.people),
+        *_triplets(evidence),
+        *_objects(evidence.objects),
+        *_view(summary or SceneSummary()),
+    )
+    best: dict[str, Clause] = {}
+    for clause in found:
+        if clause.text not in best or best[clause.text].support < clause.support:
+            best[clause.text] = clause
+    return tuple(sorted(best.values(), key=lambda clause: (-clause.support, clause.text)))
+
+
+def scene_clauses(found: Sequence[Clause], scene: SceneName) -> tuple[str, ...]:
+    """The words of one scene's clauses: the answer to "Please describe the facial/action/image region/background"."""
+    return tuple(clause.text for clause in found if clause.scene == scene)
+
+
+def _faces(faces: Sequence[FaceEvidence]) -> Iterator[Clause]:
+    words: Counter[str] = Counter()
+    for face in faces:
+        name = max(face.expressions, key=lambda key: face.expressions[key])
+        if face.expressions[name] >= MIN_EXPRESSION:
+            words[_EXPRESSION_WORDS.get(name, f"a face that looks {name}")] += 1
+    yield from (Clause(text, "face", count) for text, count in words.items())
+    if faces and not words:
+        yield Clause("a face without a clear expression", "face", len(faces))
+
+
+def _people(people: Sequence[PersonEvidence]) -> Iterator[Clause]:
+    if not people:
+        return
+    at_once = Counter(person.time_s for person in people)
+    usual = Counter(at_once.values()).most_common(1)[0][0]
+    who = "one person" if usual == 1 else f"{_number(usual)} people"
+    yield Clause(who, "action", len(at_once))
+    lying = {person.time_s for person in people if _is_lying(person)}
+    if lying:
+        yield Clause("a person on the ground", "action", len(lying))
+    raised = {person.time_s for person in people if _raises_an_arm(person)}
+    if raised:
+        yield Clause("a person with a raised arm", "action", len(raised))
+    arms, bodies = _fast_moments(people)
+    if len(arms) >= 2:
+        yield Clause("people moving their arms fast", "action", sum(arms.values()))
+    elif arms:
+        yield Clause("a person moving the arms fast", "action", sum(arms.values()))
+    if bodies:
+        yield Clause("a person moving fast", "action", sum(bodies.values()))
+
+
+def _fast_moments(people: Sequence[PersonEvidence]) -> tuple[Counter[int], Counter[int]]:
+    """For each track, how many steps had fast arms, and in how many the whole body was fast."""
+    arms: Counter[int] = Counter()
+    bodies: Counter[int] = Counter()
+    for track, (first, second) in _steps(people):
+        duration_s, height = second.time_s - first.time_s, _height(second.box)
+        if _between(_centre(first.box), _centre(second.box)) / height / duration_s >= FAST_BODY:
+            bodies[track] += 1
+        moved = [
+            _between(before, after) / height / duration_s
+            for before, after in zip(_wrists_from_hips(first), _wrists_from_hips(second), strict=True)
+            if before is not None and after is not None
+        ]
+        if moved and max(moved) >= FAST_ARM:
+            arms[track] += 1
+    return arms, bodies
+
+
+def _triplets(evidence: Evidence) -> Iterator[Clause]:
+    times: dict[str, set[float]] = defaultdict(set)
+    for triplet in evidence.triplets:
+        words = triplet.predicate.replace("_", " ")
+        if triplet.subject == triplet.object:
+            text = f"two {_plural(triplet.subject)} {words} each other"
+        else:
+            text = f"{_a(triplet.subject)} {words} {_a(triplet.object)}"
+        times[text].add(triplet.time_s)
+    yield from (Clause(text, "relation", len(at)) for text, at in times.items())
+
+
+def _objects(objects: Sequence[ObjectEvidence]) -> Iterator[Clause]:
+    times: dict[str, set[float]] = defaultdict(set)
+    for thing in objects:
+        if thing.name != "person":
+            times[thing.name].add(thing.time_s)
+    yield from (Clause(_a(name), "relation", len(at)) for name, at in times.items())
+    vehicles = [thing for thing in objects if thing.name in VEHICLES]
+    fast: Counter[str] = Counter()
+    for _, (first, second) in _steps(vehicles):
+        width = max(second.box.right_frac - second.box.left_frac, 1e-3)
+        if _between(_centre(first.box), _centre(second.box)) / width / (second.time_s - first.time_s) >= FAST_VEHICLE:
+            fast[second.name] += 1
+    yield from (Clause(f"{_a(name)} moving fast", "relation", count) for name, count in fast.items())
+
+
+def _view(summary: SceneSummary) -> Iterator[Clause]:
+    if summary.moving_frac is not None:
+        words = (
+            "hardly any movement" if summary.moving_frac < 0.02
+            else "movement in much of the view" if summary.moving_frac > 0.25
+            else "movement in a part of the view"
+        )  # fmt: skip
+        yield Clause(words, "background", 1)
+    if summary.brightness is not None:
+        words = "a dark view" if summary.brightness < 0.25 else "a bright view" if summary.brightness > 0.65 else None
+        if words:
+            yield Clause(words, "background", 1)
+
+
+def _steps(seen: Iterable[Seen]) -> Iterator[tuple[int, tuple[Seen, Seen]]]:
+    """Each track's neighbouring samples that are close enough in time to tell a speed."""
+    tracks: dict[int, list[Seen]] = defaultdict(list)
+    for one in seen:
+        tracks[one.track].append(one)
+    for track, samples in tracks.items():
+        samples.sort(key=lambda one: one.time_s)
+        for first, second in itertools.pairwise(samples):
+            if 0 < second.time_s - first.time_s <= MAX_STEP_S:
+                yield track, (first, second)
+
+
+def _joint(person: PersonEvidence, name: str) -> tuple[float, float] | None:
+    return next(
+        (
+            (joint.x_frac, joint.y_frac)
+            for joint in person.joints
+            if joint.name == name and joint.score >= MIN_JOINT_SCORE
+        ),
+        None,
+    )
+
+
+def _wrists_from_hips(person: PersonEvidence) -> tuple[tuple[float, float] | None, ...]:
+    hips = [place for side in ("left", "right") if (place := _joint(person, f"{side}_hip")) is not None]
+    wrists = [_joint(person, f"{side}_wrist") for side in ("left", "right")]
+    if not hips:
+        return (None, None)
+    x, y = (sum(place[axis] for place in hips) / len(hips) for axis in (0, 1))
+    return tuple(None if wrist is None else (wrist[0] - x, wrist[1] - y) for wrist in wrists)
+
+
+def _raises_an_arm(person: PersonEvidence) -> bool:
+    nose = _joint(person, "nose")
+    wrists = (_joint(person, "left_wrist"), _joint(person, "right_wrist"))
+    return nose is not None and any(wrist is not None and wrist[1] < nose[1] for wrist in wrists)
+
+
+def _is_lying(person: PersonEvidence) -> bool:
+    """A box much wider than high, in which the trunk lies more than it stands."""
+    width = person.box.right_frac - person.box.left_frac
+    if width < LYING_RATIO * _height(person.box):
+        return False
+    shoulder, hip = _joint(person, "left_shoulder"), _joint(person, "left_hip")
+    return shoulder is not None and hip is not None and abs(hip[0] - shoulder[0]) > abs(hip[1] - shoulder[1])
+
+
+def _height(box: Box) -> float:
+    return max(box.bottom_frac - box.top_frac, 1e-3)
+
+
+def _centre(box: Box) -> tuple[float, float]:
+    return (box.left_frac + box.right_frac) / 2, (box.top_frac + box.bottom_frac) / 2
+
+
+def _between(first: tuple[float, float], second: tuple[float, float]) -> float:
+    return math.hypot(first[0] - second[0], first[1] - second[1])
+
+
+def _number(count: int) -> str:
+    return _NUMBERS[count] if count < len(_NUMBERS) else str(count)
+
+
+def _a(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+
+
+def _plural(noun: str) -> str:
+    if noun == "person":
+        return "people"
+    return f"{noun}es" if noun.endswith(("s", "ch", "x")) else f"{noun}s"

@@ -1,0 +1,141 @@
+"""What a model is asked and how it answers: every form has a ``render`` and a ``parse`` that undo each other.
+
+Parsing never guesses: text that is not exactly of the form gives None, and the caller keeps it raw and counts it.
+Labels and the wording of questions belong to the label sets; times are seconds, exact to a millisecond.
+
+Source: Omni-SILA 3.5 and Fig. 3 (identify, locate, attribute), 3.4 (the four descriptions of scene tuning).
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from omnisila.labels import BUILT_IN, LabelSet
+from omnisila.schema import SceneName, Span
+
+Task = Literal["identify", "locate", "attribute", "describe"]
+
+# Omni-SILA 3.4 names the scenes so in "Please describe the ...".
+SCENE_WORDS: dict[SceneName, str] = {
+    "face": "facial", "action": "action", "relation": "image region", "background": "background",
+}  # fmt: skip
+NOTHING = "nothing"
+
+_CLAUSE_END = "; "
+_TIME = r"(\d+(?:\.\d{1,3})?)s"
+
+
+class Instruction(NamedTuple):
+    """One question. ``labels`` is None for descriptions, ``label`` set for attribution, ``scene`` for descriptions."""
+
+    task: Task
+    labels: LabelSet | None = None
+    label: str | None = None
+    scene: SceneName | None = None
+
+
+class Located(NamedTuple):
+    """One line of a locate answer."""
+
+    label: str
+    span: Span
+
+
+def render_instruction(instruction: Instruction) -> str:
+    """The question's text.
+
+    Raises:
+        ValueError: the instruction lacks what its task needs.
+    """
+    task, labels, label, scene = instruction
+    if task == "describe" and scene is not None:
+        return f"Please describe the {SCENE_WORDS[scene]}."
+    if task == "identify" and labels is not None:
+        return labels.identify
+    if task == "locate" and labels is not None:
+        return labels.locate
+    if task == "attribute" and labels is not None and label is not None:
+        return labels.attribute.format(label=label)
+    raise ValueError(f"{instruction}: describe needs a scene, the other tasks a label set, attribute a label too.")
+
+
+def parse_instruction(text: str, label_sets: Sequence[LabelSet] = tuple(BUILT_IN.values())) -> Instruction | None:
+    """Which instruction the text is, or None. Of two label sets with one wording the first wins."""
+    for scene in SCENE_WORDS:
+        if text == render_instruction(Instruction("describe", scene=scene)):
+            return Instruction("describe", scene=scene)
+    for labels in label_sets:
+        if text == labels.identify:
+            return Instruction("identify", labels)
+        if text == labels.locate:
+            return Instruction("locate", labels)
+        for label in labels.labels:
+            if text == labels.attribute.format(label=label):
+                return Instruction("attribute", labels, label)
+    return None
+
+
+def render_label(label: str) -> str:
+    """The answer to identify."""
+    return label
+
+
+def parse_label(text: str, labels: LabelSet) -> str | None:
+    """The label that the text is, or None; case and a final full stop do not matter."""
+    plain = text.strip().removesuffix(".").casefold()
+    return next((label for label in labels.labels if label.casefold() == plain), None)
+
+
+def render_located(found: Sequence[Located]) -> str:
+    """The answer to locate: ``Fighting from 8s to 15.25s; Fire from 20s to 21s``, or that there is nothing."""
+    return _CLAUSE_END.join(
+        f"{label} from {_seconds(span.start_s)} to {_seconds(span.end_s)}" for label, span in found
+    ) or NOTHING  # fmt: skip
+
+
+def parse_located(text: str, labels: LabelSet) -> tuple[Located, ...] | None:
+    """What a locate answer says, or None if any part of it is not of the form or runs backwards in time."""
+    plain = text.strip().removesuffix(".")
+    if plain == NOTHING:
+        return ()
+    names = "|".join(re.escape(label) for label in sorted(labels.labels, key=len, reverse=True))
+    one = re.compile(f"({names}) from {_TIME} to {_TIME}")
+    found: list[Located] = []
+    at = 0
+    while True:
+        match = one.match(plain, at)
+        if match is None or float(match[3]) <= float(match[2]):
+            return None
+        found.append(Located(match[1], Span(start_s=float(match[2]), end_s=float(match[3]))))
+        at = match.end()
+        if at == len(plain):
+            return tuple(found)
+        if not plain.startswith(_CLAUSE_END, at):
+            return None
+        at += len(_CLAUSE_END)
+
+
+def render_clauses(clauses: Sequence[str]) -> str:
+    """The answer to attribute and describe: plain clauses, or that there is nothing to say.
+
+    Raises:
+        ValueError: a clause is empty, holds the mark between clauses, or is the word for none.
+    """
+    for clause in clauses:
+        if not clause.strip() or clause != clause.strip() or ";" in clause or clause == NOTHING:
+            raise ValueError(f"clause {clause!r} cannot be told apart in an answer. Give one phrase without ';'.")
+    return _CLAUSE_END.join(clauses) or NOTHING
+
+
+def parse_clauses(text: str) -> tuple[str, ...] | None:
+    """The clauses of an answer, or None if one is empty."""
+    plain = text.strip()
+    if plain == NOTHING:
+        return ()
+    clauses = tuple(plain.split(_CLAUSE_END))
+    return clauses if all(clause.strip() and ";" not in clause for clause in clauses) else None
+
+
+def _seconds(time_s: float) -> str:
+    text = f"{time_s:.3f}".rstrip("0").rstrip(".")
+    return f"{text}s"
