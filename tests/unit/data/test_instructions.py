@@ -87,8 +87,8 @@ def test_no_text_breaks_a_parser(text: str):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "Fighting", "Fighting from 8s to 8s", "Fighting from 9s to 8s", "fighting from 8s to 9s", "Fighting from 8 to 9",
-     "Fighting from 8s to 9s;", "Fighting from 8s to 9s; and more", "Dancing from 8s to 9s"],
+    ["", "Fighting", "Fighting from 8s to 8s", "Fighting from 9s to 8s", "fighting from 8s to 9s",
+     "Fighting from 8 to 9", "Fighting from 8s to 9s;", "Fighting from 8s to 9s; and more", "Dancing from 8s to 9s"],
 )  # fmt: skip
 def test_a_located_answer_of_another_form_is_refused(text: str):
     assert parse_located(text, IMPLICIT) is None
