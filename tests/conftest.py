@@ -69,6 +69,7 @@ def write_video(
     turn_deg: int = 0,
     mirror: bool = False,
     paint: Callable[[int, int, int], np.ndarray] = counted,
+    sample_aspect: str | None = None,
     muxer_options: dict[str, str] | None = None,
 ) -> Path:
     """Write a small real video; the container is told by the suffix.
@@ -79,6 +80,7 @@ def write_video(
         audio_s: length of a sound track, 0 for none.
         turn_deg: a display flag that asks players to turn the picture clockwise.
         mirror: a display flag that asks players to mirror it left to right.
+        sample_aspect: the shape of a pixel, such as "2:1".
     """
     codec = codec or CODECS[path.suffix]
     tick = Fraction(1, rate_hz) if path.suffix == ".avi" else Fraction(1, TICKS_HZ)
@@ -87,6 +89,8 @@ def write_video(
         stream: Any = container.add_stream(codec, rate=rate_hz, options=options or NEAR_LOSSLESS.get(codec, {}))
         stream.width, stream.height, stream.pix_fmt = width_px, height_px, pixel_format
         stream.codec_context.time_base = tick
+        if sample_aspect:
+            stream.codec_context.sample_aspect_ratio = Fraction(*map(int, sample_aspect.split(":")))
         if turn_deg or mirror:
             stream.set_display_rotation(-turn_deg, hflip=mirror)
         sound = container.add_stream("libopus" if path.suffix == ".webm" else "aac", rate=48_000) if audio_s else None

@@ -1,6 +1,6 @@
 """Opening a file as a video: every way in which it may not be one ends in a single clear line."""
 
-import contextlib
+import warnings
 from pathlib import Path
 
 import av
@@ -8,11 +8,12 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from omnisila.errors import MediaError
 
 _STILL_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF")
+_PLAYLISTS = ("concat", "hls", "dash", "imf")
 _STREAM_SUFFIXES = (".mjpeg", ".mjpg")  # a raw motion JPEG stream begins like a JPEG picture
 
 
@@ -44,13 +45,19 @@ def still_picture(path: Path, max_pixels: int) -> Image.Image | None:
     """
     if path.suffix.lower() in _STREAM_SUFFIXES:
         return None
-    with contextlib.suppress(UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError):
-        image = Image.open(path, formats=_STILL_FORMATS)
-        if getattr(image, "n_frames", 1) == 1:
-            check_pixels(path, image.width, image.height, max_pixels)
-            return image
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image = Image.open(path, formats=_STILL_FORMATS)
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        raise MediaError(f"{path}: the picture has too many pixels to be decoded safely. Scale it down.") from None
+    except (OSError, ValueError):
+        return None
+    if getattr(image, "n_frames", 1) > 1:
         image.close()
-    return None
+        return None
+    check_pixels(path, image.width, image.height, max_pixels)
+    return image
 
 
 def check_pixels(path: Path, width_px: int, height_px: int, max_pixels: int) -> None:
@@ -67,14 +74,14 @@ def check_pixels(path: Path, width_px: int, height_px: int, max_pixels: int) -> 
 
 
 def open_container(path: Path) -> InputContainer:
-    """Open a checked file; nothing but the file itself is read, whatever a playlist in it may name.
+    """Open a checked file; the network is never reached, and playlists are not followed.
 
     Raises:
-        MediaError: libav finds no container it knows.
+        MediaError: libav finds no container it knows, or one that only points to other files.
     """
     try:
         # The "file:" prefix keeps a colon or a percent sign in a name from being read as a protocol or a pattern.
-        return av.open(f"file:{path}", options={"protocol_whitelist": "file"})
+        container = av.open(f"file:{path}", options={"protocol_whitelist": "file"})
     except (FFmpegError, ValueError, OSError) as error:
         if _lacks_index(path):
             raise MediaError(
@@ -89,6 +96,10 @@ def open_container(path: Path) -> InputContainer:
         raise MediaError(
             f"{path}: not a video that can be opened ({reason}). Give a video such as mp4, mkv, webm, avi or mov."
         ) from None
+    if container.format.name in _PLAYLISTS:
+        container.close()
+        raise MediaError(f"{path}: a playlist ({container.format.name}), not a video. Give the files that it names.")
+    return container
 
 
 def video_stream(path: Path, container: InputContainer) -> VideoStream:

@@ -19,6 +19,7 @@ FALLBACK_FRAME_S = 0.04  # a picture's display time where nothing in the file sa
 _MAX_IDLE_ERRORS = 1000  # demuxing errors in a row without a packet between them
 _TICK_S = 1e-3
 _JUMP_S = 1.0  # timestamps that leap farther than this are broken, not reordered
+_STARTS_OVER = 3  # pictures in a row that jump back
 _BEYOND_S = 60.0  # past the stated end; headers are wrong by seconds, broken timestamps by hours
 _LONG_GAP_S = 1.0  # a hole of this length in a stream that was steady so far is damage, not a slow camera
 _STEADY_PICTURES = 24
@@ -116,6 +117,7 @@ class Decoder:
         self._due: list[int] = []  # timestamps of packets whose pictures have not come yet, a heap
         self._silent = False
         self._shift_s = 0.0
+        self._stale = 0
         self.start_s = start_s
         self.account = Account()
 
@@ -137,7 +139,7 @@ class Decoder:
         for frame in self._frames():
             check_pixels(self._path, frame.width, frame.height, self._max_pixels)
             time_s = self._time_of(frame, last)
-            if last is not None and time_s <= last.time_s:
+            if time_s is None or (last is not None and time_s <= last.time_s):
                 continue
             picture = Picture(time_s, time_s + self._display_s(frame, last, time_s), frame)
             self._enter(last, picture)
@@ -183,8 +185,11 @@ class Decoder:
             if heappop(self._due) < frame.pts:
                 self._silent = True
 
-    def _time_of(self, frame: VideoFrame, last: Picture | None) -> float:
-        """Its timestamp, on a clock that runs on where timestamps are missing, jump back or leave the file."""
+    def _time_of(self, frame: VideoFrame, last: Picture | None) -> float | None:
+        """Its timestamp, on a clock that runs on where timestamps are missing, start over or leave the file.
+
+        None for a stale picture: one or two that jump back are a decoder's leftovers, more are a clock starting over.
+        """
         next_s = last.end_s if last else 0.0
         ticks = frame.pts if frame.pts is not None else frame.dts
         if ticks is None or frame.time_base is None:
@@ -192,11 +197,17 @@ class Decoder:
         stamp_s = float(ticks * frame.time_base)
         if self.start_s is None:
             self.start_s = stamp_s
-        time_s = max(stamp_s - self.start_s + self._shift_s, 0.0)
-        if last is not None and time_s < last.time_s - _JUMP_S:
+        time_s = stamp_s - self.start_s + self._shift_s
+        if last is None:
+            return max(time_s, 0.0)
+        if time_s < last.time_s - _JUMP_S:
+            self._stale += 1
+            if self._stale < _STARTS_OVER:
+                return None
             self.account.note(f"timestamps jump back at {next_s:.1f} s: what follows is counted on from there")
             self._shift_s += next_s - time_s
             return next_s
+        self._stale = 0
         if self._duration_s is not None and time_s > max(next_s, self._duration_s) + _BEYOND_S:
             self.account.note(f"a timestamp at {next_s:.1f} s lies far beyond the file's end and is not believed")
             return next_s

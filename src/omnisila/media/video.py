@@ -84,6 +84,7 @@ class VideoReader:
         self._source = open_source(Path(path), self.limits)
         self._limit_hit: str | None = None
         self._tail_known = False
+        self._end_s = 0.0
 
     @property
     def info(self) -> VideoInfo:
@@ -166,7 +167,7 @@ class VideoReader:
 
     def pictures(self, start_s: float = 0.0) -> Iterator[Picture]:
         """Decoded but unconverted pictures, from one at or before ``start_s`` to the end or a limit."""
-        self._limit_hit, self._tail_known = None, False
+        self._limit_hit, self._tail_known, self._end_s = None, False, 0.0
         for count, picture in enumerate(self._source.pictures(start_s)):
             if count >= self.limits.max_frames:
                 self._limit_hit = f"{self.limits.max_frames} frames (DecodeLimits.max_frames)"
@@ -174,6 +175,7 @@ class VideoReader:
                 self._limit_hit = f"{self.limits.max_seconds:g} seconds (DecodeLimits.max_seconds)"
             if self._limit_hit:
                 break
+            self._end_s = picture.end_s
             yield picture
         self._tail_known = True
 
@@ -181,7 +183,7 @@ class VideoReader:
     def decoded_ratio(self) -> float:
         """Share of the video's duration that gave intact pictures in the latest pass, 0 to 1."""
         account = self._source.account
-        expected_s = max(self.info.duration_s, account.end_s)
+        expected_s = max(self.info.duration_s, self._end_s)
         lost_s = account.lost_s + self._missing_tail_s()
         return min(max(1.0 - lost_s / expected_s, 0.0), 1.0) if expected_s > 0 else 1.0
 
@@ -193,10 +195,10 @@ class VideoReader:
         if account.lost_s > sum(lost.lost_s for lost in account.lost) + TIME_TOLERANCE_S:
             lines.append(f"further on more is damaged: {account.lost_s:.1f} s could not be decoded in all")
         if self._limit_hit:
-            lines.append(f"reading stopped at {account.end_s:.1f} s, at the limit of {self._limit_hit}")
+            lines.append(f"reading stopped at {self._end_s:.1f} s, at the limit of {self._limit_hit}")
         elif self._missing_tail_s() > 0:
             lines.append(
-                f"the pictures end at {account.end_s:.1f} s although the file states {self.info.duration_s:.1f} s: "
+                f"the pictures end at {self._end_s:.1f} s although the file states {self.info.duration_s:.1f} s: "
                 "it was cut off or is damaged at its end"
             )
         return (*lines, *account.notes)
@@ -207,13 +209,12 @@ class VideoReader:
     def _missing_tail_s(self) -> float:
         """Time at the end that should have pictures and has none; a held last picture counts as one."""
         account = self._source.account
-        tail_s = self.info.duration_s - account.end_s
+        tail_s = self.info.duration_s - self._end_s
         tolerance_s = 0.0 if self._limit_hit else max(_TAIL_TOLERANCE_S, 1.5 * account.longest_gap_s)
         return tail_s if self._tail_known and tail_s > tolerance_s else 0.0
 
     def _last_until_s(self) -> float:
-        end_s = self._source.account.end_s
-        return end_s if self._missing_tail_s() > 0 else max(end_s, self.info.duration_s)
+        return self._end_s if self._missing_tail_s() > 0 else max(self._end_s, self.info.duration_s)
 
 
 def _loss(lost: Stretch) -> str:

@@ -1,0 +1,65 @@
+"""Resizing, cropping and normalising, against Pillow and plain arithmetic."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from omnisila.media.transforms import centre_crop, channels_first, letterbox, normalise, resize, resize_short_side
+
+PILLOW = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+
+
+@pytest.fixture
+def picture():
+    return torch.randint(0, 256, (60, 80, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("size", [(30, 40), (23, 57), (90, 100)])
+def test_antialiased_resize_agrees_with_pillow(picture, interpolation, size):
+    smooth = resize(channels_first(picture[None, :8, :10]), 60, 80)[0].movedim(0, -1).round().byte()
+    for image, dtype in ((picture, torch.uint8), (smooth, torch.float32)):  # Pillow clips between its two passes
+        want = np.asarray(Image.fromarray(image.numpy()).resize(size[::-1], PILLOW[interpolation])).astype(float)
+        got = resize(image.movedim(-1, 0)[None].to(dtype), *size, interpolation)
+        assert got.dtype == dtype
+        assert np.abs(got[0].movedim(0, -1).float().clip(0, 255).numpy() - want).max() <= 1.2
+
+
+def test_plain_bilinear_skips_pixels(picture):
+    images = channels_first(picture[None])
+    plain = resize(images, 15, 20, antialias=False)
+    assert torch.allclose(plain[0, :, 0, 0], images[0, :, 1:3, 1:3].mean((-2, -1)))
+    assert not torch.allclose(plain, resize(images, 15, 20))
+
+
+@pytest.mark.parametrize(("have", "want"), [((60, 80), (30, 40)), ((81, 60), (40, 30)), ((50, 75), (30, 45))])
+def test_short_side_is_exact(have, want):
+    assert resize_short_side(torch.zeros(1, 3, *have), 30).shape[-2:] == want
+
+
+def test_centre_crop_takes_the_middle():
+    images = torch.arange(5.0).repeat(5, 1)[None, None]
+    assert centre_crop(images, 1, 3).flatten().tolist() == [1.0, 2.0, 3.0]
+    with pytest.raises(ValueError, match="Resize first"):
+        centre_crop(images, 6, 3)
+
+
+def test_letterbox_keeps_proportions_and_maps_points_back(picture):
+    boxed = letterbox(picture.movedim(-1, 0)[None], 96, 96, fill=114)
+    assert boxed.images.shape == (1, 3, 96, 96)
+    assert boxed.images.dtype == torch.uint8
+    assert (boxed.images[..., :12, :] == 114).all()
+    assert (boxed.images[..., 84:, :] == 114).all()
+    corners = torch.tensor([[0.0, 0.125], [1.0, 0.875]])
+    assert torch.allclose(boxed.to_picture(corners), torch.tensor([[0.0, 0.0], [1.0, 1.0]]))
+
+
+def test_normalise_is_per_channel():
+    images = torch.tensor([[[[10.0]], [[20.0]], [[30.0]]]])
+    assert normalise(images, (0, 10, 20), (10, 5, 2)).flatten().tolist() == [1.0, 2.0, 5.0]
+
+
+def test_shapes_are_checked_while_testing():
+    with pytest.raises(TypeError, match="images"):
+        normalise(torch.zeros(3, 3), (0, 0, 0), (1, 1, 1))
