@@ -1,0 +1,1 @@
+"""Converters of embedded weights: one file a network."""

