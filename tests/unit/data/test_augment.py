@@ -16,9 +16,6 @@ def footage(count: int = 6) -> list[Frame]:
 
 
 def test_copy_0_is_the_footage():
-    assert (
-        all(one is other for one, other in zip(AUGMENTER.clip(footage(), "a.mp4", 0), footage(), strict=True)) is False
-    )
     for one, other in zip(AUGMENTER.clip(footage(), "a.mp4", 0), footage(), strict=True):
         assert one.time_s == other.time_s
         assert torch.equal(one.image, other.image)
