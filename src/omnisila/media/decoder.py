@@ -13,30 +13,16 @@ from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from omnisila.media.clock import Clock, Picture
 from omnisila.media.container import check_pixels
 
-FALLBACK_FRAME_S = 0.04  # a picture's display time where nothing in the file says it
 _MAX_IDLE_ERRORS = 1000  # demuxing errors in a row without a packet between them
 _TICK_S = 1e-3
-_JUMP_S = 1.0  # timestamps that leap farther than this are broken, not reordered
-_STARTS_OVER = 3  # pictures in a row that jump back
-_BEYOND_S = 60.0  # past the stated end; headers are wrong by seconds, broken timestamps by hours
 _LONG_GAP_S = 1.0  # a hole of this length in a stream that was steady so far is damage, not a slow camera
 _STEADY_PICTURES = 24
 _ONE_STRETCH_S = 1.0  # losses closer than this are told as one
 _DAMAGED = "damaged picture"
 _LISTED = 5  # an account stays small however broken the file
-
-
-class Picture(NamedTuple):
-    """A decoded picture, still in the codec's own format: converting it is expensive and left to who needs it.
-
-    ``end_s`` is where its own display time ends; until the next picture it stays on the screen in any case.
-    """
-
-    time_s: float
-    end_s: float
-    frame: VideoFrame
 
 
 class Stretch(NamedTuple):
@@ -107,25 +93,26 @@ class Decoder:
         self._container = container
         self._stream = stream
         self._max_pixels = max_pixels
-        self._duration_s = duration_s
         self._sought = False
         self._stream.thread_type = "AUTO" if threads else "NONE"
         if start_s is None and container.start_time is not None:
             start_s = container.start_time / av.time_base
         rate_hz = nominal_rate_hz(stream)
-        self._frame_s = 1.0 / rate_hz if rate_hz else None
         self._due: list[int] = []  # timestamps of packets whose pictures have not come yet, a heap
         self._silent = False
-        self._shift_s = 0.0
-        self._stale = 0
-        self.start_s = start_s
         self.account = Account()
+        self._clock = Clock(start_s, duration_s, 1.0 / rate_hz if rate_hz else None, self.account.note)
+
+    @property
+    def start_s(self) -> float:
+        """The container's time that is 0 here; known for sure once the first picture came."""
+        return self._clock.start_s or 0.0
 
     def seek(self, time_s: float) -> None:
         """Go to the key frame before a time; libav's error where the container cannot."""
         if self._stream.time_base is None:
             return
-        offset_s = time_s + (self.start_s or 0.0)
+        offset_s = time_s + self.start_s
         self._container.seek(int(offset_s / self._stream.time_base), stream=self._stream)
         self._sought = True
 
@@ -136,12 +123,7 @@ class Decoder:
             MediaError: pictures larger than the limit.
         """
         last: Picture | None = None
-        for frame in self._frames():
-            check_pixels(self._path, frame.width, frame.height, self._max_pixels)
-            time_s = self._time_of(frame, last)
-            if time_s is None or (last is not None and time_s <= last.time_s):
-                continue
-            picture = Picture(time_s, time_s + self._display_s(frame, last, time_s), frame)
+        for picture in self._clock.pictures(self._frames()):
             self._enter(last, picture)
             last = picture
             yield picture
@@ -155,6 +137,8 @@ class Decoder:
                     errors = 0
                     self.account.packets += packet.size > 0
                     yield packet
+                return
+            except IndexError:  # PyAV, after the last packet, when streams have appeared on the way
                 return
             except FFmpegError as error:
                 errors += 1
@@ -170,6 +154,7 @@ class Decoder:
                 self.account.fail(error.strerror or str(error))
                 continue
             for frame in frames:
+                check_pixels(self._path, frame.width, frame.height, self._max_pixels)
                 self._settle(frame)
                 if frame.is_corrupt:
                     self.account.fail(_DAMAGED)
@@ -184,41 +169,6 @@ class Decoder:
         while frame.pts is not None and self._due and self._due[0] <= frame.pts:
             if heappop(self._due) < frame.pts:
                 self._silent = True
-
-    def _time_of(self, frame: VideoFrame, last: Picture | None) -> float | None:
-        """Its timestamp, on a clock that runs on where timestamps are missing, start over or leave the file.
-
-        None for a stale picture: one or two that jump back are a decoder's leftovers, more are a clock starting over.
-        """
-        next_s = last.end_s if last else 0.0
-        ticks = frame.pts if frame.pts is not None else frame.dts
-        if ticks is None or frame.time_base is None:
-            return next_s
-        stamp_s = float(ticks * frame.time_base)
-        if self.start_s is None:
-            self.start_s = stamp_s
-        time_s = stamp_s - self.start_s + self._shift_s
-        if last is None:
-            return max(time_s, 0.0)
-        if time_s < last.time_s - _JUMP_S:
-            self._stale += 1
-            if self._stale < _STARTS_OVER:
-                return None
-            self.account.note(f"timestamps jump back at {next_s:.1f} s: what follows is counted on from there")
-            self._shift_s += next_s - time_s
-            return next_s
-        self._stale = 0
-        if self._duration_s is not None and time_s > max(next_s, self._duration_s) + _BEYOND_S:
-            self.account.note(f"a timestamp at {next_s:.1f} s lies far beyond the file's end and is not believed")
-            return next_s
-        return time_s
-
-    def _display_s(self, frame: VideoFrame, last: Picture | None, time_s: float) -> float:
-        if frame.duration and frame.time_base:
-            return float(frame.duration * frame.time_base)
-        if self._frame_s:
-            return self._frame_s
-        return time_s - last.time_s if last else FALLBACK_FRAME_S
 
     def _enter(self, last: Picture | None, picture: Picture) -> None:
         account = self.account

@@ -15,8 +15,9 @@ from PIL import Image, ImageOps
 
 from omnisila.config import Config, Frozen
 from omnisila.errors import MediaError
+from omnisila.media.clock import Picture
 from omnisila.media.container import check_file, open_container, still_picture, video_stream
-from omnisila.media.decoder import Account, Decoder, Picture, nominal_rate_hz
+from omnisila.media.decoder import Account, Decoder, nominal_rate_hz
 from omnisila.media.grid import TIME_TOLERANCE_S
 from omnisila.media.pictures import Orientation, Size, display_size
 
@@ -98,7 +99,7 @@ class VideoSource:
             self.stored_size = display_size(first.frame, float(stream.sample_aspect_ratio or 1) or 1.0)
             self.orientation = Orientation.of(first.frame)
             shown = self.stored_size.turned(self.orientation)
-            start_s = decoder.start_s or 0.0
+            start_s = decoder.start_s
             duration_s = _stated_duration_s(container, stream, start_s)
             if duration_s is None:
                 duration_s = _measured_duration_s(path, limits, start_s, first)
@@ -199,7 +200,7 @@ def _last_end_s(decoder: Decoder, stream: VideoStream, stated_s: float) -> float
     except FFmpegError:
         return stated_s
     ends_s = [
-        float((packet.pts + (packet.duration or 0)) * packet.time_base) - (decoder.start_s or 0.0)
+        float((packet.pts + (packet.duration or 0)) * packet.time_base) - decoder.start_s
         for packet in decoder.packets((stream,))
         if packet.pts is not None and packet.size
     ]

@@ -22,8 +22,9 @@ from typing import NamedTuple
 from jaxtyping import UInt8
 from torch import Tensor
 
+from omnisila.media.clock import Picture
 from omnisila.media.container import check_file
-from omnisila.media.decoder import Picture, Stretch
+from omnisila.media.decoder import Stretch
 from omnisila.media.frames import Frame
 from omnisila.media.grid import TIME_TOLERANCE_S, on_grid
 from omnisila.media.pictures import PictureConverter
