@@ -40,7 +40,6 @@ class Account:
     def __init__(self) -> None:
         self.lost: list[Stretch] = []
         self.lost_s = 0.0
-        self.end_s = 0.0
         self.pictures = 0
         self.packets = 0
         self.longest_gap_s = 0.0
@@ -77,6 +76,9 @@ class Decoder:
         start_s: the container's time that becomes 0; None means its own start, or else the first picture.
         duration_s: the duration where it is known: timestamps far beyond it are not believed.
         threads: let libav use several; without, the first picture comes sooner.
+
+    Raises:
+        MediaError: the stream's pictures are larger than the limit.
     """
 
     def __init__(
@@ -94,6 +96,8 @@ class Decoder:
         self._stream = stream
         self._max_pixels = max_pixels
         self._sought = False
+        check_pixels(path, stream.codec_context.width, stream.codec_context.height, max_pixels)
+        self._stream.codec_context.options = {"max_pixels": str(max_pixels)}
         self._stream.thread_type = "AUTO" if threads else "NONE"
         if start_s is None and container.start_time is not None:
             start_s = container.start_time / av.time_base
@@ -120,7 +124,7 @@ class Decoder:
         """All intact pictures from here on; what is lost between them goes to the account.
 
         Raises:
-            MediaError: pictures larger than the limit.
+            MediaError: a picture grew beyond the limit on the way.
         """
         last: Picture | None = None
         for picture in self._clock.pictures(self._frames()):
@@ -188,7 +192,6 @@ class Decoder:
                 account.note(f"the picture size changes at {picture.time_s:.1f} s: all are scaled to the first size")
         account.trouble, self._silent = None, False
         account.pictures += 1
-        account.end_s = picture.end_s
 
 
 def nominal_rate_hz(stream: VideoStream) -> float | None:

@@ -1,4 +1,4 @@
-"""One decoded frame, the unit that media hands to everything above it."""
+"""Decoded pictures, the units that media hands to everything above it."""
 
 from typing import NamedTuple
 
@@ -11,3 +11,17 @@ class Frame(NamedTuple):
 
     time_s: float
     image: UInt8[Tensor, "height width 3"]
+
+
+class Luma(NamedTuple):
+    """A small grey picture with its own timestamp in seconds."""
+
+    time_s: float
+    image: UInt8[Tensor, "height width"]
+
+
+class LumaFrame(NamedTuple):
+    """A sampled frame with the grey pictures shown from it until the next sample, in time order."""
+
+    frame: Frame
+    lumas: tuple[Luma, ...]

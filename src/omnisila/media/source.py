@@ -81,7 +81,7 @@ class StillSource:
 
     def pictures(self, start_s: float = 0.0) -> Iterator[Picture]:  # noqa: ARG002 (there is but one)
         self.account = Account()
-        self.account.pictures, self.account.end_s = 1, STILL_S
+        self.account.pictures = 1
         yield Picture(0.0, STILL_S, self._frame)
 
 

@@ -25,7 +25,7 @@ from torch import Tensor
 from omnisila.media.clock import Picture
 from omnisila.media.container import check_file
 from omnisila.media.decoder import Stretch
-from omnisila.media.frames import Frame
+from omnisila.media.frames import Frame, Luma, LumaFrame
 from omnisila.media.grid import TIME_TOLERANCE_S, on_grid
 from omnisila.media.pictures import PictureConverter
 from omnisila.media.source import STILL_S, DecodeLimits, VideoInfo, open_source
@@ -117,6 +117,39 @@ class VideoReader:
             if last is None or last[0] is not picture:
                 last = (picture, convert.rgb(picture.frame))
             yield Frame(time_s, last[1])
+
+    def with_luma(
+        self,
+        rate_hz: float,
+        luma_per_frame: int,
+        *,
+        start_s: float = 0.0,
+        end_s: float | None = None,
+        long_side_px: int | None = None,
+        luma_long_side_px: int = 160,
+    ) -> Iterator[LumaFrame]:
+        """``at_rate`` with, beside each frame, the small grey pictures shown from it until the next one.
+
+        Grey pictures are taken ``luma_per_frame`` times as often as frames. Each carries its own timestamp, so one that
+        is merely held (a slow video) can be told from a new one.
+        """
+        convert, small = self._converter(long_side_px), self._converter(luma_long_side_px)
+        last: Picture | None = None
+        image: UInt8[Tensor, "height width 3"] | None = None
+        frame: Frame | None = None
+        lumas: list[Luma] = []
+        grid = on_grid(self.pictures(start_s), rate_hz * luma_per_frame, start_s, end_s, self._last_until_s)
+        for step, (time_s, picture) in enumerate(grid):
+            if step % luma_per_frame == 0:
+                if frame is not None:
+                    yield LumaFrame(frame, tuple(lumas))
+                image = convert.rgb(picture.frame) if image is None or picture is not last else image
+                frame, lumas = Frame(time_s, image), []
+                last = picture
+            if not lumas or lumas[-1].time_s != picture.time_s:
+                lumas.append(Luma(picture.time_s, small.luma(picture.frame)))
+        if frame is not None:
+            yield LumaFrame(frame, tuple(lumas))
 
     def with_motion(
         self,
