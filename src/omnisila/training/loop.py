@@ -1,0 +1,133 @@
+"""The training loop: steps that depend on their number alone, so that a killed run resumes to the same numbers.
+
+A step's batch and all its randomness come from (seed, step); the state on disk is written whole or not at all. Whether
+a run was killed at any moment therefore cannot be seen in its result.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import safetensors
+import torch
+from jaxtyping import Float
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from omnisila.config import Config
+from omnisila.errors import TrainingError
+from omnisila.files import write_atomically
+from omnisila.training.optim import OptimConfig, Optimisation
+
+STATE_FILE = "state.safetensors"
+
+
+class LoopConfig(Config):
+    """How long and how often; ``save_every`` 0 keeps no state."""
+
+    steps: int
+    seed: int = 0
+    save_every: int = 50
+    optim: OptimConfig = OptimConfig()
+
+
+class StepReport(NamedTuple):
+    """What one step did, for progress and logs."""
+
+    step: int
+    steps: int
+    loss: float
+    gradient_norm: float
+
+
+# The loss of one step's batch, given the step's number and a generator seeded for that step, as torch's own is.
+StepLoss = Callable[[int, torch.Generator], Float[Tensor, ""]]
+
+
+def train(
+    module: nn.Module,
+    step_loss: StepLoss,
+    config: LoopConfig,
+    state_folder: Path | None = None,
+    on_step: Callable[[StepReport], None] | None = None,
+) -> None:
+    """Train a module in place; it ends with its averaged weights, in evaluation mode.
+
+    Args:
+        module: what is trained; its parameters with gradients.
+        step_loss: called once a step, in order.
+        config: steps, seed, optimisation.
+        state_folder: where the state for resuming is kept; None keeps none. A state of the same configuration and
+            module found there is resumed.
+        on_step: told after each step.
+
+    Raises:
+        TrainingError: the loss or its gradient is not finite, or the state found is of another run.
+    """
+    optimisation = config.optim.build(module, config.steps)
+    identity = _identity(module, config)
+    first = _resumed(state_folder, optimisation, identity) if state_folder is not None else 0
+    module.train()
+    random = torch.Generator()
+    for step in range(first, config.steps):
+        seed = _step_seed(config.seed, step)
+        random.manual_seed(seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed + 1)
+            loss = step_loss(step, random)
+            loss.backward()
+        norm = optimisation.step(step)
+        report = StepReport(step, config.steps, loss.item(), norm)
+        _check_finite(report, config)
+        if on_step is not None:
+            on_step(report)
+        done = step + 1
+        if state_folder is not None and config.save_every and (done % config.save_every == 0 or done == config.steps):
+            _save(state_folder, optimisation, identity, done)
+    optimisation.use_average()
+    module.eval()
+
+
+def _check_finite(report: StepReport, config: LoopConfig) -> None:
+    if not (torch.tensor([report.loss, report.gradient_norm]).isfinite().all()):
+        raise TrainingError(
+            f"step {report.step + 1} of {report.steps}: the loss is {report.loss} and its gradient's norm "
+            f"{report.gradient_norm}. Lower learning_rate (now {config.optim.learning_rate:g}) or raise warmup_frac "
+            f"(now {config.optim.warmup_frac:g}); if it happens at step 1, look for broken features."
+        )
+
+
+def _step_seed(seed: int, step: int) -> int:
+    return int.from_bytes(hashlib.sha256(f"{seed}/{step}".encode()).digest()[:6], "big")
+
+
+def _identity(module: nn.Module, config: LoopConfig) -> str:
+    shapes = [(name, list(p.shape)) for name, p in module.named_parameters() if p.requires_grad]
+    return hashlib.sha256(json.dumps([config.model_dump(mode="json"), shapes]).encode()).hexdigest()
+
+
+def _save(folder: Path, optimisation: Optimisation, identity: str, done: int) -> None:
+    tensors = {name: value.contiguous() for name, value in optimisation.state()}
+    metadata = {"identity": identity, "steps_done": str(done)}
+    write_atomically(folder / STATE_FILE, save(tensors, metadata))
+
+
+def _resumed(folder: Path, optimisation: Optimisation, identity: str) -> int:
+    """Restore what stands in the folder; how many steps are done already."""
+    path = folder / STATE_FILE
+    if not path.exists():
+        return 0
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("identity") != identity:
+                raise TrainingError(
+                    f"{path}: belongs to a run with other settings or another model. "
+                    "Give another run folder, or delete this state to start anew."
+                )
+            optimisation.restore((name, file.get_tensor(name)) for name in file.keys())  # noqa: SIM118
+            return int(metadata["steps_done"])
+    except (safetensors.SafetensorError, KeyError, RuntimeError, ValueError, OSError) as error:
+        raise TrainingError(f"{path}: cannot be resumed from ({error}). Delete it to start this stage anew.") from error
