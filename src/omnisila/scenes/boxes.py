@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from omnisila.schema import Box
+
 
 def areas(boxes: Float[Tensor, "*boxes 4"]) -> Float[Tensor, "*boxes"]:
     """Width times height; inverted boxes have none."""
@@ -43,3 +45,9 @@ def suppressed(
         if not any(covers[winner][candidate] for winner in kept):
             kept.append(candidate)
     return order[torch.tensor(kept, dtype=torch.long)]
+
+
+def box_record(box: Float[Tensor, "4"]) -> Box:
+    """A box as a record, inside the frame."""
+    left, top, right, bottom = box.float().clamp(0, 1).tolist()
+    return Box(left_frac=left, top_frac=top, right_frac=right, bottom_frac=bottom)

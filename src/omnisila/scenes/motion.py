@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from omnisila.config import Config
+from omnisila.media.frames import Luma
 
 MAX_DISPLACEMENT_PX = 8.0  # larger block displacements are noise of the linear approximation
 DIRECTION_BINS = 8
@@ -46,13 +47,6 @@ class MotionConfig(Config):
 
     def build(self) -> "MotionEstimator":
         return MotionEstimator(self)
-
-
-class Luma(NamedTuple):
-    """A grey picture in [0, 1], the height of the largest scale times two or more, with its time in seconds."""
-
-    time_s: float
-    image: Float[Tensor, "height width"]
 
 
 class BlockFlow(NamedTuple):
@@ -167,7 +161,7 @@ class MotionEstimator:
         already_described = max(known - 1, 0)
         times = torch.tensor([picture.time_s for picture in chain], dtype=torch.float64)
         intervals = times.diff().float().clamp(MIN_INTERVAL_S, MAX_INTERVAL_S)
-        images = torch.stack([picture.image for picture in chain])
+        images = torch.stack([picture.image for picture in chain]).float() / 255
         described = torch.cat([self._at_scale(images, intervals, height) for height in self.config.scales_height_px], 1)
         middles = ((times[1:] + times[:-1]) / 2).tolist()
         return middles[already_described:], described[already_described:]

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from omnisila.scenes.motion import Luma, MotionConfig, block_flow
+from omnisila.media.frames import Luma
+from omnisila.scenes.motion import MotionConfig, block_flow
 
 
 @pytest.fixture
@@ -15,7 +16,7 @@ def texture() -> torch.Tensor:
 
 def moving(texture: torch.Tensor, shift_px: int, count: int = 6) -> list[Luma]:
     crops = [texture[10 : 10 + 120, 20 + i * shift_px : 20 + i * shift_px + 160] for i in range(count)]
-    return [Luma(i / 12, crop) for i, crop in enumerate(crops)]
+    return [Luma(i / 12, (crop * 255).to(torch.uint8)) for i, crop in enumerate(crops)]
 
 
 def test_block_flow_measures_a_known_shift(texture: torch.Tensor) -> None:

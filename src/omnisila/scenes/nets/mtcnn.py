@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from omnisila import weights
 from omnisila.scenes.boxes import suppressed
+from omnisila.scenes.crops import square_crops, squares
 
 PYRAMID_FACTOR = 0.709
 CELL_PX, STRIDE_PX = 12, 2  # what one output of the proposal network sees, and how far apart outputs are
@@ -71,7 +72,7 @@ class MTCNN(nn.Module):
 
     def __init__(
         self,
-        min_face_frac: float = 0.06,
+        min_face_frac: float = 0.07,
         thresholds: tuple[float, float, float] = (0.6, 0.7, 0.8),
         border_frac: float = 0.1,
     ) -> None:
@@ -132,19 +133,19 @@ class MTCNN(nn.Module):
         return _kept(joined, 0.7)
 
     def _refined(self, x: Tensor, candidates: _Boxes) -> _Boxes:
-        features = self.refinement(_crops(x, candidates, 24))
+        features = self.refinement(square_crops(x, candidates.picture, squares(candidates.boxes_px), 24))
         score = self.refinement_face(features).softmax(1)[:, 1]
-        boxes = _moved(_squares(candidates.boxes_px), self.refinement_box(features))
+        boxes = _moved(squares(candidates.boxes_px), self.refinement_box(features))
         likely = score > self.thresholds[1]
         return _kept(_Boxes(candidates.picture, boxes, score).chosen(likely), 0.7)
 
     def _output(self, x: Tensor, candidates: _Boxes) -> tuple[_Boxes, Float[Tensor, "faces 5 2"]]:
-        features = self.output(_crops(x, candidates, 48))
+        regions = squares(candidates.boxes_px)
+        features = self.output(square_crops(x, candidates.picture, regions, 48))
         score = self.output_face(features).softmax(1)[:, 1]
-        squares = _squares(candidates.boxes_px)
-        boxes = _moved(squares, self.output_box(features))
+        boxes = _moved(regions, self.output_box(features))
         points = self.output_landmarks(features).reshape(-1, 2, 5).mT  # all x come before all y
-        landmarks = squares[:, None, :2] + points * (squares[:, None, 2:] - squares[:, None, :2])
+        landmarks = regions[:, None, :2] + points * (regions[:, None, 2:] - regions[:, None, :2])
         likely = score > self.thresholds[2]
         return _Boxes(candidates.picture, boxes, score).chosen(likely), landmarks[likely]
 
@@ -160,26 +161,5 @@ def _kept(candidates: _Boxes, max_overlap: float) -> _Boxes:
     return candidates.chosen(torch.cat(kept) if kept else torch.zeros(0, dtype=torch.long))
 
 
-def _squares(boxes: Float[Tensor, "boxes 4"]) -> Float[Tensor, "boxes 4"]:
-    """The square around each box's centre with its longer side."""
-    centre, side = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]).amax(1, keepdim=True)
-    return torch.cat([centre - side / 2, centre + side / 2], 1)
-
-
 def _moved(boxes: Float[Tensor, "boxes 4"], offsets: Float[Tensor, "boxes 4"]) -> Float[Tensor, "boxes 4"]:
     return boxes + offsets * (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
-
-
-def _crops(x: Tensor, candidates: _Boxes, size_px: int) -> Float[Tensor, "candidates 3 size size"]:
-    """Square crops resized by area; what lies outside the picture is grey."""
-    crops = x.new_zeros(len(candidates.picture), 3, size_px, size_px)
-    height, width = x.shape[2:]
-    edges = _squares(candidates.boxes_px).round().long().tolist()
-    for index, (picture, (left, top, right, bottom)) in enumerate(zip(candidates.picture.tolist(), edges, strict=True)):
-        right, bottom = max(right, left + 1), max(bottom, top + 1)
-        inside = x[picture, :, max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
-        if inside.numel() == 0:
-            continue
-        pads = (max(-left, 0), max(right - width, 0), max(-top, 0), max(bottom - height, 0))
-        crops[index] = F.interpolate(F.pad(inside, pads)[None], (size_px, size_px), mode="area")[0]
-    return crops

@@ -1,0 +1,136 @@
+"""Scene features on disk, so that no stage extracts twice and an hour needs no more memory than a minute.
+
+One folder per video and extractor digest; in it one safetensors file per scene and shard, and ``video.json``, written
+last, with what decoding found. A folder without it, or with a damaged file, is extracted again.
+"""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from omnisila.config import Frozen
+from omnisila.errors import OutputError
+from omnisila.files import check_writable, write_atomically
+from omnisila.media.video import VideoInfo, VideoReader, sha256
+from omnisila.scenes.extractor import SceneShard, SceneStream
+from omnisila.scenes.sem import LAYOUTS, SceneEnrichedModeling
+
+Progress = Callable[[float], None]  # gets the share of the video that is done, 0 to 1
+
+
+class Extracted(Frozen):
+    """What is known of a video whose features are cached."""
+
+    sha256: str
+    extractor_digest: str
+    info: VideoInfo
+    decoded_ratio: float
+    warnings: tuple[str, ...]
+    shards: tuple[tuple[float, float], ...]
+    rates_hz: dict[str, float]
+    seconds: dict[str, float]
+
+
+def default_root() -> Path:
+    """``$OMNISILA_CACHE``, or ``~/.cache/omnisila``."""
+    return Path(os.environ.get("OMNISILA_CACHE") or Path.home() / ".cache" / "omnisila")
+
+
+class FeatureCache:
+    """Features by the SHA-256 of the video and the extractors' digest.
+
+    Args:
+        root: folder of the cache; made when missing. Where it cannot be written, a temporary folder takes its place
+            for as long as this object lives, and ``warning`` says so.
+    """
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = root or default_root()
+        self.warning: str | None = None
+        try:
+            check_writable(self.root)
+        except OutputError as error:
+            self._temporary = tempfile.TemporaryDirectory(prefix="omnisila-")
+            self.warning = f"features are not kept: {error}"
+            self.root = Path(self._temporary.name)
+
+    def extracted(self, path: Path, sem: SceneEnrichedModeling, progress: Progress | None = None) -> Extracted:
+        """Make sure that a video's features are there; what is known of it.
+
+        Raises:
+            MediaError: the video cannot be read.
+            OutputError: the features cannot be written.
+        """
+        digest = sha256(path)
+        known = self._known(digest, sem.config.digest)
+        return known or self._extract(path, digest, sem, progress)
+
+    def shards(self, extracted: Extracted) -> Iterator[SceneShard]:
+        """The cached shards in time order, read one at a time."""
+        folder = self._folder(extracted.sha256, extracted.extractor_digest)
+        for index, (start_s, end_s) in enumerate(extracted.shards):
+            streams: dict[str, SceneStream] = {}
+            for name, rate_hz in extracted.rates_hz.items():
+                tensors = load_file(folder / _file_name(name, index))
+                streams[name] = SceneStream(start_s, rate_hz, tensors["values"], tensors["mask"])
+            yield SceneShard(start_s=start_s, end_s=end_s, **streams)
+
+    def _folder(self, video_digest: str, extractor_digest: str) -> Path:
+        return self.root / "features" / video_digest[:2] / f"{video_digest}-{extractor_digest[:16]}"
+
+    def _known(self, video_digest: str, extractor_digest: str) -> Extracted | None:
+        folder = self._folder(video_digest, extractor_digest)
+        try:
+            known = Extracted.model_validate_json((folder / "video.json").read_bytes())
+            for _ in self.shards(known):  # a damaged file shows here, before anything relies on it
+                pass
+        except (OSError, ValidationError, SafetensorError, KeyError):
+            return None
+        return known
+
+    def _extract(
+        self, path: Path, video_digest: str, sem: SceneEnrichedModeling, progress: Progress | None
+    ) -> Extracted:
+        reader = VideoReader(path)
+        duration_s = max(reader.info.duration_s, 1e-3)
+        config = sem.config
+        folder = self._folder(video_digest, config.digest)
+        frames = reader.with_luma(config.rate_hz, config.luma_per_frame, long_side_px=config.long_side_px)
+
+        def reported() -> Iterator:
+            for sample in frames:
+                if progress is not None:
+                    progress(min(sample.frame.time_s / duration_s, 1.0))
+                yield sample
+
+        spans: list[tuple[float, float]] = []
+        rates: dict[str, float] = {}
+        seconds: dict[str, float] = {}
+        for index, shard in enumerate(sem.extract(reported(), seconds)):
+            for name in LAYOUTS:
+                stream: SceneStream = getattr(shard, name)
+                rates[name] = stream.rate_hz
+                content = save({"values": stream.values.contiguous(), "mask": stream.mask.contiguous()})
+                write_atomically(folder / _file_name(name, index), content)
+            spans.append((shard.start_s, shard.end_s))
+        extracted = Extracted(
+            sha256=video_digest,
+            extractor_digest=config.digest,
+            info=reader.info,
+            decoded_ratio=reader.decoded_ratio,
+            warnings=reader.warnings,
+            shards=tuple(spans),
+            rates_hz=rates,
+            seconds=seconds,
+        )
+        write_atomically(folder / "video.json", extracted.model_dump_json())
+        return extracted
+
+
+def _file_name(scene: str, index: int) -> str:
+    return f"{scene}-{index:04}.safetensors"

@@ -1,0 +1,93 @@
+"""Facial expression modelling: the explicit scene.
+
+MTCNN finds faces; an expression network and the visual encoder describe each. Source: Omni-SILA 3.1 (x_f).
+"""
+
+import torch
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor, nn
+
+from omnisila.config import Config
+from omnisila.scenes.boxes import areas, box_record
+from omnisila.scenes.crops import frame_pixels, square_crops, squares
+from omnisila.scenes.extractor import Layout, SceneStream
+from omnisila.scenes.nets.efficientnet_lite import EfficientNetLite0
+from omnisila.scenes.nets.expression import EMBEDDING, EXPRESSIONS, INPUT_PX, ExpressionNet
+from omnisila.scenes.nets.mtcnn import MTCNN
+from omnisila.schema import FaceEvidence
+
+LAYOUT = Layout({"box": 4, "score": 1, "expressions": len(EXPRESSIONS), "embedding": EMBEDDING, "appearance": 1280})
+
+
+class FaceConfig(Config):
+    """How faces are found and cut."""
+
+    rate_hz: float = 1.0
+    max_faces: int = 5
+    min_face_frac: float = 0.07  # of the longer side
+    appearance_margin: float = 1.3
+    batch_size: int = 16
+
+    def build(self, encoder: EfficientNetLite0) -> "FaceExtractor":
+        return FaceExtractor(self, MTCNN.pretrained(), ExpressionNet.pretrained(), encoder)
+
+
+class FaceExtractor(nn.Module):
+    """Entities: faces, the largest first."""
+
+    def __init__(
+        self, config: FaceConfig, detector: MTCNN, expression: ExpressionNet, encoder: EfficientNetLite0
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.detector, self.expression, self.encoder = detector, expression, encoder
+        self.detector.min_face_frac = config.min_face_frac
+
+    @torch.inference_mode()
+    def forward(
+        self, images: UInt8[Tensor, "frames height width 3"]
+    ) -> tuple[Float[Tensor, "frames entities width"], Bool[Tensor, "frames entities"]]:
+        """Face entities and their mask."""
+        count = self.config.max_faces
+        values = torch.zeros(len(images), count, LAYOUT.width)
+        mask = torch.zeros(len(images), count, dtype=torch.bool)
+        for start in range(0, len(images), self.config.batch_size):
+            batch = images[start : start + self.config.batch_size]
+            found = self.detector.detect(batch)
+            kept = [areas(faces.boxes_frac).argsort(descending=True)[:count] for faces in found]
+            picture = torch.cat([torch.full((len(index),), i) for i, index in enumerate(kept)])
+            if len(picture) == 0:
+                continue
+            boxes = torch.cat([faces.boxes_frac[index] for faces, index in zip(found, kept, strict=True)])
+            scores = torch.cat([faces.scores[index] for faces, index in zip(found, kept, strict=True)])
+            slot = torch.cat([torch.arange(len(index)) for index in kept])
+            described = self._described(batch, picture, boxes, scores)
+            values[start + picture, slot] = described
+            mask[start + picture, slot] = True
+        return values, mask
+
+    def _described(self, images: Tensor, picture: Tensor, boxes: Tensor, scores: Tensor) -> Float[Tensor, "faces w"]:
+        pixels = frame_pixels(boxes, images.shape[1], images.shape[2])
+        planar = images.permute(0, 3, 1, 2)
+        expression = self.expression(square_crops(planar, picture, squares(pixels), INPUT_PX))
+        wide = square_crops(planar, picture, squares(pixels, self.config.appearance_margin), 224)
+        appearance = self.encoder.embed(wide.round().to(torch.uint8).permute(0, 2, 3, 1)).mean
+        return torch.cat([boxes, scores[:, None], expression.probabilities, expression.embedding, appearance], dim=1)
+
+
+def evidence(stream: SceneStream) -> tuple[FaceEvidence, ...]:
+    """The faces of a stretch as records, in time order."""
+    found: list[FaceEvidence] = []
+    for time_s, row, mask in zip(stream.times_s.tolist(), stream.values.float(), stream.mask, strict=True):
+        for entity in row[mask]:
+            left, top, right, bottom = LAYOUT.read(entity, "box").clamp(0, 1).tolist()
+            probabilities = LAYOUT.read(entity, "expressions").clamp(0, 1).tolist()
+            found.append(
+                FaceEvidence(
+                    time_s=time_s,
+                    box=box_record(LAYOUT.read(entity, "box")),
+                    score=float(LAYOUT.read(entity, "score").clamp(0, 1)),
+                    expressions={name: round(p, 4) for name, p in zip(EXPRESSIONS, probabilities, strict=True)},
+                )
+            )
+    return tuple(found)

@@ -1,0 +1,152 @@
+"""Windows over a video's shards: one second each, eight frames that reach a little over both ends."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from pydantic import Field
+from torch import Tensor
+
+from omnisila.config import Config
+from omnisila.scenes.extractor import Entities, SceneInputs, SceneShard, SceneStream
+from omnisila.scenes.sem import LAYOUTS
+from omnisila.schema import Span
+
+SCENES = ("face", "action", "relation", "background")
+
+
+class WindowConfig(Config):
+    """How a video is cut.
+
+    The frames of a window are ``1 / rate_hz`` apart and centred on it; at the defaults they reach half a second over
+    both ends (docs/decisions.md, "A window is one second and sees two").
+    """
+
+    window_s: float = Field(default=1.0, gt=0)
+    rate_hz: float = Field(default=4.0, gt=0)
+    frames: int = Field(default=8, ge=1)
+
+    @property
+    def context_s(self) -> float:
+        """How far the frames reach over each end; negative where the window is longer than they cover."""
+        return (self.frames / self.rate_hz - self.window_s) / 2
+
+
+class SceneFrames(NamedTuple):
+    """One scene's entities on a window's frames: only features, no evidence."""
+
+    values: Float[Tensor, "frames entities features"]
+    mask: Bool[Tensor, "frames entities"]
+
+
+class Window(NamedTuple):
+    """One window's inputs."""
+
+    span: Span
+    visual: SceneFrames
+    face: SceneFrames
+    action: SceneFrames
+    relation: SceneFrames
+    background: SceneFrames
+
+
+class WindowBatch(NamedTuple):
+    """Stacked windows, as the models read them."""
+
+    scenes: SceneInputs
+    visual: Entities
+
+
+def windows(shards: Iterable[SceneShard], config: WindowConfig, duration_s: float | None = None) -> Iterator[Window]:
+    """Windows tiling a video from 0 to its end; the last one may be shorter.
+
+    Args:
+        shards: consecutive, from time 0.
+        duration_s: where the video ends; None takes the end of the last shard.
+    """
+    kept: SceneShard | None = None
+    index, last_end_s = 0, 0.0
+    for shard in shards:
+        kept = shard if kept is None else joined(kept, shard)
+        last_end_s = shard.end_s
+        while (index + 1) * config.window_s + config.context_s <= shard.end_s:
+            yield _window(kept, index * config.window_s, (index + 1) * config.window_s, config)
+            index += 1
+        kept = _from(kept, index * config.window_s - config.context_s - 2.0)
+    end_s = last_end_s if duration_s is None else min(duration_s, last_end_s)
+    while kept is not None and index * config.window_s < end_s - 1e-6:
+        yield _window(kept, index * config.window_s, min((index + 1) * config.window_s, end_s), config)
+        index += 1
+
+
+def spread(shards: Iterable[SceneShard], span: Span, frames: int) -> Window | None:
+    """One window of ``frames`` spread evenly over a span, for attribution; None where no shard covers it."""
+    covering: SceneShard | None = None
+    for shard in shards:
+        if shard.end_s > span.start_s and shard.start_s < span.end_s:
+            covering = shard if covering is None else joined(covering, shard)
+    if covering is None:
+        return None
+    step_s = span.duration_s / frames
+    return _at(covering, span, [span.start_s + (i + 0.5) * step_s for i in range(frames)])
+
+
+def stack(items: Sequence[Window]) -> WindowBatch:
+    """Windows as one float32 batch."""
+
+    def stacked(name: str) -> Entities:
+        parts: list[SceneFrames] = [getattr(item, name) for item in items]
+        return Entities(torch.stack([p.values for p in parts]).float(), torch.stack([p.mask for p in parts]))
+
+    return WindowBatch(SceneInputs(*(stacked(name) for name in SCENES)), stacked("visual"))
+
+
+def joined(first: SceneShard, second: SceneShard) -> SceneShard:
+    """Two consecutive shards as one."""
+
+    def both(name: str) -> SceneStream:
+        a, b = getattr(first, name), getattr(second, name)
+        return SceneStream(a.start_s, a.rate_hz, torch.cat([a.values, b.values]), torch.cat([a.mask, b.mask]))
+
+    return SceneShard(start_s=first.start_s, end_s=second.end_s, **{name: both(name) for name in LAYOUTS})
+
+
+def cut(shard: SceneShard, span: Span) -> SceneShard:
+    """The samples of a shard that describe a span: those within it, and the ones held into it."""
+    return _from(shard, span.start_s, span.end_s)
+
+
+def _from(shard: SceneShard, start_s: float, end_s: float = float("inf")) -> SceneShard:
+    def part(stream: SceneStream) -> SceneStream:
+        first = min(max(int((start_s - stream.start_s) * stream.rate_hz + 1e-6), 0), len(stream.values))
+        past = len(stream.values)
+        if end_s != float("inf"):
+            past = max(min(int((end_s - stream.start_s) * stream.rate_hz - 1e-6) + 1, past), first)
+        begin_s = stream.start_s + first / stream.rate_hz
+        return SceneStream(begin_s, stream.rate_hz, stream.values[first:past], stream.mask[first:past])
+
+    streams = {name: part(getattr(shard, name)) for name in LAYOUTS}
+    return SceneShard(start_s=max(shard.start_s, start_s), end_s=min(shard.end_s, end_s), **streams)
+
+
+def _window(shard: SceneShard, start_s: float, end_s: float, config: WindowConfig) -> Window:
+    first_s = start_s + config.window_s / 2 - config.frames / config.rate_hz / 2
+    times_s = [first_s + i / config.rate_hz for i in range(config.frames)]
+    return _at(shard, Span(start_s=start_s, end_s=end_s), times_s)
+
+
+def _at(shard: SceneShard, span: Span, times_s: list[float]) -> Window:
+    """A window's frames at the given times; times outside the video are masked."""
+
+    def held(name: str) -> SceneFrames:
+        stream: SceneStream = getattr(shard, name)
+        features = LAYOUTS[name].feature_width
+        places = [int((t - stream.start_s) * stream.rate_hz + 1e-6) if t >= -1e-6 else -1 for t in times_s]
+        # a slow extractor's last sample is held to the end of the shard
+        inside = torch.tensor([p >= 0 and t < shard.end_s - 1e-6 for p, t in zip(places, times_s, strict=True)])
+        index = torch.tensor(places).clamp(0, max(len(stream.values) - 1, 0))
+        values, mask = stream.values[index, :, :features], stream.mask[index] & inside[:, None]
+        return SceneFrames(values * mask[..., None], mask)
+
+    return Window(span, held("visual"), *(held(name) for name in SCENES))
