@@ -1,0 +1,207 @@
+"""Run folder <-> model: ``run.json``, both safetensors files, ``tokenizer/`` and ``calibration.json``.
+
+``run.json`` is written last and holds the SHA-256 of every other file of the model, so that a run killed while saving,
+or a file from another run, is noticed at loading.
+"""
+
+import hashlib
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import torch
+from pydantic import Field, JsonValue, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load as load_safetensors
+from safetensors.torch import save as save_safetensors
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerFast
+
+from omnisila import __version__
+from omnisila.config import Frozen
+from omnisila.errors import WeightsError
+from omnisila.files import write_atomically
+from omnisila.models.compact import CompactConfig, CompactVideoLLM
+from omnisila.models.icm import ICM, ICMConfig
+from omnisila.operating_points import Calibration
+from omnisila.schema import ModelIdentity
+
+RUN, LANGUAGE, SCENE, TOKENIZER, CALIBRATION = (
+    "run.json", "model.safetensors", "scene.safetensors", "tokenizer", "calibration.json",
+)  # fmt: skip
+VIDEO_LLM_PREFIX = "video_llm."
+
+
+class RunRecord(Frozen):
+    """The content of ``run.json``: everything needed to build the model again and to say where it came from.
+
+    Attributes:
+        name: what the model is called in results.
+        version: of omnisila, when the run was saved.
+        labels: label set -> the labels that the model was trained on.
+        recipe: the training's whole configuration, in its own words.
+        data_digests: name of a data set -> SHA-256 of what was read from it.
+        sha256: file of the run folder -> SHA-256; filled in when saving.
+    """
+
+    schema_version: Literal[1] = 1
+    name: str
+    version: str = __version__
+    icm: ICMConfig
+    video_llm: CompactConfig
+    labels: dict[str, tuple[str, ...]]
+    recipe: dict[str, JsonValue] = Field(default_factory=dict)
+    data_digests: dict[str, str] = Field(default_factory=dict)
+    sha256: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """What results say about the model; the digest covers weights, tokenizer and configuration."""
+        core = self.model_dump_json(include={"icm", "video_llm", "labels", "sha256"})
+        return ModelIdentity(name=self.name, version=self.version, digest=hashlib.sha256(core.encode()).hexdigest())
+
+
+class Run(NamedTuple):
+    """A loaded run folder; the model is in evaluation mode."""
+
+    model: ICM
+    record: RunRecord
+    calibration: Calibration | None
+
+
+def save_run(
+    folder: Path, model: ICM, record: RunRecord, calibration: Calibration | None = None, half: bool = True
+) -> RunRecord:
+    """Write a model into a run folder, each file whole or not at all; returns the record with its hashes.
+
+    Args:
+        half: store parameters in float16. Statistics of features stay in float32: their range is the data's.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    state = _stored(model, half)
+    language = {key.removeprefix(VIDEO_LLM_PREFIX): value for key, value in state.items() if _is_language(key)}
+    scene = {key: value for key, value in state.items() if not _is_language(key)}
+    contents = {LANGUAGE: save_safetensors(language), SCENE: save_safetensors(scene), **_tokenizer_files(model)}
+    record = record.replace(sha256={name: _sha256(content) for name, content in contents.items()})
+    if calibration is not None:
+        contents[CALIBRATION] = calibration.model_dump_json(indent=2).encode()
+    for name, content in contents.items():
+        write_atomically(folder / name, content)
+    write_atomically(folder / RUN, record.model_dump_json(indent=2))
+    return record
+
+
+def load_run(folder: Path) -> Run:
+    """Build the model that a run folder holds.
+
+    Raises:
+        WeightsError: a file is missing or changed, or its tensors are not those of the recorded configuration; the
+            message names them.
+    """
+    record = _record(folder)
+    contents = {name: _checked(folder / name, digest) for name, digest in record.sha256.items()}
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / TOKENIZER, local_files_only=True)
+    model = record.icm.build(record.video_llm.build(tokenizer))
+    language = {VIDEO_LLM_PREFIX + key: value for key, value in _tensors(folder / LANGUAGE, contents).items()}
+    _fill(model, {**language, **_tensors(folder / SCENE, contents)}, folder)
+    path = folder / CALIBRATION
+    try:
+        calibration = Calibration.model_validate_json(path.read_bytes()) if path.exists() else None
+    except ValidationError as error:
+        raise WeightsError(f"{path}: {_first(error)}. Calibrate the run again.") from error
+    return Run(model.eval(), record, calibration)
+
+
+def _record(folder: Path) -> RunRecord:
+    path = folder / RUN
+    try:
+        return RunRecord.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise WeightsError(
+            f"{path}: {error.strerror}. Give a folder that omnisila train finished; run.json is written last."
+        ) from error
+    except ValidationError as error:
+        raise WeightsError(f"{path}: {_first(error)}. It was written by another version; train again.") from error
+
+
+def _checked(path: Path, digest: str) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"{path}: {error.strerror}. Copy the whole run folder.") from error
+    if _sha256(content) != digest:
+        raise WeightsError(
+            f"{path}: SHA-256 is {_sha256(content)}, run.json says {digest}. Copy the whole run folder, or train again."
+        )
+    return content
+
+
+def _tensors(path: Path, contents: Mapping[str, bytes]) -> dict[str, Tensor]:
+    if path.name not in contents:
+        raise WeightsError(f"{path.parent / RUN}: names no {path.name}. Copy the whole run folder, or train again.")
+    try:
+        return {key: value.float() for key, value in load_safetensors(contents[path.name]).items()}
+    except SafetensorError as error:
+        raise WeightsError(f"{path}: no safetensors file ({error}). Train again.") from error
+
+
+def _fill(model: nn.Module, found: Mapping[str, Tensor], folder: Path) -> None:
+    wanted = dict(_named_tensors(model))
+    problems = [
+        *(f"missing {key}" for key in sorted(wanted.keys() - found.keys())),
+        *(f"left over {key}" for key in sorted(found.keys() - wanted.keys())),
+        *(
+            f"{key} is {tuple(found[key].shape)}, wanted {tuple(tensor.shape)}"
+            for key, tensor in wanted.items()
+            if key in found and found[key].shape != tensor.shape
+        ),
+    ]
+    if problems:
+        more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
+        raise WeightsError(
+            f"{folder}: the weights are not those of its run.json: {'; '.join(problems[:5])}{more}. "
+            "Use the run.json that was saved with them."
+        )
+    with torch.no_grad():
+        for key, tensor in wanted.items():
+            tensor.copy_(found[key])
+
+
+def _named_tensors(model: nn.Module) -> list[tuple[str, Tensor]]:
+    """Parameters and stored statistics, tied ones once."""
+    stored = model.state_dict().keys()
+    return [*model.named_parameters(), *((key, value) for key, value in model.named_buffers() if key in stored)]
+
+
+def _stored(model: nn.Module, half: bool) -> dict[str, Tensor]:
+    parameters = dict(model.named_parameters())
+    return {
+        key: tensor.detach().to(torch.float16 if half and key in parameters else tensor.dtype).cpu().contiguous()
+        for key, tensor in _named_tensors(model)
+    }
+
+
+def _tokenizer_files(model: ICM) -> dict[str, bytes]:
+    if not isinstance(model.video_llm, CompactVideoLLM):
+        raise WeightsError(
+            f"{type(model.video_llm).__name__} cannot be saved: only the compact model has a run folder."
+        )
+    with tempfile.TemporaryDirectory() as aside:
+        model.video_llm.tokenizer.save_pretrained(aside)
+        return {f"{TOKENIZER}/{path.name}": path.read_bytes() for path in sorted(Path(aside).iterdir())}
+
+
+def _is_language(key: str) -> bool:
+    return key.startswith(VIDEO_LLM_PREFIX)
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _first(error: ValidationError) -> str:
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'content'}: {first['msg']}"

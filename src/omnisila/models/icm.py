@@ -1,0 +1,141 @@
+"""Implicit-enhanced Causal MoE: experts, router and causal block before a Video-LLM. Source: Omni-SILA Fig. 2."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, cast
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from omnisila.config import Config
+from omnisila.models.experts import AbsentExpert, ExpertConfig, SceneExpert
+from omnisila.models.iec import IECConfig, ImplicitEnhancedCausal, NoIntervention
+from omnisila.models.layers import masked_mean
+from omnisila.models.sbm import ExpertStates, MeanFusion, SBMConfig, SceneBalancedMoE
+from omnisila.models.tokens import Tokens, prompted
+from omnisila.models.video_llm import Generated, VideoLLM, batch_prompts, splice
+from omnisila.scenes.extractor import Entities, SceneInputs
+from omnisila.schema import SceneName
+
+SCENES: tuple[SceneName, ...] = ("face", "action", "relation", "background")  # the order of SceneInputs
+
+
+class Perception(NamedTuple):
+    """What the scene side of the model makes of a window.
+
+    ``scene_tokens`` are zero, ``probabilities`` sum to 0 and ``x`` means nothing in frames where ``present`` is false.
+    """
+
+    scene_tokens: Float[Tensor, "batch frames tokens_width"]
+    probabilities: Float[Tensor, "batch frames experts"]
+    x: Float[Tensor, "batch frames width"]
+    present: Bool[Tensor, "batch frames"]
+
+
+class ICMOutput(NamedTuple):
+    """Logits from each prompt's last token on, and what the scene side made of the window."""
+
+    logits: Float[Tensor, "batch predictions vocabulary"]
+    perception: Perception
+
+
+class ICM(nn.Module):
+    """Experts -> SBM -> IEC -> projector -> scene tokens -> Video-LLM. Source: Omni-SILA Fig. 2.
+
+    The language model's input is Norm(y_moe + y_iec) + y_t + y_v, where + between groups of tokens is concatenation.
+    """
+
+    def __init__(
+        self,
+        experts: Sequence[SceneExpert | AbsentExpert],
+        sbm: SceneBalancedMoE | MeanFusion,
+        iec: ImplicitEnhancedCausal | NoIntervention,
+        norm: nn.LayerNorm,
+        projector: nn.Module,
+        video_llm: VideoLLM,
+    ) -> None:
+        super().__init__()
+        self.experts = nn.ModuleDict(dict(zip(SCENES, experts, strict=True)))
+        self.sbm = sbm
+        self.iec = iec
+        self.norm = norm
+        self.projector = projector
+        self.video_llm = video_llm
+
+    @property
+    def feature_widths(self) -> tuple[int, ...]:
+        """d_j of Eq. (2), in the scenes' order; 0 for a scene that is left out."""
+        return tuple(cast("int", expert.feature_width) for expert in self.experts.values())
+
+    def forward(self, scenes: SceneInputs, visual: Entities, tokens: Tokens) -> ICMOutput:
+        perception = self.perceive(scenes)
+        embeds = self._read(perception, visual, tokens)
+        return ICMOutput(self.video_llm.decode(embeds, tokens), perception)
+
+    def perceive(self, scenes: SceneInputs) -> Perception:
+        """The scene side alone: one token a frame, and each expert's probability."""
+        states = [expert(entities) for expert, entities in zip(self.experts.values(), scenes, strict=True)]
+        hidden = torch.stack([state.hidden for state in states], dim=2)
+        existing = torch.stack([state.present for state in states], dim=2)
+        present = existing.any(-1)
+        x = masked_mean(hidden, existing)
+        y_moe, probabilities = self.sbm(ExpertStates(hidden, existing))
+        y_iec = self.iec(x, y_moe, present)
+        scene_tokens = self.projector(self.norm(y_moe + y_iec)) * present.unsqueeze(-1)
+        return Perception(scene_tokens, probabilities, x, present)
+
+    def generate(
+        self, scenes: SceneInputs, visual: Entities, instructions: Sequence[str], max_tokens: int = 64, beams: int = 1
+    ) -> Generated:
+        """The likeliest answer to each window's instruction."""
+        frames = scenes.face.mask.shape[1]
+        tokens = prompted(batch_prompts(self.video_llm, instructions, frames), self.video_llm.pad_id)
+        embeds = self._read(self.perceive(scenes), visual, tokens)
+        return self.video_llm.generate(embeds, tokens, max_tokens, beams)
+
+    def fit_standardisation(self, scenes: SceneInputs) -> None:
+        """Let every expert know the mean and spread of its training features.
+
+        Raises:
+            TrainingError: a scene of the model that is never present, or features that are not finite.
+        """
+        for expert, entities in zip(self.experts.values(), scenes, strict=True):
+            if isinstance(expert, SceneExpert):
+                expert.standardise.fit(entities.values[entities.mask])
+
+    def _read(self, perception: Perception, visual: Entities, tokens: Tokens) -> Float[Tensor, "batch tokens width"]:
+        embeds = self.video_llm.embed(tokens.ids, visual)
+        return splice(embeds, tokens.ids, self.video_llm.scene_id, perception.scene_tokens)
+
+
+class ICMConfig(Config):
+    """Which parts an ICM has; an ablation leaves one out.
+
+    Attributes:
+        features: width of each scene's features; a scene that is not named is left out of the model.
+        sbm: None for the plain mean of experts.
+        iec: None for scene tokens from y_moe alone.
+    """
+
+    features: dict[SceneName, int]
+    expert: ExpertConfig = ExpertConfig()
+    sbm: SBMConfig | None = SBMConfig()
+    iec: IECConfig | None = IECConfig()
+    dropout: float = 0.0
+
+    def build(self, video_llm: VideoLLM) -> ICM:
+        """An untrained ICM in front of that Video-LLM."""
+        width = self.expert.width
+        experts = [
+            self.expert.build(self.features[scene]) if scene in self.features else AbsentExpert(width)
+            for scene in SCENES
+        ]
+        sbm = self.sbm.build(width, len(SCENES)) if self.sbm else MeanFusion(width)
+        iec = self.iec.build(width) if self.iec else NoIntervention()
+        projector = nn.Sequential(
+            nn.Linear(width, video_llm.width),
+            nn.GELU(),
+            nn.Dropout(self.dropout),
+            nn.Linear(video_llm.width, video_llm.width),
+        )
+        return ICM(experts, sbm, iec, nn.LayerNorm(width), projector, video_llm)

@@ -1,0 +1,135 @@
+"""Parts that several models share: standardisation, masked pooling, attention and the encoder layer."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from omnisila.errors import TrainingError
+
+
+def masked_mean(
+    values: Float[Tensor, "*rest items width"], mask: Bool[Tensor, "*rest items"]
+) -> Float[Tensor, "*rest width"]:
+    """Mean over the items that are present; zeros where none is."""
+    weights = mask.unsqueeze(-1).to(values.dtype)
+    return (values * weights).sum(-2) / weights.sum(-2).clamp(min=1.0)
+
+
+def masked_softmax(
+    scores: Float[Tensor, "*rest items"], mask: Bool[Tensor, "*rest items"]
+) -> Float[Tensor, "*rest items"]:
+    """Softmax over the items that are present, in float32: exactly 0 for absent ones, all zeros where none is."""
+    weights = scores.float().masked_fill(~mask, torch.finfo(torch.float32).min).softmax(-1)
+    return weights * mask
+
+
+def attend(
+    queries: Float[Tensor, "batch heads targets depth"],
+    keys: Float[Tensor, "batch heads sources depth"],
+    values: Float[Tensor, "batch heads sources depth"],
+    visible: Bool[Tensor, "batch #heads #targets sources"] | None = None,
+    dropout: float = 0.0,
+    scale: float | None = None,
+) -> Float[Tensor, "batch heads targets depth"]:
+    """Scaled dot-product attention; every target must see at least one source.
+
+    Stays in float32 under autocast: on CPUs the backward pass of bfloat16 attention costs more than its matrix
+    products save (``benchmarks/model_step.py``).
+    """
+    with torch.autocast(queries.device.type, enabled=False):
+        queries, keys, values = queries.float(), keys.float(), values.float()
+        return F.scaled_dot_product_attention(queries, keys, values, visible, dropout_p=dropout, scale=scale)
+
+
+class Standardise(nn.Module):
+    """Shift and scale each feature to mean 0 and deviation 1 over the training set, then clip.
+
+    Before ``fit`` it changes nothing but the clipping. Clipping keeps rare one-hots and outliers of new footage from
+    growing without bound.
+
+    Args:
+        features: width of the vectors.
+        limit: largest absolute value let through, in deviations.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, features: int, limit: float = 6.0) -> None:
+        super().__init__()
+        self.limit = limit
+        self.register_buffer("mean", torch.zeros(features))
+        self.register_buffer("deviation", torch.ones(features))
+
+    @torch.no_grad()
+    def fit(self, samples: Float[Tensor, "samples features"]) -> None:
+        """Take mean and deviation from training vectors; constant features keep deviation 1.
+
+        Raises:
+            TrainingError: no samples, or values that are not finite.
+        """
+        if not len(samples) or not samples.isfinite().all():
+            raise TrainingError(
+                f"standardisation: {len(samples)} training vectors"
+                f"{', some not finite' if len(samples) else ''}. Give at least one, all finite; extract features again."
+            )
+        samples = samples.double()
+        deviation = samples.std(0, correction=0)
+        self.mean.copy_(samples.mean(0))
+        self.deviation.copy_(deviation.where(deviation > 1e-6, torch.ones_like(deviation)))
+
+    def forward(self, values: Float[Tensor, "*rest features"]) -> Float[Tensor, "*rest features"]:
+        return ((values - self.mean) / self.deviation).clamp(-self.limit, self.limit)
+
+
+class MeanPooling(nn.Module):
+    """Mean over present entities; zeros where none is."""
+
+    def forward(
+        self, values: Float[Tensor, "*rest entities width"], mask: Bool[Tensor, "*rest entities"]
+    ) -> Float[Tensor, "*rest width"]:
+        return masked_mean(values, mask)
+
+
+class QueryPooling(nn.Module):
+    """Learned queries, one a head, choose among present entities; zeros where none is."""
+
+    def __init__(self, width: int, num_heads: int) -> None:
+        super().__init__()
+        self.scores = nn.Linear(width, num_heads)
+        self.values = nn.Linear(width, width)
+
+    def forward(
+        self, values: Float[Tensor, "*rest entities width"], mask: Bool[Tensor, "*rest entities"]
+    ) -> Float[Tensor, "*rest width"]:
+        weights = masked_softmax(self.scores(values).transpose(-1, -2), mask.unsqueeze(-2))
+        parts = self.values(values).unflatten(-1, (weights.shape[-2], -1))
+        return torch.einsum("...he,...ehd->...hd", weights.to(parts.dtype), parts).flatten(-2)
+
+
+class EncoderLayer(nn.Module):
+    """A pre-norm transformer layer with one matrix product for queries, keys and values."""
+
+    def __init__(self, width: int, num_heads: int, feedforward: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.dropout = dropout
+        self.attention_norm = nn.LayerNorm(width)
+        self.queries_keys_values = nn.Linear(width, 3 * width)
+        self.attention_out = nn.Linear(width, width)
+        self.feedforward_norm = nn.LayerNorm(width)
+        self.up = nn.Linear(width, feedforward)
+        self.down = nn.Linear(feedforward, width)
+
+    def forward(
+        self, states: Float[Tensor, "batch frames width"], visible: Bool[Tensor, "batch frames frames"]
+    ) -> Float[Tensor, "batch frames width"]:
+        """``visible[b, i, j]`` says whether frame i may look at frame j; each frame must see at least one."""
+        dropout = self.dropout if self.training else 0.0
+        joint = self.queries_keys_values(self.attention_norm(states)).unflatten(-1, (3, self.num_heads, -1))
+        queries, keys, values = joint.permute(2, 0, 3, 1, 4)
+        mixed = attend(queries, keys, values, visible.unsqueeze(1), dropout).transpose(1, 2).flatten(-2)
+        states = states + F.dropout(self.attention_out(mixed), dropout)
+        inner = F.gelu(self.up(self.feedforward_norm(states)), approximate="tanh")
+        return states + F.dropout(self.down(inner), dropout)

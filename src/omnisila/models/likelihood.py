@@ -1,0 +1,74 @@
+"""Answers by likelihood: log P(answer | prompt) of labels and clauses, and the losses that shape it."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from omnisila.models.icm import ICM, Perception
+from omnisila.models.tokens import IGNORED, continuation_log_probs, continued
+from omnisila.models.video_llm import batch_prompts
+from omnisila.scenes.extractor import Entities, SceneInputs
+
+
+class Likelihood(NamedTuple):
+    """log P(answer + terminator | prompt) of every answer, with each answer's number of tokens."""
+
+    log_probs: Float[Tensor, "batch answers"]
+    token_counts: Int[Tensor, "answers"]
+    perception: Perception
+
+
+def answer_likelihood(
+    model: ICM, scenes: SceneInputs, visual: Entities, instructions: Sequence[str], answers: Sequence[str]
+) -> Likelihood:
+    """How likely each of the same answers (labels, clauses) is to each window's instruction.
+
+    One pass: all answers are teacher-forced branches behind one shared prompt. Gradients flow.
+    """
+    llm = model.video_llm
+    prompts = batch_prompts(llm, instructions, scenes.face.mask.shape[1])
+    branches = continued(prompts, [llm.answer_ids(answer) for answer in answers], llm.pad_id)
+    logits, perception = model(scenes, visual, branches.tokens)
+    return Likelihood(continuation_log_probs(logits, branches), branches.counts, perception)
+
+
+def posterior(log_probs: Float[Tensor, "batch answers"], temperature: float = 1.0) -> Float[Tensor, "batch answers"]:
+    """P(label), renormalised over the scored labels; no length normalisation, which would destroy it."""
+    return (log_probs / temperature).softmax(-1)
+
+
+def label_loss(
+    log_probs: Float[Tensor, "batch labels"],
+    truth: Int[Tensor, "batch"],
+    allowed: Bool[Tensor, "batch labels"] | None = None,
+    smoothing: float = 0.0,
+) -> Float[Tensor, ""]:
+    """Cross-entropy of the posterior over labels: trains what the locating pass reads.
+
+    Args:
+        allowed: which labels belong to each window's label set, where one batch mixes label sets; default all.
+        smoothing: share of the truth spread evenly over the allowed labels.
+    """
+    allowed = torch.ones_like(log_probs, dtype=torch.bool) if allowed is None else allowed
+    log_posterior = log_probs.masked_fill(~allowed, torch.finfo(log_probs.dtype).min).log_softmax(-1)
+    true = log_posterior.gather(1, truth.unsqueeze(1)).squeeze(1)
+    even = (log_posterior * allowed).masked_fill(~allowed, 0.0).sum(1) / allowed.sum(1)
+    return -((1 - smoothing) * true + smoothing * even).mean()
+
+
+def label_language_loss(
+    log_probs: Float[Tensor, "batch labels"], truth: Int[Tensor, "batch"], token_counts: Int[Tensor, "labels"]
+) -> Float[Tensor, ""]:
+    """L_lm of the true labels as answers, from likelihoods already at hand: mean over the answers' tokens."""
+    return -log_probs.gather(1, truth.unsqueeze(1)).sum() / token_counts[truth].sum()
+
+
+def language_loss(
+    logits: Float[Tensor, "batch answer vocabulary"], targets: Int[Tensor, "batch answer"]
+) -> Float[Tensor, ""]:
+    """L_lm: mean cross-entropy over answer tokens only. Source: Omni-SILA 3.4."""
+    return F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORED)

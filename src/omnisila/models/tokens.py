@@ -1,0 +1,122 @@
+"""Token sequences as a language model reads them: prompts, answers, and many continuations of one prompt.
+
+Prompts are padded on the left, so that all continuations of a batch begin at the same place. Which token may look at
+which is explicit: that is what lets a batch of labels share one prompt.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+IGNORED = -100  # torch's own mark for targets that do not count
+
+
+class Tokens(NamedTuple):
+    """Token ids, what each may look at, and where each stands in its own sequence.
+
+    The model predicts from the prompt's last token on: of t tokens, the last ``t - prompt_length + 1`` have logits.
+    """
+
+    ids: Int[Tensor, "batch tokens"]
+    visible: Bool[Tensor, "batch tokens tokens"]
+    positions: Int[Tensor, "batch tokens"]
+    prompt_length: int
+
+
+class Answered(NamedTuple):
+    """Prompts with one answer each, and the targets of the logits that predict the answers' tokens."""
+
+    tokens: Tokens
+    targets: Int[Tensor, "batch answer"]
+
+
+class Continued(NamedTuple):
+    """Prompts that share one set of continuations, each a branch that sees the prompt and itself.
+
+    Step k is the prediction of one continuation token: ``wanted[k]``, read from logits ``read_at[k]``, belonging to
+    continuation ``owner[k]``.
+    """
+
+    tokens: Tokens
+    read_at: Int[Tensor, "steps"]
+    wanted: Int[Tensor, "steps"]
+    owner: Int[Tensor, "steps"]
+    counts: Int[Tensor, "continuations"]
+
+
+def prompted(prompts: Sequence[Sequence[int]], pad_id: int) -> Tokens:
+    """Prompts alone, padded on the left."""
+    length = max(len(prompt) for prompt in prompts)
+    ids = torch.tensor([[pad_id] * (length - len(prompt)) + list(prompt) for prompt in prompts])
+    counts = torch.tensor([len(prompt) for prompt in prompts])
+    positions = torch.arange(length) - (length - counts).unsqueeze(1)
+    return _with_diagonal(ids, _causal(positions >= 0), positions.clamp(min=0), length)
+
+
+def answered(prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]], pad_id: int) -> Answered:
+    """Prompts with the answers a model is to learn, each ending in its terminator; answers are padded on the right."""
+    start = prompted(prompts, pad_id)
+    length = max(len(answer) for answer in answers)
+    targets = torch.tensor([[*answer, *[IGNORED] * (length - len(answer))] for answer in answers])
+    fed = targets[:, :-1]  # the last token is predicted, never read
+    real = torch.cat([_real(start), fed != IGNORED], dim=1)
+    ids = torch.cat([start.ids, fed.where(fed != IGNORED, torch.tensor(pad_id))], dim=1)
+    positions = torch.cat([start.positions, start.positions[:, -1:] + 1 + torch.arange(length - 1)], dim=1)
+    return Answered(_with_diagonal(ids, _causal(real), positions, start.prompt_length), targets)
+
+
+def continued(prompts: Sequence[Sequence[int]], continuations: Sequence[Sequence[int]], pad_id: int) -> Continued:
+    """Prompts followed by every continuation side by side; a continuation sees the prompt and its own tokens only."""
+    start = prompted(prompts, pad_id)
+    batch, steps = len(prompts), [(owner, step) for owner, ids in enumerate(continuations) for step in range(len(ids))]
+    owner = torch.tensor([owner for owner, _ in steps])
+    step = torch.tensor([step for _, step in steps])
+    wanted = torch.tensor([continuations[owner][step] for owner, step in steps])
+    counts = torch.tensor([len(ids) for ids in continuations])
+    fed = step < counts[owner] - 1  # the last token of a continuation is predicted, never read
+    branch, depth = owner[fed], step[fed]
+
+    ids = torch.cat([start.ids, wanted[fed].expand(batch, -1)], dim=1)
+    positions = torch.cat([start.positions, start.positions[:, -1:] + 1 + depth], dim=1)
+    visible = torch.zeros(batch, ids.shape[1], ids.shape[1], dtype=torch.bool)
+    prompt = slice(0, start.prompt_length)
+    visible[:, prompt, prompt] = start.visible
+    visible[:, start.prompt_length :, prompt] = _real(start).unsqueeze(1)
+    same = (branch.unsqueeze(1) == branch) & (depth.unsqueeze(1) >= depth)
+    visible[:, start.prompt_length :, start.prompt_length :] = same
+    # A continuation's first token is read from the prompt's last one, every other from the token before it.
+    place = torch.cumsum(fed, dim=0)
+    read_at = torch.where(step == 0, 0, place - fed.long())
+    return Continued(Tokens(ids, visible, positions, start.prompt_length), read_at, wanted, owner, counts)
+
+
+def continuation_log_probs(
+    logits: Float[Tensor, "batch predictions vocabulary"], continued: Continued
+) -> Float[Tensor, "batch continuations"]:
+    """log P(continuation | prompt), summed over its tokens, from the logits of ``continued.tokens``."""
+    log_probs = logits.float().log_softmax(-1)[:, continued.read_at, continued.wanted]
+    total = log_probs.new_zeros(len(log_probs), len(continued.counts))
+    return total.index_add(1, continued.owner, log_probs)
+
+
+def _real(tokens: Tokens) -> Bool[Tensor, "batch tokens"]:
+    """Which tokens are no padding: those that the prompt's last token sees."""
+    return tokens.visible[:, tokens.prompt_length - 1, : tokens.prompt_length]
+
+
+def _causal(real: Bool[Tensor, "batch tokens"]) -> Bool[Tensor, "batch tokens tokens"]:
+    length = real.shape[1]
+    return torch.ones(length, length, dtype=torch.bool).tril() & real.unsqueeze(1)
+
+
+def _with_diagonal(
+    ids: Int[Tensor, "batch tokens"],
+    visible: Bool[Tensor, "batch tokens tokens"],
+    positions: Int[Tensor, "batch tokens"],
+    prompt_length: int,
+) -> Tokens:
+    """Padding sees itself: an empty row of attention would not be a number."""
+    return Tokens(ids, visible | torch.eye(ids.shape[1], dtype=torch.bool), positions, prompt_length)

@@ -1,0 +1,83 @@
+"""What a Video-LLM must offer so that scene tokens can stand beside its own visual tokens. Source: Omni-SILA 3.4."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from omnisila.errors import InputError
+from omnisila.models.tokens import Tokens
+from omnisila.scenes.extractor import Entities
+
+
+class Generated(NamedTuple):
+    """A batch of answers without their terminators, and the log-probability of every token incl. the terminator."""
+
+    texts: tuple[str, ...]
+    log_probs: tuple[tuple[float, ...], ...]
+
+
+@runtime_checkable
+class VideoLLM(Protocol):
+    """A language model whose input passes through an embedding layer, with its own visual encoder's projector.
+
+    Attributes:
+        width: of its token embeddings.
+        scene_id: the id of the ``<scene>`` placeholder.
+        pad_id: the id of padding.
+    """
+
+    width: int
+    scene_id: int
+    pad_id: int
+
+    def prompt_ids(self, instruction: str, frames: int) -> list[int]:
+        """A prompt with placeholders for that many frames; placeholders in the instruction itself are plain text."""
+        ...
+
+    def answer_ids(self, answer: str) -> list[int]:
+        """An answer's tokens with the terminator."""
+        ...
+
+    def embed(self, ids: Int[Tensor, "batch tokens"], visual: Entities) -> Float[Tensor, "batch tokens width"]:
+        """Token embeddings with visual tokens at ``<video>``."""
+        ...
+
+    def decode(
+        self, embeds: Float[Tensor, "batch tokens width"], tokens: Tokens
+    ) -> Float[Tensor, "batch predictions vocabulary"]:
+        """Logits from the prompt's last token on."""
+        ...
+
+    def generate(
+        self, embeds: Float[Tensor, "batch tokens width"], tokens: Tokens, max_tokens: int, beams: int
+    ) -> Generated:
+        """The likeliest answers to prompts: greedy for one beam, beam search for more."""
+        ...
+
+
+def splice(
+    embeds: Float[Tensor, "batch tokens width"],
+    ids: Int[Tensor, "batch tokens"],
+    placeholder_id: int,
+    spliced: Float[Tensor, "batch spliced width"],
+) -> Float[Tensor, "batch tokens width"]:
+    """Put one vector at each placeholder, in order; everything else stays as it is.
+
+    Raises:
+        InputError: a prompt whose placeholders are not as many as the vectors.
+    """
+    places: Bool[Tensor, "batch tokens"] = ids == placeholder_id
+    for row, found in enumerate(places.sum(1).tolist()):
+        if found != spliced.shape[1]:
+            raise InputError(
+                f"prompt {row}: {found} placeholders of token {placeholder_id}, wanted {spliced.shape[1]}. "
+                "Render the prompt for as many frames as the window has, and do not truncate it."
+            )
+    return embeds.masked_scatter(places.unsqueeze(-1), spliced.to(embeds.dtype))
+
+
+def batch_prompts(model: VideoLLM, instructions: Sequence[str], frames: int) -> list[list[int]]:
+    """Each instruction's prompt for windows of that many frames."""
+    return [model.prompt_ids(instruction, frames) for instruction in instructions]
