@@ -1,0 +1,218 @@
+"""Scene features of every clip and its copies, extracted once and packed for training.
+
+Each clip's features are one small file, written whole, so that a killed extraction goes on where it stopped. Training
+reads a pack: the entity vectors of all clips in one table per scene, and windows that point into it. A held sample or a
+repeated frame is stored once.
+
+The extractors' digest and the augmentation are part of the path, so features of different extractors never mix.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from omnisila.data.augment import AugmentConfig, Augmenter
+from omnisila.data.clip import Clip
+from omnisila.errors import OmnisilaError
+from omnisila.files import write_atomically
+from omnisila.media.frames import Frame, Luma, LumaFrame
+from omnisila.media.grid import on_grid
+from omnisila.media.transforms import channels_first, resize
+from omnisila.media.video import VideoReader
+from omnisila.scenes.extractor import SceneShard, SceneStream
+from omnisila.scenes.sem import LAYOUTS, SceneEnrichedModeling, SEMConfig
+from omnisila.scenes.windows import joined
+
+LUMA_LONG_SIDE_PX = 160  # as VideoReader.with_luma gives them
+_SOURCE_RATE_HZ = 24.0  # at which a clip is read for copying; slower clips repeat frames and cost nothing
+
+
+class Job(NamedTuple):
+    """One file to extract: a clip's copy."""
+
+    clip: Clip
+    copy: int
+
+
+class FeatureStore:
+    """Where the features of a data root's clips lie.
+
+    Args:
+        root: the data root.
+        folder: of the store; made when missing.
+        sem: the extractors' configuration.
+        augment: how copies differ from the footage.
+    """
+
+    def __init__(self, root: Path, folder: Path, sem: SEMConfig, augment: AugmentConfig) -> None:
+        self.root, self.folder, self.sem, self.augment = root, folder, sem, augment
+        copies = hashlib.sha256(augment.model_dump_json().encode()).hexdigest()
+        self._base = folder / sem.digest[:16]
+        self._copies = copies[:8]
+
+    def file(self, job: Job) -> Path:
+        """Where a clip's copy lies; copy 0 does not depend on the augmentation."""
+        copy = "copy0" if job.copy == 0 else f"copy{job.copy}-{self._copies}"
+        return self._base / copy / f"{job.clip.path}.safetensors"
+
+    def missing(self, clips: Sequence[Clip], copies: Sequence[int]) -> list[Job]:
+        """What is not extracted yet, copy by copy."""
+        jobs = (Job(clip, copy) for copy in copies for clip in clips)
+        return [job for job in jobs if not self.file(job).exists()]
+
+    def shard(self, job: Job) -> SceneShard:
+        """A clip's features.
+
+        Raises:
+            OmnisilaError: they are not there, or damaged.
+        """
+        path = self.file(job)
+        try:
+            tensors = load_file(path)
+            with safe_open(path, "pt") as file:
+                facts = file.metadata()
+            return SceneShard(
+                start_s=0.0,
+                end_s=float(facts["end_s"]),
+                **{name: _dense(name, tensors, float(facts[f"{name}_hz"])) for name in LAYOUTS},
+            )
+        except (OSError, SafetensorError, KeyError) as error:
+            raise OmnisilaError(
+                f"{path}: no features ({error}). Extract again; delete the file if it exists."
+            ) from error
+
+    def extract(self, job: Job, sem: SceneEnrichedModeling, augmenter: Augmenter) -> None:
+        """Extract one clip's copy, whatever stands there already.
+
+        Raises:
+            MediaError: the clip cannot be read.
+            OutputError: the features cannot be written.
+        """
+        shard: SceneShard | None = None
+        for part in sem.extract(luma_frames(job, self.root, sem.config, augmenter)):
+            shard = part if shard is None else joined(shard, part)
+        if shard is None:
+            raise OmnisilaError(f"{job.clip.file(self.root)}: not a single frame. Fetch the data set again.")
+        tensors: dict[str, Tensor] = {}
+        facts = {"end_s": repr(shard.end_s)}
+        for name in LAYOUTS:
+            stream: SceneStream = getattr(shard, name)
+            tensors[f"{name}.mask"] = stream.mask
+            tensors[f"{name}.rows"] = stream.values[stream.mask].half().contiguous()
+            facts[f"{name}_hz"] = repr(stream.rate_hz)
+        write_atomically(self.file(job), save(tensors, facts))
+
+
+def _dense(name: str, tensors: dict[str, Tensor], rate_hz: float) -> SceneStream:
+    mask, rows = tensors[f"{name}.mask"], tensors[f"{name}.rows"]
+    values = torch.zeros(*mask.shape, rows.shape[1], dtype=rows.dtype)
+    values[mask] = rows
+    return SceneStream(0.0, rate_hz, values, mask)
+
+
+def luma_frames(job: Job, root: Path, sem: SEMConfig, augmenter: Augmenter) -> Iterator[LumaFrame]:
+    """A clip's copy as the extractors read it.
+
+    Copy 0 goes the way of any analysed file. A copied still shows one picture while the grey pictures, from which
+    motion is read, shake with the camera: what the other extractors see would differ by less than a pixel.
+    """
+    clip, copy = job
+    reader = VideoReader(clip.file(root))
+    if copy == 0:
+        yield from reader.with_luma(sem.rate_hz, sem.luma_per_frame, long_side_px=sem.long_side_px)
+        return
+    if clip.is_still:
+        frames = augmenter.still(next(iter(reader)).image, clip.path, copy)
+    else:
+        frames = augmenter.clip(_kept(reader, sem), clip.path, copy)
+    grid = on_grid(frames, sem.rate_hz * sem.luma_per_frame)
+    image: Tensor | None = None
+    waiting: tuple[Frame, list[Luma]] | None = None
+    for step, (time_s, frame) in enumerate(grid):
+        if step % sem.luma_per_frame == 0:
+            if waiting is not None:
+                yield LumaFrame(waiting[0], tuple(waiting[1]))
+            image = image if clip.is_still and image is not None else frame.image
+            waiting = Frame(time_s, image), []
+        if waiting is not None and (not waiting[1] or waiting[1][-1].time_s != frame.time_s):
+            waiting[1].append(Luma(frame.time_s, _grey(frame.image)))
+    if waiting is not None:
+        yield LumaFrame(waiting[0], tuple(waiting[1]))
+
+
+def _kept(reader: VideoReader, sem: SEMConfig) -> Iterator[Frame]:
+    """A clip's frames without repetitions."""
+    last: Tensor | None = None
+    for frame in reader.at_rate(reader.info.rate_hz or _SOURCE_RATE_HZ, long_side_px=sem.long_side_px):
+        if frame.image is not last:
+            yield frame
+        last = frame.image
+
+
+def _grey(image: Tensor) -> Tensor:
+    height_px, width_px = image.shape[:2]
+    scale = min(LUMA_LONG_SIDE_PX / max(height_px, width_px), 1.0)
+    small = resize(channels_first(image)[None], max(round(height_px * scale), 1), max(round(width_px * scale), 1))[0]
+    weights = torch.tensor([0.299, 0.587, 0.114])
+    return (small * weights[:, None, None]).sum(0).round().clamp(0, 255).to(torch.uint8)
+
+
+def extract_all(
+    store: FeatureStore,
+    clips: Sequence[Clip],
+    copies: Sequence[int],
+    workers: int = 2,
+    on_done: Callable[[int, int], None] | None = None,
+) -> dict[Job, str]:
+    """Extract what is missing, in processes of one thread each; goes on where a killed run stopped.
+
+    Args:
+        store: where to.
+        clips: which.
+        copies: their numbers; lower ones first.
+        workers: processes.
+        on_done: told how many of how many are done.
+
+    Returns:
+        The clips that could not be extracted, and why; the others are.
+    """
+    jobs = store.missing(clips, copies)
+    failed: dict[Job, str] = {}
+    context = get_context("spawn")
+    with ProcessPoolExecutor(workers, context, _start_worker, (store,)) as pool:
+        waiting = {pool.submit(_work, job): job for job in jobs}
+        for done, future in enumerate(as_completed(waiting), 1):
+            reason = future.result()
+            if reason is not None:
+                failed[waiting[future]] = reason
+            if on_done is not None:
+                on_done(done, len(jobs))
+    return failed
+
+
+_worker: tuple[FeatureStore, SceneEnrichedModeling, Augmenter] | None = None
+
+
+def _start_worker(store: FeatureStore) -> None:
+    global _worker
+    torch.set_num_threads(1)
+    _worker = store, store.sem.build(), store.augment.build()
+
+
+def _work(job: Job) -> str | None:
+    """Why the job failed, or None."""
+    assert _worker is not None
+    store, sem, augmenter = _worker
+    try:
+        store.extract(job, sem, augmenter)
+    except OmnisilaError as error:
+        return str(error)
+    return None
