@@ -22,6 +22,7 @@ MIN_JOINT_SCORE = 0.3
 FAST_ARM = 1.5  # person heights per second of a wrist against the hips
 FAST_BODY = 0.8  # person heights per second of the box's centre
 FAST_VEHICLE = 1.0  # of its own width per second
+FLAME_FRAC = 0.08  # of the view
 MAX_STEP_S = 0.6  # two samples farther apart tell no speed
 LYING_RATIO = 1.3  # a person's box this much wider than high
 
@@ -46,6 +47,7 @@ class SceneSummary(NamedTuple):
 
     moving_frac: float | None = None  # of the view that moves, 0..1
     brightness: float | None = None  # mean of the view, 0..1
+    flame_frac: float | None = None  # of the view in the colours of flames, 0..1
 
 
 def clauses(evidence: Evidence, summary: SceneSummary | None = None) -> tuple[Clause, ...]:
@@ -154,11 +156,12 @@ def _view(summary: SceneSummary) -> Iterator[Clause]:
             else "movement in much of the view" if summary.moving_frac > 0.25
             else "movement in a part of the view"
         )  # fmt: skip
-        yield Clause(words, "background", 1)
+        yield Clause(words, "action", 1)
     if summary.brightness is not None:
-        words = "a dark view" if summary.brightness < 0.25 else "a bright view" if summary.brightness > 0.65 else None
-        if words:
-            yield Clause(words, "background", 1)
+        words = "a dark view" if summary.brightness < 0.25 else "a bright view" if summary.brightness > 0.6 else None
+        yield Clause(words or "a view of middling brightness", "background", 1)
+    if summary.flame_frac is not None and summary.flame_frac >= FLAME_FRAC:
+        yield Clause("flame-like colours", "background", 1)
 
 
 def _steps(seen: Iterable[Seen]) -> Iterator[tuple[int, tuple[Seen, Seen]]]:
@@ -185,8 +188,8 @@ def _joint(person: PersonEvidence, name: str) -> tuple[float, float] | None:
 
 
 def _wrists_from_hips(person: PersonEvidence) -> tuple[tuple[float, float] | None, ...]:
-    hips = [place for side in ("left", "right") if (place := _joint(person, f"{side}_hip")) is not None]
-    wrists = [_joint(person, f"{side}_wrist") for side in ("left", "right")]
+    hips = [place for side in ("left", "right") if (place := _joint(person, f"{side} hip")) is not None]
+    wrists = [_joint(person, f"{side} wrist") for side in ("left", "right")]
     if not hips:
         return (None, None)
     x, y = (sum(place[axis] for place in hips) / len(hips) for axis in (0, 1))
@@ -195,7 +198,7 @@ def _wrists_from_hips(person: PersonEvidence) -> tuple[tuple[float, float] | Non
 
 def _raises_an_arm(person: PersonEvidence) -> bool:
     nose = _joint(person, "nose")
-    wrists = (_joint(person, "left_wrist"), _joint(person, "right_wrist"))
+    wrists = (_joint(person, "left wrist"), _joint(person, "right wrist"))
     return nose is not None and any(wrist is not None and wrist[1] < nose[1] for wrist in wrists)
 
 
@@ -204,7 +207,7 @@ def _is_lying(person: PersonEvidence) -> bool:
     width = person.box.right_frac - person.box.left_frac
     if width < LYING_RATIO * _height(person.box):
         return False
-    shoulder, hip = _joint(person, "left_shoulder"), _joint(person, "left_hip")
+    shoulder, hip = _joint(person, "left shoulder"), _joint(person, "left hip")
     return shoulder is not None and hip is not None and abs(hip[0] - shoulder[0]) > abs(hip[1] - shoulder[1])
 
 

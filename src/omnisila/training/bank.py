@@ -1,0 +1,155 @@
+"""The feature bank: entity vectors of all clips in one table per scene, and windows that point into it.
+
+A held sample, a repeated frame and a window's overlap with its neighbour are stored once; a batch is gathered by row
+numbers. Row 0 of every table stands for "absent".
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import safetensors
+import torch
+from jaxtyping import Float, Int
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from omnisila.data.clip import Clip
+from omnisila.data.features import FeatureStore, Job
+from omnisila.files import write_atomically
+from omnisila.scenes.extractor import Entities, SceneInputs, SceneShard, SceneStream
+from omnisila.scenes.sem import LAYOUTS
+from omnisila.scenes.windows import SCENES, WindowBatch, WindowConfig, windows
+from omnisila.schema import Span
+
+STREAMS = ("visual", *SCENES)
+
+
+class Picked(NamedTuple):
+    """Row numbers of a batch of windows, 0 where an entity is absent; what perturbations change."""
+
+    visual: Int[Tensor, "batch frames 1"]
+    face: Int[Tensor, "batch frames faces"]
+    action: Int[Tensor, "batch frames people_and_view"]
+    relation: Int[Tensor, "batch frames triplets"]
+    background: Int[Tensor, "batch frames 1"]
+
+
+@dataclass(frozen=True)
+class FeatureBank:
+    """All windows of some clips' copies.
+
+    Attributes:
+        rows: each stream's entity vectors, float16; row 0 is zero.
+        index: each stream's row numbers by window, frame and entity.
+        clip: which of the clips a window is of.
+        copy: which copy.
+        span_s: the window's start and end in its clip.
+    """
+
+    rows: dict[str, Tensor]
+    index: dict[str, Tensor]
+    clip: Int[Tensor, "windows"]
+    copy: Int[Tensor, "windows"]
+    span_s: Float[Tensor, "windows 2"]
+
+    def __len__(self) -> int:
+        return len(self.clip)
+
+    def span(self, window: int) -> Span:
+        """A window's span in its clip."""
+        start_s, end_s = self.span_s[window].tolist()
+        return Span(start_s=start_s, end_s=end_s)
+
+    def picked(self, chosen: Int[Tensor, "batch"]) -> Picked:
+        """The row numbers of some windows; a copy that may be changed."""
+        return Picked(*(self.index[name][chosen].long() for name in STREAMS))
+
+    def gathered(self, picked: Picked) -> WindowBatch:
+        """The batch that row numbers stand for."""
+
+        def entities(name: str) -> Entities:
+            places: Tensor = getattr(picked, name)
+            return Entities(self.rows[name][places].float(), places > 0)
+
+        return WindowBatch(SceneInputs(*(entities(name) for name in SCENES)), entities("visual"))
+
+    def batch(self, chosen: Int[Tensor, "batch"]) -> WindowBatch:
+        """Some windows as the models read them."""
+        return self.gathered(self.picked(chosen))
+
+
+def bank_of(store: FeatureStore, clips: Sequence[Clip], copies: Sequence[int], config: WindowConfig) -> FeatureBank:
+    """Read the features of clips into a bank.
+
+    Raises:
+        OmnisilaError: a clip's features are missing.
+    """
+    rows: dict[str, list[Tensor]] = {
+        name: [torch.zeros(1, LAYOUTS[name].feature_width, dtype=torch.float16)] for name in STREAMS
+    }
+    used: dict[str, int] = dict.fromkeys(STREAMS, 1)
+    index: dict[str, list[Tensor]] = {name: [] for name in STREAMS}
+    facts: list[tuple[int, int, float, float]] = []
+    for copy in copies:
+        for number, clip in enumerate(clips):
+            numbered, added = _numbered(store.shard(Job(clip, copy)), used)
+            for name in STREAMS:
+                rows[name].append(added[name])
+                used[name] += len(added[name])
+            for window in windows([numbered], config):
+                for name in STREAMS:
+                    index[name].append(getattr(window, name).values[..., 0].to(torch.int32))
+                facts.append((number, copy, window.span.start_s, window.span.end_s))
+    table = np.array(facts, dtype=np.float64).reshape(-1, 4)
+    return FeatureBank(
+        rows={name: torch.cat(parts) for name, parts in rows.items()},
+        index={name: torch.stack(parts) for name, parts in index.items()},
+        clip=torch.from_numpy(table[:, 0].astype(np.int64)),
+        copy=torch.from_numpy(table[:, 1].astype(np.int64)),
+        span_s=torch.from_numpy(table[:, 2:]),
+    )
+
+
+def _numbered(shard: SceneShard, used: dict[str, int]) -> tuple[SceneShard, dict[str, Tensor]]:
+    """The shard with row numbers for values, and the rows themselves."""
+    streams: dict[str, SceneStream] = {}
+    added: dict[str, Tensor] = {}
+    for name in LAYOUTS:
+        stream: SceneStream = getattr(shard, name)
+        first = used.get(name, 1)
+        numbers = torch.zeros(stream.mask.shape, dtype=torch.float64)
+        numbers[stream.mask] = torch.arange(first, first + int(stream.mask.sum()), dtype=torch.float64)
+        streams[name] = SceneStream(stream.start_s, stream.rate_hz, numbers.unsqueeze(-1), stream.mask)
+        if name in STREAMS:
+            added[name] = stream.values[stream.mask][:, : LAYOUTS[name].feature_width].half()
+    return SceneShard(start_s=shard.start_s, end_s=shard.end_s, **streams), added
+
+
+def save_bank(path: Path, bank: FeatureBank) -> None:
+    """Write a bank as one file, so that many runs share the memory of one.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    tensors = {f"rows.{name}": value for name, value in bank.rows.items()}
+    tensors |= {f"index.{name}": value for name, value in bank.index.items()}
+    tensors |= {"clip": bank.clip, "copy": bank.copy, "span_s": bank.span_s}
+    write_atomically(path, save({name: value.contiguous() for name, value in tensors.items()}))
+
+
+def load_bank(path: Path) -> FeatureBank | None:
+    """A bank that was saved; None where there is none, or a damaged one."""
+    try:
+        tensors = load_file(path)
+        return FeatureBank(
+            rows={name: tensors[f"rows.{name}"] for name in STREAMS},
+            index={name: tensors[f"index.{name}"] for name in STREAMS},
+            clip=tensors["clip"],
+            copy=tensors["copy"],
+            span_s=tensors["span_s"],
+        )
+    except (OSError, safetensors.SafetensorError, KeyError):
+        return None
