@@ -23,7 +23,9 @@ def our_name(node: str) -> str:
         return "top"
     if name.startswith(("model/expanded_conv", "model/block_")):
         index = 0 if "expanded" in name else int(name.split("_")[1])
-        return f"blocks.{index}." + next(part for part in ("expand_", "depthwise", "project") if part in name).rstrip("_")
+        return f"blocks.{index}." + next(part for part in ("expand_", "depthwise", "project") if part in name).rstrip(
+            "_"
+        )
     if name.startswith("conv2d"):
         levels = {"conv2d/": 3, "conv2d_1/": 2, "conv2d_2/": 1, "conv2d_3/": 0}
         return f"lateral.{next(level for prefix, level in levels.items() if name.startswith(prefix))}"

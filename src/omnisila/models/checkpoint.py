@@ -25,6 +25,8 @@ from omnisila.files import write_atomically
 from omnisila.models.compact import CompactConfig, CompactVideoLLM
 from omnisila.models.icm import ICM, ICMConfig
 from omnisila.operating_points import Calibration
+from omnisila.scenes.sem import SEMConfig
+from omnisila.scenes.windows import WindowConfig
 from omnisila.schema import ModelIdentity
 
 RUN, LANGUAGE, SCENE, TOKENIZER, CALIBRATION = (
@@ -39,6 +41,8 @@ class RunRecord(Frozen):
     Attributes:
         name: what the model is called in results.
         version: of omnisila, when the run was saved.
+        sem: the extractors whose features it was trained on.
+        window: how videos were cut for it.
         labels: label set -> the labels that the model was trained on.
         recipe: the training's whole configuration, in its own words.
         data_digests: name of a data set -> SHA-256 of what was read from it.
@@ -50,6 +54,8 @@ class RunRecord(Frozen):
     version: str = __version__
     icm: ICMConfig
     video_llm: CompactConfig
+    sem: SEMConfig = SEMConfig()
+    window: WindowConfig = WindowConfig()
     labels: dict[str, tuple[str, ...]]
     recipe: dict[str, JsonValue] = Field(default_factory=dict)
     data_digests: dict[str, str] = Field(default_factory=dict)
@@ -58,7 +64,7 @@ class RunRecord(Frozen):
     @property
     def identity(self) -> ModelIdentity:
         """What results say about the model; the digest covers weights, tokenizer and configuration."""
-        core = self.model_dump_json(include={"icm", "video_llm", "labels", "sha256"})
+        core = self.model_dump_json(include={"icm", "video_llm", "sem", "window", "labels", "sha256"})
         return ModelIdentity(name=self.name, version=self.version, digest=hashlib.sha256(core.encode()).hexdigest())
 
 

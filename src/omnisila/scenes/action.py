@@ -20,9 +20,9 @@ from omnisila.scenes.objects import PERSON, Track
 from omnisila.schema import JointEvidence, PersonEvidence
 
 JOINT_NAMES = (
-    "nose", "left eye", "right eye", "left ear", "right ear", "left shoulder", "right shoulder", "left elbow",
-    "right elbow", "left wrist", "right wrist", "left hip", "right hip", "left knee", "right knee", "left ankle",
-    "right ankle",
+    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow",
+    "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle",
+    "right_ankle",
 )  # fmt: skip
 WRISTS, HIPS = (9, 10), (11, 12)
 MAX_PEOPLE = 5

@@ -24,7 +24,7 @@ Progress = Callable[[float], None]  # gets the share of the video that is done, 
 
 
 class Extracted(Frozen):
-    """What is known of a video whose features are cached."""
+    """What is known of a video whose features are cached; ``seconds`` per stage, empty where nothing was extracted."""
 
     sha256: str
     extractor_digest: str
@@ -68,7 +68,7 @@ class FeatureCache:
         """
         digest = sha256(path)
         known = self._known(digest, sem.config.digest)
-        return known or self._extract(path, digest, sem, progress)
+        return known.replace(seconds={}) if known else self._extract(path, digest, sem, progress)
 
     def shards(self, extracted: Extracted) -> Iterator[SceneShard]:
         """The cached shards in time order, read one at a time."""

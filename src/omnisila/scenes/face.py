@@ -80,7 +80,6 @@ def evidence(stream: SceneStream) -> tuple[FaceEvidence, ...]:
     found: list[FaceEvidence] = []
     for time_s, row, mask in zip(stream.times_s.tolist(), stream.values.float(), stream.mask, strict=True):
         for entity in row[mask]:
-            left, top, right, bottom = LAYOUT.read(entity, "box").clamp(0, 1).tolist()
             probabilities = LAYOUT.read(entity, "expressions").clamp(0, 1).tolist()
             found.append(
                 FaceEvidence(

@@ -24,12 +24,20 @@ MAX_DISPLACEMENT_PX = 8.0  # larger block displacements are noise of the linear 
 DIRECTION_BINS = 8
 AREA_SPEEDS = (0.05, 0.1, 0.2, 0.4, 0.8)  # frame heights per second
 MIN_INTERVAL_S, MAX_INTERVAL_S = 1 / 30, 0.2
+LOG_FLOOR = 1e-2  # statistics are log(x + floor): they spread over three decades
 
 # One scale's statistics and their widths; quantiles run from the median to the maximum of all blocks.
 SCALE_STATISTICS = {
     "speed": 5, "change": 4, "mean_change": 1, "camera_speed": 1, "direction_entropy": 1, "deformation": 4,
     "acceleration": 4, "moving_area": 5, "concentration": 2,
 }  # fmt: skip
+
+
+def moving_share(descriptors: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch"]:
+    """The share of the view that moves at a tenth of its height per second or more, at the finer scale."""
+    places = list(SCALE_STATISTICS)
+    first = sum(SCALE_STATISTICS[name] for name in places[: places.index("moving_area")])
+    return (descriptors[..., first + AREA_SPEEDS.index(0.1)].exp() - LOG_FLOOR).clamp(0, 1)
 
 
 class MotionConfig(Config):
@@ -127,7 +135,7 @@ def scale_statistics(
         torch.stack([(speed > limit).float().flatten(1).mean(1) for limit in AREA_SPEEDS], dim=1),
         torch.cat([_spread(changing, floor=1e-6), share.amax(1, keepdim=True)], dim=1),
     )
-    return torch.log(torch.cat(statistics, dim=1).clamp(min=0) + 1e-2)
+    return torch.log(torch.cat(statistics, dim=1).clamp(min=0) + LOG_FLOOR)
 
 
 class MotionEstimator:

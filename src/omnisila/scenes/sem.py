@@ -80,9 +80,9 @@ class VideoState:
     """What one chunk of a video leaves to the next; with it, chunks give what the whole would."""
 
     motion: MotionEstimator
-    tracker: TrackerState = TrackerState()
-    action: ActionState = ActionState()
-    background: BackgroundState = BackgroundState()
+    tracker: TrackerState = field(default_factory=TrackerState)
+    action: ActionState = field(default_factory=ActionState)
+    background: BackgroundState = field(default_factory=BackgroundState)
     last_seen: tuple[Track, ...] = ()
     frames: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
@@ -178,9 +178,7 @@ class SceneEnrichedModeling(nn.Module):
         with state.timed("action"):
             everywhere = _carried(seen, at, times_s, state)
             motion, moving = _motion(chunk, times_s, self.config.rate_hz, state.motion)
-            values, mask, state.action = self.action(
-                images[copy_of], times_s, everywhere, motion, moving, state.action
-            )
+            values, mask, state.action = self.action(images[copy_of], times_s, everywhere, motion, moving, state.action)
             streams["action"] = Sampled(values, mask)
         with state.timed("face"):
             streams["face"] = Sampled(*self.face(images[copy_of[sampled("face")]]))

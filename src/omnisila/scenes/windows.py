@@ -13,6 +13,7 @@ from omnisila.scenes.extractor import Entities, SceneInputs, SceneShard, SceneSt
 from omnisila.scenes.sem import LAYOUTS
 from omnisila.schema import Span
 
+MIN_TAIL = 0.2  # a rest shorter than this share of a window is left to the window before it
 SCENES = ("face", "action", "relation", "background")
 
 
@@ -59,7 +60,7 @@ class WindowBatch(NamedTuple):
 
 
 def windows(shards: Iterable[SceneShard], config: WindowConfig, duration_s: float | None = None) -> Iterator[Window]:
-    """Windows tiling a video from 0 to its end; the last one may be shorter.
+    """Windows tiling a video from 0 to its end; the last one may be shorter, but is no sliver.
 
     Args:
         shards: consecutive, from time 0.
@@ -75,7 +76,8 @@ def windows(shards: Iterable[SceneShard], config: WindowConfig, duration_s: floa
             index += 1
         kept = _from(kept, index * config.window_s - config.context_s - 2.0)
     end_s = last_end_s if duration_s is None else min(duration_s, last_end_s)
-    while kept is not None and index * config.window_s < end_s - 1e-6:
+    sliver_s = MIN_TAIL * config.window_s if index else 1e-6
+    while kept is not None and end_s - index * config.window_s > sliver_s:
         yield _window(kept, index * config.window_s, min((index + 1) * config.window_s, end_s), config)
         index += 1
 

@@ -53,6 +53,8 @@ class _Head(nn.Sequential):
 class MoveNet(nn.Module):
     """Single-person pose; give it crops around person boxes."""
 
+    centre_weight: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.stem = SameConv2d(3, 32, 3, 2)
@@ -112,4 +114,3 @@ class MoveNet(nn.Module):
         y = (peak // GRID + fine[..., 0]) / GRID
         x = (peak % GRID + fine[..., 1]) / GRID
         return torch.cat([x[..., None], y[..., None], score], dim=2)
-

@@ -76,6 +76,9 @@ class CrossStage(nn.Module):
 class NanoDet(nn.Module):
     """Backbone, path aggregation by addition, one head per stride."""
 
+    centres_px: Tensor
+    cell_px: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.stem = _conv(3, 32, 2)
