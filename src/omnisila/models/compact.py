@@ -8,7 +8,14 @@ from typing import Any, cast
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from transformers import AttentionInterface, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    AttentionInterface,
+    AttentionMaskInterface,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+)
+from transformers.masking_utils import sdpa_mask
 
 from omnisila.config import Config
 from omnisila.errors import InputError
@@ -35,7 +42,13 @@ def _llama_attention(
     return mixed.transpose(1, 2).contiguous(), None
 
 
+def _llama_mask(*shape: Any, **options: Any) -> Tensor | None:
+    """Causality and padding while generating: transformers builds no mask for an attention that registers none."""
+    return sdpa_mask(*shape, **{**options, "allow_is_causal_skip": False})
+
+
 AttentionInterface.register(FLOAT32_ATTENTION, _llama_attention)
+AttentionMaskInterface.register(FLOAT32_ATTENTION, _llama_mask)
 
 
 class CompactVideoLLM(nn.Module):
@@ -106,6 +119,7 @@ class CompactVideoLLM(nn.Module):
             max_new_tokens=max_tokens,
             num_beams=beams,
             do_sample=False,
+            length_penalty=0.0 if beams > 1 else None,  # beams compare plain log-probabilities
             output_scores=True,
             return_dict_in_generate=True,
         )
