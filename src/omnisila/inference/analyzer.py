@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -17,31 +17,34 @@ from pydantic import Field
 from torch import Tensor
 
 from omnisila.config import Config
-from omnisila.data.attribution import SceneSummary, clauses
+from omnisila.data.attribution import clauses
+from omnisila.data.evidence import span_evidence, span_summary
 from omnisila.data.instructions import Instruction, render_clauses, render_instruction, render_label
 from omnisila.errors import InputError
 from omnisila.labels import LabelSet, label_set
 from omnisila.models.checkpoint import Run
 from omnisila.models.likelihood import answer_likelihood, posterior
 from omnisila.operating_points import LabelSetCalibration
-from omnisila.scenes import action, background
 from omnisila.scenes.cache import Extracted, FeatureCache
-from omnisila.scenes.evidence import evidence_of, thinned
 from omnisila.scenes.extractor import SceneShard
-from omnisila.scenes.motion import moving_share
-from omnisila.scenes.windows import SCENES, Window, WindowBatch, WindowConfig, cut, joined, spread, stack, windows
+from omnisila.scenes.windows import SCENES, Window, WindowBatch, WindowConfig, joined, spread, stack, windows
 from omnisila.schema import (
     Analysis,
     CurvePoint,
     Evidence,
     ExpertWeights,
     ExpertWeightsPoint,
+    FaceEvidence,
     Finding,
+    ObjectEvidence,
+    PersonEvidence,
     Span,
+    TripletEvidence,
     VideoIdentity,
 )
 from omnisila.spans import ANOMALY_CURVE, LabelledSpan, SpanShape, Thresholds, labelled_spans
 
+Seen = TypeVar("Seen", FaceEvidence, PersonEvidence, ObjectEvidence, TripletEvidence)
 Progress = Callable[[str, float], None]  # gets a stage's name and the share of it that is done
 
 BATCH_WINDOWS = 32
@@ -228,7 +231,7 @@ class Analyzer:
         if covering is None:
             raise InputError(f"span {span.start_s:.1f}-{span.end_s:.1f} s lies outside the video. Analyse it again.")
         looks = _looks(span, times_s)
-        seen = [evidence_of(cut(covering, look)) for look in looks]
+        seen = [span_evidence(covering, look) for look in looks]
         evidence = Evidence(
             faces=tuple(item for one in seen for item in one.faces),
             people=tuple(item for one in seen for item in one.people),
@@ -248,7 +251,7 @@ class Analyzer:
         )
 
     def _cause(self, name: str, label: str, evidence: Evidence, covering: SceneShard, window: Window) -> str | None:
-        true = [clause.text for clause in clauses(evidence, _summary(cut(covering, window.span)))]
+        true = [clause.text for clause in clauses(evidence, span_summary(covering, window.span))]
         if not true:
             return None
         inputs = stack([window])
@@ -317,12 +320,19 @@ def _looks(span: Span, times_s: Sequence[float]) -> list[Span]:
     return [Span(start_s=time_s - LOOK_S / 2, end_s=time_s + LOOK_S / 2) for time_s in times_s]
 
 
-def _summary(shard: SceneShard) -> SceneSummary:
-    view = shard.action.values[:, action.VIEW].float()[shard.action.mask[:, action.VIEW]]
-    colour = background.LAYOUT.read(shard.background.values.float(), "colour")[:, 0]
-    return SceneSummary(
-        moving_frac=float(moving_share(action.LAYOUT.read(view, "motion")).mean()) if len(view) else None,
-        brightness=float(colour[:, :3].mean()) if len(colour) else None,
+def thinned(evidence: Evidence, times_s: list[float]) -> Evidence:
+    """Only what was seen at the sample of each kind nearest to one of the times."""
+
+    def near(items: tuple[Seen, ...]) -> tuple[Seen, ...]:
+        have = sorted({item.time_s for item in items})
+        kept = {min(have, key=lambda have_s: abs(have_s - time_s)) for time_s in times_s} if have else set()
+        return tuple(item for item in items if item.time_s in kept)
+
+    return Evidence(
+        faces=near(evidence.faces),
+        people=near(evidence.people),
+        objects=near(evidence.objects),
+        triplets=near(evidence.triplets),
     )
 
 

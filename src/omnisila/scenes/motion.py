@@ -33,13 +33,6 @@ SCALE_STATISTICS = {
 }  # fmt: skip
 
 
-def moving_share(descriptors: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch"]:
-    """The share of the view that moves at a tenth of its height per second or more, at the finer scale."""
-    places = list(SCALE_STATISTICS)
-    first = sum(SCALE_STATISTICS[name] for name in places[: places.index("moving_area")])
-    return (descriptors[..., first + AREA_SPEEDS.index(0.1)].exp() - LOG_FLOOR).clamp(0, 1)
-
-
 class MotionConfig(Config):
     """Sizes of the luma pictures and blocks; part of the action extractor's digest."""
 

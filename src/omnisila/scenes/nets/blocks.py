@@ -8,7 +8,10 @@ from torch import Tensor, nn
 class SameConv2d(nn.Conv2d):
     """Convolution with TensorFlow's SAME padding: with stride 2 the odd pixel of padding goes right and below."""
 
-    def forward(self, input: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch filters rows cols"]:
+    def forward(
+        self,
+        input: Float[Tensor, "batch channels height width"],  # noqa: A002, the base class's name
+    ) -> Float[Tensor, "batch filters rows columns"]:
         pads: list[int] = []
         for size, kernel, stride in zip(
             reversed(input.shape[2:]), self.kernel_size[::-1], self.stride[::-1], strict=True
@@ -16,8 +19,8 @@ class SameConv2d(nn.Conv2d):
             total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
             pads += [total // 2, total - total // 2]
         if pads[0] == pads[1] and pads[2] == pads[3]:
-            return F.conv2d(x, self.weight, self.bias, self.stride, (pads[2], pads[0]), 1, self.groups)
-        return F.conv2d(F.pad(x, pads), self.weight, self.bias, self.stride, 0, 1, self.groups)
+            return F.conv2d(input, self.weight, self.bias, self.stride, (pads[2], pads[0]), 1, self.groups)
+        return F.conv2d(F.pad(input, pads), self.weight, self.bias, self.stride, 0, 1, self.groups)
 
 
 class InvertedResidual(nn.Module):

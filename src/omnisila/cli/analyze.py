@@ -1,0 +1,82 @@
+"""``omnisila analyze``: what, when and why, of videos, folders and globs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def analyze(
+    videos: Annotated[list[str], typer.Argument(metavar="VIDEO...", help="Videos, pictures, folders or globs.")],
+    labels: Annotated[
+        list[str] | None,
+        typer.Option("--labels", help="Label set to report; repeatable. Default: implicit and explicit."),
+    ] = None,
+    model: Annotated[str, typer.Option(help="compact, or a run folder.")] = "compact",
+    out: Annotated[Path, typer.Option(help="Folder for the results; made when missing.")] = Path("omnisila-report"),
+    formats: Annotated[
+        str, typer.Option("--format", help="Comma-separated: json, html, vtt, csv. json is always written.")
+    ] = "json,html",
+    window: Annotated[float | None, typer.Option(help="Length of a scored window in seconds [model's own: 1].")] = None,
+    rate: Annotated[
+        float | None, typer.Option(help="Frames per second that a window's 8 frames are taken at [model's own: 4].")
+    ] = None,
+    max_fnr: Annotated[
+        float | None,
+        typer.Option(
+            help="Choose thresholds for at most this false-negative rate per video (conformal risk control on the "
+            "model's validation footage; it holds only for footage like that)."
+        ),
+    ] = None,
+    blur_faces: Annotated[bool, typer.Option("--blur-faces", help="Blur faces in everything the page shows.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON analysis per line and nothing else on standard output.")
+    ] = False,
+) -> None:
+    """Analyse videos: findings on a timeline with causes and the evidence of each scene expert.
+
+    Exit status: 0 all analysed, 1 some failed (each named), 2 wrong usage.
+    """
+    from omnisila.cli.progress import BatchProgress
+    from omnisila.inference.analyzer import AnalyzerConfig
+    from omnisila.inference.batch import Batch, RunIdentity, summary
+    from omnisila.inference.inputs import expand
+    from omnisila.inference.load import load
+    from omnisila.report.writer import report_index, report_writers
+
+    if max_fnr is not None and not 0 < max_fnr < 1:
+        raise typer.BadParameter(f"{max_fnr:g} is not between 0 and 1", param_hint="--max-fnr")
+    for option, value in (("--window", window), ("--rate", rate)):
+        if value is not None and value <= 0:
+            raise typer.BadParameter(f"{value:g} is not above 0", param_hint=option)
+    inputs = expand(videos)
+    settings = AnalyzerConfig(
+        labels=tuple(labels or ("implicit", "explicit")), window_s=window, rate_hz=rate, max_fnr=max_fnr
+    )
+    wanted = tuple(name.strip() for name in formats.split(",") if name.strip())
+    writers = report_writers(wanted, blur_faces=blur_faces)
+    analyzer = load(model, settings)
+    identity = RunIdentity(
+        model_digest=analyzer.run.record.identity.digest,
+        labels=settings.labels,
+        settings={"window_s": window, "rate_hz": rate, "max_fnr": max_fnr, "blur_faces": blur_faces},
+    )
+    with BatchProgress(len(inputs.files), shown=not (quiet or as_json)) as progress:
+        batch = Batch(out, lambda path: analyzer.analyze(path, progress.stage), writers, identity)
+        outcomes = []
+        for item in inputs.files:
+            progress.start(item.name)
+            outcome = next(iter(batch.run([item])))
+            outcomes.append(outcome._replace(analysis=None))
+            progress.finished(outcome)
+            if as_json and outcome.state != "failed":
+                typer.echo((out / f"{item.name}.json").read_text(encoding="utf-8"))
+    report = summary(outcomes, inputs.failed)
+    index = report_index(out, outcomes) if "html" in wanted and len(inputs.files) > 1 else None
+    for failure in report.failed:
+        typer.echo(f"failed: {failure.reason}", err=True)
+    if not (quiet or as_json):
+        progress.conclude(report, out, index, html="html" in wanted)
+    if report.failed:
+        raise typer.Exit(1)

@@ -1,0 +1,40 @@
+"""``omnisila extract``: scene features of videos into the cache, so that later commands start at once."""
+
+from typing import Annotated
+
+import typer
+
+
+def extract(
+    videos: Annotated[list[str], typer.Argument(metavar="VIDEO...", help="Videos, pictures, folders or globs.")],
+    model: Annotated[str, typer.Option(help="Whose extractors: compact, or a run folder.")] = "compact",
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+) -> None:
+    """Extract and cache the scene features of videos.
+
+    Exit status: 0 all extracted, 1 some failed (each named), 2 wrong usage.
+    """
+    from rich.console import Console
+
+    from omnisila.errors import OmnisilaError
+    from omnisila.inference.inputs import expand
+    from omnisila.inference.load import load
+
+    console = Console(stderr=True, quiet=quiet)
+    inputs = expand(videos)
+    analyzer = load(model)
+    failures = [failure.reason for failure in inputs.failed]
+    for item in inputs.files:
+        try:
+            extracted = analyzer.cache.extracted(item.path, analyzer.sem)
+        except OmnisilaError as error:
+            failures.append(str(error))
+            continue
+        spent = sum(extracted.seconds.values())
+        told = f"{spent:.1f} s" if extracted.seconds else "already there"
+        console.print(f"{item.name}: {extracted.info.duration_s:.1f} s of video, {told}", highlight=False, markup=False)
+    console.print(f"features are in {analyzer.cache.root}", highlight=False, markup=False)
+    for reason in failures:
+        typer.echo(f"failed: {reason}", err=True)
+    if failures:
+        raise typer.Exit(1)
