@@ -1,0 +1,38 @@
+"""The paper map leads to code that exists and names the paper's place again."""
+
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parents[2] / "docs"
+ROW = re.compile(r"^\|(?P<place>[^|]*)\|(?P<item>[^|]*)\|\s*`(?P<name>omnisila\.[\w.]+)`\s*\|$")
+ROWS = [match for line in (DOCS / "paper_map.md").read_text().splitlines() if (match := ROW.match(line))]
+
+
+def named(dotted: str) -> object:
+    module, _, name = dotted.rpartition(".")
+    return getattr(importlib.import_module(module), name)
+
+
+def test_every_row_of_the_map_is_read() -> None:
+    rows = [line for line in (DOCS / "paper_map.md").read_text().splitlines() if "`omnisila." in line]
+    assert len(ROWS) == len(rows) > 15
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["name"])
+def test_the_name_exists_and_says_what_it_is(row: re.Match[str]) -> None:
+    assert getattr(named(row["name"]), "__doc__", None)
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if "Eq" in row["place"]], ids=lambda row: row["name"])
+def test_an_equations_code_cites_the_equation(row: re.Match[str]) -> None:
+    documentation = named(row["name"]).__doc__ or ""
+    for number in re.findall(r"\((\d+)\)", row["place"]):
+        assert f"({number})" in documentation.split("Source:")[-1]
+
+
+def test_every_equation_of_the_paper_has_a_row() -> None:
+    places = " ".join(row["place"] for row in ROWS)
+    assert all(f"({number})" in places for number in (1, 2, 3, 4))

@@ -1,0 +1,102 @@
+"""Likelihoods of answers equal plain teacher forcing, one prompt and one answer at a time."""
+
+import pytest
+import torch
+
+from omnisila.models.likelihood import answer_likelihood, label_language_loss, label_loss, language_loss, posterior
+from omnisila.models.tokens import answered
+
+INSTRUCTIONS = ["Which event?", "Which sentiment does this video convey?", "Why"]
+ANSWERS = ["Fighting", "Normal", "a man runs", ""]
+
+
+def one_by_one(model, windows, instruction, answer, row):
+    """log P(answer + terminator) of one window, from a causal pass without padding, branches or masks of ours."""
+    llm = model.video_llm
+    prompt, wanted = llm.prompt_ids(instruction, 8), llm.answer_ids(answer)
+    scenes = type(windows.scenes)(*(type(e)(e.values[[row]], e.mask[[row]]) for e in windows.scenes))
+    visual = type(windows.visual)(windows.visual.values[[row]], windows.visual.mask[[row]])
+    ids = torch.tensor([[*prompt, *wanted]])
+    embeds = llm.embed(ids, visual)
+    embeds[0, ids[0] == llm.scene_id] = model.perceive(scenes).scene_tokens[0]
+    causal = torch.ones(1, 1, ids.shape[1], ids.shape[1], dtype=torch.bool).tril()
+    log_probs = llm.language_model(inputs_embeds=embeds, attention_mask=causal).logits[0].log_softmax(-1)
+    return sum(log_probs[len(prompt) + k - 1, token] for k, token in enumerate(wanted))
+
+
+def test_branches_of_one_prompt_equal_one_answer_at_a_time(make_tiny, make_windows):
+    model, windows = make_tiny().model, make_windows()
+    with torch.no_grad():
+        found = answer_likelihood(model, *windows, INSTRUCTIONS, ANSWERS)
+        for row, instruction in enumerate(INSTRUCTIONS):
+            for column, answer in enumerate(ANSWERS):
+                wanted = one_by_one(model, windows, instruction, answer, row)
+                assert float(found.log_probs[row, column]) == pytest.approx(float(wanted), abs=1e-4)
+    assert found.token_counts.tolist() == [len(model.video_llm.answer_ids(answer)) for answer in ANSWERS]
+
+
+def test_the_order_of_answers_and_the_company_of_windows_change_nothing(make_tiny, make_windows):
+    model, windows = make_tiny().model, make_windows()
+    with torch.no_grad():
+        straight = answer_likelihood(model, *windows, INSTRUCTIONS, ANSWERS).log_probs
+        turned = answer_likelihood(model, *windows, INSTRUCTIONS, ANSWERS[::-1]).log_probs
+        alone = answer_likelihood(model, *windows, INSTRUCTIONS, ANSWERS[2:3]).log_probs
+    torch.testing.assert_close(straight, turned.flip(1), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(straight[:, 2:3], alone, atol=1e-4, rtol=1e-4)
+
+
+def test_likelihood_and_language_loss_are_the_same_number(make_tiny, make_windows):
+    model, windows = make_tiny().model, make_windows()
+    llm, truth = model.video_llm, [0, 2, 1]
+    prompts = [llm.prompt_ids(instruction, 8) for instruction in INSTRUCTIONS]
+    given = answered(prompts, [llm.answer_ids(ANSWERS[index]) for index in truth], llm.pad_id)
+    with torch.no_grad():
+        language = language_loss(model(*windows, given.tokens).logits, given.targets)
+        found = answer_likelihood(model, *windows, INSTRUCTIONS, ANSWERS)
+    same = label_language_loss(found.log_probs, torch.tensor(truth), found.token_counts)
+    torch.testing.assert_close(language, same, atol=1e-4, rtol=1e-4)
+
+
+def test_gradients_reach_every_part(make_tiny, make_windows):
+    model, windows = make_tiny().model, make_windows()
+    found = answer_likelihood(model, *windows, INSTRUCTIONS, ANSWERS)
+    label_loss(found.log_probs, torch.tensor([0, 1, 2])).backward()
+    dead = [name for name, parameter in model.named_parameters() if parameter.grad is None]
+    assert dead == []
+    assert all(parameter.grad.isfinite().all() for parameter in model.parameters() if parameter.grad is not None)
+
+
+def test_generating_follows_the_likelihoods(make_tiny, make_windows):
+    model, windows = make_tiny().model, make_windows()
+    made = model.generate(*windows, INSTRUCTIONS, max_tokens=6)
+    llm = model.video_llm
+    with torch.no_grad():
+        for row, instruction in enumerate(INSTRUCTIONS):
+            first = answered([llm.prompt_ids(instruction, 8)], [[llm.end_id]], llm.pad_id)
+            scenes = type(windows.scenes)(*(type(e)(e.values[[row]], e.mask[[row]]) for e in windows.scenes))
+            visual = type(windows.visual)(windows.visual.values[[row]], windows.visual.mask[[row]])
+            best = model(scenes, visual, first.tokens).logits[0, 0].log_softmax(-1).max()
+            assert made.log_probs[row][0] == pytest.approx(float(best), abs=1e-4)
+    assert all(len(log_probs) <= 6 for log_probs in made.log_probs)
+
+
+def test_beams_find_answers_at_least_as_likely(make_tiny, make_windows):
+    model, windows = make_tiny().model, make_windows(1)
+    greedy = model.generate(*windows, INSTRUCTIONS[:1], max_tokens=3)
+    beamed = model.generate(*windows, INSTRUCTIONS[:1], max_tokens=3, beams=4)
+    assert sum(beamed.log_probs[0]) >= sum(greedy.log_probs[0]) - 1e-4
+
+
+def test_posterior_is_renormalised_and_temperature_flattens_it():
+    log_probs = torch.tensor([[-1.0, -2.0, -4.0]])
+    assert float(posterior(log_probs).sum()) == pytest.approx(1.0)
+    assert posterior(log_probs, 2.0).max() < posterior(log_probs).max()
+
+
+def test_label_loss_only_counts_the_labels_of_the_windows_own_set():
+    log_probs = torch.tensor([[0.0, 0.0, 50.0, 50.0]])
+    allowed = torch.tensor([[True, True, False, False]])
+    assert float(label_loss(log_probs, torch.tensor([0]), allowed)) == pytest.approx(0.6931, abs=1e-4)
+    smoothed = label_loss(torch.tensor([[2.0, 0.0, 9.0]]), torch.tensor([0]), torch.tensor([[True, True, False]]), 0.1)
+    # ln(1 + e^-2) = 0.1269 for the truth, 2.1269 for the other: 0.9 * 0.1269 + 0.1 * 1.1269
+    assert float(smoothed) == pytest.approx(0.2269, abs=1e-4)
