@@ -8,7 +8,7 @@ from torch import Tensor
 
 from omnisila.scenes.nets.expression import ExpressionNet
 from tools.weights.packages import FACE_API
-from tools.weights.store import Source, halved, save, test_picture
+from tools.weights.store import Source, drawn_picture, halved, save, save_reference
 from tools.weights.tfjs import read_weights
 
 MANIFEST = "package/model/face_expression_model-weights_manifest.json"
@@ -61,8 +61,9 @@ def convert(cache: Path) -> float:
     state = converted(raw)
     net = ExpressionNet().eval()
     net.load_state_dict(halved(state))
-    x = test_picture(112, 112)
+    x = drawn_picture(112, 112)
     theirs = original(raw, (x - torch.tensor([122.782, 117.001, 104.298]).view(1, 3, 1, 1)) / 255)
+    save_reference("expression", {"probabilities": theirs})
     difference = (net(x).probabilities - theirs).abs().max().item()
     save("expression", state, Source(FACE_API, FILE, "MIT"), cache, difference, "one drawn picture")
     return difference

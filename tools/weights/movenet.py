@@ -7,7 +7,7 @@ from torch import Tensor
 
 from omnisila.scenes.nets.movenet import MoveNet
 from tools.weights.packages import HUMAN_MODELS
-from tools.weights.store import Source, halved, save, test_picture
+from tools.weights.store import Source, drawn_picture, halved, save, save_reference
 from tools.weights.tfjs import Graph
 
 FILE = "package/models/movenet-lightning.json"
@@ -66,8 +66,9 @@ def convert(cache: Path) -> float:
     state = converted(graph)
     net = MoveNet().eval()
     net.load_state_dict(halved(state))
-    x = test_picture(192, 192)
+    x = drawn_picture(192, 192)
     theirs = next(iter(graph.run(x.permute(0, 2, 3, 1).int()).values()))[0]
+    save_reference("movenet", {"joints": theirs[..., [1, 0, 2]]})
     difference = (net(x).joints - theirs[..., [1, 0, 2]]).abs().max().item()
     save("movenet", state, Source(HUMAN_MODELS, FILE, "Apache-2.0"), cache, difference, "one drawn picture")
     return difference

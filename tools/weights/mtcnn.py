@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from omnisila.scenes.nets.mtcnn import MTCNN
-from tools.weights.store import Package, Source, halved, save, test_picture
+from tools.weights.store import Package, Source, drawn_picture, halved, save, save_reference
 
 PACKAGE = Package(
     "PyPI", "facenet-pytorch", "2.6.0",
@@ -60,8 +60,10 @@ def convert(cache: Path) -> float:
     state = converted(raw)
     net = MTCNN().eval()
     net.load_state_dict(halved(state))
-    x = (test_picture(48, 48) - 127.5) / 128
-    difference = (net.output_face(net.output(x)).softmax(1) - original_output(raw["onet"], x)).abs().max().item()
+    x = (drawn_picture(48, 48) - 127.5) / 128
+    theirs = original_output(raw["onet"], x)
+    save_reference("mtcnn", {"face": theirs})
+    difference = (net.output_face(net.output(x)).softmax(1) - theirs).abs().max().item()
     source = Source(PACKAGE, f"{FOLDER}/onet.pt", "MIT")
     save("mtcnn", state, source, cache, difference, "one drawn picture, output network")
     return difference

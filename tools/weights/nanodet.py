@@ -6,7 +6,7 @@ import torch
 
 from omnisila.scenes.nets.nanodet import NanoDet
 from tools.weights.packages import HUMAN_MODELS
-from tools.weights.store import Source, halved, save, test_picture
+from tools.weights.store import Source, drawn_picture, halved, save, save_reference
 from tools.weights.tfjs import Graph
 
 FILE = "package/models/nanodet.json"
@@ -39,11 +39,12 @@ def convert(cache: Path) -> float:
         state[f"{name}.weight"], state[f"{name}.bias"] = kernels[number]
     net = NanoDet().eval()
     net.load_state_dict(halved(state))
-    x = (test_picture(416, 416) - 110) / 58
+    x = (drawn_picture(416, 416) - 110) / 58
     raw = net(x)
     theirs = {tuple(output.shape[1:]): output for output in graph.run(x).values()}
     probabilities = torch.cat([theirs[cells, 80] for cells in (2704, 676, 169)], dim=1)
     distances = torch.cat([theirs[cells, 44] for cells in (2704, 676, 169)], dim=1)
+    save_reference("nanodet", {"best": probabilities.amax(2), "distances": distances.mean(2)})
     difference = max(
         (raw.probabilities - probabilities).abs().max().item(), (raw.distances - distances).abs().max().item()
     )

@@ -33,9 +33,11 @@ class Package(NamedTuple):
             if found != self.sha256:
                 raise SystemExit(f"{archive.name}: SHA-256 is {found}, wanted {self.sha256}")
             if archive.suffix == ".whl":
-                zipfile.ZipFile(archive).extractall(folder)
+                with zipfile.ZipFile(archive) as contents:
+                    contents.extractall(folder)
             else:
-                tarfile.open(archive).extractall(folder, filter="data")
+                with tarfile.open(archive) as contents:
+                    contents.extractall(folder, filter="data")
         return folder
 
     def _download(self, cache: Path) -> Path:
@@ -86,7 +88,14 @@ def save(name: str, state: dict[str, Tensor], source: Source, cache: Path, diffe
     manifest_path.write_text(json.dumps(manifest, indent=2) + "\n")
 
 
-def test_picture(height: int, width: int) -> Tensor:
+def save_reference(name: str, outputs: dict[str, Tensor]) -> None:
+    """Keep what the original graph made of the drawn picture; the tests compare our network with it."""
+    path = Path(__file__).parents[2] / "tests" / "fixtures" / "nets" / f"{name}.safetensors"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(save_safetensors({key: value.contiguous() for key, value in outputs.items()}))
+
+
+def drawn_picture(height: int, width: int) -> Tensor:
     """A smooth analytic RGB picture with edges, (1, 3, height, width) in 0..255: the same on every machine."""
     y, x = torch.meshgrid(torch.linspace(0, 1, height), torch.linspace(0, 1, width), indexing="ij")
     waves = [torch.sin(6.0 * x + 3.0 * k * y) * torch.cos(5.0 * y - k * x) for k in (1, 2, 3)]

@@ -1,0 +1,44 @@
+"""Converted networks give what the original graphs gave on the same drawn picture (tools/convert_weights.py)."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from omnisila.scenes.nets.efficientnet_lite import EfficientNetLite0
+from omnisila.scenes.nets.expression import ExpressionNet
+from omnisila.scenes.nets.movenet import MoveNet
+from omnisila.scenes.nets.mtcnn import MTCNN
+from omnisila.scenes.nets.nanodet import NanoDet
+from tools.weights.store import drawn_picture
+
+REFERENCES = Path(__file__).parents[1] / "fixtures" / "nets"
+
+# name -> our outputs, and how far fp16 weights may move them
+CASES = {
+    "efficientnet_lite": (lambda: {"mean": EfficientNetLite0.pretrained()((drawn_picture(224, 224) - 127) / 128).mean(dim=(2, 3))}, 0.04),
+    "expression": (lambda: {"probabilities": ExpressionNet.pretrained()(drawn_picture(112, 112)).probabilities}, 1e-3),
+    "movenet": (lambda: {"joints": MoveNet.pretrained()(drawn_picture(192, 192)).joints}, 1e-3),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_outputs_agree_with_the_original_graph(name: str) -> None:
+    ours, tolerance = CASES[name]
+    for key, wanted in load_file(REFERENCES / f"{name}.safetensors").items():
+        torch.testing.assert_close(ours()[key], wanted, atol=tolerance, rtol=0.0)
+
+
+def test_nanodet_agrees_with_the_original_graph() -> None:
+    raw = NanoDet.pretrained()((drawn_picture(416, 416) - 110) / 58)
+    reference = load_file(REFERENCES / "nanodet.safetensors")
+    torch.testing.assert_close(raw.probabilities.amax(2), reference["best"], atol=1e-4, rtol=0.0)
+    torch.testing.assert_close(raw.distances.mean(2), reference["distances"], atol=1e-4, rtol=0.0)
+
+
+def test_mtcnn_agrees_with_the_original_network() -> None:
+    net = MTCNN.pretrained()
+    face = net.output_face(net.output((drawn_picture(48, 48) - 127.5) / 128)).softmax(1)
+    reference = load_file(REFERENCES / "mtcnn.safetensors")["face"]
+    torch.testing.assert_close(face, reference, atol=1e-4, rtol=0.0)
