@@ -10,15 +10,16 @@ scene").
 
 import math
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from omnisila.config import Config
-from omnisila.media.frames import Luma
+from omnisila.media.frames import Luma, LumaFrame
 
 MAX_DISPLACEMENT_PX = 8.0  # larger block displacements are noise of the linear approximation
 DIRECTION_BINS = 8
@@ -141,14 +142,14 @@ class MotionEstimator:
         self.config = config
         self._tail: list[Luma] = []
 
-    def descriptors(self, pictures: Iterable[Luma]) -> tuple[list[float], Float[Tensor, "pairs width"]]:
+    def descriptors(self, pictures: Iterable[Luma]) -> tuple[list[tuple[float, float]], Float[Tensor, "pairs width"]]:
         """One descriptor for each new picture that differs in time from the one before.
 
         Args:
             pictures: in time order, continuing where the last call ended, all of one size.
 
         Returns:
-            The middle time of each pair in seconds, and its descriptor. The first pair of a stream has no
+            The two times of each pair in seconds, and its descriptor. The first pair of a stream has no
             acceleration of its own and repeats that of the second, or has none.
         """
         known = len(self._tail)
@@ -164,11 +165,57 @@ class MotionEstimator:
         intervals = times.diff().float().clamp(MIN_INTERVAL_S, MAX_INTERVAL_S)
         images = torch.stack([picture.image for picture in chain]).float() / 255
         described = torch.cat([self._at_scale(images, intervals, height) for height in self.config.scales_height_px], 1)
-        middles = ((times[1:] + times[:-1]) / 2).tolist()
-        return middles[already_described:], described[already_described:]
+        pairs = [(earlier.time_s, later.time_s) for earlier, later in pairwise(chain)]
+        return pairs[already_described:], described[already_described:]
 
     def _at_scale(self, images: Tensor, intervals_s: Tensor, height_px: int) -> Tensor:
         width_px = max(round(images.shape[2] * height_px / images.shape[1]), 2 * self.config.block_px)
         small = F.interpolate(images[:, None], (height_px, width_px), mode="area")[:, 0]
         exposed = small / (small.mean(dim=(1, 2), keepdim=True) + 1e-3)
         return scale_statistics(exposed, intervals_s, self.config.block_px, self.config.block_step_px)
+
+
+class SampledMotion:
+    """The mean descriptor over the stretch of each sampled frame.
+
+    A pair of pictures counts for the sample that its middle lies in, so one sample after a chunk must be known before
+    the chunk's last one is complete. Pictures further apart than samples (a very slow video) count for the stretch just
+    before the second of them. Either way chunks give what the whole would.
+    """
+
+    def __init__(self, estimator: MotionEstimator, rate_hz: float) -> None:
+        self.width = estimator.config.width
+        self._estimator, self._rate_hz = estimator, rate_hz
+        self._first = 0  # number of the next chunk's first sample
+        self._ahead: list[tuple[int, Tensor]] = []
+
+    def __call__(
+        self, chunk: Sequence[LumaFrame], following: LumaFrame | None
+    ) -> tuple[Float[Tensor, "samples width"], Bool[Tensor, "samples"]]:
+        """The next samples' motion, and whether each has any: a still picture and a video's last frame have none.
+
+        Args:
+            chunk: samples that continue where the last call's ended.
+            following: the sample after them, None at the end of the video.
+        """
+        known = (*chunk, following) if following is not None else chunk
+        pairs, described = self._estimator.descriptors([luma for sample in known for luma in sample.lumas])
+        counted = [*self._ahead, *((self._sample(*pair), row) for pair, row in zip(pairs, described, strict=True))]
+        past = self._first + len(chunk)
+        motion, count = torch.zeros(len(chunk), self.width), torch.zeros(len(chunk))
+        for number, row in counted:
+            # at the end of the video there is no later sample that a last pair could count for
+            place = number if following is not None else min(number, past - 1)
+            if place < past:
+                motion[place - self._first] += row
+                count[place - self._first] += 1
+        self._ahead = [(number, row) for number, row in counted if number >= past]
+        self._first = past
+        moving = count > 0
+        motion[moving] /= count[moving, None]
+        return motion, moving
+
+    def _sample(self, earlier_s: float, later_s: float) -> int:
+        """Number of the sample that a pair counts for."""
+        middle_s = max((earlier_s + later_s) / 2, later_s - 0.5 / self._rate_hz)
+        return max(int(middle_s * self._rate_hz + 1e-6), 0)

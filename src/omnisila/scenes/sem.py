@@ -5,6 +5,7 @@ Source: Omni-SILA 3.1.
 
 import hashlib
 import itertools
+import math
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -17,13 +18,13 @@ from torch import Tensor, nn
 
 from omnisila import weights
 from omnisila.config import Config
-from omnisila.media.frames import Luma, LumaFrame
+from omnisila.media.frames import LumaFrame
 from omnisila.scenes import action, background, face, objects, relation
 from omnisila.scenes.action import ActionConfig, ActionState
 from omnisila.scenes.background import BackgroundConfig, BackgroundState
 from omnisila.scenes.extractor import Layout, SceneShard, SceneStream
 from omnisila.scenes.face import FaceConfig
-from omnisila.scenes.motion import MotionEstimator
+from omnisila.scenes.motion import SampledMotion
 from omnisila.scenes.nets.efficientnet_lite import FEATURES, EfficientNetLite0
 from omnisila.scenes.objects import ObjectsConfig, Track, TrackerState
 from omnisila.scenes.relation import RelationConfig
@@ -79,7 +80,7 @@ class Sampled(NamedTuple):
 class VideoState:
     """What one chunk of a video leaves to the next; with it, chunks give what the whole would."""
 
-    motion: MotionEstimator
+    motion: SampledMotion
     tracker: TrackerState = field(default_factory=TrackerState)
     action: ActionState = field(default_factory=ActionState)
     background: BackgroundState = field(default_factory=BackgroundState)
@@ -115,22 +116,30 @@ class SceneEnrichedModeling(nn.Module):
             frames: at ``config.rate_hz``, from time 0, as ``VideoReader.with_luma`` gives them.
             seconds: filled with the seconds spent per stage.
         """
-        state = VideoState(self.config.action.motion.build(), seconds={} if seconds is None else seconds)
-        per_shard = max(round(self.config.shard_s * self.config.rate_hz), self.config.chunk_frames)
-        per_shard -= per_shard % self.config.chunk_frames
+        motion = SampledMotion(self.config.action.motion.build(), self.config.rate_hz)
+        state = VideoState(motion, seconds={} if seconds is None else seconds)
         source = iter(frames)
+        following: LumaFrame | None = None
         while True:
             start = state.frames
             chunks: list[dict[str, Sampled]] = []
-            while state.frames - start < per_shard:
+            while (left := start + self._frames_per_shard - state.frames) > 0:
                 with state.timed("decode"):
-                    chunk = list(itertools.islice(source, self.config.chunk_frames))
+                    chunk = [] if following is None else [following]
+                    chunk += itertools.islice(source, min(self.config.chunk_frames, left) - len(chunk))
+                    following = next(source, None)
                 if not chunk:
                     break
-                chunks.append(self._chunk(chunk, state))
+                chunks.append(self._chunk(chunk, following, state))
             if not chunks:
                 return
             yield self._shard(chunks, start, state.frames)
+
+    @property
+    def _frames_per_shard(self) -> int:
+        """So many that every extractor's first sample in a shard is at the shard's start."""
+        period = math.lcm(*(self._every(name) for name in LAYOUTS))
+        return max(int(self.config.shard_s * self.config.rate_hz) // period, 1) * period
 
     def _shard(self, chunks: list[dict[str, Sampled]], start: int, end: int) -> SceneShard:
         start_s, end_s = start / self.config.rate_hz, end / self.config.rate_hz
@@ -155,7 +164,7 @@ class SceneEnrichedModeling(nn.Module):
         }
         return max(round(self.config.rate_hz / rates[name]), 1) if name in rates else 1
 
-    def _chunk(self, chunk: list[LumaFrame], state: VideoState) -> dict[str, Sampled]:
+    def _chunk(self, chunk: list[LumaFrame], following: LumaFrame | None, state: VideoState) -> dict[str, Sampled]:
         first = state.frames
         images, copy_of = _distinct(chunk)
         times_s = [(first + i) / self.config.rate_hz for i in range(len(chunk))]
@@ -177,7 +186,7 @@ class SceneEnrichedModeling(nn.Module):
             streams["relation"] = Sampled(*self.relation(seen))
         with state.timed("action"):
             everywhere = _carried(seen, at, times_s, state)
-            motion, moving = _motion(chunk, times_s, self.config.rate_hz, state.motion)
+            motion, moving = state.motion(chunk, following)
             values, mask, state.action = self.action(images[copy_of], times_s, everywhere, motion, moving, state.action)
             streams["action"] = Sampled(values, mask)
         with state.timed("face"):
@@ -216,20 +225,3 @@ def _carried(
         state.last_seen = detected.get(index, state.last_seen)
         everywhere.append(tuple(track._replace(box=track.at(time_s)) for track in state.last_seen))
     return everywhere
-
-
-def _motion(
-    chunk: list[LumaFrame], times_s: list[float], rate_hz: float, estimator: MotionEstimator
-) -> tuple[Float[Tensor, "frames motion"], Bool[Tensor, "frames"]]:
-    """The mean motion descriptor over each sample's stretch, and whether it has one."""
-    pictures: list[Luma] = [luma for sample in chunk for luma in sample.lumas]
-    middles_s, described = estimator.descriptors(pictures)
-    motion = torch.zeros(len(chunk), estimator.config.width)
-    count = torch.zeros(len(chunk))
-    for middle_s, descriptor in zip(middles_s, described, strict=True):
-        index = min(max(int((middle_s - times_s[0]) * rate_hz + 1e-6), 0), len(chunk) - 1)
-        motion[index] += descriptor
-        count[index] += 1
-    moving = count > 0
-    motion[moving] /= count[moving, None]
-    return motion, moving
