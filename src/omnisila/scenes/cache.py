@@ -1,16 +1,19 @@
 """Scene features on disk, so that no stage extracts twice and an hour needs no more memory than a minute.
 
 One folder per video and extractor digest; in it one safetensors file per scene and shard, and ``video.json``, written
-last, with what decoding found. A folder without it, or with a damaged file, is extracted again.
+last, with what decoding found and the hash of each file. A folder without it, or with a damaged file, is extracted
+again.
 """
 
+import hashlib
 import os
+import shutil
 import tempfile
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pydantic import ValidationError
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from omnisila.config import Frozen
@@ -24,7 +27,10 @@ Progress = Callable[[float], None]  # gets the share of the video that is done, 
 
 
 class Extracted(Frozen):
-    """What is known of a video whose features are cached; ``seconds`` per stage, empty where nothing was extracted."""
+    """What is known of a video whose features are cached.
+
+    ``files`` are the SHA-256 of its feature files by name; ``seconds`` per stage, empty where nothing was extracted.
+    """
 
     sha256: str
     extractor_digest: str
@@ -33,6 +39,7 @@ class Extracted(Frozen):
     warnings: tuple[str, ...]
     shards: tuple[tuple[float, float], ...]
     rates_hz: dict[str, float]
+    files: dict[str, str]
     seconds: dict[str, float]
 
 
@@ -55,9 +62,9 @@ class FeatureCache:
         try:
             check_writable(self.root)
         except OutputError as error:
-            self._temporary = tempfile.TemporaryDirectory(prefix="omnisila-")
+            self.root = Path(tempfile.mkdtemp(prefix="omnisila-"))
             self.warning = f"features are not kept: {error}"
-            self.root = Path(self._temporary.name)
+            weakref.finalize(self, shutil.rmtree, self.root, ignore_errors=True)
 
     def extracted(self, path: Path, sem: SceneEnrichedModeling, progress: Progress | None = None) -> Extracted:
         """Make sure that a video's features are there; what is known of it.
@@ -68,7 +75,10 @@ class FeatureCache:
         """
         digest = sha256(path)
         known = self._known(digest, sem.config.digest)
-        return known.replace(seconds={}) if known else self._extract(path, digest, sem, progress)
+        if known is None:
+            return self._extract(path, digest, sem, progress)
+        # the same video may lie in several places; what is cached came from one of them
+        return known.replace(seconds={}, info=known.info.replace(path=str(path)))
 
     def shards(self, extracted: Extracted) -> Iterator[SceneShard]:
         """The cached shards in time order, read one at a time."""
@@ -87,9 +97,11 @@ class FeatureCache:
         folder = self._folder(video_digest, extractor_digest)
         try:
             known = Extracted.model_validate_json((folder / "video.json").read_bytes())
-            for _ in self.shards(known):  # a damaged file shows here, before anything relies on it
-                pass
-        except (OSError, ValidationError, SafetensorError, KeyError):
+            for name, wanted in known.files.items():
+                with (folder / name).open("rb") as file:
+                    if hashlib.file_digest(file, "sha256").hexdigest() != wanted:
+                        return None
+        except (OSError, ValidationError):
             return None
         return known
 
@@ -110,6 +122,7 @@ class FeatureCache:
 
         spans: list[tuple[float, float]] = []
         rates: dict[str, float] = {}
+        files: dict[str, str] = {}
         seconds: dict[str, float] = {}
         for index, shard in enumerate(sem.extract(reported(), seconds)):
             for name in LAYOUTS:
@@ -117,6 +130,7 @@ class FeatureCache:
                 rates[name] = stream.rate_hz
                 content = save({"values": stream.values.contiguous(), "mask": stream.mask.contiguous()})
                 write_atomically(folder / _file_name(name, index), content)
+                files[_file_name(name, index)] = hashlib.sha256(content).hexdigest()
             spans.append((shard.start_s, shard.end_s))
         extracted = Extracted(
             sha256=video_digest,
@@ -126,6 +140,7 @@ class FeatureCache:
             warnings=reader.warnings,
             shards=tuple(spans),
             rates_hz=rates,
+            files=files,
             seconds=seconds,
         )
         write_atomically(folder / "video.json", extracted.model_dump_json())
