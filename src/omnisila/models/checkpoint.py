@@ -7,6 +7,7 @@ or a file from another run, is noticed at loading.
 import hashlib
 import tempfile
 from collections.abc import Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -18,7 +19,6 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
-from omnisila import __version__
 from omnisila.config import Frozen
 from omnisila.errors import WeightsError
 from omnisila.files import write_atomically
@@ -51,7 +51,7 @@ class RunRecord(Frozen):
 
     schema_version: Literal[1] = 1
     name: str
-    version: str = __version__
+    version: str = Field(default_factory=lambda: metadata.version("omnisila"))
     icm: ICMConfig
     video_llm: CompactConfig
     sem: SEMConfig = SEMConfig()

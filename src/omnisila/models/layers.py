@@ -7,6 +7,8 @@ from torch import Tensor, nn
 
 from omnisila.errors import TrainingError
 
+SMALLEST_DEVIATION = 1e-6
+
 
 def masked_mean(
     values: Float[Tensor, "*rest items width"], mask: Bool[Tensor, "*rest items"]
@@ -17,7 +19,7 @@ def masked_mean(
 
 
 def masked_softmax(
-    scores: Float[Tensor, "*rest items"], mask: Bool[Tensor, "*rest items"]
+    scores: Float[Tensor, "*rest items"], mask: Bool[Tensor, "*#rest items"]
 ) -> Float[Tensor, "*rest items"]:
     """Softmax over the items that are present, in float32: exactly 0 for absent ones, all zeros where none is."""
     weights = scores.float().masked_fill(~mask, torch.finfo(torch.float32).min).softmax(-1)
@@ -43,10 +45,11 @@ def attend(
 
 
 class Standardise(nn.Module):
-    """Shift and scale each feature to mean 0 and deviation 1 over the training set, then clip.
+    """Shift and scale each feature by its mean and deviation over the training set, then clip.
 
-    Before ``fit`` it changes nothing but the clipping. Clipping keeps rare one-hots and outliers of new footage from
-    growing without bound.
+    Statistics come from the entries that are not zero: entities of two kinds in one scene (people and the moving view)
+    have zeros in each other's features, which would hide how much these vary. Flags, which are one value or zero, are
+    measured over all entries. Before ``fit`` only the clipping acts, which keeps outliers of new footage bounded.
 
     Args:
         features: width of the vectors.
@@ -74,13 +77,25 @@ class Standardise(nn.Module):
                 f"standardisation: {len(samples)} training vectors"
                 f"{', some not finite' if len(samples) else ''}. Give at least one, all finite; extract features again."
             )
-        samples = samples.double()
-        deviation = samples.std(0, correction=0)
-        self.mean.copy_(samples.mean(0))
-        self.deviation.copy_(deviation.where(deviation > 1e-6, torch.ones_like(deviation)))
+        mean, deviation = _statistics(samples, samples != 0)
+        flag = deviation < SMALLEST_DEVIATION
+        mean_of_all, deviation_of_all = _statistics(samples, torch.ones_like(samples, dtype=torch.bool))
+        deviation_of_all = deviation_of_all.where(deviation_of_all >= SMALLEST_DEVIATION, 1.0)
+        self.mean.copy_(mean_of_all.where(flag, mean))
+        self.deviation.copy_(deviation_of_all.where(flag, deviation))
 
     def forward(self, values: Float[Tensor, "*rest features"]) -> Float[Tensor, "*rest features"]:
         return ((values - self.mean) / self.deviation).clamp(-self.limit, self.limit)
+
+
+def _statistics(
+    samples: Float[Tensor, "samples features"], counted: Bool[Tensor, "samples features"]
+) -> tuple[Float[Tensor, "features"], Float[Tensor, "features"]]:
+    """Mean and deviation of each feature over the entries that count; zeros where none does."""
+    count = counted.sum(0).clamp(min=1)
+    mean = (samples * counted).sum(0, dtype=torch.float64) / count
+    variance = ((samples - mean).square() * counted).sum(0, dtype=torch.float64) / count
+    return mean, variance.sqrt()
 
 
 class MeanPooling(nn.Module):

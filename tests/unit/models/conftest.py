@@ -1,7 +1,7 @@
 """A tiny ICM with real parts, and windows with absences for it."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -59,12 +59,12 @@ def windows(batch: int = 3, frames: int = 8, seed: int = 1) -> Windows:
 
 
 @pytest.fixture
-def make_tiny() -> Callable[..., Tiny]:
+def make_tiny() -> Callable[..., Any]:
     """``make_tiny(sbm=None)`` builds a tiny ICM, here without its router."""
     return tiny
 
 
 @pytest.fixture
-def make_windows() -> Callable[..., Windows]:
+def make_windows() -> Callable[..., Any]:
     """``make_windows(batch=3)`` gives random windows with absences."""
     return windows

@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from transformers import DynamicCache
 
 from omnisila.models.likelihood import answer_likelihood, label_language_loss, label_loss, language_loss, posterior
 from omnisila.models.tokens import answered
+from omnisila.models.video_llm import splice
 
 INSTRUCTIONS = ["Which event?", "Which sentiment does this video convey?", "Why"]
 ANSWERS = ["Fighting", "Normal", "a man runs", ""]
@@ -27,7 +29,7 @@ def one_by_one(model, windows, instruction, answer, row):
 def test_branches_of_one_prompt_equal_one_answer_at_a_time(make_tiny, make_windows):
     model, windows = make_tiny().model, make_windows()
     with torch.no_grad():
-        found = answer_likelihood(model, *windows, INSTRUCTIONS, ANSWERS)
+        found = answer_likelihood(model, windows.scenes, windows.visual, INSTRUCTIONS, ANSWERS)
         for row, instruction in enumerate(INSTRUCTIONS):
             for column, answer in enumerate(ANSWERS):
                 wanted = one_by_one(model, windows, instruction, answer, row)
@@ -35,12 +37,45 @@ def test_branches_of_one_prompt_equal_one_answer_at_a_time(make_tiny, make_windo
     assert found.token_counts.tolist() == [len(model.video_llm.answer_ids(answer)) for answer in ANSWERS]
 
 
+def test_branches_equal_an_expanded_key_value_cache(make_tiny, make_windows):
+    model, windows = make_tiny().model, make_windows()
+    llm = model.video_llm
+    answers = [llm.answer_ids(answer) for answer in ANSWERS]
+    longest = max(map(len, answers))
+    fed = torch.tensor([ids + [llm.pad_id] * (longest - len(ids)) for ids in answers])
+    with torch.no_grad():
+        found = answer_likelihood(model, *windows, INSTRUCTIONS, ANSWERS).log_probs
+        scene_tokens = model.perceive(windows.scenes).scene_tokens
+        for row, instruction in enumerate(INSTRUCTIONS):
+            ids = torch.tensor([llm.prompt_ids(instruction, 8)])
+            visual = type(windows.visual)(windows.visual.values[[row]], windows.visual.mask[[row]])
+            embeds = splice(llm.embed(ids, visual), ids, llm.scene_id, scene_tokens[[row]])
+            cache = DynamicCache(config=llm.language_model.config)
+            first = llm.language_model(inputs_embeds=embeds, past_key_values=cache, use_cache=True).logits[:, -1:]
+            cache.batch_repeat_interleave(len(answers))
+            rest = llm.language_model(input_ids=fed, past_key_values=cache, use_cache=True).logits
+            log_probs = torch.cat([first.expand(len(answers), -1, -1), rest], 1).log_softmax(-1)
+            for column, answer in enumerate(answers):
+                wanted = sum(log_probs[column, step, token] for step, token in enumerate(answer))
+                assert float(found[row, column]) == pytest.approx(float(wanted), abs=1e-4)
+
+
+def test_bfloat16_autocast_changes_likelihoods_little(make_tiny, make_windows):
+    model, windows = make_tiny().model, make_windows()
+    with torch.no_grad():
+        exact = answer_likelihood(model, *windows, INSTRUCTIONS, ANSWERS).log_probs
+        with torch.autocast("cpu", torch.bfloat16):
+            half = answer_likelihood(model, *windows, INSTRUCTIONS, ANSWERS).log_probs
+    assert half.dtype == torch.float32
+    torch.testing.assert_close(half, exact, rtol=0.03, atol=0.1)
+
+
 def test_the_order_of_answers_and_the_company_of_windows_change_nothing(make_tiny, make_windows):
     model, windows = make_tiny().model, make_windows()
     with torch.no_grad():
-        straight = answer_likelihood(model, *windows, INSTRUCTIONS, ANSWERS).log_probs
-        turned = answer_likelihood(model, *windows, INSTRUCTIONS, ANSWERS[::-1]).log_probs
-        alone = answer_likelihood(model, *windows, INSTRUCTIONS, ANSWERS[2:3]).log_probs
+        straight = answer_likelihood(model, windows.scenes, windows.visual, INSTRUCTIONS, ANSWERS).log_probs
+        turned = answer_likelihood(model, windows.scenes, windows.visual, INSTRUCTIONS, ANSWERS[::-1]).log_probs
+        alone = answer_likelihood(model, windows.scenes, windows.visual, INSTRUCTIONS, ANSWERS[2:3]).log_probs
     torch.testing.assert_close(straight, turned.flip(1), atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(straight[:, 2:3], alone, atol=1e-4, rtol=1e-4)
 
@@ -52,14 +87,14 @@ def test_likelihood_and_language_loss_are_the_same_number(make_tiny, make_window
     given = answered(prompts, [llm.answer_ids(ANSWERS[index]) for index in truth], llm.pad_id)
     with torch.no_grad():
         language = language_loss(model(*windows, given.tokens).logits, given.targets)
-        found = answer_likelihood(model, *windows, INSTRUCTIONS, ANSWERS)
+        found = answer_likelihood(model, windows.scenes, windows.visual, INSTRUCTIONS, ANSWERS)
     same = label_language_loss(found.log_probs, torch.tensor(truth), found.token_counts)
     torch.testing.assert_close(language, same, atol=1e-4, rtol=1e-4)
 
 
 def test_gradients_reach_every_part(make_tiny, make_windows):
     model, windows = make_tiny().model, make_windows()
-    found = answer_likelihood(model, *windows, INSTRUCTIONS, ANSWERS)
+    found = answer_likelihood(model, windows.scenes, windows.visual, INSTRUCTIONS, ANSWERS)
     label_loss(found.log_probs, torch.tensor([0, 1, 2])).backward()
     dead = [name for name, parameter in model.named_parameters() if parameter.grad is None]
     assert dead == []

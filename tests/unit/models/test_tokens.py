@@ -1,6 +1,5 @@
 """Prompts, answers and branches: what sees what, and which logit predicts which token."""
 
-import torch
 
 from omnisila.models.tokenizer import train_tokenizer
 from omnisila.models.tokens import IGNORED, answered, continued, prompted
@@ -50,7 +49,3 @@ def test_the_tokenizer_gives_every_text_back_and_learns_the_same_twice() -> None
 def test_words_of_the_corpus_are_single_tokens() -> None:
     tokenizer = train_tokenizer(["Fighting", "Normal"] * 3, 400)
     assert [len(tokenizer.encode(word, add_special_tokens=False)) for word in ("Fighting", "Normal")] == [1, 1]
-
-
-def test_masks_are_boolean() -> None:
-    assert prompted([[1]], PAD).visible.dtype == torch.bool
