@@ -86,7 +86,7 @@ def test_likelihood_and_language_loss_are_the_same_number(make_tiny, make_window
     prompts = [llm.prompt_ids(instruction, 8) for instruction in INSTRUCTIONS]
     given = answered(prompts, [llm.answer_ids(ANSWERS[index]) for index in truth], llm.pad_id)
     with torch.no_grad():
-        language = language_loss(model(*windows, given.tokens).logits, given.targets)
+        language = language_loss(model(windows.scenes, windows.visual, given.tokens).logits, given.targets)
         found = answer_likelihood(model, windows.scenes, windows.visual, INSTRUCTIONS, ANSWERS)
     same = label_language_loss(found.log_probs, torch.tensor(truth), found.token_counts)
     torch.testing.assert_close(language, same, atol=1e-4, rtol=1e-4)
@@ -103,7 +103,7 @@ def test_gradients_reach_every_part(make_tiny, make_windows):
 
 def test_generating_follows_the_likelihoods(make_tiny, make_windows):
     model, windows = make_tiny().model, make_windows()
-    made = model.generate(*windows, INSTRUCTIONS, max_tokens=6)
+    made = model.generate(windows.scenes, windows.visual, INSTRUCTIONS, max_tokens=6)
     llm = model.video_llm
     with torch.no_grad():
         for row, instruction in enumerate(INSTRUCTIONS):
@@ -117,8 +117,8 @@ def test_generating_follows_the_likelihoods(make_tiny, make_windows):
 
 def test_beams_find_answers_at_least_as_likely(make_tiny, make_windows):
     model, windows = make_tiny().model, make_windows(1)
-    greedy = model.generate(*windows, INSTRUCTIONS[:1], max_tokens=3)
-    beamed = model.generate(*windows, INSTRUCTIONS[:1], max_tokens=3, beams=4)
+    greedy = model.generate(windows.scenes, windows.visual, INSTRUCTIONS[:1], max_tokens=3)
+    beamed = model.generate(windows.scenes, windows.visual, INSTRUCTIONS[:1], max_tokens=3, beams=4)
     assert sum(beamed.log_probs[0]) >= sum(greedy.log_probs[0]) - 1e-4
 
 

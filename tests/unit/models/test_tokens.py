@@ -1,6 +1,5 @@
 """Prompts, answers and branches: what sees what, and which logit predicts which token."""
 
-
 from omnisila.models.tokenizer import train_tokenizer
 from omnisila.models.tokens import IGNORED, answered, continued, prompted
 
