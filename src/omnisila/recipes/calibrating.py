@@ -1,0 +1,136 @@
+"""Operating points from out-of-fold answers on joined clips: what a wanted miss rate costs in false alarms."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from omnisila.data.clip import Clip
+from omnisila.data.compose import Join, planned_joins
+from omnisila.evaluation.calibration import ValidationVideo, fit_operating_point, fit_temperature, operating_points
+from omnisila.labels import label_set
+from omnisila.operating_points import Calibration, LabelSetCalibration
+from omnisila.spans import ANOMALY_CURVE, Curve, SpanShape, Thresholds, anomaly_curve
+from omnisila.training.bank import FeatureBank
+
+DEFAULT_FNR = 0.25  # the miss rate that a run without --max-fnr is set to
+JOINS_PER_SET = 12
+
+
+class JoinedScores:
+    """Posteriors of joined clips, put together from those of their windows.
+
+    Args:
+        clips: those of the bank.
+        bank: all windows.
+        windows: the judged windows' places in the bank.
+        posterior: of one label set, a row per judged window.
+    """
+
+    def __init__(
+        self,
+        clips: Sequence[Clip],
+        bank: FeatureBank,
+        windows: Sequence[int],
+        posterior: Float[np.ndarray, "windows labels"],
+    ) -> None:
+        self._rows: dict[str, list[tuple[float, float, int]]] = {}
+        self._posterior = posterior
+        for row, window in enumerate(windows):
+            start_s, end_s = bank.span_s[window].tolist()
+            self._rows.setdefault(clips[int(bank.clip[window])].path, []).append((start_s, end_s, row))
+
+    @property
+    def durations_s(self) -> dict[str, float]:
+        """How long each clip is, as its windows tile it."""
+        return {path: max(end_s for _, end_s, _ in rows) for path, rows in self._rows.items()}
+
+    def of(self, join: Join) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Starts, ends and posteriors of a join's windows, in seconds of the join."""
+        starts: list[float] = []
+        ends: list[float] = []
+        places: list[int] = []
+        for part in join.parts:
+            for start_s, end_s, row in sorted(self._rows[part.clip.path]):
+                moved_s = part.start_s + start_s
+                if moved_s < part.end_s - 1e-6:
+                    starts.append(moved_s)
+                    ends.append(min(part.start_s + end_s, part.end_s))
+                    places.append(row)
+        return np.array(starts), np.array(ends), self._posterior[places]
+
+
+def joins_of(
+    clips: Sequence[Clip], fold_of: Sequence[int], durations_s: Mapping[str, float], labels: str, folds: int, seed: int
+) -> tuple[Join, ...]:
+    """Joined clips whose parts are all of one fold, so that one model judged the whole join."""
+    joins: list[Join] = []
+    for fold in range(folds):
+        held_out = [clip for clip, f in zip(clips, fold_of, strict=True) if f == fold and clip.path in durations_s]
+        planned = planned_joins(held_out, durations_s, labels, count=JOINS_PER_SET, seed=seed + fold)
+        joins += [join.replace(name=f"{join.name}-fold{fold}") for join in planned]
+    return tuple(joins)
+
+
+def validation_videos(
+    joins: Sequence[Join], scores: JoinedScores, names: Sequence[str], labels: str
+) -> tuple[ValidationVideo, ...]:
+    """Joins with their curves and truth, as thresholds are fitted on them."""
+    videos: list[ValidationVideo] = []
+    for join in joins:
+        start_s, end_s, posterior = scores.of(join)
+        curves = {ANOMALY_CURVE: anomaly_curve(start_s, end_s, posterior, names, label_set(labels))}
+        curves |= {name: Curve(start_s, end_s, posterior[:, column]) for column, name in enumerate(names)}
+        truth = {name: [t.span for t in join.truth if t.label == name] for name in names}
+        truth[ANOMALY_CURVE] = [t.span for t in join.truth]
+        videos.append(ValidationVideo(join.duration_s, curves, truth))
+    return tuple(videos)
+
+
+def softmax(log_probs: Float[np.ndarray, "windows labels"], temperature: float) -> Float[np.ndarray, "windows labels"]:
+    """Posteriors at a temperature."""
+    scaled = log_probs / temperature
+    scaled = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    return scaled / scaled.sum(axis=1, keepdims=True)
+
+
+def temperature_of(
+    log_probs: Float[np.ndarray, "windows labels"],
+    clips: Sequence[Clip],
+    bank: FeatureBank,
+    windows: Sequence[int],
+    names: Sequence[str],
+    labels: str,
+) -> float:
+    """The temperature that fits the answers to the windows' true labels."""
+    truth = [clips[int(bank.clip[window])].label_over(labels, bank.span(window)) for window in windows]
+    known = [row for row, label in enumerate(truth) if label in names]
+    return fit_temperature(log_probs[known], np.array([names.index(str(truth[row])) for row in known]))
+
+
+def calibrated(
+    log_probs: Mapping[str, Float[np.ndarray, "windows labels"]],
+    clips: Sequence[Clip],
+    bank: FeatureBank,
+    windows: Sequence[int],
+    fold_of: Sequence[int],
+    trained: Mapping[str, Sequence[str]],
+    folds: int,
+    split: str,
+) -> Calibration:
+    """Temperature, default thresholds and the table of operating points of every label set."""
+    shape = SpanShape()
+    sets: dict[str, LabelSetCalibration] = {}
+    for labels, names in trained.items():
+        temperature = temperature_of(log_probs[labels], clips, bank, windows, names, labels)
+        scores = JoinedScores(clips, bank, windows, softmax(log_probs[labels], temperature))
+        joins = joins_of(clips, fold_of, scores.durations_s, labels, folds, seed=0)
+        videos = validation_videos(joins, scores, names, labels)
+        default = fit_operating_point(videos, [ANOMALY_CURVE], shape, DEFAULT_FNR, "empirical")
+        sets[labels] = LabelSetCalibration(
+            temperature=temperature,
+            shape=shape,
+            thresholds=default.thresholds if default else {ANOMALY_CURVE: Thresholds(on=0.5, off=0.35)},
+            operating_points=operating_points(videos, [ANOMALY_CURVE], shape),
+        )
+    return Calibration(label_sets=sets, split=split, grid_hz=8.0)

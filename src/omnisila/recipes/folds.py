@@ -1,0 +1,134 @@
+"""Out-of-fold answers of a recipe: every clip is judged by a model that never saw its footage.
+
+Each (recipe, seed, fold) is one small file, so that a killed measurement goes on where it stopped; the recipe is part
+of the file's name, so that answers of different recipes never mix.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from omnisila.data.clip import Clip
+from omnisila.data.instructions import Instruction, render_instruction, render_label
+from omnisila.errors import TrainingError
+from omnisila.files import write_atomically
+from omnisila.labels import label_set
+from omnisila.models.icm import ICM
+from omnisila.models.likelihood import answer_likelihood
+from omnisila.recipes.icm import CompactRecipe, Material, started_from, task_tuned
+from omnisila.training.bank import FeatureBank, load_bank
+from omnisila.training.descriptions import load_descriptions
+
+BATCH_WINDOWS = 64
+
+
+class FoldJob(NamedTuple):
+    """One model to train: a recipe (with its seed) and the fold that is held out."""
+
+    recipe: CompactRecipe
+    fold: int
+
+
+class Workbench(NamedTuple):
+    """Files that every worker reads: they are mapped, so two workers share one copy in memory."""
+
+    bank: Path
+    descriptions: Path
+    scene_tuned: Path | None
+    clips: tuple[Clip, ...]
+    fold_of: tuple[int, ...]
+    answers: Path
+
+    def material(self) -> Material:
+        """What training reads.
+
+        Raises:
+            TrainingError: the files are not there.
+        """
+        bank, descriptions = load_bank(self.bank), load_descriptions(self.descriptions)
+        if bank is None or descriptions is None:
+            raise TrainingError(f"{self.bank}: no feature bank. Run omnisila train compact again from the start.")
+        return Material(self.clips, bank, descriptions)
+
+    def file(self, job: FoldJob) -> Path:
+        """Where the answers of a job stand."""
+        digest = hashlib.sha256(job.recipe.model_dump_json().encode()).hexdigest()[:12]
+        name = job.recipe.name.replace(" ", "-")
+        return self.answers / f"{name}-seed{job.recipe.task_tuning.loop.seed}-{digest}-fold{job.fold}.safetensors"
+
+
+def run_jobs(bench: Workbench, jobs: Sequence[FoldJob], workers: int, say: Callable[[str], None] | None = None) -> None:
+    """Train and answer what is missing, in processes of one thread each."""
+    missing = [job for job in jobs if not bench.file(job).exists()]
+    if not missing:
+        return
+    with ProcessPoolExecutor(workers, get_context("spawn"), _start, (bench,)) as pool:
+        waiting = {pool.submit(_work, job): job for job in missing}
+        for done, future in enumerate(as_completed(waiting), 1):
+            future.result()
+            job = waiting[future]
+            if say is not None:
+                say(
+                    f"{job.recipe.name}, seed {job.recipe.task_tuning.loop.seed}, fold {job.fold}: {done}/{len(missing)}"
+                )
+
+
+def out_of_fold(bench: Workbench, recipe: CompactRecipe, folds: int) -> dict[str, Float[np.ndarray, "windows labels"]]:
+    """Log-likelihoods of each label set's labels for every unaugmented window, in the bank's order of windows."""
+    parts = [load_file(bench.file(FoldJob(recipe, fold))) for fold in range(folds)]
+    order = torch.cat([part["windows"] for part in parts]).argsort()
+    return {name: torch.cat([part[name] for part in parts])[order].numpy() for name in recipe.labels}
+
+
+def judged_windows(bank: FeatureBank) -> Int[Tensor, "windows"]:
+    """The unaugmented windows: those that measurements count."""
+    return torch.nonzero(bank.copy == 0)[:, 0]
+
+
+@torch.inference_mode()
+def label_log_probs(
+    model: ICM, bank: FeatureBank, windows: Int[Tensor, "windows"], labels: Mapping[str, Sequence[str]]
+) -> dict[str, Float[Tensor, "windows labels"]]:
+    """How likely each label of each label set is as the answer to each window."""
+    found: dict[str, list[Tensor]] = {name: [] for name in labels}
+    for part in windows.split(BATCH_WINDOWS):
+        batch = bank.batch(part)
+        for name, answers in labels.items():
+            instruction = render_instruction(Instruction("identify", label_set(name)))
+            likelihood = answer_likelihood(
+                model, batch.scenes, batch.visual, [instruction] * len(part), [render_label(label) for label in answers]
+            )
+            found[name].append(likelihood.log_probs)
+    return {name: torch.cat(parts).float() for name, parts in found.items()}
+
+
+_bench: tuple[Workbench, Material, dict[str, Tensor]] | None = None
+
+
+def _start(bench: Workbench) -> None:
+    global _bench
+    torch.set_num_threads(1)
+    tuned = load_file(bench.scene_tuned) if bench.scene_tuned is not None else {}
+    _bench = bench, bench.material(), tuned
+
+
+def _work(job: FoldJob) -> None:
+    assert _bench is not None
+    bench, material, tuned = _bench
+    fold_of = torch.tensor(bench.fold_of)
+    model = started_from(job.recipe, material, tuned)
+    training = torch.nonzero(fold_of != job.fold)[:, 0].tolist()
+    task_tuned(job.recipe, material, model, training)
+    windows = judged_windows(material.bank)
+    held_out = windows[fold_of[material.bank.clip[windows]] == job.fold]
+    answers = label_log_probs(model, material.bank, held_out, job.recipe.labels)
+    write_atomically(bench.file(job), save({"windows": held_out, **answers}))

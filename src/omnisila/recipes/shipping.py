@@ -1,0 +1,194 @@
+"""``omnisila train compact``: from data sets to a run folder, in steps that each resume."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from safetensors.torch import load_file, save
+
+from omnisila.data.augment import AugmentConfig
+from omnisila.data.clip import Clip
+from omnisila.data.duplicates import with_near_duplicates
+from omnisila.data.features import FeatureStore, extract_all
+from omnisila.data.folds import folds as fold_numbers
+from omnisila.data.readers import read_sets
+from omnisila.errors import DataSetError
+from omnisila.files import write_atomically
+from omnisila.models.checkpoint import RunRecord, save_run
+from omnisila.operating_points import Calibration
+from omnisila.recipes import icm
+from omnisila.recipes.calibrating import calibrated
+from omnisila.recipes.card import write_card
+from omnisila.recipes.folds import FoldJob, Workbench, judged_windows, out_of_fold, run_jobs
+from omnisila.recipes.icm import CompactRecipe, Material, scene_tuned, started_from, task_tuned
+from omnisila.scenes.sem import SEMConfig
+from omnisila.scenes.windows import SCENES, WindowConfig
+from omnisila.training.bank import bank_of, load_bank, save_bank
+from omnisila.training.descriptions import describe_windows, load_descriptions, save_descriptions
+from omnisila.training.loop import StepReport
+
+FOLDS = 5
+SEEDS = 3
+Say = Callable[[str], None]
+
+
+def ablations() -> tuple[CompactRecipe, ...]:
+    """One recipe a row of the ablation table."""
+    return (
+        icm.without_sbm(),
+        icm.without_iec(),
+        icm.without_scene_tuning(),
+        *(icm.without_scene(scene) for scene in SCENES),
+    )
+
+
+class Prepared(NamedTuple):
+    """Features and folds, ready for training."""
+
+    bench: Workbench
+    material: Material
+    data_digests: dict[str, str]
+
+
+def train_compact(
+    root: Path, out: Path, features: Path, *, copies: int, with_folds: bool, workers: int, say: Say | None = None
+) -> None:
+    """Extract, scene tuning, out-of-fold answers, calibration, final model; each step resumes after a kill.
+
+    Args:
+        root: the data root.
+        out: the run folder.
+        features: the feature store.
+        copies: pixel-augmented copies beside the footage itself.
+        with_folds: also measure all seeds and ablations and write them in the model card.
+        workers: processes for extraction and folds.
+        say: told what happens.
+
+    Raises:
+        DataSetError: a data set is not as its reader expects, or there is none.
+        TrainingError: training diverged, or a state is of another recipe.
+    """
+    tell = say or _silent
+    recipe = icm.compact()
+    prepared = _prepared(root, out, features, copies, workers, recipe, tell)
+    bench, material = prepared.bench, prepared.material
+    jobs = [FoldJob(recipe, fold) for fold in range(FOLDS)]
+    if with_folds:
+        jobs += [FoldJob(recipe.seeded(seed), fold) for seed in range(1, SEEDS) for fold in range(FOLDS)]
+        jobs += [FoldJob(ablation, fold) for ablation in ablations() for fold in range(FOLDS)]
+    tell(f"held-out answers of {len(jobs)} models")
+    run_jobs(bench, jobs, workers, tell)
+    calibration = _calibration(bench, material, recipe)
+    tell("final model on all clips")
+    tuned = load_file(bench.scene_tuned) if bench.scene_tuned is not None else {}
+    model = started_from(recipe, material, tuned)
+    task_tuned(recipe, material, model, range(len(material.clips)), out / "state" / "task", _steps("task", tell))
+    record = RunRecord(
+        name=recipe.name,
+        icm=recipe.icm,
+        video_llm=recipe.video_llm,
+        labels=recipe.labels,
+        recipe=recipe.model_dump(mode="json"),
+        data_digests=prepared.data_digests,
+    )
+    record = save_run(out, model, record, calibration)
+    if with_folds:
+        write_card(out, bench, material, recipe, ablations(), SEEDS, FOLDS, calibration)
+    tell(f"{out}: model {record.identity.digest[:12]} is ready; analyse with --model {out}")
+
+
+def _prepared(
+    root: Path, out: Path, features: Path, copies: int, workers: int, recipe: CompactRecipe, tell: Say
+) -> Prepared:
+    store = FeatureStore(root, features, SEMConfig(), AugmentConfig())
+    reading = read_sets(root)
+    if not reading.clips:
+        raise DataSetError(f"{root}: no data sets. Give the folder that holds one folder a data set.")
+    clips = with_near_duplicates(reading.clips, root)
+    numbers = tuple(range(copies + 1))
+    tell(f"{len(clips)} clips; dropped: {reading.dropped or 'none'}")
+    failed = extract_all(store, clips, numbers, workers, _counted(tell))
+    for job, reason in failed.items():
+        tell(f"left out {job.clip.path}: {reason}")
+    lost = {job.clip.path for job in failed}
+    kept = tuple(clip for clip in clips if clip.path not in lost)
+    key = hashlib.sha256("".join(f"{clip.path}\n" for clip in kept).encode()).hexdigest()[:12]
+    work = out / "state" / f"{store.sem.digest[:12]}-{key}-{copies}"
+    material = _material(store, kept, numbers, work)
+    bench = Workbench(
+        bank=work / "bank.safetensors",
+        descriptions=work / "descriptions.jsonl",
+        scene_tuned=_scene_tuned(recipe, material, work, tell),
+        clips=kept,
+        fold_of=fold_numbers(kept, FOLDS),
+        answers=out / "state" / "folds",
+    )
+    return Prepared(bench, material, _data_digests(kept, root))
+
+
+def _material(store: FeatureStore, clips: tuple[Clip, ...], copies: tuple[int, ...], work: Path) -> Material:
+    bank = load_bank(work / "bank.safetensors")
+    if bank is None:
+        bank = bank_of(store, clips, copies, WindowConfig())
+        save_bank(work / "bank.safetensors", bank)
+    descriptions = load_descriptions(work / "descriptions.jsonl")
+    if descriptions is None:
+        descriptions = describe_windows(store, clips, bank)
+        save_descriptions(work / "descriptions.jsonl", descriptions)
+    return Material(clips, bank, descriptions)
+
+
+def _scene_tuned(recipe: CompactRecipe, material: Material, work: Path, tell: Say) -> Path | None:
+    """The scene-tuned weights' file: the stage has seen no label, so all folds share it."""
+    if recipe.scene_tuning is None:
+        return None
+    digest = hashlib.sha256(recipe.model_dump_json(exclude={"task_tuning"}).encode()).hexdigest()[:12]
+    path = work / f"scene-tuned-{digest}.safetensors"
+    if not path.exists():
+        tell("scene tuning")
+        model = scene_tuned(recipe, material, work / f"scene-{digest}", _steps("scene", tell))
+        write_atomically(path, save({name: value.contiguous() for name, value in model.state_dict().items()}))
+    return path
+
+
+def _calibration(bench: Workbench, material: Material, recipe: CompactRecipe) -> Calibration:
+    windows = judged_windows(material.bank).tolist()
+    return calibrated(
+        out_of_fold(bench, recipe, FOLDS),
+        material.clips,
+        material.bank,
+        windows,
+        bench.fold_of,
+        recipe.labels,
+        FOLDS,
+        split=f"{FOLDS} folds by source of the training sets, clips joined to long videos",
+    )
+
+
+def _data_digests(clips: tuple[Clip, ...], root: Path) -> dict[str, str]:
+    """One SHA-256 a data set, over its clips' paths and contents."""
+    digests = {name: hashlib.sha256() for name in sorted({clip.set_name for clip in clips})}
+    for clip in sorted(clips, key=lambda clip: clip.path):
+        digests[clip.set_name].update(clip.path.encode() + hashlib.sha256(clip.file(root).read_bytes()).digest())
+    return {name: digest.hexdigest() for name, digest in digests.items()}
+
+
+def _steps(stage: str, tell: Say) -> Callable[[StepReport], None]:
+    def on_step(report: StepReport) -> None:
+        if (report.step + 1) % 20 == 0:
+            tell(f"{stage} tuning: step {report.step + 1} of {report.steps}, loss {report.loss:.3f}")
+
+    return on_step
+
+
+def _counted(tell: Say) -> Callable[[int, int], None]:
+    def on_done(done: int, total: int) -> None:
+        if done % 100 == 0 or done == total:
+            tell(f"features: {done} of {total}")
+
+    return on_done
+
+
+def _silent(_line: str) -> None:
+    """No one is told."""
