@@ -31,6 +31,13 @@ _EXPRESSION_WORDS = {
     "angry": "an angry face", "happy": "a happy face", "sad": "a sad face", "fearful": "a fearful face",
     "disgusted": "a disgusted face", "surprised": "a surprised face", "neutral": "a calm face",
 }  # fmt: skip
+_PLACES = {
+    "vehicles": VEHICLES,
+    "furniture": ("bench", "chair", "couch", "bed", "dining table", "potted plant"),
+    "screens": ("tv", "laptop", "cell phone", "microwave"),
+    "goods": ("bottle", "cup", "book", "backpack", "handbag", "suitcase", "refrigerator"),
+    "road signs": ("traffic light", "stop sign", "parking meter", "fire hydrant"),
+}
 _NUMBERS = ("no", "one", "two", "three", "four", "five")
 
 
@@ -140,6 +147,10 @@ def _objects(objects: Sequence[ObjectEvidence]) -> Iterator[Clause]:
         if thing.name != "person":
             times[thing.name].add(thing.time_s)
     yield from (Clause(_a(name), "relation", len(at)) for name, at in times.items())
+    for word, names in _PLACES.items():
+        at = set().union(*(times[name] for name in names if name in times))
+        if at:
+            yield Clause(f"a place with {word}", "background", len(at))
     vehicles = [thing for thing in objects if thing.name in VEHICLES]
     fast: Counter[str] = Counter()
     for _, (first, second) in _steps(vehicles):
@@ -188,8 +199,8 @@ def _joint(person: PersonEvidence, name: str) -> tuple[float, float] | None:
 
 
 def _wrists_from_hips(person: PersonEvidence) -> tuple[tuple[float, float] | None, ...]:
-    hips = [place for side in ("left", "right") if (place := _joint(person, f"{side} hip")) is not None]
-    wrists = [_joint(person, f"{side} wrist") for side in ("left", "right")]
+    hips = [place for side in ("left", "right") if (place := _joint(person, f"{side}_hip")) is not None]
+    wrists = [_joint(person, f"{side}_wrist") for side in ("left", "right")]
     if not hips:
         return (None, None)
     x, y = (sum(place[axis] for place in hips) / len(hips) for axis in (0, 1))
@@ -198,7 +209,7 @@ def _wrists_from_hips(person: PersonEvidence) -> tuple[tuple[float, float] | Non
 
 def _raises_an_arm(person: PersonEvidence) -> bool:
     nose = _joint(person, "nose")
-    wrists = (_joint(person, "left wrist"), _joint(person, "right wrist"))
+    wrists = (_joint(person, "left_wrist"), _joint(person, "right_wrist"))
     return nose is not None and any(wrist is not None and wrist[1] < nose[1] for wrist in wrists)
 
 
@@ -207,7 +218,7 @@ def _is_lying(person: PersonEvidence) -> bool:
     width = person.box.right_frac - person.box.left_frac
     if width < LYING_RATIO * _height(person.box):
         return False
-    shoulder, hip = _joint(person, "left shoulder"), _joint(person, "left hip")
+    shoulder, hip = _joint(person, "left_shoulder"), _joint(person, "left_hip")
     return shoulder is not None and hip is not None and abs(hip[0] - shoulder[0]) > abs(hip[1] - shoulder[1])
 
 

@@ -24,7 +24,10 @@ def person(time_s: float, track: int = 0, at: Box | None = None, score: float = 
     joints = {**STANDING, **moved}
     return PersonEvidence(
         time_s=time_s, track=track, box=at or box(0.4, 0.3, 0.6, 0.8), score=0.9,
-        joints=tuple(JointEvidence(name=name.replace("_", " "), x_frac=x, y_frac=y, score=score) for name, (x, y) in joints.items()),
+        joints=tuple(
+            JointEvidence(name=name, x_frac=x, y_frac=y, score=score)
+            for name, (x, y) in joints.items()
+        ),
     )  # fmt: skip
 
 

@@ -1,0 +1,196 @@
+"""The stages of training an ICM: scene tuning, the confounder dictionary, task tuning. Source: Omni-SILA 3.4, 4.3."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from omnisila.config import Config
+from omnisila.data.instructions import SCENE_WORDS, Instruction, render_clauses, render_instruction
+from omnisila.labels import LabelSet, label_set
+from omnisila.models.icm import ICM
+from omnisila.models.iec import ImplicitEnhancedCausal, confounder_dictionary
+from omnisila.models.likelihood import answer_likelihood, label_language_loss, label_loss, language_loss
+from omnisila.models.sbm import router_balance_loss
+from omnisila.models.tokens import answered
+from omnisila.models.video_llm import batch_prompts
+from omnisila.scenes.windows import WindowBatch
+from omnisila.training.bank import FeatureBank
+from omnisila.training.descriptions import CauseTable, WindowClauses, scene_answer
+from omnisila.training.loop import LoopConfig, StepReport, train
+from omnisila.training.perturb import Perturbation
+from omnisila.training.sampling import BalancedSampler
+
+OnStep = Callable[[StepReport], None]
+
+
+class SceneTuningConfig(Config):
+    """Scene tuning: the four descriptions, mixed in balance."""
+
+    loop: LoopConfig
+    batch_size: int = 48
+
+
+class TaskTuningConfig(Config):
+    """Omni-SILA tuning: identify, and attribute beside it."""
+
+    loop: LoopConfig
+    batch_size: int = 64
+    label_smoothing: float = 0.1
+    language_weight: float = 0.1  # of L_lm of the true label beside the cross-entropy of the posterior
+    causes: int = 8  # windows of a batch that are also asked why
+    cause_weight: float = 0.1
+    router_alpha: float = 1e-4  # Omni-SILA 4.3
+    router_beta: float = 1e-2  # Omni-SILA 4.3
+
+
+class TuningData:
+    """What both stages read: windows, which of them are stills, what they show, and their perturbation.
+
+    Args:
+        bank: all windows.
+        is_still: of each window.
+        descriptions: of each window.
+        perturb: changes batches while training.
+    """
+
+    def __init__(
+        self,
+        bank: FeatureBank,
+        is_still: Bool[Tensor, "windows"],
+        descriptions: Sequence[WindowClauses],
+        perturb: Perturbation,
+    ) -> None:
+        self.bank, self.is_still, self.descriptions, self.perturb = bank, is_still, descriptions, perturb
+
+    def batch(self, chosen: Int[Tensor, "batch"], random: torch.Generator) -> WindowBatch:
+        """Some windows, perturbed."""
+        return self.bank.gathered(self.perturb(self.bank.picked(chosen), self.is_still[chosen], random))
+
+
+def scene_tuning(
+    model: ICM,
+    data: TuningData,
+    windows: Int[Tensor, "training"],
+    config: SceneTuningConfig,
+    state_folder: Path | None = None,
+    on_step: OnStep | None = None,
+) -> None:
+    """Teach the model to say what each extractor saw; needs no annotation. Source: Omni-SILA 3.4.
+
+    Args:
+        windows: those to learn from.
+        state_folder: for resuming.
+
+    Raises:
+        TrainingError: as ``train``.
+    """
+    scenes = list(SCENE_WORDS)
+
+    def step_loss(_: int, random: torch.Generator) -> Float[Tensor, ""]:
+        chosen = windows[torch.randint(len(windows), (config.batch_size,), generator=random)]
+        asked = [scenes[i] for i in torch.randint(len(scenes), (config.batch_size,), generator=random).tolist()]
+        instructions = [render_instruction(Instruction("describe", scene=scene)) for scene in asked]
+        answers = [
+            render_clauses(scene_answer(data.descriptions[window], scene))
+            for window, scene in zip(chosen.tolist(), asked, strict=True)
+        ]
+        return _answer_loss(model, data.batch(chosen, random), instructions, answers)
+
+    train(model, step_loss, config.loop, state_folder, on_step)
+
+
+def fill_dictionary(model: ICM, bank: FeatureBank, windows: Int[Tensor, "training"], batch_size: int = 256) -> None:
+    """Cluster X over the training windows into the confounder dictionary; nothing without a causal block.
+
+    Raises:
+        TrainingError: fewer frames than centres.
+    """
+    if not isinstance(model.iec, ImplicitEnhancedCausal):
+        return
+    seen: list[Tensor] = []
+    with torch.inference_mode():
+        for part in windows.split(batch_size):
+            perceived = model.perceive(bank.batch(part).scenes)
+            seen.append(perceived.x[perceived.present])
+    model.iec.set_dictionary(confounder_dictionary(torch.cat(seen), len(model.iec.dictionary)))
+
+
+def task_tuning(
+    model: ICM,
+    data: TuningData,
+    sampler: BalancedSampler,
+    causes: Mapping[str, CauseTable],
+    trained: Mapping[str, Sequence[str]],
+    config: TaskTuningConfig,
+    state_folder: Path | None = None,
+    on_step: OnStep | None = None,
+) -> None:
+    """Teach the model to identify, through the likelihoods that locating reads, and to say why.
+
+    Args:
+        sampler: draws the questions.
+        causes: by label set, which clauses go with which label.
+        trained: the labels that are taught, by label set.
+        state_folder: for resuming.
+
+    Raises:
+        TrainingError: as ``train``.
+    """
+    sets = {name: label_set(name) for name in trained}
+    answers = list(dict.fromkeys(label for labels in trained.values() for label in labels))
+    allowed = {name: torch.tensor([answer in labels for answer in answers]) for name, labels in trained.items()}
+    widths = model.feature_widths
+
+    def step_loss(_: int, random: torch.Generator) -> Float[Tensor, ""]:
+        drawn = sampler.draw(config.batch_size, random)
+        batch = data.batch(drawn.windows, random)
+        instructions = [sets[name].identify for name in drawn.labels]
+        likelihood = answer_likelihood(model, batch.scenes, batch.visual, instructions, answers)
+        truth = torch.tensor([answers.index(label) for label in drawn.label])
+        loss = label_loss(
+            likelihood.log_probs, truth, torch.stack([allowed[name] for name in drawn.labels]), config.label_smoothing
+        )
+        loss = loss + config.language_weight * label_language_loss(likelihood.log_probs, truth, likelihood.token_counts)
+        loss = loss + router_balance_loss(
+            likelihood.perception.probabilities, widths, config.router_alpha, config.router_beta
+        )
+        if config.causes:
+            why = _why(drawn.windows[: config.causes].tolist(), drawn.labels, drawn.label, sets, data, causes)
+            some = data.batch(drawn.windows[: config.causes], random)
+            loss = loss + config.cause_weight * _answer_loss(model, some, *why)
+        return loss
+
+    train(model, step_loss, config.loop, state_folder, on_step)
+
+
+def _why(
+    windows: Sequence[int],
+    labels: Sequence[str],
+    label: Sequence[str],
+    sets: Mapping[str, LabelSet],
+    data: TuningData,
+    causes: Mapping[str, CauseTable],
+) -> tuple[list[str], list[str]]:
+    """Questions why, and their answers."""
+    instructions = [
+        render_instruction(Instruction("attribute", sets[name], true))
+        for name, true in zip(labels[: len(windows)], label, strict=False)
+    ]
+    answers = [
+        render_clauses(causes[name].cause(data.descriptions[window], true))
+        for window, name, true in zip(windows, labels, label, strict=False)
+    ]
+    return instructions, answers
+
+
+def _answer_loss(
+    model: ICM, batch: WindowBatch, instructions: Sequence[str], answers: Sequence[str]
+) -> Float[Tensor, ""]:
+    """L_lm of one answer a window."""
+    llm = model.video_llm
+    prompts = batch_prompts(llm, instructions, batch.visual.mask.shape[1])
+    asked = answered(prompts, [llm.answer_ids(answer) for answer in answers], llm.pad_id)
+    return language_loss(model(batch.scenes, batch.visual, asked.tokens).logits, asked.targets)
