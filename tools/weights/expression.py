@@ -65,5 +65,5 @@ def convert(cache: Path) -> float:
     theirs = original(raw, (x - torch.tensor([122.782, 117.001, 104.298]).view(1, 3, 1, 1)) / 255)
     save_reference("expression", {"probabilities": theirs})
     difference = (net(x).probabilities - theirs).abs().max().item()
-    save("expression", state, Source(FACE_API, FILE, "MIT"), cache, difference, "one drawn picture")
+    save("expression", state, Source(FACE_API, (MANIFEST, FILE), "MIT"), cache, difference, "one drawn picture")
     return difference

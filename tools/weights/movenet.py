@@ -10,7 +10,8 @@ from tools.weights.packages import HUMAN_MODELS
 from tools.weights.store import Source, drawn_picture, halved, save, save_reference
 from tools.weights.tfjs import Graph
 
-FILE = "package/models/movenet-lightning.json"
+GRAPH, WEIGHTS = "package/models/movenet-lightning.json", "package/models/movenet-lightning.bin"
+LICENCE = "Apache-2.0 (MoveNet by Google), MIT (package)"
 EXTRACTOR = "center_net_mobile_net_v2fpn_feature_extractor/model_1/"
 
 
@@ -62,7 +63,7 @@ def converted(graph: Graph) -> dict[str, Tensor]:
 @torch.inference_mode()
 def convert(cache: Path) -> float:
     """Write the weights; the difference to the original graph, over joints and scores."""
-    graph = Graph(HUMAN_MODELS.unpacked(cache) / FILE)
+    graph = Graph(HUMAN_MODELS.unpacked(cache) / GRAPH)
     state = converted(graph)
     net = MoveNet().eval()
     net.load_state_dict(halved(state))
@@ -70,5 +71,6 @@ def convert(cache: Path) -> float:
     theirs = next(iter(graph.run(x.permute(0, 2, 3, 1).int()).values()))[0]
     save_reference("movenet", {"joints": theirs[..., [1, 0, 2]]})
     difference = (net(x).joints - theirs[..., [1, 0, 2]]).abs().max().item()
-    save("movenet", state, Source(HUMAN_MODELS, FILE, "Apache-2.0"), cache, difference, "one drawn picture")
+    source = Source(HUMAN_MODELS, (GRAPH, WEIGHTS), LICENCE)
+    save("movenet", state, source, cache, difference, "one drawn picture")
     return difference

@@ -12,6 +12,7 @@ from tools.weights.store import Package, Source, drawn_picture, halved, save, sa
 PACKAGE = Package(
     "PyPI", "facenet-pytorch", "2.6.0",
     "ecb82b27beb226d106f2219efe8f829b01b87a8595badd01545679bdb9f19cca",
+    "Copyright (c) 2019 Timothy Esler",
 )  # fmt: skip
 FOLDER = "facenet_pytorch/data"
 NETWORKS = {"pnet": "proposal", "rnet": "refinement", "onet": "output"}
@@ -21,6 +22,8 @@ HEADS = {
     "onet": {"dense6_1": "output_face", "dense6_2": "output_box", "dense6_3": "output_landmarks"},
 }
 DENSE = {"rnet": 4, "onet": 5}
+POOLS = {"pnet": (2, 0, 0), "rnet": (3, 3, 0), "onet": (3, 3, 2, 0)}
+SIDES_PX = {"pnet": 12, "rnet": 24, "onet": 48}
 
 
 def converted(raw: dict[str, dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -41,29 +44,40 @@ def converted(raw: dict[str, dict[str, Tensor]]) -> dict[str, Tensor]:
     return state
 
 
-def original_output(raw: dict[str, Tensor], x: Tensor) -> Tensor:
-    """The published output network (face probability), layer by layer."""
-    for index, pool in ((1, 3), (2, 3), (3, 2), (4, 0)):
+def original(raw: dict[str, Tensor], network: str, x: Tensor) -> dict[str, Tensor]:
+    """The outputs of a published network under our names, layer by layer."""
+    for index, pool in enumerate(POOLS[network], start=1):
         x = F.prelu(F.conv2d(x, raw[f"conv{index}.weight"], raw[f"conv{index}.bias"]), raw[f"prelu{index}.weight"])
         if pool:
             x = F.max_pool2d(x, pool, 2, ceil_mode=True)
-    x = x.permute(0, 3, 2, 1).reshape(len(x), -1)
-    x = F.prelu(x @ raw["dense5.weight"].T + raw["dense5.bias"], raw["prelu5.weight"])
-    return (x @ raw["dense6_1.weight"].T + raw["dense6_1.bias"]).softmax(1)
+    if network in DENSE:
+        dense = DENSE[network]
+        x = x.permute(0, 3, 2, 1).reshape(len(x), -1)
+        x = F.prelu(x @ raw[f"dense{dense}.weight"].T + raw[f"dense{dense}.bias"], raw[f"prelu{dense}.weight"])
+    outputs: dict[str, Tensor] = {}
+    for theirs, ours in HEADS[network].items():
+        weight, bias = raw[f"{theirs}.weight"], raw[f"{theirs}.bias"]
+        outputs[ours] = x @ weight.T + bias if weight.dim() == 2 else F.conv2d(x, weight, bias)
+    return outputs
 
 
 @torch.inference_mode()
 def convert(cache: Path) -> float:
-    """Write the weights; the difference to the original output network, over the face probability."""
+    """Write the weights; the difference to the original networks, over all their outputs before the softmax."""
     folder = PACKAGE.unpacked(cache) / FOLDER
     raw = {network: torch.load(folder / f"{network}.pt", weights_only=True) for network in NETWORKS}
     state = converted(raw)
     net = MTCNN().eval()
     net.load_state_dict(halved(state))
-    x = (drawn_picture(48, 48) - 127.5) / 128
-    theirs = original_output(raw["onet"], x)
-    save_reference("mtcnn", {"face": theirs})
-    difference = (net.output_face(net.output(x)).softmax(1) - theirs).abs().max().item()
-    source = Source(PACKAGE, f"{FOLDER}/onet.pt", "MIT")
-    save("mtcnn", state, source, cache, difference, "one drawn picture, output network")
-    return difference
+    reference: dict[str, Tensor] = {}
+    differences: list[float] = []
+    for network, part in NETWORKS.items():
+        x = (drawn_picture(SIDES_PX[network], SIDES_PX[network]) - 127.5) / 128
+        features = net.get_submodule(part)(x)
+        for head, wanted in original(raw[network], network, x).items():
+            reference[head] = wanted
+            differences.append((net.get_submodule(head)(features) - wanted).abs().max().item())
+    save_reference("mtcnn", reference)
+    source = Source(PACKAGE, tuple(f"{FOLDER}/{network}.pt" for network in NETWORKS), "MIT")
+    save("mtcnn", state, source, cache, max(differences), "one drawn picture a network")
+    return max(differences)

@@ -9,7 +9,8 @@ from tools.weights.packages import HUMAN_MODELS
 from tools.weights.store import Source, drawn_picture, halved, save, save_reference
 from tools.weights.tfjs import Graph
 
-FILE = "package/models/nanodet.json"
+GRAPH, WEIGHTS = "package/models/nanodet.json", "package/models/nanodet.bin"
+LICENCE = "Apache-2.0 (NanoDet by RangiLyu), MIT (package)"
 
 
 def module_names() -> list[str]:
@@ -26,7 +27,7 @@ def module_names() -> list[str]:
 @torch.inference_mode()
 def convert(cache: Path) -> float:
     """Write the weights; the difference to the original graph, over probabilities and distance logits."""
-    graph = Graph(HUMAN_MODELS.unpacked(cache) / FILE)
+    graph = Graph(HUMAN_MODELS.unpacked(cache) / GRAPH)
     kernels = {}
     for name, node in graph.nodes.items():
         if node["op"] == "Conv2D":
@@ -48,5 +49,6 @@ def convert(cache: Path) -> float:
     difference = max(
         (raw.probabilities - probabilities).abs().max().item(), (raw.distances - distances).abs().max().item()
     )
-    save("nanodet", state, Source(HUMAN_MODELS, FILE, "Apache-2.0"), cache, difference, "one drawn picture")
+    source = Source(HUMAN_MODELS, (GRAPH, WEIGHTS), LICENCE)
+    save("nanodet", state, source, cache, difference, "one drawn picture")
     return difference

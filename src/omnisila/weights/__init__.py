@@ -23,6 +23,7 @@ Module = TypeVar("Module", bound=nn.Module)
 class WeightsFile(Frozen):
     """Where one network's weights came from and how close our version is to the original graph.
 
+    ``sources`` maps each file of the package that was read to its SHA-256.
     ``difference`` is the largest absolute difference of outputs between the original graph and ours with the fp16
     weights, on the pictures that the converter names in ``compared_on``.
     """
@@ -32,9 +33,9 @@ class WeightsFile(Frozen):
     registry: str
     package: str
     version: str
-    source_file: str
-    source_sha256: str
+    sources: dict[str, str]
     licence: str
+    copyright: str
     difference: float
     compared_on: str
 
