@@ -92,7 +92,7 @@ class ActionExtractor(nn.Module):
         motion: Float[Tensor, "frames motion"],
         moving: Bool[Tensor, "frames"],
         state: ActionState,
-    ) -> tuple[Float[Tensor, "frames 6 width"], Bool[Tensor, "frames 6"], ActionState]:
+    ) -> tuple[Float[Tensor, "frames 6 features"], Bool[Tensor, "frames 6"], ActionState]:
         """Action entities of consecutive samples.
 
         Args:

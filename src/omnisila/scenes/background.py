@@ -53,7 +53,7 @@ class BackgroundExtractor(nn.Module):
         images: UInt8[Tensor, "frames height width 3"],
         boxes_frac: list[Float[Tensor, "objects 4"]],
         state: BackgroundState,
-    ) -> tuple[Float[Tensor, "frames 1 width"], Bool[Tensor, "frames 1"], BackgroundState]:
+    ) -> tuple[Float[Tensor, "frames 1 features"], Bool[Tensor, "frames 1"], BackgroundState]:
         """Background entities of consecutive samples.
 
         Args:

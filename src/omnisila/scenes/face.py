@@ -46,7 +46,7 @@ class FaceExtractor(nn.Module):
     @torch.inference_mode()
     def forward(
         self, images: UInt8[Tensor, "frames height width 3"]
-    ) -> tuple[Float[Tensor, "frames entities width"], Bool[Tensor, "frames entities"]]:
+    ) -> tuple[Float[Tensor, "frames entities features"], Bool[Tensor, "frames entities"]]:
         """Face entities and their mask."""
         count = self.config.max_faces
         values = torch.zeros(len(images), count, LAYOUT.width)

@@ -171,7 +171,8 @@ class SceneEnrichedModeling(nn.Module):
 
         def sampled(name: str) -> Tensor:
             """Places in the chunk that an extractor looks at."""
-            return torch.arange(-first % self._every(name), len(chunk), self._every(name))
+            # a range may be empty, as in a short last chunk; arange refuses that
+            return torch.tensor(range(-first % self._every(name), len(chunk), self._every(name)), dtype=torch.long)
 
         streams: dict[str, Sampled] = {}
         with state.timed("visual"):

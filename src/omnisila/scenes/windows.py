@@ -71,7 +71,8 @@ def windows(shards: Iterable[SceneShard], config: WindowConfig, duration_s: floa
     for shard in shards:
         kept = shard if kept is None else joined(kept, shard)
         last_end_s = shard.end_s
-        while (index + 1) * config.window_s + config.context_s <= shard.end_s:
+        known_s = shard.end_s if duration_s is None else min(duration_s, shard.end_s)
+        while (index + 1) * config.window_s + max(config.context_s, 0.0) <= known_s:
             yield _window(kept, index * config.window_s, (index + 1) * config.window_s, config)
             index += 1
         kept = _from(kept, index * config.window_s - config.context_s - 2.0)

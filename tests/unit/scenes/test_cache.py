@@ -1,0 +1,119 @@
+"""The feature cache: nothing is extracted twice, nothing damaged is believed, one shard is in memory at a time."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from omnisila.errors import MediaError
+from omnisila.media.video import VideoReader
+from omnisila.scenes.cache import Extracted, FeatureCache, default_root
+from omnisila.scenes.sem import LAYOUTS, SceneEnrichedModeling
+
+
+@pytest.fixture
+def video(make_video: Callable[..., Path]) -> Path:
+    return make_video(frames=12)
+
+
+def fresh(extracted: Extracted) -> bool:
+    """Whether it was extracted just now."""
+    return bool(extracted.seconds)
+
+
+def test_a_second_look_reads_what_the_first_wrote(sem: SceneEnrichedModeling, video: Path, tmp_path: Path) -> None:
+    first = FeatureCache(tmp_path / "cache").extracted(video, sem)
+    cache = FeatureCache(tmp_path / "cache")
+    second = cache.extracted(video, sem)
+    assert fresh(first)
+    assert not fresh(second)
+    assert second == first.replace(seconds={})
+    samples = VideoReader(video).with_luma(4.0, 3)
+    for cached, direct in zip(cache.shards(second), sem.extract(samples), strict=True):
+        assert (cached.start_s, cached.end_s) == (direct.start_s, direct.end_s)
+        for name in LAYOUTS:
+            assert torch.equal(getattr(cached, name).values, getattr(direct, name).values)
+            assert torch.equal(getattr(cached, name).mask, getattr(direct, name).mask)
+            assert getattr(cached, name).rate_hz == getattr(direct, name).rate_hz
+
+
+def test_a_copy_under_another_name_is_known_and_keeps_its_name(
+    sem: SceneEnrichedModeling, video: Path, tmp_path: Path
+) -> None:
+    cache, copy = FeatureCache(tmp_path / "cache"), tmp_path / "copy of it.mp4"
+    cache.extracted(video, sem)
+    shutil.copy(video, copy)
+    again = cache.extracted(copy, sem)
+    assert not fresh(again)
+    assert again.info.path == str(copy)
+
+
+@pytest.mark.parametrize("damage", ["cut", "gone", "bit", "facts"])
+def test_a_damaged_file_is_extracted_again(
+    sem: SceneEnrichedModeling, video: Path, tmp_path: Path, damage: str
+) -> None:
+    cache = FeatureCache(tmp_path / "cache")
+    whole = cache.extracted(video, sem)
+    name = "video.json" if damage == "facts" else "visual-0000.safetensors"
+    (file,) = (tmp_path / "cache").rglob(name)
+    content = bytearray(file.read_bytes())
+    if damage == "gone":
+        file.unlink()
+    elif damage == "bit":
+        content[len(content) // 2] ^= 0x10
+        file.write_bytes(content)
+    else:
+        file.write_bytes(content[: len(content) // 2])
+    again = cache.extracted(video, sem)
+    assert fresh(again)
+    assert again.files == whole.files
+    assert not fresh(cache.extracted(video, sem))
+
+
+def test_what_a_killed_run_left_is_no_result(sem: SceneEnrichedModeling, video: Path, tmp_path: Path) -> None:
+    def kill(_share: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        FeatureCache(tmp_path / "cache").extracted(video, sem, kill)
+    assert fresh(FeatureCache(tmp_path / "cache").extracted(video, sem))
+
+
+def test_a_video_that_cannot_be_read_leaves_nothing(
+    sem: SceneEnrichedModeling, make_bad_file: Callable[[str, str], Path], tmp_path: Path
+) -> None:
+    with pytest.raises(MediaError):
+        FeatureCache(tmp_path / "cache").extracted(make_bad_file("no.mp4", "text"), sem)
+    assert not list((tmp_path / "cache").rglob("*.*"))
+
+
+def test_damage_in_the_video_is_remembered(
+    sem: SceneEnrichedModeling, make_bad_file: Callable[[str, str], Path], tmp_path: Path
+) -> None:
+    path, cache = make_bad_file("short.mkv", "short"), FeatureCache(tmp_path / "cache")
+    first, second = cache.extracted(path, sem), cache.extracted(path, sem)
+    assert first.decoded_ratio < 0.9
+    assert first.warnings
+    assert (second.decoded_ratio, second.warnings) == (first.decoded_ratio, first.warnings)
+
+
+def test_a_folder_that_cannot_be_written_is_replaced_and_said(
+    sem: SceneEnrichedModeling, video: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    cache = FeatureCache(tmp_path / "file" / "cache")
+    assert cache.warning is not None
+    assert "features are not kept" in cache.warning
+    assert len(list(cache.shards(cache.extracted(video, sem)))) == 1
+    place = cache.root
+    del cache
+    assert not place.exists()
+
+
+def test_the_environment_names_the_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("OMNISILA_CACHE", str(tmp_path))
+    assert default_root() == tmp_path
+    monkeypatch.delenv("OMNISILA_CACHE")
+    assert default_root() == Path.home() / ".cache" / "omnisila"

@@ -1,0 +1,128 @@
+"""All extractors over a video: chunks and shards change nothing, streams line up in time, the digest tells all."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from omnisila.media.frames import LumaFrame
+from omnisila.media.video import VideoReader
+from omnisila.scenes.extractor import SceneShard, SceneStream
+from omnisila.scenes.sem import LAYOUTS, SceneEnrichedModeling, SEMConfig
+
+
+def drifting(index: int, width_px: int, height_px: int) -> np.ndarray:
+    """A texture that drifts to the right faster and faster, under a square that does not."""
+    texture = np.random.default_rng(0).integers(0, 255, (height_px // 4, width_px // 4, 3), dtype=np.uint8)
+    picture = np.roll(np.kron(texture, np.ones((4, 4, 1), np.uint8)), index * index // 16, axis=1)
+    picture[:20, :20] = 200
+    return picture
+
+
+@pytest.fixture
+def samples(make_video: Callable[..., Path]) -> list[LumaFrame]:
+    path = make_video(frames=66, width_px=96, height_px=64, paint=drifting)
+    return list(VideoReader(path).with_luma(4.0, 3))
+
+
+def with_config(sem: SceneEnrichedModeling, config: SEMConfig) -> SceneEnrichedModeling:
+    """The same networks, cut differently."""
+    other = SceneEnrichedModeling.__new__(SceneEnrichedModeling)
+    torch.nn.Module.__init__(other)
+    other.__dict__.update({**sem.__dict__, "config": config})
+    return other
+
+
+def stream(shards: list[SceneShard], name: str) -> SceneStream:
+    parts: list[SceneStream] = [getattr(shard, name) for shard in shards]
+    values, mask = torch.cat([p.values for p in parts]), torch.cat([p.mask for p in parts])
+    return SceneStream(parts[0].start_s, parts[0].rate_hz, values, mask)
+
+
+@pytest.mark.parametrize(("chunk_frames", "shard_s"), [(5, 300.0), (8, 2.0), (3, 1.0)])
+def test_chunks_and_shards_change_no_feature(
+    sem: SceneEnrichedModeling, samples: list[LumaFrame], chunk_frames: int, shard_s: float
+) -> None:
+    whole = list(sem.extract(samples))
+    config = sem.config.replace(chunk_frames=chunk_frames, shard_s=shard_s)
+    parts = list(with_config(sem, config).extract(samples))
+    assert [shard.start_s for shard in parts[1:]] == [shard.end_s for shard in parts[:-1]]
+    assert max(shard.end_s - shard.start_s for shard in parts) <= shard_s
+    for name in LAYOUTS:
+        expected, found = stream(whole, name), stream(parts, name)
+        assert torch.equal(found.mask, expected.mask), name
+        # a network's rounding depends on the batch, and halves keep three digits
+        torch.testing.assert_close(found.values.float(), expected.values.float(), atol=4e-3, rtol=4e-3, msg=name)
+
+
+@pytest.mark.parametrize("rate_hz", [3.0, 5.0])
+def test_every_stream_of_a_shard_starts_with_it(
+    sem: SceneEnrichedModeling, make_video: Callable[..., Path], rate_hz: float
+) -> None:
+    config = sem.config.replace(rate_hz=rate_hz, shard_s=2.5, chunk_frames=4)
+    odd = with_config(sem, config)
+    reader = VideoReader(make_video(frames=66, width_px=96, height_px=64, paint=drifting))
+    shards = list(odd.extract(reader.with_luma(rate_hz, 3)))
+    assert len(shards) > 1
+    for name in LAYOUTS:
+        times_s = torch.cat([getattr(shard, name).times_s for shard in shards])
+        steps = times_s.diff()
+        torch.testing.assert_close(steps, steps[:1].expand_as(steps))
+
+
+def test_a_very_slow_video_is_cut_without_a_trace(sem: SceneEnrichedModeling, make_video: Callable[..., Path]) -> None:
+    path = make_video(times_s=[0.0, 1.9, 2.1, 4.0, 4.6], frames=5, width_px=96, height_px=64, paint=drifting)
+    samples = list(VideoReader(path).with_luma(4.0, 3))
+    whole = stream(list(sem.extract(samples)), "action")
+    for chunk_frames in (1, 4, 7):
+        parts = with_config(sem, sem.config.replace(chunk_frames=chunk_frames)).extract(samples)
+        found = stream(list(parts), "action")
+        assert torch.equal(found.mask, whole.mask)
+        torch.testing.assert_close(found.values, whole.values, atol=4e-3, rtol=4e-3)
+
+
+def test_frames_are_taken_as_they_are_needed(sem: SceneEnrichedModeling, samples: list[LumaFrame]) -> None:
+    taken = 0
+
+    def endless() -> Iterator[LumaFrame]:
+        nonlocal taken
+        for sample in itertools.cycle(samples):
+            taken += 1
+            yield sample
+
+    config = sem.config.replace(chunk_frames=4, shard_s=1.0)
+    next(with_config(sem, config).extract(endless()))
+    assert taken <= 4 + 1, "a shard and a look at the sample after it"
+
+
+def test_a_still_picture_is_one_second_without_motion(sem: SceneEnrichedModeling, samples: list[LumaFrame]) -> None:
+    still = [LumaFrame(samples[0].frame._replace(time_s=i / 4), samples[0].lumas[:1]) for i in range(4)]
+    (shard,) = sem.extract(still)
+    assert shard.end_s == 1.0
+    assert not shard.action.mask.any()
+    assert torch.equal(shard.visual.values[0], shard.visual.values[3])
+
+
+def test_no_frames_give_no_shards(sem: SceneEnrichedModeling) -> None:
+    assert list(sem.extract([])) == []
+
+
+def test_seconds_are_told_per_stage(sem: SceneEnrichedModeling, samples: list[LumaFrame]) -> None:
+    seconds: dict[str, float] = {}
+    list(sem.extract(samples[:2], seconds))
+    assert set(seconds) == {"decode", *LAYOUTS}
+    assert all(value >= 0 for value in seconds.values())
+
+
+def test_the_digest_tells_configurations_apart() -> None:
+    config = SEMConfig()
+    assert config.digest == SEMConfig().digest
+    changed = [
+        config.replace(rate_hz=8.0),
+        config.replace(long_side_px=320),
+        config.replace(objects=config.objects.replace(min_score=0.5)),
+    ]
+    assert len({config.digest, *(other.digest for other in changed)}) == 4

@@ -1,0 +1,103 @@
+"""Windows: they tile the video, see beyond their ends, mask what lies outside, and do not notice shards."""
+
+import pytest
+import torch
+
+from omnisila.scenes.extractor import SceneShard, SceneStream
+from omnisila.scenes.sem import LAYOUTS
+from omnisila.scenes.windows import Window, WindowConfig, cut, joined, spread, stack, windows
+from omnisila.schema import Span
+
+RATES_HZ = {"visual": 4.0, "objects": 2.0, "face": 1.0, "action": 4.0, "relation": 2.0, "background": 1.0}
+
+
+def shard(start_s: float, end_s: float) -> SceneShard:
+    """Streams whose values are the times they describe, everywhere present."""
+
+    def timed(name: str) -> SceneStream:
+        rate_hz = RATES_HZ[name]
+        count = -int(-(end_s - start_s) * rate_hz // 1)
+        values = torch.zeros(count, 2, LAYOUTS[name].width, dtype=torch.float16)
+        stream = SceneStream(start_s, rate_hz, values, torch.ones(count, 2, dtype=torch.bool))
+        values[:] = stream.times_s[:, None, None].half()
+        return stream
+
+    return SceneShard(start_s=start_s, end_s=end_s, **{name: timed(name) for name in LAYOUTS})
+
+
+def seen(window: Window, name: str) -> list[float | None]:
+    """The time each frame of a window shows, None where it is masked."""
+    frames = getattr(window, name)
+    pairs = zip(frames.values[:, 0, 0].tolist(), frames.mask[:, 0].tolist(), strict=True)
+    return [value if present else None for value, present in pairs]
+
+
+def test_each_second_sees_half_a_second_more_on_both_sides() -> None:
+    first, second, *_ = windows([shard(0, 5)], WindowConfig())
+    assert second.span == Span(start_s=1.0, end_s=2.0)
+    assert seen(second, "visual") == [0.5 + i / 4 for i in range(8)]
+    assert seen(first, "visual") == [None, None, *[i / 4 for i in range(6)]]
+
+
+def test_frames_past_the_end_are_masked_and_zero() -> None:
+    *_, last = windows([shard(0, 5)], WindowConfig())
+    assert seen(last, "visual") == [*[3.5 + i / 4 for i in range(6)], None, None]
+    assert last.action.values[-1].abs().sum() == 0
+
+
+def test_slower_scenes_are_held() -> None:
+    second = list(windows([shard(0, 5)], WindowConfig()))[1]
+    assert seen(second, "background") == [0, 0, 1, 1, 1, 1, 2, 2]
+    assert seen(second, "relation") == [0.5, 0.5, 1, 1, 1.5, 1.5, 2, 2]
+
+
+def test_shards_are_not_noticed() -> None:
+    whole = list(windows([shard(0, 12)], WindowConfig()))
+    parts = list(windows([shard(0, 4), shard(4, 8), shard(8, 12)], WindowConfig()))
+    assert [window.span for window in parts] == [window.span for window in whole]
+    for part, one in zip(parts, whole, strict=True):
+        for name in ("visual", "face", "action", "relation", "background"):
+            assert torch.equal(getattr(part, name).values, getattr(one, name).values)
+            assert torch.equal(getattr(part, name).mask, getattr(one, name).mask)
+
+
+@pytest.mark.parametrize(
+    ("duration_s", "ends_s"), [(3.0, [1, 2, 3]), (3.5, [1, 2, 3, 3.5]), (3.1, [1, 2, 3]), (0.5, [0.5]), (0.1, [0.1])]
+)
+def test_windows_tile_the_video_without_a_sliver(duration_s: float, ends_s: list[float]) -> None:
+    found = list(windows([shard(0, 4)], WindowConfig(), duration_s))
+    assert [window.span.end_s for window in found] == ends_s
+    assert [window.span.start_s for window in found] == [0.0, *ends_s[:-1]]
+
+
+def test_other_lengths_and_rates_keep_eight_centred_frames() -> None:
+    config = WindowConfig(window_s=2.0, rate_hz=2.0)
+    second = list(windows([shard(0, 8)], config))[1]
+    assert second.span == Span(start_s=2.0, end_s=4.0)
+    assert seen(second, "visual") == [1 + i / 2 for i in range(8)]
+
+
+def test_evidence_never_reaches_a_window() -> None:
+    (window,) = windows([shard(0, 1)], WindowConfig())
+    for name in ("visual", "face", "action", "relation", "background"):
+        assert getattr(window, name).values.shape[2] == LAYOUTS[name].feature_width
+
+
+def test_a_spans_frames_are_spread_over_it() -> None:
+    window = spread([shard(0, 4), shard(4, 8)], Span(start_s=2.0, end_s=6.0), frames=4)
+    assert window is not None
+    assert seen(window, "visual") == [2.5, 3.5, 4.5, 5.5]
+    assert spread([shard(0, 4)], Span(start_s=9.0, end_s=10.0), frames=4) is None
+
+
+def test_a_cut_keeps_what_is_held_into_it() -> None:
+    part = cut(joined(shard(0, 4), shard(4, 8)), Span(start_s=3.25, end_s=4.75))
+    assert part.visual.times_s.tolist() == [3.25 + i / 4 for i in range(6)]
+    assert part.background.times_s.tolist() == [3.0, 4.0]
+
+
+def test_stacked_windows_are_float32_in_the_papers_order() -> None:
+    batch = stack(list(windows([shard(0, 3)], WindowConfig())))
+    assert batch.scenes._fields == ("face", "action", "relation", "background")
+    assert batch.visual.values.shape == (3, 8, 2, LAYOUTS["visual"].feature_width)
+    assert batch.scenes.action.values.dtype == torch.float32
