@@ -115,7 +115,8 @@ class MTCNN(nn.Module):
         return results
 
     def _proposals(self, x: Tensor, min_face_px: float) -> _Boxes:
-        found: list[_Boxes] = []
+        # a picture smaller than one cell has no scale to search
+        found = [_Boxes(torch.zeros(0, dtype=torch.long), torch.zeros(0, 4), torch.zeros(0))]
         scale = CELL_PX / min_face_px
         while min(x.shape[2:]) * scale >= CELL_PX:
             size = [max(round(side * scale), CELL_PX) for side in x.shape[2:]]
