@@ -1,0 +1,159 @@
+"""What the extractors saw at a key frame as shapes in picture units, for drawing over it."""
+
+from typing import NamedTuple
+
+from omnisila.report.keyframes import seen_at
+from omnisila.schema import Box, Evidence, JointEvidence, PersonEvidence
+
+_SURE_JOINT, _FAINT_JOINT = 0.3, 0.15
+_MAX_TRIPLETS = 3  # the surest; more would cover the picture
+# COCO's 19 limbs
+_LIMBS = (
+    ("left_ankle", "left_knee"), ("left_knee", "left_hip"), ("right_ankle", "right_knee"), ("right_knee", "right_hip"),
+    ("left_hip", "right_hip"), ("left_shoulder", "left_hip"), ("right_shoulder", "right_hip"),
+    ("left_shoulder", "right_shoulder"), ("left_shoulder", "left_elbow"), ("right_shoulder", "right_elbow"),
+    ("left_elbow", "left_wrist"), ("right_elbow", "right_wrist"), ("left_eye", "right_eye"), ("nose", "left_eye"),
+    ("nose", "right_eye"), ("left_eye", "left_ear"), ("right_eye", "right_ear"), ("left_ear", "left_shoulder"),
+    ("right_ear", "right_shoulder"),
+)  # fmt: skip
+
+
+class Rectangle(NamedTuple):
+    """A box in picture units."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+class Label(NamedTuple):
+    """Words at a place; ``anchor`` is SVG's, chosen so that they stay inside the picture."""
+
+    x: float
+    y: float
+    anchor: str
+    text: str
+
+
+class Segment(NamedTuple):
+    """A line from one place to another; ``sure`` is false where a joint's score is low."""
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+    sure: bool = True
+
+
+class Joint(NamedTuple):
+    x: float
+    y: float
+    sure: bool
+
+
+class Boxed(NamedTuple):
+    """A face or an object."""
+
+    box: Rectangle
+    label: Label
+
+
+class Figure(NamedTuple):
+    """A person: box, limbs and joints."""
+
+    box: Rectangle
+    limbs: tuple[Segment, ...]
+    joints: tuple[Joint, ...]
+
+
+class Relation(NamedTuple):
+    """A triplet: both boxes, a line between them, its words at the line's middle."""
+
+    subject: Rectangle
+    object: Rectangle
+    line: Segment
+    label: Label
+
+
+class Overlay(NamedTuple):
+    """All shapes over one key frame; ``unit`` is the height of readable text, the measure of all strokes."""
+
+    width: float
+    height: float
+    unit: float
+    faces: tuple[Boxed, ...]
+    people: tuple[Figure, ...]
+    objects: tuple[Boxed, ...]
+    relations: tuple[Relation, ...]
+
+
+def overlay(evidence: Evidence, time_s: float, width_px: int, height_px: int) -> Overlay:
+    """The shapes of what was seen at a time, in a plane with the proportions of the picture."""
+    plane = _Plane(1000.0, 1000.0 * height_px / width_px)
+    seen = seen_at(evidence, time_s)
+    surest = sorted(seen.triplets, key=lambda one: -one.score)[:_MAX_TRIPLETS]
+    return Overlay(
+        width=plane.width,
+        height=round(plane.height, 1),
+        unit=plane.unit,
+        faces=tuple(plane.boxed(face.box, _expression(face.expressions)) for face in seen.faces),
+        people=tuple(plane.figure(person) for person in seen.people),
+        objects=tuple(
+            plane.boxed(thing.box, f"{thing.name} {thing.score:.2f}")
+            for thing in seen.objects
+            if thing.name != "person"
+        ),
+        relations=tuple(plane.relation(one.subject_box, one.object_box, one.predicate) for one in surest),
+    )
+
+
+class _Plane(NamedTuple):
+    width: float
+    height: float
+
+    @property
+    def unit(self) -> float:
+        return round(max(self.width, self.height) / 24, 1)
+
+    def rectangle(self, box: Box) -> Rectangle:
+        x, y = box.left_frac * self.width, box.top_frac * self.height
+        right, bottom = box.right_frac * self.width, box.bottom_frac * self.height
+        return Rectangle(round(x, 1), round(y, 1), round(max(right - x, 1), 1), round(max(bottom - y, 1), 1))
+
+    def boxed(self, box: Box, text: str) -> Boxed:
+        rectangle = self.rectangle(box)
+        return Boxed(rectangle, self.label(rectangle.x, rectangle.y - self.unit / 3, text))
+
+    def figure(self, person: PersonEvidence) -> Figure:
+        by_name = {joint.name: joint for joint in person.joints if joint.score >= _FAINT_JOINT}
+        limbs = tuple(
+            self._limb(by_name[one], by_name[other]) for one, other in _LIMBS if one in by_name and other in by_name
+        )
+        joints = tuple(Joint(*self.place(joint), joint.score >= _SURE_JOINT) for joint in by_name.values())
+        return Figure(self.rectangle(person.box), limbs, joints)
+
+    def relation(self, subject_box: Box, object_box: Box, predicate: str) -> Relation:
+        subject, thing = self.rectangle(subject_box), self.rectangle(object_box)
+        x1, y1 = subject.x + subject.width / 2, subject.y + subject.height / 2
+        x2, y2 = thing.x + thing.width / 2, thing.y + thing.height / 2
+        line = Segment(round(x1, 1), round(y1, 1), round(x2, 1), round(y2, 1))
+        return Relation(subject, thing, line, self.label((x1 + x2) / 2, (y1 + y2) / 2, predicate.replace("_", " ")))
+
+    def label(self, x: float, y: float, text: str) -> Label:
+        right = x > 0.6 * self.width
+        y = min(max(y, self.unit), self.height - self.unit / 3)
+        return Label(round(min(max(x, 4.0), self.width - 4), 1), round(y, 1), "end" if right else "start", text)
+
+    def place(self, joint: JointEvidence) -> tuple[float, float]:
+        return round(joint.x_frac * self.width, 1), round(joint.y_frac * self.height, 1)
+
+    def _limb(self, one: JointEvidence, other: JointEvidence) -> Segment:
+        return Segment(*self.place(one), *self.place(other), min(one.score, other.score) >= _SURE_JOINT)
+
+
+def _expression(expressions: dict[str, float]) -> str:
+    if not expressions:
+        return "face"
+    name = max(expressions, key=lambda one: expressions[one])
+    return f"{name} {expressions[name]:.2f}"
