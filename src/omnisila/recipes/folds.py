@@ -77,9 +77,8 @@ def run_jobs(bench: Workbench, jobs: Sequence[FoldJob], workers: int, say: Calla
             future.result()
             job = waiting[future]
             if say is not None:
-                say(
-                    f"{job.recipe.name}, seed {job.recipe.task_tuning.loop.seed}, fold {job.fold}: {done}/{len(missing)}"
-                )
+                seed = job.recipe.task_tuning.loop.seed
+                say(f"{job.recipe.name}, seed {seed}, fold {job.fold}: {done} of {len(missing)}")
 
 
 def out_of_fold(bench: Workbench, recipe: CompactRecipe, folds: int) -> dict[str, Float[np.ndarray, "windows labels"]]:
