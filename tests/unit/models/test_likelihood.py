@@ -44,7 +44,7 @@ def test_branches_equal_an_expanded_key_value_cache(make_tiny, make_windows):
     longest = max(map(len, answers))
     fed = torch.tensor([ids + [llm.pad_id] * (longest - len(ids)) for ids in answers])
     with torch.no_grad():
-        found = answer_likelihood(model, *windows, INSTRUCTIONS, ANSWERS).log_probs
+        found = answer_likelihood(model, windows.scenes, windows.visual, INSTRUCTIONS, ANSWERS).log_probs
         scene_tokens = model.perceive(windows.scenes).scene_tokens
         for row, instruction in enumerate(INSTRUCTIONS):
             ids = torch.tensor([llm.prompt_ids(instruction, 8)])
@@ -63,9 +63,9 @@ def test_branches_equal_an_expanded_key_value_cache(make_tiny, make_windows):
 def test_bfloat16_autocast_changes_likelihoods_little(make_tiny, make_windows):
     model, windows = make_tiny().model, make_windows()
     with torch.no_grad():
-        exact = answer_likelihood(model, *windows, INSTRUCTIONS, ANSWERS).log_probs
+        exact = answer_likelihood(model, windows.scenes, windows.visual, INSTRUCTIONS, ANSWERS).log_probs
         with torch.autocast("cpu", torch.bfloat16):
-            half = answer_likelihood(model, *windows, INSTRUCTIONS, ANSWERS).log_probs
+            half = answer_likelihood(model, windows.scenes, windows.visual, INSTRUCTIONS, ANSWERS).log_probs
     assert half.dtype == torch.float32
     torch.testing.assert_close(half, exact, rtol=0.03, atol=0.1)
 
