@@ -42,6 +42,9 @@ class Clip(Frozen):
                 raise ValueError(f"{self.path}: label {label!r} is not in label set {name}: {', '.join(known)}")
         return self
 
+    def __hash__(self) -> int:
+        return hash((self.set_name, self.path))
+
     def file(self, root: Path) -> Path:
         """Where the clip lies under a data root."""
         return root / self.path

@@ -4,7 +4,7 @@ A held sample, a repeated frame and a window's overlap with its neighbour are st
 numbers. Row 0 of every table stands for "absent".
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -87,22 +87,28 @@ def bank_of(store: FeatureStore, clips: Sequence[Clip], copies: Sequence[int], c
     Raises:
         OmnisilaError: a clip's features are missing.
     """
+    jobs = (Job(clip, copy) for copy in copies for clip in clips)
+    numbers = (number for _ in copies for number in range(len(clips)))
+    return banked(((number, job.copy, store.shard(job)) for number, job in zip(numbers, jobs, strict=True)), config)
+
+
+def banked(shards: Iterable[tuple[int, int, SceneShard]], config: WindowConfig) -> FeatureBank:
+    """A bank of shards, each with the number of its clip and of the copy."""
     rows: dict[str, list[Tensor]] = {
         name: [torch.zeros(1, LAYOUTS[name].feature_width, dtype=torch.float16)] for name in STREAMS
     }
     used: dict[str, int] = dict.fromkeys(STREAMS, 1)
     index: dict[str, list[Tensor]] = {name: [] for name in STREAMS}
     facts: list[tuple[int, int, float, float]] = []
-    for copy in copies:
-        for number, clip in enumerate(clips):
-            numbered, added = _numbered(store.shard(Job(clip, copy)), used)
+    for number, copy, shard in shards:
+        numbered, added = _numbered(shard, used)
+        for name in STREAMS:
+            rows[name].append(added[name])
+            used[name] += len(added[name])
+        for window in windows([numbered], config):
             for name in STREAMS:
-                rows[name].append(added[name])
-                used[name] += len(added[name])
-            for window in windows([numbered], config):
-                for name in STREAMS:
-                    index[name].append(getattr(window, name).values[..., 0].to(torch.int32))
-                facts.append((number, copy, window.span.start_s, window.span.end_s))
+                index[name].append(getattr(window, name).values[..., 0].to(torch.int32))
+            facts.append((number, copy, window.span.start_s, window.span.end_s))
     table = np.array(facts, dtype=np.float64).reshape(-1, 4)
     return FeatureBank(
         rows={name: torch.cat(parts) for name, parts in rows.items()},

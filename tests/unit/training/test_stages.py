@@ -1,0 +1,121 @@
+"""The stages on a tiny model: each teaches what it says, and a killed task tuning resumes to the same weights."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from omnisila.data.attribution import Clause
+from omnisila.data.clip import Clip
+from omnisila.models.compact import CompactConfig
+from omnisila.models.experts import ExpertConfig
+from omnisila.models.icm import ICM
+from omnisila.models.iec import IECConfig, ImplicitEnhancedCausal
+from omnisila.recipes.icm import CompactRecipe, Material, built, scene_tuned, task_tuned
+from omnisila.scenes.extractor import SceneShard, SceneStream
+from omnisila.scenes.sem import LAYOUTS
+from omnisila.scenes.windows import WindowConfig
+from omnisila.training.bank import banked
+from omnisila.training.descriptions import CauseTable, load_descriptions, save_descriptions, scene_answer
+from omnisila.training.loop import LoopConfig, StepReport
+from omnisila.training.optim import OptimConfig
+from omnisila.training.perturb import PerturbConfig
+from omnisila.training.stages import SceneTuningConfig, TaskTuningConfig
+
+RATES_HZ = {"visual": 4.0, "objects": 2.0, "face": 1.0, "action": 4.0, "relation": 2.0, "background": 1.0}
+LOOP = LoopConfig(steps=12, save_every=5, optim=OptimConfig(learning_rate=3e-3, ema_decay=0.5))
+RECIPE = CompactRecipe(
+    labels={"implicit": ("Fire", "Normal")},
+    set_weights={"implicit": {"s": 1.0}},
+    expert=ExpertConfig(width=16, num_layers=1, num_heads=2),
+    iec=IECConfig(centres=4),
+    video_llm=CompactConfig(width=32, num_layers=1, num_heads=2, feedforward=32),
+    projector_dropout=0.0,
+    perturb=PerturbConfig(),
+    scene_tuning=SceneTuningConfig(loop=LOOP, batch_size=8),
+    task_tuning=TaskTuningConfig(loop=LOOP, batch_size=8, causes=2),
+)
+
+
+def shard(hot: bool, seed: int) -> SceneShard:
+    random = torch.Generator().manual_seed(seed)
+    streams = {}
+    for name, layout in LAYOUTS.items():
+        entities = 1 if name in ("background", "visual") else 6
+        shape = int(2 * RATES_HZ[name]), entities, layout.width
+        values = torch.randn(shape, generator=random) + (1.0 if hot else -1.0) * (name in ("background", "visual"))
+        mask = torch.zeros(shape[:2], dtype=torch.bool)
+        mask[:, :3] = True
+        streams[name] = SceneStream(0.0, RATES_HZ[name], values.half() * mask[..., None], mask)
+    return SceneShard(start_s=0.0, end_s=2.0, **streams)
+
+
+@pytest.fixture(scope="module")
+def material() -> Material:
+    hot = [number % 2 == 0 for number in range(8)]
+    clips = tuple(
+        Clip(set_name="s", path=f"{number}.mp4", labels={"implicit": "Fire" if one else "Normal"},
+             sources=(f"{number}",), is_still=number == 3, licence="-")
+        for number, one in enumerate(hot)
+    )  # fmt: skip
+    bank = banked([(number, 0, shard(one, number)) for number, one in enumerate(hot)], WindowConfig())
+    descriptions = tuple(
+        (Clause("a dark view", "background", 2), Clause("a bus" if hot[int(clip)] else "a car", "relation", 1))
+        for clip in bank.clip
+    )
+    return Material(clips, bank, descriptions)
+
+
+def weights(model: ICM) -> torch.Tensor:
+    return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+
+
+def test_scene_tuning_learns_the_descriptions(material: Material):
+    losses: list[float] = []
+    scene_tuned(RECIPE, material, on_step=lambda report: losses.append(report.loss))
+    assert losses[-1] < losses[0]
+
+
+class KilledError(Exception):
+    """Stands for the end of the process."""
+
+
+def test_task_tuning_fills_the_dictionary_and_resumes_to_the_same_weights(material: Material, tmp_path: Path):
+    def tuned(folder: Path | None, kill_at: int | None = None) -> ICM:
+        def on_step(report: StepReport) -> None:
+            if report.step == kill_at:
+                raise KilledError
+
+        model = built(RECIPE, material)
+        assert isinstance(model.iec, ImplicitEnhancedCausal)
+        before = model.iec.dictionary.detach().clone()
+        try:
+            task_tuned(RECIPE, material, model, range(6), folder, on_step)
+        except KilledError:
+            return model
+        assert not torch.allclose(model.iec.dictionary, before)
+        return model
+
+    straight = tuned(None)
+    tuned(tmp_path, kill_at=7)
+    assert torch.equal(weights(tuned(tmp_path)), weights(straight))
+
+
+def test_an_ablation_trains_with_its_part_left_out(material: Material):
+    for ablation in (RECIPE.replace(sbm=None), RECIPE.replace(iec=None), RECIPE.replace(left_out=("face", "action"))):
+        model = built(ablation, material)
+        task_tuned(ablation, material, model, range(8))
+        assert weights(model).isfinite().all()
+
+
+def test_descriptions_and_causes(material: Material, tmp_path: Path):
+    save_descriptions(tmp_path / "d.jsonl", material.descriptions)
+    assert load_descriptions(tmp_path / "d.jsonl") == material.descriptions
+    assert load_descriptions(tmp_path / "gone.jsonl") is None
+    assert scene_answer(material.descriptions[0], "background") == ("a dark view",)
+    assert scene_answer(material.descriptions[0], "face") == ()
+    labels = ["Fire" if clause[1].text == "a bus" else "Normal" for clause in material.descriptions]
+    table = CauseTable(material.descriptions, labels)
+    assert table.cause(material.descriptions[0], "Fire") == ("a bus",)
+    assert table.surprise("a dark view", "Fire") == pytest.approx(0.0)
+    assert table.cause(material.descriptions[0], "Normal") == ("a dark view",)
