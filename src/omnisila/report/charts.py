@@ -48,11 +48,11 @@ class _Value(NamedTuple):
     values: tuple[float, ...]
 
 
-def anomaly_curve(points: Sequence[CurvePoint], duration_s: float) -> Curve:
+def anomaly_curve(points: Sequence[CurvePoint], duration_s: float, max_points: int = _MAX_POINTS) -> Curve:
     """The curve through the middles of its windows; a long one keeps its peaks, not its dips."""
     runs = _runs([_Value(point.start_s, point.end_s, (point.score,)) for point in points])
     line, area = "", ""
-    for run in (_thinned(run, len(points), max) for run in runs):
+    for run in (_thinned(run, len(points), max_points, max) for run in runs):
         top = [(x, HEIGHT * (1 - values[0])) for x, values in _through(run, duration_s)]
         line += _path(top)
         area += f"{_path(top)}V{HEIGHT}H{_number(top[0][0])}Z"
@@ -64,7 +64,7 @@ def expert_areas(points: Sequence[ExpertWeightsPoint], duration_s: float) -> dic
     values = [_Value(one.start_s, one.end_s, tuple(getattr(one, scene) for scene in SCENES)) for one in points]
     runs = _runs([value for value in values if sum(value.values) > 0])
     areas: dict[SceneName, str] = dict.fromkeys(SCENES, "")
-    for run in (_thinned(run, len(points), fmean) for run in runs):
+    for run in (_thinned(run, len(points), _MAX_POINTS, fmean) for run in runs):
         stacked = [(x, _cumulative(weights)) for x, weights in _through(run, duration_s)]
         for index, scene in enumerate(SCENES):
             upper = [(x, HEIGHT * (1 - heights[index + 1])) for x, heights in stacked]
@@ -106,9 +106,9 @@ def _runs(values: Iterable[_Value]) -> list[list[_Value]]:
     return runs
 
 
-def _thinned(run: list[_Value], total: int, merge: Callable[[Sequence[float]], float]) -> list[_Value]:
+def _thinned(run: list[_Value], total: int, most: int, merge: Callable[[Sequence[float]], float]) -> list[_Value]:
     """Neighbours merged until the whole has few enough points."""
-    every = -(-total // _MAX_POINTS)
+    every = -(-total // most)
     return [
         _Value(run[i].start_s, run[min(i + every, len(run)) - 1].end_s, _merged(run[i : i + every], merge))
         for i in range(0, len(run), every)

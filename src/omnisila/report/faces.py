@@ -1,8 +1,8 @@
 """Where faces are, for hiding them: looks rather too often and too widely than too little.
 
 The analysis looks for faces once a second, at most five, and only readable ones. That is no ground to hide faces on, so
-the pictures that are shown are searched again: for faces with low thresholds, and for people. Where a person shows no face,
-the upper part of the person's box is taken for the head, whichever way it looks.
+the pictures that are shown are searched again: for faces with low thresholds, and for people. Where a person shows no
+face, the upper part of the person's box is taken for the head, whichever way it looks.
 """
 
 from collections.abc import Callable, Iterable, Sequence

@@ -6,6 +6,8 @@ from omnisila.report.keyframes import seen_at
 from omnisila.schema import Box, Evidence, JointEvidence, PersonEvidence
 
 _SURE_JOINT, _FAINT_JOINT = 0.3, 0.15
+_LINES = 28  # of text on the longer side
+_LETTER = 0.6  # mean width of a letter in heights of the text
 _MAX_TRIPLETS = 3  # the surest; more would cover the picture
 # COCO's 19 limbs
 _LIMBS = (
@@ -28,11 +30,10 @@ class Rectangle(NamedTuple):
 
 
 class Label(NamedTuple):
-    """Words at a place; ``anchor`` is SVG's, chosen so that they stay inside the picture."""
+    """Words that begin at a place."""
 
     x: float
     y: float
-    anchor: str
     text: str
 
 
@@ -100,21 +101,19 @@ def overlay(evidence: Evidence, time_s: float, width_px: int, height_px: int) ->
         faces=tuple(plane.boxed(face.box, _expression(face.expressions)) for face in seen.faces),
         people=tuple(plane.figure(person) for person in seen.people),
         objects=tuple(
-            plane.boxed(thing.box, f"{thing.name} {thing.score:.2f}")
-            for thing in seen.objects
-            if thing.name != "person"
+            plane.boxed(one.box, f"{one.name} {one.score:.2f}") for one in seen.objects if one.name != "person"
         ),
         relations=tuple(plane.relation(one.subject_box, one.object_box, one.predicate) for one in surest),
     )
 
 
-class _Plane(NamedTuple):
-    width: float
-    height: float
+class _Plane:
+    """Places shapes, and words where no words are yet."""
 
-    @property
-    def unit(self) -> float:
-        return round(max(self.width, self.height) / 24, 1)
+    def __init__(self, width: float, height: float) -> None:
+        self.width, self.height = width, height
+        self.unit = round(max(width, height) / _LINES, 1)
+        self._taken: list[Rectangle] = []
 
     def rectangle(self, box: Box) -> Rectangle:
         x, y = box.left_frac * self.width, box.top_frac * self.height
@@ -130,7 +129,7 @@ class _Plane(NamedTuple):
         limbs = tuple(
             self._limb(by_name[one], by_name[other]) for one, other in _LIMBS if one in by_name and other in by_name
         )
-        joints = tuple(Joint(*self.place(joint), joint.score >= _SURE_JOINT) for joint in by_name.values())
+        joints = tuple(Joint(*self._place(joint), joint.score >= _SURE_JOINT) for joint in by_name.values())
         return Figure(self.rectangle(person.box), limbs, joints)
 
     def relation(self, subject_box: Box, object_box: Box, predicate: str) -> Relation:
@@ -141,15 +140,31 @@ class _Plane(NamedTuple):
         return Relation(subject, thing, line, self.label((x1 + x2) / 2, (y1 + y2) / 2, predicate.replace("_", " ")))
 
     def label(self, x: float, y: float, text: str) -> Label:
-        right = x > 0.6 * self.width
+        """Words beginning at a place, moved as far as it needs to be inside the picture and off other words."""
+        length = min(_LETTER * self.unit * len(text), self.width)
+        x = min(max(x, 4.0), self.width - length - 4)
         y = min(max(y, self.unit), self.height - self.unit / 3)
-        return Label(round(min(max(x, 4.0), self.width - 4), 1), round(y, 1), "end" if right else "start", text)
+        for _ in range(len(self._taken)):
+            if not any(_collide(Rectangle(x, y - self.unit, length, self.unit), other) for other in self._taken):
+                break
+            y = y + self.unit if y + self.unit < self.height else self.unit
+        self._taken.append(Rectangle(x, y - self.unit, length, self.unit))
+        return Label(round(max(x, 0.0), 1), round(y, 1), text)
 
-    def place(self, joint: JointEvidence) -> tuple[float, float]:
+    def _place(self, joint: JointEvidence) -> tuple[float, float]:
         return round(joint.x_frac * self.width, 1), round(joint.y_frac * self.height, 1)
 
     def _limb(self, one: JointEvidence, other: JointEvidence) -> Segment:
-        return Segment(*self.place(one), *self.place(other), min(one.score, other.score) >= _SURE_JOINT)
+        return Segment(*self._place(one), *self._place(other), min(one.score, other.score) >= _SURE_JOINT)
+
+
+def _collide(one: Rectangle, other: Rectangle) -> bool:
+    return (
+        one.x < other.x + other.width
+        and other.x < one.x + one.width
+        and one.y < other.y + other.height
+        and other.y < one.y + one.height
+    )
 
 
 def _expression(expressions: dict[str, float]) -> str:

@@ -45,7 +45,7 @@ class ScoredLabels(NamedTuple):
 
 def clock(time_s: float, tenths: bool = False) -> str:
     """A time as ``1:02:03`` or ``2:03``; with tenths of a second where they matter."""
-    total = round(time_s * 10) if tenths else round(time_s) * 10
+    total = int(time_s * 10 + 0.5) if tenths else int(time_s + 0.5) * 10  # halves up, as the page's script does
     seconds, tenth = divmod(total, 10)
     minutes, seconds = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
@@ -136,7 +136,7 @@ def scored_labels(analysis: Analysis) -> tuple[ScoredLabels, ...]:
 def sightings(evidence: Evidence) -> Sightings:
     """Evidence as lists a person can read; equal things are told once, with how often they were seen."""
     faces = [(_expression(face.expressions), face.time_s, face.score) for face in evidence.faces]
-    people = [(f"person, track {person.track}", person.time_s, person.score) for person in evidence.people]
+    people = [(f"track {person.track}", person.time_s, person.score) for person in evidence.people]
     objects = [(thing.name, thing.time_s, thing.score) for thing in evidence.objects if thing.name != "person"]
     triplets = [
         (f"{one.subject} {one.predicate.replace('_', ' ')} {one.object}", one.time_s, one.score)

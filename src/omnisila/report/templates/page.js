@@ -12,7 +12,7 @@
   }]));
   const articles = [...document.querySelectorAll("article")];
   const links = [...document.querySelectorAll("[data-finding]:not(script)")];
-  let now = 0, selected = -1;
+  let now = 0, selected = -1, askedS = 0;
 
   const clock = (time) => {
     const tenths = Math.round(time * 10), s = Math.floor(tenths / 10), pad = (n) => String(n).padStart(2, "0");
@@ -102,7 +102,10 @@
       }
     }
     say(clip ? "" : "There is no preview of this finding.");
-    if (clip) video.currentTime = Math.max(time - clip.start, 0);
+    if (clip) {
+      askedS = Math.max(time - clip.start, 0);
+      video.currentTime = askedS;
+    }
     moveTo(time);
   }
 
@@ -165,7 +168,7 @@
     const at = event.target;
     const busy = at.closest("input, button, summary, video");
     if (/^[1-9]$/.test(event.key) && Number(event.key) <= findings.length) select(Number(event.key) - 1);
-    else if (event.key === " " && video && !busy && !video.hidden) { if (video.paused) video.play(); else video.pause(); }
+    else if (event.key === " " && video && !busy && !video.hidden) { if (video.paused) video.play().catch(() => {}); else video.pause(); }
     else if ((event.key === "ArrowLeft" || event.key === "ArrowRight") && !at.closest("input, video"))
       step(event.key === "ArrowLeft" ? -1 : 1, event.shiftKey ? 10 : 1);
     else if (at === cursor && event.key === "Home") goTo(0);
@@ -180,7 +183,7 @@
       button.setAttribute("aria-pressed", String(button.dataset.zoom === zoom));
     for (const axis of document.querySelectorAll(".axis")) axis.hidden = axis.dataset.zoom !== zoom;
     plots.style.setProperty("--zoom", zoom);
-    for (const bar of document.querySelectorAll(".lane a")) bar.classList.toggle("slim", bar.offsetWidth < 18);
+    fitBars();
     scroller.scrollLeft = plots.offsetWidth * now / durationS - scroller.clientWidth / 2;
   });
   if (video) {
@@ -192,9 +195,19 @@
     video.addEventListener("play", () => { say(""); follow(); });
     video.addEventListener("seeked", () => {
       const clip = clips.get(selected);
-      if (clip && Math.abs(clip.start + video.currentTime - now) > 0.1) moveTo(clip.start + video.currentTime);
+      // only seeks by the player's own controls move the cursor: ours may end after it has moved on
+      if (clip && Math.abs(video.currentTime - askedS) > 0.05) moveTo(clip.start + video.currentTime);
     });
   }
+  // a name that does not fit its bar would be cut in the middle of a word
+  function fitBars() {
+    for (const bar of document.querySelectorAll(".lane a")) {
+      bar.classList.remove("slim");
+      bar.classList.toggle("slim", bar.scrollWidth > bar.clientWidth);
+    }
+  }
+  addEventListener("resize", fitBars);
+  fitBars();
   const card = document.querySelector("#model-card details");
   const openCard = () => { if (card && location.hash === "#model-card") card.open = true; };
   addEventListener("hashchange", openCard);

@@ -1,0 +1,102 @@
+"""The index of a folder run: every video on one page, the one to look at first on top."""
+
+from base64 import b64encode
+from collections.abc import Sequence
+from typing import NamedTuple, Self
+
+from markupsafe import Markup
+
+from omnisila.report import charts
+from omnisila.report.previews import highest
+from omnisila.report.templates import render
+from omnisila.report.wording import by_strength, clock, headline, kind, score_text, spoken
+from omnisila.schema import Analysis
+
+_MAX_SPARK_POINTS = 200  # of a row's small curve
+
+
+class IndexFinding(NamedTuple):
+    """A finding in as many words as a row has room for."""
+
+    kind: str
+    headline: str
+    when: str
+    score: float
+
+
+class IndexEntry(NamedTuple):
+    """One video of a run: little enough that a run of many thousands fits in memory.
+
+    Attributes:
+        name: its name within the run, ``a/clip.mp4``.
+        href: its page, relative to the index and percent-encoded; None where there is none.
+        findings: the strongest first.
+        bars: the findings on the video's time line, in the order of ``findings``.
+        curve: path of the small anomaly curve.
+        peak: the curve's highest value.
+        thumbnail: a JPEG file.
+        failure: why the video could not be analysed; everything else is empty then.
+    """
+
+    name: str
+    href: str | None = None
+    duration_s: float = 0.0
+    findings: tuple[IndexFinding, ...] = ()
+    bars: tuple[charts.Bar, ...] = ()
+    curve: str = ""
+    peak: float = 0.0
+    warnings: int = 0
+    thumbnail: bytes | None = None
+    failure: str | None = None
+
+    @classmethod
+    def of(cls, analysis: Analysis, name: str, href: str | None = None, thumbnail: bytes | None = None) -> Self:
+        """The row of an analysed video."""
+        ends_s = (analysis.video.duration_s, *(point.end_s for point in analysis.anomaly_curve), 0.04)
+        duration_s = max(*ends_s, *(one.span.end_s for one in analysis.findings))
+        found = [analysis.findings[number] for number in by_strength(analysis.findings)]
+        peak = highest(analysis.anomaly_curve)
+        placed = charts.bars([(number, one.span) for number, one in enumerate(found)], duration_s)
+        return cls(
+            name=name,
+            href=href,
+            duration_s=analysis.video.duration_s,
+            findings=tuple(IndexFinding(kind(one), headline(one), clock(one.span.start_s), one.score) for one in found),
+            bars=tuple(sorted(placed, key=lambda bar: bar.number)),
+            curve=charts.anomaly_curve(analysis.anomaly_curve, duration_s, _MAX_SPARK_POINTS).area,
+            peak=peak.score if peak else 0.0,
+            warnings=len(analysis.warnings),
+            thumbnail=thumbnail,
+        )
+
+    @property
+    def score(self) -> float | None:
+        """Of the strongest finding; None where there is none."""
+        return self.findings[0].score if self.findings else None
+
+
+def ranked(entries: Sequence[IndexEntry]) -> list[IndexEntry]:
+    """By the best finding's score; then videos without findings by their curve's peak; failed ones last."""
+    return sorted(
+        entries,
+        key=lambda one: (one.failure is not None, -(one.score if one.score is not None else -1.0), -one.peak, one.name),
+    )
+
+
+def render_index(entries: Sequence[IndexEntry]) -> str:
+    """The index as HTML text: one self-contained page whose only addresses are those of the videos' pages."""
+    order = ranked(entries)
+    return render(
+        "index.html",
+        entries=[entry for entry in order if entry.failure is None],
+        failed=[entry for entry in order if entry.failure is not None],
+        with_findings=sum(bool(entry.findings) for entry in order),
+        hours=spoken(sum(entry.duration_s for entry in order)),
+        spoken=spoken,
+        score_text=score_text,
+        picture=_picture,
+    )
+
+
+def _picture(jpeg: bytes) -> Markup:
+    return Markup(f"data:image/jpeg;base64,{b64encode(jpeg).decode()}")
