@@ -51,7 +51,7 @@ class BackgroundExtractor(nn.Module):
     def forward(
         self,
         images: UInt8[Tensor, "frames height width 3"],
-        boxes_frac: list[Float[Tensor, "objects 4"]],
+        boxes_frac: list[Float[Tensor, "_objects 4"]],
         state: BackgroundState,
     ) -> tuple[Float[Tensor, "frames 1 features"], Bool[Tensor, "frames 1"], BackgroundState]:
         """Background entities of consecutive samples.
