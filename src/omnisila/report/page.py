@@ -139,7 +139,7 @@ def render_page(
         model_card=_markdown(model_card) if model_card else None,
         calibration_note=calibration_note,
         record=_embedded(analysis.model_dump_json()),
-        height_for_width=video.height_px / max(video.width_px, 1),
+        width_for_height=max(video.width_px, 1) / max(video.height_px, 1),
     )
 
 

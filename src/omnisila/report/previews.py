@@ -93,7 +93,7 @@ def collect_media(
     studio = _Studio(VideoReader(path), (finder or FaceFinderConfig().build()) if blur_faces else None)
     budget = int(max_bytes / _BASE64_GROWTH) - 4 * len(analysis.findings)  # base64 pads each file
     if not analysis.findings:
-        poster = studio.frames((peak_s(analysis),), int(budget * _PICTURE_SHARE))
+        poster = studio.frames((peak_s(analysis),), int(budget * _PICTURE_SHARE), budget)
         return PageMedia((), poster[0] if poster else None, blur_faces)
     count = PER_FINDING if len(analysis.findings) <= _MAX_THREE_FRAME_FINDINGS else 1
     times_s = {number: key_times(analysis.findings[number], count) for number in by_strength(analysis.findings)}
@@ -141,17 +141,24 @@ class _Studio:
     def heads(self, image: UInt8[Tensor, "height width 3"]) -> Sequence[Box]:
         return self.finder.at(image) if self.finder else ()
 
-    def frames(self, times_s: Sequence[float], max_bytes: int) -> tuple[KeyFrame, ...]:
-        """The frames at ascending times, none larger than an equal share of the bytes; unreadable ones are left out."""
-        share = max_bytes // len(times_s)
+    def frames(self, times_s: Sequence[float], share_bytes: int, left_bytes: int) -> tuple[KeyFrame, ...]:
+        """The frames at ascending times; those that cannot be read, or for which no bytes are left, are left out.
+
+        Args:
+            share_bytes: what one frame should need at most; one that cannot be so small takes of the rest.
+            left_bytes: what all together may need.
+        """
         found: list[KeyFrame] = []
         for frame in self.reader.shown_at(times_s, long_side_px=_LADDER[0][0]):
             hidden = self.heads(frame.image)
+            data = b""
             for side_px, quality in _LADDER:
                 data = jpeg(frame.image, long_side_px=side_px, quality=quality, blur=hidden)
-                if len(data) <= share:
-                    found.append(KeyFrame(frame.time_s, data))
+                if len(data) <= share_bytes:
                     break
+            if len(data) <= left_bytes:
+                found.append(KeyFrame(frame.time_s, data))
+                left_bytes -= len(data)
         return tuple(found)
 
     def clip(self, start_s: float, end_s: float, max_bytes: int) -> Clip | None:
@@ -178,7 +185,7 @@ def _frames(
     frames: dict[int, tuple[KeyFrame, ...]] = {}
     left, waiting = max_bytes, sum(map(len, times_s.values()))
     for number, wanted in times_s.items():
-        frames[number] = studio.frames(wanted, left * len(wanted) // waiting)
+        frames[number] = studio.frames(wanted, left // waiting, left)
         left -= sum(len(frame.jpeg) for frame in frames[number])
         waiting -= len(wanted)
     return frames
