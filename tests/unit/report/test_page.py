@@ -185,7 +185,7 @@ def test_limits_and_duties_stand_on_the_page(make_analysis, make_finding, parsed
         "1 warning", "1.0-2.0 s could not be decoded", "98.3 % of the video could be decoded", "Lab only.",
         "It must not be used", "a person looks at the video before anything is done", "It identifies no one",
         "Water Incidents (not scored)", "Faces are blurred", "5.0 s in all, 4.0 times as fast as real time",
-        "omnisila models",
+        "omnisila models compact",
     ):  # fmt: skip
         assert words in page.text, words
     whole = parsed(render_page(make_analysis(decoded_ratio=0.99996), PageMedia(()), None))
