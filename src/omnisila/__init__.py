@@ -1,7 +1,7 @@
 """omnisila: what sentiment or anomalous event a video conveys, when, and why.
 
-    >>> analysis = omnisila.load("compact").analyze("video.mp4")
-    >>> [(finding.label, finding.span.start_s, finding.cause) for finding in analysis.findings]
+>>> analysis = omnisila.load("compact").analyze("video.mp4")
+>>> [(finding.label, finding.span.start_s, finding.cause) for finding in analysis.findings]
 """
 
 from typing import TYPE_CHECKING

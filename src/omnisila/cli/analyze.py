@@ -42,8 +42,9 @@ def analyze(
     from omnisila.inference.analyzer import AnalyzerConfig
     from omnisila.inference.batch import Batch, RunIdentity, summary
     from omnisila.inference.inputs import expand
-    from omnisila.inference.load import load
-    from omnisila.report.writer import report_index, report_writers
+    from omnisila.inference.load import load, run_folder
+    from omnisila.operating_points import VALIDITY
+    from omnisila.report.writer import Report
 
     if max_fnr is not None and not 0 < max_fnr < 1:
         raise typer.BadParameter(f"{max_fnr:g} is not between 0 and 1", param_hint="--max-fnr")
@@ -55,15 +56,22 @@ def analyze(
         labels=tuple(labels or ("implicit", "explicit")), window_s=window, rate_hz=rate, max_fnr=max_fnr
     )
     wanted = tuple(name.strip() for name in formats.split(",") if name.strip())
-    writers = report_writers(wanted, blur_faces=blur_faces)
     analyzer = load(model, settings)
+    calibration, card = analyzer.run.calibration, run_folder(model) / "card.md"
+    report = Report(
+        out,
+        wanted,
+        blur_faces=blur_faces,
+        model_card=card.read_text(encoding="utf-8") if card.is_file() else None,
+        calibration_note=calibration.note if calibration else VALIDITY,
+    )
     identity = RunIdentity(
         model_digest=analyzer.run.record.identity.digest,
         labels=settings.labels,
         settings={"window_s": window, "rate_hz": rate, "max_fnr": max_fnr, "blur_faces": blur_faces},
     )
     with BatchProgress(len(inputs.files), shown=not (quiet or as_json)) as progress:
-        batch = Batch(out, lambda path: analyzer.analyze(path, progress.stage), writers, identity)
+        batch = Batch(out, lambda path: analyzer.analyze(path, progress.stage), report.writers(), identity)
         outcomes = []
         for item in inputs.files:
             progress.start(item.name)
@@ -72,11 +80,12 @@ def analyze(
             progress.finished(outcome)
             if as_json and outcome.state != "failed":
                 typer.echo((out / f"{item.name}.json").read_text(encoding="utf-8"))
-    report = summary(outcomes, inputs.failed)
-    index = report_index(out, outcomes) if "html" in wanted and len(inputs.files) > 1 else None
-    for failure in report.failed:
+    ended = summary(outcomes, inputs.failed)
+    many = len(inputs.files) + len(inputs.failed) > 1
+    index = report.write_index(outcomes, inputs.failed) if many and "html" in wanted else None
+    for failure in ended.failed:
         typer.echo(f"failed: {failure.reason}", err=True)
     if not (quiet or as_json):
-        progress.conclude(report, out, index, html="html" in wanted)
-    if report.failed:
+        progress.conclude(ended, out, index, html="html" in wanted)
+    if ended.failed:
         raise typer.Exit(1)

@@ -19,7 +19,7 @@ from transformers.masking_utils import sdpa_mask
 
 from omnisila.config import Config
 from omnisila.errors import InputError
-from omnisila.models.layers import Standardise, attend, masked_mean
+from omnisila.models.layers import FeatureDropout, Standardise, attend, masked_mean
 from omnisila.models.tokenizer import END, PAD, SCENE, START, VIDEO, token_id
 from omnisila.models.tokens import Tokens
 from omnisila.models.video_llm import Generated, splice
@@ -92,10 +92,13 @@ class CompactVideoLLM(nn.Module):
                 f"visual features of width {visual.values.shape[-1]}, wanted {len(self.standardise.mean)}. "
                 "Extract with the profile the model was trained on."
             )
-        features = masked_mean(self.standardise(visual.values), visual.mask)
-        visual_tokens = self.projector(features) * visual.mask.any(-1, keepdim=True)
         embeds = self.language_model.get_input_embeddings()(ids)
-        return splice(embeds, ids, self.video_id, visual_tokens)
+        return splice(embeds, ids, self.video_id, self.visual_tokens(visual))
+
+    def visual_tokens(self, visual: Entities) -> Float[Tensor, "batch frames width"]:
+        """One token a frame, zero for frames outside the video."""
+        features = masked_mean(self.standardise(visual.values), visual.mask)
+        return self.projector(features) * visual.mask.any(-1, keepdim=True)
 
     def decode(
         self, embeds: Float[Tensor, "batch tokens width"], tokens: Tokens
@@ -155,6 +158,7 @@ class CompactConfig(Config):
     feedforward: int = 384
     max_tokens: int = 1024
     dropout: float = 0.0
+    visual_dropout: float = 0.0  # of single visual features
 
     def build(self, tokenizer: PreTrainedTokenizerFast) -> CompactVideoLLM:
         """An untrained model for that tokenizer."""
@@ -176,7 +180,7 @@ class CompactConfig(Config):
 
     def _projector(self) -> nn.Sequential:
         return nn.Sequential(
-            nn.Dropout(self.dropout),
+            FeatureDropout(self.visual_dropout),
             nn.Linear(self.visual_features, self.width),
             nn.GELU(),
             nn.Linear(self.width, self.width),

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from omnisila.config import Config
 from omnisila.errors import InputError
-from omnisila.models.layers import EncoderLayer, MeanPooling, QueryPooling, Standardise
+from omnisila.models.layers import EncoderLayer, FeatureDropout, MeanPooling, QueryPooling, Standardise
 from omnisila.scenes.extractor import Entities
 
 
@@ -34,9 +34,11 @@ class SceneExpert(nn.Module):
         layers: nn.ModuleList,
         frames: int,
         dropout: float = 0.0,
+        input_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.standardise = standardise
+        self.input_dropout = FeatureDropout(input_dropout)
         self.embed = embed
         self.dropout = nn.Dropout(dropout)
         self.pooling = pooling
@@ -71,7 +73,7 @@ class SceneExpert(nn.Module):
         frames = present.shape[1]
         # An absent frame sees itself, so that no row of the attention is empty; its state is dropped below.
         visible = present.unsqueeze(1) | torch.eye(frames, dtype=torch.bool, device=present.device)
-        pooled = self.pooling(self.dropout(self.embed(self.standardise(values))), mask)
+        pooled = self.pooling(self.dropout(self.embed(self.input_dropout(self.standardise(values)))), mask)
         states = pooled + self.positions[:frames]
         for layer in self.layers:
             states = layer(states, visible)
@@ -116,6 +118,7 @@ class ExpertConfig(Config):
     frames: int = 8  # Omni-SILA 4.1
     pooling: Literal["mean", "query"] = "mean"
     dropout: float = 0.0
+    input_dropout: float = 0.0  # of single features: small data cannot be trusted with thousands of them
 
     def build(self, feature_width: int) -> SceneExpert:
         """An expert for features of that width."""
@@ -125,7 +128,7 @@ class ExpertConfig(Config):
             for _ in range(self.num_layers)
         )
         standardise, embed = Standardise(feature_width), nn.Linear(feature_width, self.width)
-        return SceneExpert(standardise, embed, pooling, layers, self.frames, self.dropout)
+        return SceneExpert(standardise, embed, pooling, layers, self.frames, self.dropout, self.input_dropout)
 
 
 COMPACT_EXPERT = ExpertConfig(width=96, num_heads=4, feedforward_ratio=2)

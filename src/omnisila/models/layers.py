@@ -84,7 +84,24 @@ class Standardise(nn.Module):
         self.deviation.copy_(deviation_of_all.where(flag, deviation))
 
     def forward(self, values: Float[Tensor, "*rest features"]) -> Float[Tensor, "*rest features"]:
-        return ((values - self.mean) / self.deviation).clamp(-self.limit, self.limit)
+        standardised = ((values - self.mean) / self.deviation).clamp(-self.limit, self.limit)
+        # a zero means "not measured for this kind of entity": it must not read as an extreme value
+        return standardised * (values != 0)
+
+
+class FeatureDropout(nn.Module):
+    """Dropout of single features over a whole window: what one frame loses, no other frame may tell."""
+
+    def __init__(self, probability: float) -> None:
+        super().__init__()
+        self.probability = probability
+
+    def forward(self, values: Float[Tensor, "batch *rest features"]) -> Float[Tensor, "batch *rest features"]:
+        if not self.training or self.probability == 0:
+            return values
+        keep = 1 - self.probability
+        kept = torch.rand(len(values), *[1] * (values.ndim - 2), values.shape[-1], device=values.device) < keep
+        return values * (kept / keep)
 
 
 def _statistics(

@@ -29,10 +29,12 @@ from omnisila.training.optim import OptimConfig
 from omnisila.training.perturb import PerturbConfig
 from omnisila.training.sampling import BalancedSampler, Question
 from omnisila.training.stages import (
+    ExpertTuningConfig,
     OnStep,
     SceneTuningConfig,
     TaskTuningConfig,
     TuningData,
+    expert_tuning,
     fill_dictionary,
     scene_tuning,
     task_tuning,
@@ -58,16 +60,21 @@ class CompactRecipe(Config):
         },
         "explicit": {"emotion_faces": 1.2},
     }  # fmt: skip
-    expert: ExpertConfig = COMPACT_EXPERT.replace(pooling="query", dropout=0.1)
+    expert: ExpertConfig = COMPACT_EXPERT.replace(num_layers=2, pooling="query", dropout=0.1, input_dropout=0.5)
     sbm: SBMConfig | None = SBMConfig()
     iec: IECConfig | None = IECConfig(dropout=0.1)
     left_out: tuple[SceneName, ...] = ()
-    video_llm: CompactConfig = CompactConfig(dropout=0.1)
+    video_llm: CompactConfig = CompactConfig(feedforward=512, dropout=0.1, visual_dropout=0.5)
     projector_dropout: float = 0.1
-    perturb: PerturbConfig = PerturbConfig()
-    scene_tuning: SceneTuningConfig | None = SceneTuningConfig(loop=LoopConfig(steps=300))
+    perturb: PerturbConfig = PerturbConfig(visual_lost=0.2, scene_lost=0.15)
+    scene_tuning: SceneTuningConfig | None = SceneTuningConfig(loop=LoopConfig(steps=150, bfloat16=True), batch_size=32)
+    expert_tuning: ExpertTuningConfig | None = ExpertTuningConfig(
+        loop=LoopConfig(steps=300, bfloat16=True, optim=OptimConfig(learning_rate=2e-3, weight_decay=0.2))
+    )
     task_tuning: TaskTuningConfig = TaskTuningConfig(
-        loop=LoopConfig(steps=200, optim=OptimConfig(learning_rate=1e-3, weight_decay=0.1))
+        loop=LoopConfig(steps=150, bfloat16=True, optim=OptimConfig(learning_rate=1.5e-3, weight_decay=0.1)),
+        batch_size=32,
+        causes=4,
     )
 
     @property
@@ -188,7 +195,6 @@ def task_tuned(
     allowed = torch.zeros(len(material.clips), dtype=torch.bool)
     allowed[torch.tensor(list(training_clips))] = True
     windows = torch.nonzero(allowed[material.bank.clip])[:, 0]
-    fill_dictionary(model, material.bank, windows)
     asked = [question for question in questions(material, recipe) if allowed[material.bank.clip[question.window]]]
     groups = footage_groups(material.clips)
     clip_of = [int(material.bank.clip[question.window]) for question in asked]
@@ -200,6 +206,11 @@ def task_tuned(
     )
     causes = {name: _causes(material, asked, name) for name in recipe.labels}
     data = tuning_data(recipe, material, windows)
+    if recipe.expert_tuning is not None:
+        stage = recipe.expert_tuning.replace(loop=recipe.expert_tuning.loop.replace(seed=recipe.task_tuning.loop.seed))
+        folder = state_folder / "experts" if state_folder is not None else None
+        expert_tuning(model, data, sampler, recipe.labels, stage, folder, on_step)
+    fill_dictionary(model, material.bank, windows)
     task_tuning(model, data, sampler, causes, recipe.labels, recipe.task_tuning, state_folder, on_step)
     return model
 

@@ -148,7 +148,7 @@ def _scene_tuned(recipe: CompactRecipe, material: Material, work: Path, tell: Sa
     if not path.exists():
         tell("scene tuning")
         model = scene_tuned(recipe, material, work / f"scene-{digest}", _steps("scene", tell))
-        write_atomically(path, save({name: value.contiguous() for name, value in model.state_dict().items()}))
+        write_atomically(path, save({name: value.clone() for name, value in model.state_dict().items()}))
     return path
 
 

@@ -30,6 +30,7 @@ class LoopConfig(Config):
     steps: int
     seed: int = 0
     save_every: int = 50
+    bfloat16: bool = False  # matrix products; faster where the processor has them
     optim: OptimConfig = OptimConfig()
 
 
@@ -76,7 +77,8 @@ def train(
         random.manual_seed(seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + 1)
-            loss = step_loss(step, random)
+            with torch.autocast("cpu", torch.bfloat16, enabled=config.bfloat16):
+                loss = step_loss(step, random)
             loss.backward()
         norm = optimisation.step(step)
         report = StepReport(step, config.steps, loss.item(), norm)

@@ -5,13 +5,16 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from omnisila.config import Config
 from omnisila.data.instructions import SCENE_WORDS, Instruction, render_clauses, render_instruction
 from omnisila.labels import LabelSet, label_set
-from omnisila.models.icm import ICM
+from omnisila.models.compact import CompactVideoLLM
+from omnisila.models.experts import ExpertState, SceneExpert
+from omnisila.models.icm import ICM, SCENES
 from omnisila.models.iec import ImplicitEnhancedCausal, confounder_dictionary
+from omnisila.models.layers import masked_mean
 from omnisila.models.likelihood import answer_likelihood, label_language_loss, label_loss, language_loss
 from omnisila.models.sbm import router_balance_loss
 from omnisila.models.tokens import answered
@@ -21,8 +24,9 @@ from omnisila.training.bank import FeatureBank
 from omnisila.training.descriptions import CauseTable, WindowClauses, scene_answer
 from omnisila.training.loop import LoopConfig, StepReport, train
 from omnisila.training.perturb import Perturbation
-from omnisila.training.sampling import BalancedSampler
+from omnisila.training.sampling import BalancedSampler, Batch
 
+VISUAL = "visual"
 OnStep = Callable[[StepReport], None]
 
 
@@ -31,6 +35,14 @@ class SceneTuningConfig(Config):
 
     loop: LoopConfig
     batch_size: int = 48
+
+
+class ExpertTuningConfig(Config):
+    """Expert tuning: every expert learns the labels on its own, before a language model stands between them."""
+
+    loop: LoopConfig
+    batch_size: int = 96
+    label_smoothing: float = 0.05
 
 
 class TaskTuningConfig(Config):
@@ -102,6 +114,74 @@ def scene_tuning(
     train(model, step_loss, config.loop, state_folder, on_step)
 
 
+def expert_tuning(
+    model: ICM,
+    data: TuningData,
+    sampler: BalancedSampler,
+    trained: Mapping[str, Sequence[str]],
+    config: ExpertTuningConfig,
+    state_folder: Path | None = None,
+    on_step: OnStep | None = None,
+) -> None:
+    """Teach each expert to tell the labels from its own scene, through a linear head that is thrown away.
+
+    Gradients through a language model's likelihoods reach the experts slowly and let the strongest scene learn for all;
+    with heads of their own, every expert knows what its scene can tell (docs/decisions.md, "Experts learn alone
+    first").
+
+    Args:
+        sampler: draws the questions.
+        trained: the labels that are taught, by label set.
+        state_folder: for resuming.
+    """
+    questions = LabelQuestions(trained)
+    experts = {name: expert for name, expert in model.experts.items() if isinstance(expert, SceneExpert)}
+    heads = nn.ModuleDict(
+        {name: nn.Linear(e.embed.out_features, len(questions.answers)) for name, e in experts.items()}
+    )
+    module = nn.ModuleList([nn.ModuleDict(experts), heads])
+    if isinstance(model.video_llm, CompactVideoLLM):  # a pretrained Video-LLM's eyes need no such help
+        heads[VISUAL] = nn.Linear(model.video_llm.width, len(questions.answers))
+        module.append(model.video_llm.projector)
+
+    def step_loss(_: int, random: torch.Generator) -> Float[Tensor, ""]:
+        drawn = sampler.draw(config.batch_size, random)
+        truth, allowed = questions.truth(drawn), questions.allowed(drawn)
+        batch = data.batch(drawn.windows, random)
+        states = {
+            name: experts[name](entities)
+            for name, entities in zip(SCENES, batch.scenes, strict=True)
+            if name in experts
+        }
+        if isinstance(model.video_llm, CompactVideoLLM):
+            states[VISUAL] = ExpertState(model.video_llm.visual_tokens(batch.visual), batch.visual.mask.any(-1))
+        loss = torch.zeros(())
+        for name, (hidden, present) in states.items():
+            seen = present.any(1)
+            if seen.any():
+                logits = heads[name](masked_mean(hidden[seen], present[seen]))
+                loss = loss + label_loss(logits, truth[seen], allowed[seen], config.label_smoothing)
+        return loss
+
+    train(module, step_loss, config.loop, state_folder, on_step)
+
+
+class LabelQuestions:
+    """The labels of all label sets side by side, and where each drawn question's truth stands among them."""
+
+    def __init__(self, trained: Mapping[str, Sequence[str]]) -> None:
+        self.answers = list(dict.fromkeys(label for labels in trained.values() for label in labels))
+        self._allowed = {
+            name: torch.tensor([answer in labels for answer in self.answers]) for name, labels in trained.items()
+        }
+
+    def truth(self, drawn: Batch) -> Int[Tensor, "batch"]:
+        return torch.tensor([self.answers.index(label) for label in drawn.label])
+
+    def allowed(self, drawn: Batch) -> Bool[Tensor, "batch answers"]:
+        return torch.stack([self._allowed[name] for name in drawn.labels])
+
+
 def fill_dictionary(model: ICM, bank: FeatureBank, windows: Int[Tensor, "training"], batch_size: int = 256) -> None:
     """Cluster X over the training windows into the confounder dictionary; nothing without a causal block.
 
@@ -140,19 +220,16 @@ def task_tuning(
         TrainingError: as ``train``.
     """
     sets = {name: label_set(name) for name in trained}
-    answers = list(dict.fromkeys(label for labels in trained.values() for label in labels))
-    allowed = {name: torch.tensor([answer in labels for answer in answers]) for name, labels in trained.items()}
+    questions = LabelQuestions(trained)
     widths = model.feature_widths
 
     def step_loss(_: int, random: torch.Generator) -> Float[Tensor, ""]:
         drawn = sampler.draw(config.batch_size, random)
         batch = data.batch(drawn.windows, random)
         instructions = [sets[name].identify for name in drawn.labels]
-        likelihood = answer_likelihood(model, batch.scenes, batch.visual, instructions, answers)
-        truth = torch.tensor([answers.index(label) for label in drawn.label])
-        loss = label_loss(
-            likelihood.log_probs, truth, torch.stack([allowed[name] for name in drawn.labels]), config.label_smoothing
-        )
+        likelihood = answer_likelihood(model, batch.scenes, batch.visual, instructions, questions.answers)
+        truth = questions.truth(drawn)
+        loss = label_loss(likelihood.log_probs, truth, questions.allowed(drawn), config.label_smoothing)
         loss = loss + config.language_weight * label_language_loss(likelihood.log_probs, truth, likelihood.token_counts)
         loss = loss + router_balance_loss(
             likelihood.perception.probabilities, widths, config.router_alpha, config.router_beta
