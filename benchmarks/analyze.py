@@ -77,7 +77,7 @@ def start_up() -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description="Speed and memory of omnisila analyze.")
     parser.add_argument("video", type=Path)
     parser.add_argument("--minutes", type=float, default=0.0, help="also a long video of this length")
     parser.add_argument("--out", type=Path)

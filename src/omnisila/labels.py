@@ -1,4 +1,4 @@
-"""Label sets as data: a name, its labels, which of them are negative, which one means nothing to report, and its prompts.
+"""Label sets as data: a name, its labels, which are negative, which one means nothing to report, and the prompts.
 
 Source: Omni-SILA 4.1 (implicit, explicit), Hawkeye 4.1 (anomaly), emotional-reaction paper section 3 (reaction).
 """

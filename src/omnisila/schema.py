@@ -128,7 +128,7 @@ class CurvePoint(Frozen):
     start_s: Seconds
     end_s: Seconds
     score: Probability
-    posterior: dict[str, dict[str, Probability]] = {}
+    posterior: dict[str, dict[str, Probability]] = Field(default_factory=dict)
 
 
 class Finding(Frozen):
@@ -176,7 +176,7 @@ class Analysis(Frozen):
     expert_weights: tuple[ExpertWeightsPoint, ...]
     intensities: dict[str, Probability] | None = None
     warnings: tuple[str, ...] = ()
-    timings_s: dict[str, Seconds] = {}
+    timings_s: dict[str, Seconds] = Field(default_factory=dict)
 
 
 class Truth(Frozen):
@@ -208,7 +208,7 @@ class Example(Frozen):
 
 
 class Prediction(Frozen):
-    """One line of ``predictions.jsonl``. An answer that cannot be parsed stays in ``answer`` with ``parse_ok`` false."""
+    """One line of ``predictions.jsonl``; what cannot be parsed stays in ``answer`` with ``parse_ok`` false."""
 
     example_id: str
     system: str

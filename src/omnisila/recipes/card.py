@@ -10,7 +10,7 @@ from omnisila.data.clip import Clip
 from omnisila.evaluation.significance import Interval
 from omnisila.files import write_atomically
 from omnisila.operating_points import Calibration
-from omnisila.recipes.folds import Workbench, judged_windows, out_of_fold
+from omnisila.recipes.folds import FoldJob, Workbench, judged_windows, out_of_fold
 from omnisila.recipes.icm import CompactRecipe, Material
 from omnisila.recipes.measures import (
     QUESTIONS,
@@ -53,20 +53,26 @@ def write_card(
     folds: int,
     calibration: Calibration,
 ) -> Path:
-    """Measure everything and write ``card.md`` into the run folder."""
+    """Write ``card.md`` into the run folder from the answers there are; what was not measured is named as such."""
+
+    def complete(recipe: CompactRecipe) -> bool:
+        return all(bench.file(FoldJob(recipe, fold)).exists() for fold in range(folds))
+
     windows = judged_windows(material.bank).tolist()
 
     def answers(recipe: CompactRecipe) -> Answers:
         log_probs = out_of_fold(bench, recipe, folds)
         return Answers(material.clips, material.bank, windows, bench.fold_of, log_probs, recipe.labels)
 
-    measured = Measured(main, tuple(answers(main.seeded(seed)) for seed in range(seeds)))
+    seeded = [recipe for seed in range(seeds) if complete(recipe := main.seeded(seed))]
+    measured = Measured(main, tuple(answers(recipe) for recipe in seeded))
     ensemble = measured.seeds[0]._replace(log_probs=averaged([run.log_probs for run in measured.seeds]))
     parts = [
-        _head(main, material.clips, folds, seeds),
+        _head(main, material.clips, folds, len(seeded)),
         "## Identifying, on unseen sources\n",
         *(_question(question, measured, ensemble, folds) for question in QUESTIONS),
-        _ablations(measured, [Measured(recipe, (answers(recipe),)) for recipe in ablations], folds),
+        _ablations(measured, [Measured(recipe, (answers(recipe),)) for recipe in ablations if complete(recipe)], folds),
+        _not_measured([recipe.name for recipe in ablations if not complete(recipe)], seeds - len(seeded)),
         _locating(measured.seeds[0], main, calibration, folds),
         _operating_points(calibration),
         _limits(),
@@ -100,7 +106,7 @@ chosen among statements that the scene extractors found true, never written free
 Labels it was trained on: {trained}. Other labels of these sets are reported as not scored.
 
 Made, and every number below measured, by `OMNISILA_DATA=<data root> omnisila train compact --folds` ({folds} folds by
-source, {seeds} seeds for the main recipe, one for each ablation). No clip is judged by a model that saw its source:
+source; seeds of the main recipe measured: {seeds}, of each ablation: 1). No clip is judged by a model that saw its source:
 clips that share a video, take, person or camera, and near-duplicate stills, stand in one fold. Scene tuning describes
 what the extractors saw, reads no label, and is shared by all folds.
 
@@ -121,7 +127,11 @@ def _question(question: Question, main: Measured, ensemble: Answers, folds: int)
     rows = [
         _row("model, windows", [identified(judged(a, question, by_clip=False), DRAWS) for a in main.seeds]),
         _row("model, clips", [identified(judged(a, question, by_clip=True), DRAWS) for a in main.seeds]),
-        _row("three seeds averaged, clips", [identified(judged(ensemble, question, by_clip=True), DRAWS)]),
+        *(
+            [_row("its seeds averaged, clips", [identified(judged(ensemble, question, by_clip=True), DRAWS)])]
+            if len(main.seeds) > 1
+            else []
+        ),
         _row(
             "linear probe on mean EfficientNet features, clips", [identified(linear_probe(ensemble, question), DRAWS)]
         ),
@@ -174,6 +184,13 @@ Clips, accuracy / AUC, one seed and {folds} folds each. Differences of a few poi
 |---|{"---|" * len(heads)}
 {chr(10).join(rows)}
 """
+
+
+def _not_measured(ablations: Sequence[str], seeds: int) -> str:
+    missing = [*([f"{seeds} more seeds of the full model"] if seeds else []), *ablations]
+    if not missing:
+        return ""
+    return f"Not measured yet (`omnisila train compact --folds` goes on where it stopped): {', '.join(missing)}.\n"
 
 
 def _locating(answers: Answers, recipe: CompactRecipe, calibration: Calibration, folds: int) -> str:

@@ -61,7 +61,7 @@ def train_compact(
         out: the run folder.
         features: the feature store.
         copies: pixel-augmented copies beside the footage itself.
-        with_folds: also measure all seeds and ablations and write them in the model card.
+        with_folds: also measure all seeds and ablations; without it the card holds what is measured already.
         workers: processes for extraction and folds.
         say: told what happens.
 
@@ -93,9 +93,8 @@ def train_compact(
         data_digests=prepared.data_digests,
     )
     record = save_run(out, model, record, calibration)
-    if with_folds:
-        write_card(out, bench, material, recipe, ablations(), SEEDS, FOLDS, calibration)
-    tell(f"{out}: model {record.identity.digest[:12]} is ready; analyse with --model {out}")
+    card = write_card(out, bench, material, recipe, ablations(), SEEDS, FOLDS, calibration)
+    tell(f"{out}: model {record.identity.digest[:12]} is ready, its card is {card}; analyse with --model {out}")
 
 
 def _prepared(

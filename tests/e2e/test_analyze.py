@@ -1,0 +1,124 @@
+"""``omnisila analyze`` on good and bad files: results, exit statuses, continuing."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+from omnisila.errors import OmnisilaError
+from omnisila.schema import Analysis
+
+Run = Callable[..., Result]
+Make = Callable[..., Path]
+
+
+def analysis_of(folder: Path, name: str) -> Analysis:
+    return Analysis.model_validate_json((folder / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def test_one_video_gives_json_page_subtitles_and_table(omnisila: Run, make_video: Make, tmp_path: Path) -> None:
+    result = omnisila(
+        "analyze", make_video("clip.mp4", frames=36, rate_hz=12), "--out", tmp_path / "out", "--format", "html,vtt,csv"
+    )
+    assert result.exit_code == 0, result.stderr
+    assert {path.name for path in (tmp_path / "out").glob("clip*")} == {
+        "clip.mp4.json", "clip.mp4.html", "clip.mp4.vtt", "clip.mp4.csv",
+    }  # fmt: skip
+    analysis = analysis_of(tmp_path / "out", "clip.mp4")
+    assert analysis.video.duration_s == pytest.approx(3.0, abs=0.05)
+    assert analysis.labels == ("implicit", "explicit")
+    assert "Water Incidents" in analysis.labels_not_scored
+    assert [point.start_s for point in analysis.anomaly_curve] == [0.0, 1.0, 2.0]
+    for point in analysis.expert_weights:
+        total = point.face + point.action + point.relation + point.background
+        assert total == pytest.approx(1.0, abs=0.01)
+        assert point.face == 0.0  # no face was drawn
+
+
+def test_bad_files_are_named_and_the_others_finished(
+    omnisila: Run, make_video: Make, make_bad_file: Make, tmp_path: Path
+) -> None:
+    good = make_video("schön 視頻.mp4", frames=12)
+    bad = [make_bad_file(f"{kind}.mp4", kind) for kind in ("empty", "text", "sound", "cut")]
+    damaged = make_bad_file("damaged.mp4", "damaged")
+    result = omnisila("analyze", *bad, damaged, tmp_path / "missing.mp4", good, "--out", tmp_path / "out")
+    assert result.exit_code == 1
+    failures = [line for line in result.stderr.splitlines() if line.startswith("failed: ")]
+    assert len(failures) == 5
+    for path in (*bad, tmp_path / "missing.mp4"):
+        assert any(path.name in line for line in failures)
+    assert analysis_of(tmp_path / "out", "schön 視頻.mp4").video.decoded_ratio == 1.0
+    assert analysis_of(tmp_path / "out", "damaged.mp4").video.decoded_ratio < 1.0
+    assert any("decoded" in warning for warning in analysis_of(tmp_path / "out", "damaged.mp4").warnings)
+    index = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert "missing.mp4" in index
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "duration_s"),
+    [
+        ("single.mp4", {"frames": 1}, None),
+        ("odd.mkv", {"frames": 12, "width_px": 61, "height_px": 47, "codec": "ffv1", "pixel_format": "bgr0"}, 1.0),
+        ("deep.mkv", {"frames": 12, "pixel_format": "yuv420p10le"}, 1.0),
+        ("late.mp4", {"frames": 12, "start_s": 5.0}, 1.0),
+        ("varying.mkv", {"frames": 5, "times_s": (0.0, 0.1, 0.9, 1.0, 2.0)}, None),
+        ("turned.mp4", {"frames": 12, "turn_deg": 90}, 1.0),
+    ],
+)
+def test_unusual_videos_are_ordinary(
+    omnisila: Run, make_video: Make, tmp_path: Path, name: str, options: dict[str, object], duration_s: float | None
+) -> None:
+    result = omnisila("analyze", make_video(name, **options), "--out", tmp_path / "out", "--format", "json")
+    assert result.exit_code == 0, result.stderr
+    analysis = analysis_of(tmp_path / "out", name)
+    assert analysis.anomaly_curve
+    if duration_s is not None:
+        assert analysis.video.duration_s == pytest.approx(duration_s, abs=0.2)
+
+
+def test_a_second_run_goes_on_and_a_changed_wish_starts_anew(omnisila: Run, make_video: Make, tmp_path: Path) -> None:
+    clip, out = make_video("clip.mp4", frames=12), tmp_path / "out"
+    assert omnisila("analyze", clip, "--out", out, "--format", "json").exit_code == 0
+    written = (out / "clip.mp4.json").stat().st_mtime_ns
+    assert "already analysed" in omnisila("analyze", clip, "--out", out, "--format", "json").stderr
+    assert (out / "clip.mp4.json").stat().st_mtime_ns == written
+    assert omnisila("analyze", clip, "--out", out, "--format", "json", "--labels", "implicit").exit_code == 0
+    assert analysis_of(out, "clip.mp4").labels == ("implicit",)
+
+
+def test_json_lines_for_machines(omnisila: Run, make_video: Make, tmp_path: Path) -> None:
+    result = omnisila("analyze", make_video("clip.mp4", frames=12), "--out", tmp_path / "out", "--json")
+    assert json.loads(result.stdout)["schema_version"] == 1
+
+
+def test_wrong_usage(omnisila: Run, make_video: Make, tmp_path: Path) -> None:
+    clip = make_video("clip.mp4", frames=12)
+    (tmp_path / "empty").mkdir()
+    for arguments in (
+        (clip, "--labels", "astrology"),
+        (clip, "--labels", "reaction"),
+        (clip, "--format", "docx"),
+        (clip, "--model", tmp_path / "no-model"),
+        (tmp_path / "empty",),
+        (clip, "--out", clip),
+    ):
+        result = omnisila("analyze", *arguments, *(() if "--out" in arguments else ("--out", tmp_path / "out")))
+        assert isinstance(result.exception, OmnisilaError), arguments
+        assert "\n" not in str(result.exception)
+    assert omnisila("analyze", clip, "--max-fnr", "2").exit_code == 2
+    assert omnisila("analyze").exit_code == 2
+
+
+def test_models_lists_verifies_and_shows_the_card(omnisila: Run) -> None:
+    assert "compact" in omnisila("models").stdout
+    assert omnisila("models", "--verify").exit_code == 0
+    assert "Training data" in omnisila("models", "compact").stdout
+
+
+def test_extract_fills_the_cache_that_analyze_reads(omnisila: Run, make_video: Make, tmp_path: Path) -> None:
+    clip = make_video("clip.mp4", frames=14)
+    assert omnisila("extract", clip).exit_code == 0
+    assert omnisila("analyze", clip, "--out", tmp_path / "out", "--format", "json").exit_code == 0
+    assert "features/visual" not in analysis_of(tmp_path / "out", "clip.mp4").timings_s
