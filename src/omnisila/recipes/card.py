@@ -106,9 +106,9 @@ chosen among statements that the scene extractors found true, never written free
 Labels it was trained on: {trained}. Other labels of these sets are reported as not scored.
 
 Made, and every number below measured, by `OMNISILA_DATA=<data root> omnisila train compact --folds` ({folds} folds by
-source; seeds of the main recipe measured: {seeds}, of each ablation: 1). No clip is judged by a model that saw its source:
-clips that share a video, take, person or camera, and near-duplicate stills, stand in one fold. Scene tuning describes
-what the extractors saw, reads no label, and is shared by all folds.
+source; seeds of the main recipe measured: {seeds}, of each ablation: 1). No clip is judged by a model that saw its
+source: clips that share a video, take, person or camera, and near-duplicate stills, stand in one fold. Scene tuning
+and the standardisation of features read no label and are shared by all folds.
 
 ## Training data
 
