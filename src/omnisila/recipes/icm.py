@@ -12,7 +12,7 @@ from omnisila.config import Config
 from omnisila.data.clip import Clip
 from omnisila.data.folds import footage_groups
 from omnisila.data.instructions import SCENE_WORDS, Instruction, render_clauses, render_instruction
-from omnisila.labels import label_set
+from omnisila.labels import BUILT_IN, label_set
 from omnisila.models.compact import CompactConfig
 from omnisila.models.experts import COMPACT_EXPERT, ExpertConfig
 from omnisila.models.icm import ICM, ICMConfig
@@ -119,6 +119,9 @@ def without_scene(scene: SceneName) -> CompactRecipe:
     return compact().replace(name=f"without {scene}", left_out=(scene,))
 
 
+QUIET = {labels.quiet for labels in BUILT_IN.values()}
+
+
 class Material(NamedTuple):
     """What all runs on the same data share."""
 
@@ -162,9 +165,15 @@ def _texts(recipe: CompactRecipe, material: Material) -> list[str]:
 
 
 def tuning_data(recipe: CompactRecipe, material: Material, windows: Int[Tensor, "training"]) -> TuningData:
-    """The material as the stages read it; motion is lent by the moving windows among those given."""
-    is_still = torch.tensor([material.clips[clip].is_still for clip in material.bank.clip.tolist()])
-    donors = windows[~is_still[windows]]
+    """The material as the stages read it.
+
+    Stills borrow the motion of calm moving windows among those given: that of a fight, lent to a calm street, would
+    teach the action expert that fights are calm.
+    """
+    clip_of = material.bank.clip.tolist()
+    is_still = torch.tensor([material.clips[clip].is_still for clip in clip_of])
+    calm = torch.tensor([set(material.clips[clip].labels.values()) <= QUIET for clip in clip_of])
+    donors = windows[(~is_still & calm)[windows]]
     return TuningData(material.bank, is_still, material.descriptions, recipe.perturb.build(material.bank, donors))
 
 
