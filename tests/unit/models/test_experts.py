@@ -89,9 +89,10 @@ def test_features_of_one_kind_of_entity_are_measured_on_that_kind() -> None:
     flag = (motion > 0).float()
     standardise = Standardise(3)
     standardise.fit(torch.stack([motion, flag, torch.full_like(flag, 7.0)], 1))
-    scaled = standardise(torch.tensor([[99.0, 1.0, 7.0], [101.0, 0.0, 7.0]]))
+    scaled = standardise(torch.tensor([[99.0, 1.0, 7.0], [101.0, 0.0, 7.0], [0.0, 0.0, 7.0]]))
     assert scaled[1, 0] - scaled[0, 0] > 1.5
-    assert scaled[0, 1] - scaled[1, 1] == pytest.approx(1 / 0.3, rel=1e-4)
+    assert scaled[0, 1] == pytest.approx(0.9 / 0.3, rel=1e-2)
+    assert (scaled[2] == 0).all()  # a person has no view motion: that is no extreme value
     assert (scaled[:, 2] == 0).all()
 
 
