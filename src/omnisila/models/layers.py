@@ -48,7 +48,8 @@ class Standardise(nn.Module):
 
     Statistics come from the entries that are not zero: entities of two kinds in one scene (people and the moving view)
     have zeros in each other's features, which would hide how much these vary. Flags, which are one value or zero, are
-    measured over all entries. A zero stays zero. Before ``fit`` only the clipping acts, which keeps outliers of new footage bounded.
+    measured over all entries. A zero stays zero. Before ``fit`` only the clipping acts, which keeps outliers of new
+    footage bounded.
 
     Args:
         features: width of the vectors.
