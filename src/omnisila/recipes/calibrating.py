@@ -61,12 +61,25 @@ class JoinedScores:
 
 
 def joins_of(
-    clips: Sequence[Clip], fold_of: Sequence[int], durations_s: Mapping[str, float], labels: str, folds: int, seed: int
+    clips: Sequence[Clip],
+    fold_of: Sequence[int],
+    durations_s: Mapping[str, float],
+    labels: str,
+    names: Sequence[str],
+    folds: int,
+    seed: int,
 ) -> tuple[Join, ...]:
-    """Joined clips whose parts are all of one fold, so that one model judged the whole join."""
+    """Joined clips whose parts are all of one fold, so that one model judged the whole join.
+
+    Clips with a label that the model was not taught take no part: no threshold could find them.
+    """
     joins: list[Join] = []
     for fold in range(folds):
-        held_out = [clip for clip, f in zip(clips, fold_of, strict=True) if f == fold and clip.path in durations_s]
+        held_out = [
+            clip
+            for clip, f in zip(clips, fold_of, strict=True)
+            if f == fold and clip.path in durations_s and clip.labels.get(labels) in names
+        ]
         planned = planned_joins(held_out, durations_s, labels, count=JOINS_PER_SET, seed=seed + fold)
         joins += [join.replace(name=f"{join.name}-fold{fold}") for join in planned]
     return tuple(joins)
@@ -124,7 +137,7 @@ def calibrated(
     for labels, names in trained.items():
         temperature = temperature_of(log_probs[labels], clips, bank, windows, names, labels)
         scores = JoinedScores(clips, bank, windows, softmax(log_probs[labels], temperature))
-        joins = joins_of(clips, fold_of, scores.durations_s, labels, folds, seed=0)
+        joins = joins_of(clips, fold_of, scores.durations_s, labels, names, folds, seed=0)
         videos = validation_videos(joins, scores, names, labels)
         default = fit_operating_point(videos, [ANOMALY_CURVE], shape, DEFAULT_FNR, "empirical")
         sets[labels] = LabelSetCalibration(

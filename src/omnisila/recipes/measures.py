@@ -180,7 +180,7 @@ def located(answers: Answers, labels: str, calibration: LabelSetCalibration, fol
     quiet = label_set(labels)
     posterior = softmax(answers.log_probs[labels], calibration.temperature)
     scores = JoinedScores(answers.clips, answers.bank, answers.windows, posterior)
-    every = joins_of(answers.clips, answers.fold_of, scores.durations_s, labels, folds, seed=100)
+    every = joins_of(answers.clips, answers.fold_of, scores.durations_s, labels, names, folds, seed=100)
     found: list[Located] = []
     for set_name in sorted({join.name.rsplit("-", 2)[0] for join in every}):
         joins = [join for join in every if join.name.rsplit("-", 2)[0] == set_name]
