@@ -1,4 +1,4 @@
-# make demo   set up everything and analyse two real videos
+# make demo   set up everything, analyse two real videos (events and sentiment) and a portrait (sentiment)
 # make test   set up everything and run lint, types, import layers and tests
 # Both need Python 3.11 or newer, make, and a package index. torch is held to the release in constraints.txt.
 
@@ -12,6 +12,7 @@ SOURCES := pyproject.toml constraints.txt
 
 demo: $(VENV)/.installed demo/bikes.mp4
 	$(BIN)/omnisila analyze demo/bikes.mp4 demo/carphone_pristine.mp4 --out demo/report
+	$(BIN)/omnisila analyze tests/fixtures/astronaut.jpg --labels explicit --out demo/report-portrait
 
 test: $(VENV)/.installed-test lint
 	$(BIN)/python -m pytest -n 2
