@@ -15,7 +15,7 @@ demo: $(VENV)/.installed demo/bikes.mp4
 	$(BIN)/omnisila analyze tests/fixtures/astronaut.jpg --labels explicit --out demo/report-portrait
 
 test: $(VENV)/.installed-test lint
-	$(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -20,6 +20,8 @@ from beartype.roar import BeartypeDecorHintPep673Exception
 
 def _checked(function: Callable[..., Any]) -> Callable[..., Any]:
     """Check a function's annotations on each call; one that says ``Self`` cannot be checked outside its class."""
+    if function.__module__.startswith("omnisila.cli"):
+        return function  # typer's option annotations are not types, and no tensor passes there
     try:
         return beartype(conf=BeartypeConf(is_pep484_tower=True))(function)  # 4 is a float, as for type checkers
     except BeartypeDecorHintPep673Exception:
