@@ -20,7 +20,7 @@ from omnisila.training.descriptions import CauseTable, load_descriptions, save_d
 from omnisila.training.loop import LoopConfig, StepReport
 from omnisila.training.optim import OptimConfig
 from omnisila.training.perturb import PerturbConfig
-from omnisila.training.stages import SceneTuningConfig, TaskTuningConfig
+from omnisila.training.stages import ExpertTuningConfig, SceneTuningConfig, TaskTuningConfig
 
 RATES_HZ = {"visual": 4.0, "objects": 2.0, "face": 1.0, "action": 4.0, "relation": 2.0, "background": 1.0}
 LOOP = LoopConfig(steps=12, save_every=5, optim=OptimConfig(learning_rate=3e-3, ema_decay=0.5))
@@ -33,6 +33,7 @@ RECIPE = CompactRecipe(
     projector_dropout=0.0,
     perturb=PerturbConfig(),
     scene_tuning=SceneTuningConfig(loop=LOOP, batch_size=8),
+    expert_tuning=ExpertTuningConfig(loop=LOOP, batch_size=8),
     task_tuning=TaskTuningConfig(loop=LOOP, batch_size=8, causes=2),
 )
 
@@ -80,10 +81,16 @@ class KilledError(Exception):
     """Stands for the end of the process."""
 
 
-def test_task_tuning_fills_the_dictionary_and_resumes_to_the_same_weights(material: Material, tmp_path: Path):
-    def tuned(folder: Path | None, kill_at: int | None = None) -> ICM:
+@pytest.mark.parametrize("kill_after", [7, 19])  # steps: while experts learn alone, and in task tuning
+def test_task_tuning_fills_the_dictionary_and_resumes_to_the_same_weights(
+    material: Material, tmp_path: Path, kill_after: int
+):
+    def tuned(folder: Path | None, kill_after: int | None = None) -> ICM:
+        steps: list[StepReport] = []
+
         def on_step(report: StepReport) -> None:
-            if report.step == kill_at:
+            steps.append(report)
+            if len(steps) == kill_after:
                 raise KilledError
 
         model = built(RECIPE, material)
@@ -97,7 +104,7 @@ def test_task_tuning_fills_the_dictionary_and_resumes_to_the_same_weights(materi
         return model
 
     straight = tuned(None)
-    tuned(tmp_path, kill_at=7)
+    tuned(tmp_path, kill_after)
     assert torch.equal(weights(tuned(tmp_path)), weights(straight))
 
 
