@@ -21,7 +21,8 @@ from omnisila.data.attribution import clauses
 from omnisila.data.evidence import span_evidence, span_summary
 from omnisila.data.instructions import Instruction, render_clauses, render_instruction, render_label
 from omnisila.errors import InputError
-from omnisila.labels import LabelSet, label_set
+from omnisila.labels import LabelSet
+from omnisila.labels import label_set as built_in
 from omnisila.models.checkpoint import Run
 from omnisila.models.likelihood import answer_likelihood, posterior
 from omnisila.operating_points import LabelSetCalibration
@@ -90,7 +91,7 @@ class Analyzer:
 
     def __init__(self, run: Run, config: AnalyzerConfig, cache: FeatureCache) -> None:
         self.run, self.config, self.cache = run, config, cache
-        self.label_sets: dict[str, LabelSet] = {name: label_set(name) for name in dict.fromkeys(config.labels)}
+        self.label_sets: dict[str, LabelSet] = {name: built_in(name) for name in dict.fromkeys(config.labels)}
         for name in self.label_sets:
             if not run.record.labels.get(name):
                 known = ", ".join(run.record.labels)
@@ -254,10 +255,21 @@ class Analyzer:
         true = [clause.text for clause in clauses(evidence, span_summary(covering, window.span))]
         if not true:
             return None
-        inputs = stack([window])
-        instruction = render_instruction(Instruction("attribute", self.label_sets[name], label))
-        likelihood = answer_likelihood(self.run.model, inputs.scenes, inputs.visual, [instruction], true)
-        per_token = likelihood.log_probs[0] / likelihood.token_counts
+        inputs, label_set = stack([window]), self.label_sets[name]
+        # what is as likely of calm footage explains nothing: clauses are ranked against the quiet label's question
+        asked = [label, *([label_set.quiet] if label_set.quiet else [])]
+        rows = [
+            answer_likelihood(
+                self.run.model,
+                inputs.scenes,
+                inputs.visual,
+                [render_instruction(Instruction("attribute", label_set, one))],
+                true,
+            )
+            for one in asked
+        ]
+        log_probs = rows[0].log_probs[0] - (rows[1].log_probs[0] if len(rows) > 1 else 0.0)
+        per_token = log_probs / rows[0].token_counts
         best = per_token.argsort(descending=True)[:MAX_CLAUSES].tolist()
         text = render_clauses([true[index] for index in best])
         return f"{text[0].upper()}{text[1:]}."
