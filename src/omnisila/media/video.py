@@ -4,8 +4,8 @@ For readers of this room:
 
 * ``VideoReader(path)`` is iterable (every frame, full size) and re-iterable. For anything else use
   ``reader.at_rate(rate_hz, long_side_px=...)``: it converts only the frames that are used, straight to the wanted size.
-* ``reader.with_motion(rate_hz, lag_s, ...)`` is ``at_rate`` plus, for each frame, small grey pictures of it and of the
-  frame about ``lag_s`` earlier (never the same one while an earlier one exists): see ``MotionFrame``.
+* ``reader.with_luma(rate_hz, luma_per_frame, ...)`` is ``at_rate`` plus the small grey pictures shown between frames,
+  from which motion is read.
 * Times are seconds from the container's start: its earliest timestamp over all streams is 0, as in players.
 * Rotation and mirroring flags, pixel shape and colour are applied; ``VideoInfo`` describes what is shown.
 * ``reader.warnings`` and ``reader.decoded_ratio`` describe the latest pass and are final when it is finished.
@@ -14,10 +14,9 @@ For readers of this room:
 
 import hashlib
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import NamedTuple
 
 from jaxtyping import UInt8
 from torch import Tensor
@@ -30,23 +29,9 @@ from omnisila.media.grid import TIME_TOLERANCE_S, on_grid
 from omnisila.media.pictures import PictureConverter
 from omnisila.media.source import STILL_S, DecodeLimits, VideoInfo, open_source
 
-__all__ = ["STILL_S", "DecodeLimits", "MotionFrame", "VideoInfo", "VideoReader", "probe", "sha256"]
+__all__ = ["STILL_S", "DecodeLimits", "VideoInfo", "VideoReader", "probe", "sha256"]
 
 _TAIL_TOLERANCE_S = 0.5  # headers round, and a stated duration may include a little more sound than pictures
-_SEEK_MARGIN_S = 1.0  # so that slow cameras, too, have a picture before the first sampled one
-_KEPT_PER_LAG = 8  # bounds what is remembered of high-rate video
-
-
-class MotionFrame(NamedTuple):
-    """A sampled frame with what tells motion: small grey pictures of it and of a frame a little earlier.
-
-    ``lag_s`` is the true time between the two; 0, with equal pictures, where no earlier frame exists.
-    """
-
-    frame: Frame
-    luma: UInt8[Tensor, "small_height small_width"]
-    earlier_luma: UInt8[Tensor, "small_height small_width"]
-    lag_s: float
 
 
 def sha256(path: str | PathLike[str]) -> str:
@@ -151,37 +136,6 @@ class VideoReader:
         if frame is not None:
             yield LumaFrame(frame, tuple(lumas))
 
-    def with_motion(
-        self,
-        rate_hz: float,
-        lag_s: float = 1 / 12,
-        *,
-        start_s: float = 0.0,
-        end_s: float | None = None,
-        long_side_px: int | None = None,
-        luma_long_side_px: int = 160,
-    ) -> Iterator[MotionFrame]:
-        """``at_rate`` with, beside each frame, small grey pictures of it and of the frame shown ``lag_s`` before it.
-
-        The earlier picture is the latest one at least ``lag_s`` (to a clock tick) before the frame's own timestamp, so
-        at low rates it is simply the previous one; ``MotionFrame.lag_s`` says how far apart they truly are.
-        """
-        convert, small = self._converter(long_side_px), self._converter(luma_long_side_px)
-        recent: deque[Picture] = deque()
-        pictures = _remembered(self.pictures(start_s - max(2 * lag_s, _SEEK_MARGIN_S)), recent, lag_s)
-        last: tuple[Picture, MotionFrame] | None = None
-        for time_s, picture in on_grid(pictures, rate_hz, start_s, end_s, self._last_until_s):
-            if last is None or last[0] is not picture:
-                earlier = _latest(recent, picture.time_s - lag_s)
-                motion = MotionFrame(
-                    Frame(time_s, convert.rgb(picture.frame)),
-                    small.luma(picture.frame),
-                    small.luma(earlier.frame),
-                    max(picture.time_s - earlier.time_s, 0.0),
-                )
-                last = (picture, motion)
-            yield last[1]._replace(frame=Frame(time_s, last[1].frame.image))
-
     def shown_at(self, times_s: Sequence[float], *, long_side_px: int | None = None) -> Iterator[Frame]:
         """The frame shown at each of the times, which must ascend; ``time_s`` is the time asked for.
 
@@ -256,21 +210,3 @@ def _loss(lost: Stretch) -> str:
     share = "" if whole else f"{lost.lost_s:.1f} s of "
     span = f"{lost.start_s:.1f}-{lost.end_s:.1f} s"
     return f"{share}{span} could not be decoded ({lost.reason}): the picture before is taken for that time"
-
-
-def _remembered(pictures: Iterable[Picture], recent: deque[Picture], lag_s: float) -> Iterator[Picture]:
-    """Pass pictures on; ``recent`` keeps the few that one ``lag_s`` later may be compared with."""
-    last: Picture | None = None
-    for picture in pictures:
-        if last is not None:
-            while len(recent) > 1 and recent[1].time_s <= last.time_s - lag_s + TIME_TOLERANCE_S:
-                recent.popleft()
-        if not recent or picture.time_s - recent[-1].time_s >= lag_s / _KEPT_PER_LAG:
-            recent.append(picture)
-        last = picture
-        yield picture
-
-
-def _latest(pictures: Sequence[Picture], time_s: float) -> Picture:
-    """The last picture at or before a time, else the first there is."""
-    return next((one for one in reversed(pictures) if one.time_s <= time_s + TIME_TOLERANCE_S), pictures[0])

@@ -186,29 +186,19 @@ def test_a_span_far_in_is_the_same_as_in_a_full_pass(make_video, name):
     assert all(torch.equal(a.image, b.image) for a, b in zip(part, full, strict=True))
 
 
-def test_motion_compares_with_a_truly_earlier_frame(make_video, frame_level):
-    reader = VideoReader(make_video(rate_hz=12, frames=24))
-    samples = list(reader.with_motion(4, 1 / 12))
+def test_grey_pictures_come_between_frames_with_their_own_times(make_video, frame_level):
+    samples = list(VideoReader(make_video(rate_hz=12, frames=24)).with_luma(4, 3))
     assert [sample.frame.time_s for sample in samples] == [k / 4 for k in range(8)]
-    assert samples[0].lag_s == 0.0
-    assert torch.equal(samples[0].luma, samples[0].earlier_luma)
-    for k, sample in enumerate(samples[1:], start=1):
-        assert sample.lag_s == pytest.approx(1 / 12, abs=1e-3)
-        assert int(sample.luma[-3, -3]) == pytest.approx(frame_level(3 * k), abs=2)
-        assert int(sample.earlier_luma[-3, -3]) == pytest.approx(frame_level(3 * k - 1), abs=2)
+    for k, sample in enumerate(samples):
+        assert [luma.time_s for luma in sample.lumas] == pytest.approx([(3 * k + i) / 12 for i in range(3)], abs=1e-3)
+        assert [int(luma.image[-3, -3]) for luma in sample.lumas] == pytest.approx(
+            [frame_level(3 * k + i) for i in range(3)], abs=2
+        )
 
 
-def test_motion_of_a_slow_camera_takes_the_frame_before(make_video):
-    samples = list(VideoReader(make_video(rate_hz=2, frames=8)).with_motion(4, 1 / 12))
-    assert [sample.lag_s for sample in samples] == pytest.approx([0, 0] + [0.5] * 14, abs=1e-3)
-
-
-def test_motion_of_a_fast_camera_looks_back_by_the_lag(make_video):
-    path = make_video(rate_hz=60, frames=60)
-    samples = list(VideoReader(path).with_motion(4, 1 / 12, long_side_px=32, luma_long_side_px=16))
-    assert [sample.lag_s for sample in samples[1:]] == pytest.approx([1 / 12] * 3, abs=1e-3)
-    assert samples[1].frame.image.shape == (24, 32, 3)
-    assert samples[1].luma.shape == samples[1].earlier_luma.shape == (12, 16)
+def test_a_held_picture_of_a_slow_camera_is_given_once(make_video):
+    samples = list(VideoReader(make_video(rate_hz=2, frames=8)).with_luma(4, 3))
+    assert all(len(sample.lumas) == 1 for sample in samples)
 
 
 def test_a_still_picture_is_a_one_second_video(tmp_path):
@@ -279,7 +269,7 @@ def test_long_video_needs_no_more_memory_than_a_short_one(make_video):
     script = textwrap.dedent("""
         import resource, sys
         from omnisila.media.video import VideoReader
-        for _ in VideoReader(sys.argv[1]).with_motion(4.0):
+        for _ in VideoReader(sys.argv[1]).with_luma(4.0, 3):
             pass
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
     """)
