@@ -28,7 +28,7 @@ from omnisila.models.likelihood import answer_likelihood, posterior
 from omnisila.operating_points import LabelSetCalibration
 from omnisila.scenes.cache import Extracted, FeatureCache
 from omnisila.scenes.extractor import SceneShard
-from omnisila.scenes.windows import SCENES, Window, WindowBatch, WindowConfig, joined, spread, stack, windows
+from omnisila.scenes.windows import SCENES, Window, WindowBatch, WindowConfig, covering, spread, stack, windows
 from omnisila.schema import (
     Analysis,
     CurvePoint,
@@ -225,22 +225,19 @@ class Analyzer:
         span = found.span
         step_s = span.duration_s / KEY_TIMES
         times_s = [span.start_s + (i + 0.5) * step_s for i in range(KEY_TIMES)]
-        covering: SceneShard | None = None
-        for shard in self.cache.shards(extracted):
-            if shard.end_s > span.start_s and shard.start_s < span.end_s:
-                covering = shard if covering is None else joined(covering, shard)
-        if covering is None:
+        shard = covering(self.cache.shards(extracted), span)
+        if shard is None:
             raise InputError(f"span {span.start_s:.1f}-{span.end_s:.1f} s lies outside the video. Analyse it again.")
         looks = _looks(span, times_s)
-        seen = [span_evidence(covering, look) for look in looks]
+        seen = [span_evidence(shard, look) for look in looks]
         evidence = Evidence(
             faces=tuple(item for one in seen for item in one.faces),
             people=tuple(item for one in seen for item in one.people),
             objects=tuple(item for one in seen for item in one.objects),
             triplets=tuple(item for one in seen for item in one.triplets),
         )
-        window = spread([covering], span, self.window.frames)
-        cause = self._cause(name, found.label, evidence, covering, window) if window is not None else None
+        window = spread([shard], span, self.window.frames)
+        cause = self._cause(name, found.label, evidence, shard, window) if window is not None else None
         return Finding(
             span=span,
             label=found.label,
@@ -251,8 +248,8 @@ class Analyzer:
             expert_weights=ExpertWeights(**_weights(_over_span(scored, span))),
         )
 
-    def _cause(self, name: str, label: str, evidence: Evidence, covering: SceneShard, window: Window) -> str | None:
-        true = [clause.text for clause in clauses(evidence, span_summary(covering, window.span))]
+    def _cause(self, name: str, label: str, evidence: Evidence, shard: SceneShard, window: Window) -> str | None:
+        true = [clause.text for clause in clauses(evidence, span_summary(shard, window.span))]
         if not true:
             return None
         inputs, label_set = stack([window]), self.label_sets[name]

@@ -83,16 +83,22 @@ def windows(shards: Iterable[SceneShard], config: WindowConfig, duration_s: floa
         index += 1
 
 
-def spread(shards: Iterable[SceneShard], span: Span, frames: int) -> Window | None:
-    """One window of ``frames`` spread evenly over a span, for attribution; None where no shard covers it."""
-    covering: SceneShard | None = None
+def covering(shards: Iterable[SceneShard], span: Span) -> SceneShard | None:
+    """The shards that a span touches, as one; None where there are none."""
+    whole: SceneShard | None = None
     for shard in shards:
         if shard.end_s > span.start_s and shard.start_s < span.end_s:
-            covering = shard if covering is None else joined(covering, shard)
-    if covering is None:
+            whole = shard if whole is None else joined(whole, shard)
+    return whole
+
+
+def spread(shards: Iterable[SceneShard], span: Span, frames: int) -> Window | None:
+    """One window of ``frames`` spread evenly over a span, for attribution; None where no shard covers it."""
+    whole = covering(shards, span)
+    if whole is None:
         return None
     step_s = span.duration_s / frames
-    return _at(covering, span, [span.start_s + (i + 0.5) * step_s for i in range(frames)])
+    return _at(whole, span, [span.start_s + (i + 0.5) * step_s for i in range(frames)])
 
 
 def stack(items: Sequence[Window]) -> WindowBatch:
