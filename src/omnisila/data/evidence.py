@@ -1,39 +1,60 @@
-"""What a stretch of scene features says in words: its evidence records and the few numbers beside them."""
+"""What stretches of scene features say in words: their evidence records and the few numbers beside them."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from omnisila.data.attribution import SceneSummary
 from omnisila.scenes import action, background, face, objects, relation
 from omnisila.scenes.extractor import SceneShard
-from omnisila.scenes.motion import SCALE_STATISTICS
+from omnisila.scenes.motion import moving_area
 from omnisila.scenes.windows import cut
-from omnisila.schema import Evidence, Span
-
-_BEFORE_AREA = list(SCALE_STATISTICS).index("moving_area")
-_AREA = sum(
-    list(SCALE_STATISTICS.values())[:_BEFORE_AREA]
-)  # of the first scale: blocks faster than 0.05 heights a second
+from omnisila.schema import Evidence, FaceEvidence, ObjectEvidence, PersonEvidence, Span, TripletEvidence
 
 
-def span_evidence(shard: SceneShard, span: Span) -> Evidence:
-    """Everything the extractors saw in a span, with times and boxes."""
-    part = cut(shard, span)
-    return Evidence(
-        faces=face.evidence(part.face),
-        people=action.evidence(part.action),
-        objects=objects.evidence(part.objects),
-        triplets=relation.evidence(part.relation),
+class Seen(NamedTuple):
+    """What was seen in some stretches of a video, and what their features measured of the view as a whole."""
+
+    evidence: Evidence
+    summary: SceneSummary
+
+
+def seen_in(shards: Iterable[SceneShard], looks: Sequence[Span]) -> Seen:
+    """Everything the extractors saw in some spans, with times and boxes.
+
+    Args:
+        shards: read one at a time; they may reach beyond the spans.
+        looks: spans that do not overlap, in time order.
+    """
+    faces: list[FaceEvidence] = []
+    people: list[PersonEvidence] = []
+    things: list[ObjectEvidence] = []
+    triplets: list[TripletEvidence] = []
+    moving: list[Tensor] = []
+    colours: list[Tensor] = []
+    for shard in shards:
+        for part in (cut(shard, look) for look in looks if look.start_s < shard.end_s and look.end_s > shard.start_s):
+            faces += face.evidence(part.face)
+            people += action.evidence(part.action)
+            things += objects.evidence(part.objects)
+            triplets += relation.evidence(part.relation)
+            view = part.action.values[:, action.VIEW][part.action.mask[:, action.VIEW]].float()
+            moving.append(moving_area(action.LAYOUT.read(view, "motion")))
+            colour = part.background.values[part.background.mask].float()
+            colours.append(background.LAYOUT.read(colour, "colour"))
+    return Seen(
+        Evidence(faces=tuple(faces), people=tuple(people), objects=tuple(things), triplets=tuple(triplets)),
+        SceneSummary(
+            moving_frac=_mean(moving),
+            brightness=_mean([colour[:, :3] for colour in colours]),
+            flame_frac=_mean([colour[:, 6] for colour in colours]),
+        ),
     )
 
 
-def span_summary(shard: SceneShard, span: Span) -> SceneSummary:
-    """What the span's features measured of the view as a whole; None for what no sample of the span holds."""
-    part = cut(shard, span)
-    view_values, view_mask = part.action.values[:, action.VIEW].float(), part.action.mask[:, action.VIEW]
-    moving = action.LAYOUT.read(view_values[view_mask], "motion")[:, _AREA].exp() - 0.01
-    colour = background.LAYOUT.read(part.background.values[part.background.mask].float(), "colour")
-
-    def mean(values: torch.Tensor) -> float | None:
-        return float(values.mean().clamp(0, 1)) if values.numel() else None
-
-    return SceneSummary(mean(moving), mean(colour[:, :3]), mean(colour[:, 6]))
+def _mean(parts: Sequence[Tensor]) -> float | None:
+    """None where no sample measured it."""
+    values = torch.cat([part.flatten() for part in parts]) if parts else torch.zeros(0)
+    return float(values.mean().clamp(0, 1)) if values.numel() else None

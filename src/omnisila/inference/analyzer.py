@@ -4,11 +4,11 @@ Source: specification, section 3 (decision D1).
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,41 +17,30 @@ from pydantic import Field
 from torch import Tensor
 
 from omnisila.config import Config
-from omnisila.data.attribution import clauses
-from omnisila.data.evidence import span_evidence, span_summary
-from omnisila.data.instructions import Instruction, render_clauses, render_instruction, render_label
+from omnisila.data.instructions import Instruction, render_instruction, render_label
 from omnisila.errors import InputError
+from omnisila.inference.attributing import attributed
 from omnisila.labels import LabelSet
 from omnisila.labels import label_set as built_in
 from omnisila.models.checkpoint import Run
 from omnisila.models.likelihood import answer_likelihood, posterior
 from omnisila.operating_points import LabelSetCalibration
 from omnisila.scenes.cache import Extracted, FeatureCache
-from omnisila.scenes.extractor import SceneShard
-from omnisila.scenes.windows import SCENES, Window, WindowBatch, WindowConfig, covering, spread, stack, windows
+from omnisila.scenes.windows import SCENES, Window, WindowBatch, WindowConfig, stack, windows
 from omnisila.schema import (
     Analysis,
     CurvePoint,
-    Evidence,
     ExpertWeights,
     ExpertWeightsPoint,
-    FaceEvidence,
     Finding,
-    ObjectEvidence,
-    PersonEvidence,
     Span,
-    TripletEvidence,
     VideoIdentity,
 )
 from omnisila.spans import ANOMALY_CURVE, LabelledSpan, SpanShape, Thresholds, labelled_spans
 
-Seen = TypeVar("Seen", FaceEvidence, PersonEvidence, ObjectEvidence, TripletEvidence)
 Progress = Callable[[str, float], None]  # gets a stage's name and the share of it that is done
 
 BATCH_WINDOWS = 32
-KEY_TIMES = 8  # sample times of a finding's evidence and of its attribution
-LOOK_S = 1.0  # at each of them, so much is looked at
-MAX_CLAUSES = 3
 UNCALIBRATED = LabelSetCalibration(
     temperature=1.0, shape=SpanShape(), thresholds={ANOMALY_CURVE: Thresholds(on=0.6, off=0.45)}
 )
@@ -219,57 +208,15 @@ class Analyzer:
             calibration.shape,
         )
 
-    @torch.inference_mode()
     def _attributed(self, name: str, found: LabelledSpan, scored: Scored, extracted: Extracted) -> Finding:
-        """Rank what is true of the span's evidence by how likely the model finds it as the cause."""
-        span = found.span
-        step_s = span.duration_s / KEY_TIMES
-        times_s = [span.start_s + (i + 0.5) * step_s for i in range(KEY_TIMES)]
-        shard = covering(self.cache.shards(extracted), span)
-        if shard is None:
-            raise InputError(f"span {span.start_s:.1f}-{span.end_s:.1f} s lies outside the video. Analyse it again.")
-        looks = _looks(span, times_s)
-        seen = [span_evidence(shard, look) for look in looks]
-        evidence = Evidence(
-            faces=tuple(item for one in seen for item in one.faces),
-            people=tuple(item for one in seen for item in one.people),
-            objects=tuple(item for one in seen for item in one.objects),
-            triplets=tuple(item for one in seen for item in one.triplets),
+        return attributed(
+            self.run.model,
+            self.label_sets[name],
+            found,
+            ExpertWeights(**_weights(_over_span(scored, found.span))),
+            lambda span: self.cache.shards(extracted, span),
+            self.window.frames,
         )
-        window = spread([shard], span, self.window.frames)
-        cause = self._cause(name, found.label, evidence, shard, window) if window is not None else None
-        return Finding(
-            span=span,
-            label=found.label,
-            labels=name,
-            score=min(max(found.score, 0.0), 1.0),
-            cause=cause,
-            evidence=thinned(evidence, times_s),
-            expert_weights=ExpertWeights(**_weights(_over_span(scored, span))),
-        )
-
-    def _cause(self, name: str, label: str, evidence: Evidence, shard: SceneShard, window: Window) -> str | None:
-        true = [clause.text for clause in clauses(evidence, span_summary(shard, window.span))]
-        if not true:
-            return None
-        inputs, label_set = stack([window]), self.label_sets[name]
-        # what is as likely of calm footage explains nothing: clauses are ranked against the quiet label's question
-        asked = [label, *([label_set.quiet] if label_set.quiet else [])]
-        rows = [
-            answer_likelihood(
-                self.run.model,
-                inputs.scenes,
-                inputs.visual,
-                [render_instruction(Instruction("attribute", label_set, one))],
-                true,
-            )
-            for one in asked
-        ]
-        log_probs = rows[0].log_probs[0] - (rows[1].log_probs[0] if len(rows) > 1 else 0.0)
-        per_token = log_probs / rows[0].token_counts
-        best = per_token.argsort(descending=True)[:MAX_CLAUSES].tolist()
-        text = render_clauses([true[index] for index in best])
-        return f"{text[0].upper()}{text[1:]}."
 
     def _curve(self, scored: Scored) -> tuple[CurvePoint, ...]:
         points: list[CurvePoint] = []
@@ -320,29 +267,6 @@ def _mean_weights(probabilities: Float[Tensor, "windows frames experts"]) -> Flo
     """Mean over the frames that have any scene."""
     total = probabilities.sum(dim=(1, 2)).clamp(min=1e-6)
     return probabilities.sum(1) / total[:, None]
-
-
-def _looks(span: Span, times_s: Sequence[float]) -> list[Span]:
-    """What is looked at for evidence: the whole of a short span, else a second around each key time."""
-    if span.duration_s <= KEY_TIMES * LOOK_S:
-        return [span]
-    return [Span(start_s=time_s - LOOK_S / 2, end_s=time_s + LOOK_S / 2) for time_s in times_s]
-
-
-def thinned(evidence: Evidence, times_s: list[float]) -> Evidence:
-    """Only what was seen at the sample of each kind nearest to one of the times."""
-
-    def near(items: tuple[Seen, ...]) -> tuple[Seen, ...]:
-        have = sorted({item.time_s for item in items})
-        kept = {min(have, key=lambda have_s: abs(have_s - time_s)) for time_s in times_s} if have else set()
-        return tuple(item for item in items if item.time_s in kept)
-
-    return Evidence(
-        faces=near(evidence.faces),
-        people=near(evidence.people),
-        objects=near(evidence.objects),
-        triplets=near(evidence.triplets),
-    )
 
 
 def _over_span(scored: Scored, span: Span) -> Float[np.ndarray, "experts"]:

@@ -24,21 +24,20 @@ from omnisila.scenes.windows import SCENES
 from omnisila.schema import SceneName
 from omnisila.training.bank import FeatureBank
 from omnisila.training.descriptions import CauseTable, WindowClauses
+from omnisila.training.experts import ExpertTuningConfig, expert_tuning
 from omnisila.training.loop import LoopConfig
 from omnisila.training.optim import OptimConfig
 from omnisila.training.perturb import PerturbConfig
 from omnisila.training.sampling import BalancedSampler, Question
 from omnisila.training.stages import (
-    ExpertTuningConfig,
     OnStep,
     SceneTuningConfig,
     TaskTuningConfig,
-    TuningData,
-    expert_tuning,
     fill_dictionary,
     scene_tuning,
     task_tuning,
 )
+from omnisila.training.tuning_data import TuningData
 
 
 class CompactRecipe(Config):
@@ -58,8 +57,9 @@ class CompactRecipe(Config):
             "emotion_faces": 0.2, "misc_demo": 0.2, "normal_cctv": 0.1, "robbery_weapon": 0.1,
             "vandalism_graffiti": 0.1,
         },
-        "explicit": {"emotion_faces": 1.2},
+        "explicit": {"emotion_faces": 2.4},
     }  # fmt: skip
+    acts: tuple[str, ...] = ("fight_surv",)  # sets whose label is an act that a place's look must not give away
     expert: ExpertConfig = COMPACT_EXPERT.replace(num_layers=2, pooling="query", dropout=0.1, input_dropout=0.5)
     sbm: SBMConfig | None = SBMConfig()
     iec: IECConfig | None = IECConfig(dropout=0.1)
@@ -174,7 +174,10 @@ def tuning_data(recipe: CompactRecipe, material: Material, windows: Int[Tensor, 
     is_still = torch.tensor([material.clips[clip].is_still for clip in clip_of])
     calm = torch.tensor([set(material.clips[clip].labels.values()) <= QUIET for clip in clip_of])
     donors = windows[(~is_still & calm)[windows]]
-    return TuningData(material.bank, is_still, material.descriptions, recipe.perturb.build(material.bank, donors))
+    is_act = torch.tensor([material.clips[clip].set_name in recipe.acts for clip in clip_of])
+    return TuningData(
+        material.bank, is_still, is_act, material.descriptions, recipe.perturb.build(material.bank, donors)
+    )
 
 
 def scene_tuned(

@@ -22,6 +22,7 @@ from omnisila.files import check_writable, write_atomically
 from omnisila.media.video import VideoInfo, VideoReader, sha256
 from omnisila.scenes.extractor import SceneShard, SceneStream
 from omnisila.scenes.sem import LAYOUTS, SceneEnrichedModeling
+from omnisila.schema import Span
 
 Progress = Callable[[float], None]  # gets the share of the video that is done, 0 to 1
 
@@ -80,10 +81,12 @@ class FeatureCache:
         # the same video may lie in several places; what is cached came from one of them
         return known.replace(seconds={}, info=known.info.replace(path=str(path)))
 
-    def shards(self, extracted: Extracted) -> Iterator[SceneShard]:
-        """The cached shards in time order, read one at a time."""
+    def shards(self, extracted: Extracted, within: Span | None = None) -> Iterator[SceneShard]:
+        """The cached shards in time order, read one at a time; only those that touch ``within`` where it is given."""
         folder = self._folder(extracted.sha256, extracted.extractor_digest)
         for index, (start_s, end_s) in enumerate(extracted.shards):
+            if within is not None and (end_s <= within.start_s or start_s >= within.end_s):
+                continue
             streams: dict[str, SceneStream] = {}
             for name, rate_hz in extracted.rates_hz.items():
                 tensors = load_file(folder / _file_name(name, index))

@@ -34,6 +34,9 @@ SCALE_STATISTICS = {
 }  # fmt: skip
 
 
+_AREA_FIRST = sum(list(SCALE_STATISTICS.values())[: list(SCALE_STATISTICS).index("moving_area")])
+
+
 class MotionConfig(Config):
     """Sizes of the luma pictures and blocks; part of the action extractor's digest."""
 
@@ -130,6 +133,11 @@ def scale_statistics(
         torch.cat([_spread(changing, floor=1e-6), share.amax(1, keepdim=True)], dim=1),
     )
     return torch.log(torch.cat(statistics, dim=1).clamp(min=0) + LOG_FLOOR)
+
+
+def moving_area(descriptors: Float[Tensor, "samples width"]) -> Float[Tensor, "samples"]:
+    """The share of the view that moves faster than the least of AREA_SPEEDS, 0..1, as the finest scale measured it."""
+    return descriptors[:, _AREA_FIRST].exp() - LOG_FLOOR
 
 
 class MotionEstimator:

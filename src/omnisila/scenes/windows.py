@@ -83,22 +83,26 @@ def windows(shards: Iterable[SceneShard], config: WindowConfig, duration_s: floa
         index += 1
 
 
-def covering(shards: Iterable[SceneShard], span: Span) -> SceneShard | None:
-    """The shards that a span touches, as one; None where there are none."""
-    whole: SceneShard | None = None
-    for shard in shards:
-        if shard.end_s > span.start_s and shard.start_s < span.end_s:
-            whole = shard if whole is None else joined(whole, shard)
-    return whole
-
-
 def spread(shards: Iterable[SceneShard], span: Span, frames: int) -> Window | None:
-    """One window of ``frames`` spread evenly over a span, for attribution; None where no shard covers it."""
-    whole = covering(shards, span)
-    if whole is None:
-        return None
+    """One window of ``frames`` spread evenly over a span, for attribution; None where no shard covers it.
+
+    Shards are read one at a time: a span may last as long as the video.
+    """
     step_s = span.duration_s / frames
-    return _at(whole, span, [span.start_s + (i + 0.5) * step_s for i in range(frames)])
+    times_s = [span.start_s + (i + 0.5) * step_s for i in range(frames)]
+    parts: list[Window] = []
+    for shard in shards:
+        within_s = [time_s for time_s in times_s if shard.start_s <= time_s < shard.end_s]
+        if within_s:
+            parts.append(_at(shard, span, within_s))
+    if not parts:
+        return None
+
+    def whole(name: str) -> SceneFrames:
+        pieces: list[SceneFrames] = [getattr(part, name) for part in parts]
+        return SceneFrames(torch.cat([p.values for p in pieces]), torch.cat([p.mask for p in pieces]))
+
+    return Window(span, whole("visual"), *(whole(name) for name in SCENES))
 
 
 def stack(items: Sequence[Window]) -> WindowBatch:

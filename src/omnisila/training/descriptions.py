@@ -13,7 +13,7 @@ import numpy as np
 
 from omnisila.data.attribution import Clause, clauses
 from omnisila.data.clip import Clip
-from omnisila.data.evidence import span_evidence, span_summary
+from omnisila.data.evidence import seen_in
 from omnisila.data.features import FeatureStore, Job
 from omnisila.files import write_atomically
 from omnisila.schema import SceneName
@@ -38,7 +38,7 @@ def describe_windows(store: FeatureStore, clips: Sequence[Clip], bank: FeatureBa
             shard, at = store.shard(job), job
         assert shard is not None
         span = bank.span(window)
-        found.append(clauses(span_evidence(shard, span), span_summary(shard, span)))
+        found.append(clauses(*seen_in([shard], [span])))
     return tuple(found)
 
 

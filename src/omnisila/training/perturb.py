@@ -12,6 +12,8 @@ from omnisila.config import Config
 from omnisila.scenes.action import VIEW
 from omnisila.training.bank import STREAMS, FeatureBank, Picked
 
+LOOKS = ("visual", "background")
+
 
 class PerturbConfig(Config):
     """How often; shares of the windows of a batch."""
@@ -22,6 +24,7 @@ class PerturbConfig(Config):
     scene_lost: float = 0.08  # for each scene
     visual_lost: float = 0.08
     entity_lost: float = 0.1  # of the entities of scenes with several
+    look_swapped: float = 0.7  # of windows whose label is an act get the look of another such window
 
     def build(self, bank: FeatureBank, donors: Int[Tensor, "donors"]) -> "Perturbation":
         return Perturbation(self, bank, donors)
@@ -40,8 +43,17 @@ class Perturbation:
         self.config = config
         self.lent = bank.index["action"][donors][:, :, VIEW].long()
 
-    def __call__(self, picked: Picked, is_still: Bool[Tensor, "batch"], random: torch.Generator) -> Picked:
-        """A changed copy of the row numbers; 0 is put where something is lost."""
+    def __call__(
+        self, picked: Picked, is_still: Bool[Tensor, "batch"], is_act: Bool[Tensor, "batch"], random: torch.Generator
+    ) -> Picked:
+        """A changed copy of the row numbers; 0 is put where something is lost.
+
+        Args:
+            picked: the batch.
+            is_still: pictures, which have no motion of their own.
+            is_act: windows whose label is an act, whatever the place looks like.
+            random: the dice.
+        """
         config, count = self.config, len(is_still)
         places = {name: getattr(picked, name).clone() for name in STREAMS}
         for name in STREAMS:
@@ -55,6 +67,10 @@ class Perturbation:
             borrowed = self.lent[torch.randint(len(self.lent), (count,), generator=random)]
             view = torch.where((is_still & some(config.view_lent))[:, None], borrowed, view)
         view = torch.where((~is_still & some(config.view_lost))[:, None], 0, view)
+        swapped = torch.nonzero(is_act & some(config.look_swapped))[:, 0]
+        donors = swapped[torch.randperm(len(swapped), generator=random)]
+        for name in LOOKS:
+            places[name][swapped] = places[name][donors]
         entities = {name: places[name] for name in ("face", "action", "relation")}
         for name, rows in entities.items():
             kept = torch.rand(count, 1, rows.shape[2], generator=random) >= config.entity_lost

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from omnisila.errors import TrainingError
@@ -81,3 +81,19 @@ class BalancedSampler:
             tuple(question.labels for question in drawn),
             tuple(question.label for question in drawn),
         )
+
+
+class LabelQuestions:
+    """The labels of all label sets side by side, and where each drawn question's truth stands among them."""
+
+    def __init__(self, trained: Mapping[str, Sequence[str]]) -> None:
+        self.answers = list(dict.fromkeys(label for labels in trained.values() for label in labels))
+        self._allowed = {
+            name: torch.tensor([answer in labels for answer in self.answers]) for name, labels in trained.items()
+        }
+
+    def truth(self, drawn: Batch) -> Int[Tensor, "batch"]:
+        return torch.tensor([self.answers.index(label) for label in drawn.label])
+
+    def allowed(self, drawn: Batch) -> Bool[Tensor, "batch answers"]:
+        return torch.stack([self._allowed[name] for name in drawn.labels])

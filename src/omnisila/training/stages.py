@@ -4,29 +4,25 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
-from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
+from jaxtyping import Float, Int
+from torch import Tensor
 
 from omnisila.config import Config
 from omnisila.data.instructions import SCENE_WORDS, Instruction, render_clauses, render_instruction
 from omnisila.labels import LabelSet, label_set
-from omnisila.models.compact import CompactVideoLLM
-from omnisila.models.experts import ExpertState, SceneExpert
-from omnisila.models.icm import ICM, SCENES
+from omnisila.models.icm import ICM
 from omnisila.models.iec import ImplicitEnhancedCausal, confounder_dictionary
-from omnisila.models.layers import masked_mean
 from omnisila.models.likelihood import answer_likelihood, label_language_loss, label_loss, language_loss
 from omnisila.models.sbm import router_balance_loss
 from omnisila.models.tokens import answered
 from omnisila.models.video_llm import batch_prompts
 from omnisila.scenes.windows import WindowBatch
 from omnisila.training.bank import FeatureBank
-from omnisila.training.descriptions import CauseTable, WindowClauses, scene_answer
+from omnisila.training.descriptions import CauseTable, scene_answer
 from omnisila.training.loop import LoopConfig, StepReport, train
-from omnisila.training.perturb import Perturbation
-from omnisila.training.sampling import BalancedSampler, Batch
+from omnisila.training.sampling import BalancedSampler, LabelQuestions
+from omnisila.training.tuning_data import TuningData
 
-VISUAL = "visual"
 OnStep = Callable[[StepReport], None]
 
 
@@ -35,14 +31,6 @@ class SceneTuningConfig(Config):
 
     loop: LoopConfig
     batch_size: int = 48
-
-
-class ExpertTuningConfig(Config):
-    """Expert tuning: every expert learns the labels on its own, before a language model stands between them."""
-
-    loop: LoopConfig
-    batch_size: int = 96
-    label_smoothing: float = 0.05
 
 
 class TaskTuningConfig(Config):
@@ -56,30 +44,6 @@ class TaskTuningConfig(Config):
     cause_weight: float = 0.1
     router_alpha: float = 1e-4  # Omni-SILA 4.3
     router_beta: float = 1e-2  # Omni-SILA 4.3
-
-
-class TuningData:
-    """What both stages read: windows, which of them are stills, what they show, and their perturbation.
-
-    Args:
-        bank: all windows.
-        is_still: of each window.
-        descriptions: of each window.
-        perturb: changes batches while training.
-    """
-
-    def __init__(
-        self,
-        bank: FeatureBank,
-        is_still: Bool[Tensor, "windows"],
-        descriptions: Sequence[WindowClauses],
-        perturb: Perturbation,
-    ) -> None:
-        self.bank, self.is_still, self.descriptions, self.perturb = bank, is_still, descriptions, perturb
-
-    def batch(self, chosen: Int[Tensor, "batch"], random: torch.Generator) -> WindowBatch:
-        """Some windows, perturbed."""
-        return self.bank.gathered(self.perturb(self.bank.picked(chosen), self.is_still[chosen], random))
 
 
 def scene_tuning(
@@ -114,74 +78,6 @@ def scene_tuning(
     train(model, step_loss, config.loop, state_folder, on_step)
 
 
-def expert_tuning(
-    model: ICM,
-    data: TuningData,
-    sampler: BalancedSampler,
-    trained: Mapping[str, Sequence[str]],
-    config: ExpertTuningConfig,
-    state_folder: Path | None = None,
-    on_step: OnStep | None = None,
-) -> None:
-    """Teach each expert to tell the labels from its own scene, through a linear head that is thrown away.
-
-    Gradients through a language model's likelihoods reach the experts slowly and let the strongest scene learn for all;
-    with heads of their own, every expert knows what its scene can tell (docs/decisions.md, "Experts learn alone
-    first").
-
-    Args:
-        sampler: draws the questions.
-        trained: the labels that are taught, by label set.
-        state_folder: for resuming.
-    """
-    questions = LabelQuestions(trained)
-    experts = {name: expert for name, expert in model.experts.items() if isinstance(expert, SceneExpert)}
-    heads = nn.ModuleDict(
-        {name: nn.Linear(e.embed.out_features, len(questions.answers)) for name, e in experts.items()}
-    )
-    module = nn.ModuleList([nn.ModuleDict(experts), heads])
-    if isinstance(model.video_llm, CompactVideoLLM):  # a pretrained Video-LLM's eyes need no such help
-        heads[VISUAL] = nn.Linear(model.video_llm.width, len(questions.answers))
-        module.append(model.video_llm.projector)
-
-    def step_loss(_: int, random: torch.Generator) -> Float[Tensor, ""]:
-        drawn = sampler.draw(config.batch_size, random)
-        truth, allowed = questions.truth(drawn), questions.allowed(drawn)
-        batch = data.batch(drawn.windows, random)
-        states = {
-            name: experts[name](entities)
-            for name, entities in zip(SCENES, batch.scenes, strict=True)
-            if name in experts
-        }
-        if isinstance(model.video_llm, CompactVideoLLM):
-            states[VISUAL] = ExpertState(model.video_llm.visual_tokens(batch.visual), batch.visual.mask.any(-1))
-        loss = torch.zeros(())
-        for name, (hidden, present) in states.items():
-            seen = present.any(1)
-            if seen.any():
-                logits = heads[name](masked_mean(hidden[seen], present[seen]))
-                loss = loss + label_loss(logits, truth[seen], allowed[seen], config.label_smoothing)
-        return loss
-
-    train(module, step_loss, config.loop, state_folder, on_step)
-
-
-class LabelQuestions:
-    """The labels of all label sets side by side, and where each drawn question's truth stands among them."""
-
-    def __init__(self, trained: Mapping[str, Sequence[str]]) -> None:
-        self.answers = list(dict.fromkeys(label for labels in trained.values() for label in labels))
-        self._allowed = {
-            name: torch.tensor([answer in labels for answer in self.answers]) for name, labels in trained.items()
-        }
-
-    def truth(self, drawn: Batch) -> Int[Tensor, "batch"]:
-        return torch.tensor([self.answers.index(label) for label in drawn.label])
-
-    def allowed(self, drawn: Batch) -> Bool[Tensor, "batch answers"]:
-        return torch.stack([self._allowed[name] for name in drawn.labels])
-
-
 def fill_dictionary(model: ICM, bank: FeatureBank, windows: Int[Tensor, "training"], batch_size: int = 256) -> None:
     """Cluster X over the training windows into the confounder dictionary; nothing without a causal block.
 
@@ -210,6 +106,8 @@ def task_tuning(
 ) -> None:
     """Teach the model to identify, through the likelihoods that locating reads, and to say why.
 
+    The loss is L_lm + L_rb, L_lm being the posterior's cross-entropy beside the language loss of labels and causes.
+
     Args:
         sampler: draws the questions.
         causes: by label set, which clauses go with which label.
@@ -218,6 +116,8 @@ def task_tuning(
 
     Raises:
         TrainingError: as ``train``.
+
+    Source: Omni-SILA 3.4, the last paragraph; Eq. (2) for L_rb.
     """
     sets = {name: label_set(name) for name in trained}
     questions = LabelQuestions(trained)

@@ -67,13 +67,14 @@ def test_a_saved_bank_comes_back(bank: FeatureBank, tmp_path: Path):
 
 
 KEEP = PerturbConfig(
-    shorter=0, view_lost=0, view_lent=0, scene_lost=0, visual_lost=0, entity_lost=0
+    shorter=0, view_lost=0, view_lent=0, scene_lost=0, visual_lost=0, entity_lost=0, look_swapped=0
 )  # fmt: skip
 
 
 def changed(bank: FeatureBank, chosen: list[int], still: list[bool], **shares: float):
     perturb = KEEP.replace(**shares).build(bank, torch.tensor([0, 1, 2]))
-    return perturb(bank.picked(torch.tensor(chosen)), torch.tensor(still), torch.Generator().manual_seed(0))
+    acts = torch.tensor([window < 4 for window in chosen])
+    return perturb(bank.picked(torch.tensor(chosen)), torch.tensor(still), acts, torch.Generator().manual_seed(0))
 
 
 def test_nothing_asked_nothing_changed(bank: FeatureBank):
@@ -89,6 +90,16 @@ def test_a_still_fills_all_frames_and_borrows_motion(bank: FeatureBank):
     own_rows = {row for window in (0, 1, 2) for row in bank.index["action"][window][:, VIEW].tolist()}
     assert (lent > 0).any()
     assert set(lent.flatten().tolist()) <= own_rows
+
+
+def test_acts_swap_their_looks_among_each_other(bank: FeatureBank):
+    before, after = bank.picked(torch.arange(5)), changed(bank, [0, 1, 2, 3, 4], [False] * 5, look_swapped=1.0)
+    donors = [next(i for i in range(5) if torch.equal(before.visual[i], row)) for row in after.visual]
+    assert sorted(donors[:4]) == [0, 1, 2, 3]
+    assert donors != list(range(5))
+    assert donors[4] == 4
+    assert torch.equal(after.background, before.background[donors])
+    assert torch.equal(after.action, before.action)
 
 
 def test_motion_is_taken_from_clips_and_scenes_are_lost(bank: FeatureBank):

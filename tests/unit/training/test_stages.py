@@ -17,10 +17,11 @@ from omnisila.scenes.sem import LAYOUTS
 from omnisila.scenes.windows import WindowConfig
 from omnisila.training.bank import banked
 from omnisila.training.descriptions import CauseTable, load_descriptions, save_descriptions, scene_answer
+from omnisila.training.experts import ExpertTuningConfig
 from omnisila.training.loop import LoopConfig, StepReport
 from omnisila.training.optim import OptimConfig
 from omnisila.training.perturb import PerturbConfig
-from omnisila.training.stages import ExpertTuningConfig, SceneTuningConfig, TaskTuningConfig
+from omnisila.training.stages import SceneTuningConfig, TaskTuningConfig
 
 RATES_HZ = {"visual": 4.0, "objects": 2.0, "face": 1.0, "action": 4.0, "relation": 2.0, "background": 1.0}
 LOOP = LoopConfig(steps=12, save_every=5, optim=OptimConfig(learning_rate=3e-3, ema_decay=0.5))
