@@ -1,0 +1,42 @@
+"""One file a published annotation; a new file here is a new one, and nothing else has to know.
+
+A module has ``read(folder) -> AnnotatedSet``; one whose label set the user chooses has ``read(folder, labels)``. Its
+docstring opens with the set's address, its licence and one real record. Names with a leading underscore are no sets.
+A fault in a file that the user wrote or fetched wrongly is an error; a row that was published faulty is left out and
+listed in ``malformed``.
+"""
+
+import importlib
+import inspect
+import pkgutil
+from pathlib import Path
+
+from omnisila.data.annotated import AnnotatedSet
+from omnisila.errors import DataSetError, LabelError
+
+
+def annotation_sets() -> tuple[str, ...]:
+    """The annotations there are readers for, in alphabetical order."""
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")))
+
+
+def read_annotations(name: str, folder: Path, labels: str | None = None) -> AnnotatedSet:
+    """Everything one set's annotations say.
+
+    Args:
+        name: one of ``annotation_sets()``.
+        folder: where the annotation files lie; for the generic sets also the file itself.
+        labels: label set of a generic set (``activitynet``, ``folder_csv``); the others know their own.
+
+    Raises:
+        DataSetError: there is no such reader, or a file is missing or not of the expected form.
+        LabelError: a label set was given for annotations that have their own, or it does not exist.
+    """
+    if name not in annotation_sets():
+        raise DataSetError(f"no reader for annotations {name!r}. Choose from: {', '.join(annotation_sets())}.")
+    read = importlib.import_module(f"{__name__}.{name}").read
+    if labels is None:
+        return read(folder)
+    if "labels" not in inspect.signature(read).parameters:
+        raise LabelError(f"{name}: labels={labels!r} given, but this set has a label set of its own. Leave it out.")
+    return read(folder, labels)

@@ -1,0 +1,103 @@
+"""Hume-Reaction: webcam clips of people watching videos, with the intensity of seven emotional reactions each.
+
+Address: https://zenodo.org/communities/muse (MuSe 2022 and ABAW5 challenges; Christ et al., 2022)
+Licence: an agreement with Hume AI, for research.
+A record of labels.csv (MuSe; a line of partition.csv with the same id has the split in its last column):
+    File_ID,Adoration,Amusement,Anxiety,Disgust,Empathic-Pain,Fear,Surprise
+    [12345],0.0,0.71,0.02,0.0,0.0,0.01,0.25
+data_info.csv (ABAW5) is the same with a column ``Split``. The brackets belong to the writing, not to the id. The labels
+of the test split are private: its clips have no intensities. Subjects are not named, so a clip is its own group and
+only the published split keeps people apart.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from omnisila.data.annotated import AnnotatedSet, AnnotatedVideo, Split
+from omnisila.data.annotations._tables import footage, once
+from omnisila.data.manifest import Row, rows
+from omnisila.errors import DataSetError
+from omnisila.labels import REACTION
+
+NAME = "hume_reaction"
+SPLITS: dict[str, Split] = {
+    "train": "train", "Train": "train", "devel": "val", "Val": "val", "val": "val", "test": "test", "Test": "test",
+}  # fmt: skip
+PRIVATE = {"", "nan"}
+COLUMNS = {label: (label, label.replace(" ", "-")) for label in REACTION.labels}
+
+
+def read(folder: Path) -> AnnotatedSet:
+    """All clips, from whichever of the two layouts is there.
+
+    Raises:
+        DataSetError: neither is there, or a line is not of its form.
+    """
+    if (folder / "data_info.csv").exists():
+        lines = _with_split(folder)
+    elif (folder / "labels.csv").exists() or (folder / "partition.csv").exists():
+        lines = _with_partition(folder)
+    else:
+        raise DataSetError(f"{folder}: no data_info.csv, and no labels.csv with partition.csv. Put them there.")
+    videos: dict[str, AnnotatedVideo] = {}
+    for row, labelled, split in lines:
+        name = _id(row)
+        once(row, videos, name)
+        videos[name] = AnnotatedVideo(
+            id=name,
+            video=footage(row, f"{name}.mp4"),
+            labels=REACTION.name,
+            truth=None,
+            intensities=_intensities(row, labelled, split),
+            split=split,
+            group=name,
+        )
+    return AnnotatedSet(name=NAME, videos=tuple(videos.values()))
+
+
+def _with_split(folder: Path) -> Iterator[tuple[Row, Row | None, Split]]:
+    for row in rows(folder, "", ("File_ID", "Split"), "data_info.csv"):
+        yield row, row, row.choice("Split", SPLITS)
+
+
+def _with_partition(folder: Path) -> Iterator[tuple[Row, Row | None, Split]]:
+    labelled: dict[str, Row] = {}
+    for row in rows(folder, "", ("File_ID",), "labels.csv"):
+        once(row, labelled, _id(row))
+        labelled[_id(row)] = row
+    for row in rows(folder, "", ("File_ID",), "partition.csv"):
+        yield row, labelled.pop(_id(row), None), row.choice(list(row.values)[-1], SPLITS)
+    for row in labelled.values():
+        raise row.error(f"clip {_id(row)} is not in partition.csv", "every labelled clip to have a split there")
+
+
+def _id(row: Row) -> str:
+    return row["File_ID"].removeprefix("[").removesuffix("]")
+
+
+def _intensities(row: Row, labelled: Row | None, split: Split) -> dict[str, float] | None:
+    if labelled is None:
+        if split != "test":
+            raise row.error(f"clip {_id(row)} has no line in labels.csv", "one for every clip that is not of the test")
+        return None
+    texts = {label: _text(labelled, label) for label in REACTION.labels}
+    if split == "test" and all(text.lower() in PRIVATE for text in texts.values()):
+        return None
+    return {label: _intensity(labelled, label, text) for label, text in texts.items()}
+
+
+def _text(row: Row, label: str) -> str:
+    for column in COLUMNS[label]:
+        if column in row.values:
+            return (row.values[column] or "").strip()
+    raise row.error(f"no column {' or '.join(COLUMNS[label])}", f"the columns {', '.join(REACTION.labels)}")
+
+
+def _intensity(row: Row, label: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise row.error(f"{label} is {text!r}", "an intensity from 0 to 1; only a whole test line may be empty")
+    return value

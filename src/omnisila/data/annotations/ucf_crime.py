@@ -1,0 +1,99 @@
+"""UCF-Crime: surveillance footage of 13 kinds of anomaly; times for the test half, one label a video for training.
+
+Address: https://www.crcv.ucf.edu/projects/real-world/ (Sultani, Chen and Shah, CVPR 2018)
+Licence: none stated by its authors; research use.
+A record of Temporal_Anomaly_Annotation.txt (video, class, two pairs of frame numbers at 30 a second, -1 for none):
+    Vandalism017_x264  Vandalism  270  330  780  840
+and of Anomaly_Train.txt:
+    Abuse/Abuse001_x264.mp4
+Frame n is taken to stand at n / 30 s. Calm training videos have no events; anomalous ones have events whose times
+are unknown, and their class as ``video_label``.
+"""
+
+from pathlib import Path
+
+from omnisila.data.annotated import AnnotatedSet, AnnotatedVideo
+from omnisila.data.annotations._tables import footage, in_time_order, once, truth, word_lines
+from omnisila.data.manifest import Row
+from omnisila.errors import DataSetError
+from omnisila.labels import ANOMALY
+from omnisila.schema import Truth
+
+NAME = "ucf_crime"
+RATE_HZ = 30.0
+LABELS = {"RoadAccidents": "Accident", **{label: label for label in ANOMALY.labels if label != "Accident"}}
+TEST_FORM = "video, class, start, end, start, end: frame numbers, -1 for none"
+TRAIN_FORM = "Class/Name_x264.mp4"
+TRAIN_NORMAL = "Training_Normal_Videos_Anomaly"
+TEST_NORMAL = "Testing_Normal_Videos_Anomaly"
+
+
+def read(folder: Path) -> AnnotatedSet:
+    """The videos of the lists that are there: the test half with times, the training half with labels.
+
+    Raises:
+        DataSetError: both lists are missing, or a line is not of its form.
+    """
+    test, train = folder / "Temporal_Anomaly_Annotation.txt", folder / "Anomaly_Train.txt"
+    if not test.exists() and not train.exists():
+        raise DataSetError(f"{folder}: neither {test.name} nor {train.name} is there. Put one or both there.")
+    videos: dict[str, AnnotatedVideo] = {}
+    for row, words in word_lines(test, TEST_FORM) if test.exists() else ():
+        video = _tested(row, words)
+        once(row, videos, video.id)
+        videos[video.id] = video
+    for row, words in word_lines(train, TRAIN_FORM) if train.exists() else ():
+        video = _trained(row, words)
+        once(row, videos, video.id)
+        videos[video.id] = video
+    return AnnotatedSet(name=NAME, videos=tuple(videos.values()))
+
+
+def _tested(row: Row, words: list[str]) -> AnnotatedVideo:
+    if len(words) != 6:
+        raise row.error(f"{len(words)} fields", TEST_FORM)
+    name, kind = words[0].removesuffix(".mp4"), words[1]
+    label = _label(row, kind)
+    try:
+        frames = [int(word) for word in words[2:]]
+    except ValueError:
+        raise row.error(f"frames {' '.join(words[2:])}", TEST_FORM) from None
+    events = [event for pair in (frames[:2], frames[2:]) if (event := _event(row, pair, label))]
+    if bool(events) == (label == ANOMALY.quiet):
+        raise row.error(f"class {kind} with {len(events)} events", "events where, and only where, it is not Normal")
+    return AnnotatedVideo(
+        id=name,
+        video=footage(row, f"{TEST_NORMAL if label == ANOMALY.quiet else kind}/{name}.mp4"),
+        labels=ANOMALY.name,
+        truth=in_time_order(events),
+        split="test",
+        group=name,
+    )
+
+
+def _event(row: Row, frames: list[int], label: str) -> Truth | None:
+    if frames == [-1, -1]:
+        return None
+    return truth(row, frames[0] / RATE_HZ, frames[1] / RATE_HZ, label)
+
+
+def _trained(row: Row, words: list[str]) -> AnnotatedVideo:
+    kind, slash, file = words[0].partition("/")
+    if len(words) != 1 or not slash or not file.endswith(".mp4"):
+        raise row.error(" ".join(words), TRAIN_FORM)
+    is_calm = kind == TRAIN_NORMAL
+    return AnnotatedVideo(
+        id=file.removesuffix(".mp4"),
+        video=footage(row, words[0]),
+        labels=ANOMALY.name,
+        truth=() if is_calm else None,
+        video_label=None if is_calm else _label(row, kind),
+        split="train",
+        group=file.removesuffix(".mp4"),
+    )
+
+
+def _label(row: Row, kind: str) -> str:
+    if kind not in LABELS:
+        raise row.error(f"class {kind!r}", f"one of {', '.join(LABELS)}")
+    return LABELS[kind]
