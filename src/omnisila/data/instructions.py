@@ -3,17 +3,18 @@
 Parsing never guesses: text that is not exactly of the form gives None, and the caller keeps it raw and counts it.
 Labels and the wording of questions belong to the label sets; times are seconds, exact to a millisecond.
 
-Source: Omni-SILA 3.5 and Fig. 3 (identify, locate, attribute), 3.4 (the four descriptions of scene tuning).
+Source: Omni-SILA 3.5 and Fig. 3 (identify, locate, attribute), 3.4 (the four descriptions of scene tuning);
+emotional-reaction paper 4.1 (the question for seven intensities).
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from omnisila.labels import BUILT_IN, LabelSet
+from omnisila.labels import BUILT_IN, REACTION, LabelSet
 from omnisila.schema import SceneName, Span
 
-Task = Literal["identify", "locate", "attribute", "describe"]
+Task = Literal["identify", "locate", "attribute", "describe", "react"]
 
 # Omni-SILA 3.4 names the scenes so in "Please describe the ...".
 SCENE_WORDS: dict[SceneName, str] = {
@@ -21,12 +22,22 @@ SCENE_WORDS: dict[SceneName, str] = {
 }  # fmt: skip
 NOTHING = "nothing"
 
+# The paper's question to the letter, "emphatic" included: other words give other scores.
+REACT_QUESTION = (
+    "Can you assign a score between 0 and 1 to each of these emotions based on what is expressed by the subject in the "
+    "video: adoration, amusement, anxiety, disgust, emphatic pain, fear and surprise?"
+)
+
 _CLAUSE_END = "; "
 _TIME = r"(\d+(?:\.\d{1,3})?)s"
+_INTENSITY = re.compile(r"(?:0(?:\.\d{1,4})?|1(?:\.0{1,4})?)")
 
 
 class Instruction(NamedTuple):
-    """One question. ``labels`` is None for descriptions, ``label`` set for attribution, ``scene`` for descriptions."""
+    """One question. ``labels`` is None for descriptions, ``label`` set for attribution, ``scene`` for descriptions.
+
+    ``react`` asks for the intensities of the label set ``reaction`` and needs nothing else.
+    """
 
     task: Task
     labels: LabelSet | None = None
@@ -48,6 +59,8 @@ def render_instruction(instruction: Instruction) -> str:
         ValueError: the instruction lacks what its task needs.
     """
     task, labels, label, scene = instruction
+    if task == "react":
+        return REACT_QUESTION
     if task == "describe" and scene is not None:
         return f"Please describe the {SCENE_WORDS[scene]}."
     if task == "identify" and labels is not None:
@@ -61,6 +74,8 @@ def render_instruction(instruction: Instruction) -> str:
 
 def parse_instruction(text: str, label_sets: Sequence[LabelSet] = tuple(BUILT_IN.values())) -> Instruction | None:
     """Which instruction the text is, or None. Of two label sets with one wording the first wins."""
+    if text == REACT_QUESTION:
+        return Instruction("react")
     for scene in SCENE_WORDS:
         if text == render_instruction(Instruction("describe", scene=scene)):
             return Instruction("describe", scene=scene)
@@ -136,6 +151,44 @@ def parse_clauses(text: str) -> tuple[str, ...] | None:
     return clauses if all(clause.strip() and ";" not in clause for clause in clauses) else None
 
 
+def clauses_of(text: str) -> tuple[str, ...]:
+    """Free text as clauses that ``render_clauses`` takes: cut at each ';', white space made plain, empty parts gone.
+
+    Text that says only the word for none has no clauses.
+    """
+    parts = (" ".join(part.split()) for part in text.split(";"))
+    return tuple(part for part in parts if part and part != NOTHING)
+
+
+def render_intensities(intensities: Mapping[str, float], labels: LabelSet = REACTION) -> str:
+    """The answer to react, exact to four decimals: ``Adoration: 0.25; Amusement: 0; ...``, every label in its order.
+
+    Raises:
+        ValueError: a label has no intensity, or one lies outside [0, 1].
+    """
+    wrong = [label for label in labels.labels if not 0 <= intensities.get(label, -1.0) <= 1]
+    if wrong:
+        raise ValueError(f"no intensity in [0, 1] for {', '.join(wrong)}. Give one for each of {labels.labels}.")
+    return _CLAUSE_END.join(f"{label}: {_plain(intensities[label], 4)}" for label in labels.labels)
+
+
+def parse_intensities(text: str, labels: LabelSet = REACTION) -> dict[str, float] | None:
+    """What an answer to react says, or None unless every label stands there once, in order, with a number in [0, 1]."""
+    clauses = text.strip().removesuffix(".").split(_CLAUSE_END)
+    if len(clauses) != len(labels.labels):
+        return None
+    found: dict[str, float] = {}
+    for label, clause in zip(labels.labels, clauses, strict=True):
+        name, _, number = clause.partition(": ")
+        if name != label or not _INTENSITY.fullmatch(number):
+            return None
+        found[label] = float(number)
+    return found
+
+
 def _seconds(time_s: float) -> str:
-    text = f"{time_s:.3f}".rstrip("0").rstrip(".")
-    return f"{text}s"
+    return f"{_plain(time_s, 3)}s"
+
+
+def _plain(number: float, decimals: int) -> str:
+    return f"{number:.{decimals}f}".rstrip("0").rstrip(".")

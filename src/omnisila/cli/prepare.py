@@ -1,0 +1,61 @@
+"""``omnisila prepare``: published annotations, or labelled footage, to examples in one format."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_SHOWN = 10  # malformed rows told one by one
+
+
+def prepare(
+    set_name: Annotated[
+        str, typer.Argument(metavar="SET", help="A data set, or scene-tuning for the four description sets together.")
+    ],
+    folder: Annotated[Path, typer.Argument(help="Where its annotations lie; for scene-tuning one sub-folder a set.")],
+    out: Annotated[Path, typer.Option(help="Folder for the examples.")],
+    footage: Annotated[
+        Path | None, typer.Option(help="Folder of the videos; durations are read there, missing files left out.")
+    ] = None,
+    formats: Annotated[str, typer.Option("--format", help="jsonl, llava, parquet; several with commas.")] = "jsonl",
+    window: Annotated[float, typer.Option(help="Seconds of a window; 0 makes none.", min=0)] = 1.0,
+    subset: Annotated[
+        str | None, typer.Option(help="s-s (negative, no faces, muted) or s-d (anomalies with times).")
+    ] = None,
+    segments: Annotated[
+        Path | None, typer.Option(help="CSV video,start_s,end_s for s-d; without it: the weak variant.")
+    ] = None,
+    labels: Annotated[str | None, typer.Option(help="Label set of a generic set (activitynet, folder_csv).")] = None,
+    resplit: Annotated[bool, typer.Option("--resplit", help="Split again by group instead of as published.")] = False,
+    cap: Annotated[int, typer.Option(help="Most descriptions of a set and split; 0: balance.")] = 100_000,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+) -> None:
+    """Make examples of a data set and say how many there are, what was malformed and what was left out.
+
+    Exit status: 0 examples were written, 2 wrong usage or a set that is not as expected.
+    """
+    from omnisila.data.example_files import write_examples
+    from omnisila.data.prepare_sets import SetRequest, prepared_set
+    from omnisila.data.preparing import Preparation
+
+    preparation = Preparation(window_s=window or None, cap=cap or None)
+    request = SetRequest(
+        name=set_name, folder=folder, footage=footage, out=out, subset=subset, segments=segments, labels=labels,
+        resplit=resplit,
+    )  # fmt: skip
+    ready = prepared_set(request, preparation)
+    counts = write_examples(ready.examples, out, [name.strip() for name in formats.split(",")])
+    if quiet:
+        return
+    for (split, task), count in sorted(counts.items()):
+        typer.echo(f"{ready.name}: {split} {task} {count}")
+    typer.echo(f"{ready.name}: {counts.total()} examples in {out}")
+    if ready.malformed:
+        typer.echo(f"{len(ready.malformed)} malformed rows, not guessed:")
+    for row in ready.malformed[:_SHOWN]:
+        place = row.file if row.line is None else f"{row.file}, line {row.line}"
+        typer.echo(f"  {place}: {row.reason}")
+    if len(ready.malformed) > _SHOWN:
+        typer.echo(f"  and {len(ready.malformed) - _SHOWN} more")
+    for line in ready.left_out.lines():
+        typer.echo(line)

@@ -1,0 +1,132 @@
+"""Hawkeye's two sets, in which nothing explicit helps: S-S of TSL-300 and S-D of UCF-Crime.
+
+S-S keeps negative events only. Where a face shows in one, its time is excluded: it is neither an event nor, as if
+nothing happened there, a quiet stretch. Its footage is muted (``data/muting.py``).
+S-D needs times that UCF-Crime does not publish for its 810 training anomalies: a user's table of segments, or the weak
+variant, in which a training anomaly fills its video; that variant has a name of its own so that it is never mistaken.
+
+Source: Hawkeye 4.1.
+"""
+
+import csv
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from omnisila.data.annotated import AnnotatedVideo
+from omnisila.data.durations import Durations
+from omnisila.data.left_out import LeftOut
+from omnisila.errors import DataSetError
+from omnisila.labels import label_set
+from omnisila.media.sampling import frames_at, uniform_times
+from omnisila.scenes.nets.mtcnn import MTCNN
+from omnisila.schema import Span, Truth
+
+ShowsFace = Callable[[AnnotatedVideo, Span], bool]
+SEGMENT_COLUMNS = ("video", "start_s", "end_s")
+
+
+class Kept(NamedTuple):
+    """A video with the stretches that no example may touch."""
+
+    video: AnnotatedVideo
+    excluded: tuple[Span, ...] = ()
+
+
+class FaceFinder:
+    """Tells whether a face shows in any of some frames spread over a stretch of footage.
+
+    Args:
+        detector: finds faces.
+        footage: the folder that videos' paths are relative to.
+        frames: how many frames are looked at.
+    """
+
+    def __init__(self, detector: MTCNN, footage: Path, frames: int = 8) -> None:
+        self._detector, self._footage, self._frames = detector, footage, frames
+
+    def __call__(self, video: AnnotatedVideo, span: Span) -> bool:
+        """Whether a face shows.
+
+        Raises:
+            MediaError: the footage cannot be read.
+        """
+        times_s = uniform_times(span.start_s, span.end_s, self._frames)
+        shown = frames_at(self._footage / video.video, times_s, long_side_px=480)
+        return any(len(self._detector.detect(frame.image[None])[0].scores) > 0 for frame in shown)
+
+
+def s_s(videos: Iterable[AnnotatedVideo], shows_face: ShowsFace, left_out: LeftOut) -> Iterator[Kept]:
+    """Negative events in which no face shows; every video stays, for its quiet time."""
+    for video in videos:
+        negative = label_set(video.labels).negative
+        events = [truth for truth in video.truth or () if truth.label in negative]
+        faced = [truth for truth in events if shows_face(video, truth.span)]
+        for truth in faced:
+            left_out.add("a face shows in the event", f"{video.id} {truth.span.start_s:g}-{truth.span.end_s:g} s")
+        yield Kept(
+            video.replace(truth=tuple(truth for truth in events if truth not in faced)),
+            tuple(truth.span for truth in faced),
+        )
+
+
+def s_d(
+    videos: Iterable[AnnotatedVideo], segments: Mapping[str, tuple[Span, ...]], left_out: LeftOut
+) -> Iterator[Kept]:
+    """Videos of known times; those whose times are unknown take the user's segments, by file name without suffix."""
+    for video in videos:
+        if video.truth is not None:
+            yield Kept(video)
+            continue
+        spans = segments.get(PurePosixPath(video.video).stem)
+        if spans is None or video.video_label is None:
+            left_out.add("no segment given for an anomaly of unknown time", video.video)
+            continue
+        yield Kept(video.replace(truth=tuple(Truth(span=span, label=video.video_label) for span in spans)))
+
+
+def s_d_weak(videos: Iterable[AnnotatedVideo], durations: Durations) -> Iterator[Kept]:
+    """As ``s_d``, but an anomaly of unknown time fills its whole video: a weak label, right only somewhere in it."""
+    for video in videos:
+        if video.truth is not None or video.video_label is None:
+            yield Kept(video)
+            continue
+        duration_s = durations.of(video)
+        if duration_s is None:
+            continue
+        whole = Truth(span=Span(start_s=0.0, end_s=duration_s), label=video.video_label)
+        yield Kept(video.replace(truth=(whole,), duration_s=duration_s))
+
+
+def read_segments(table: Path) -> dict[str, tuple[Span, ...]]:
+    """A user's segments: a CSV with the columns video, start_s, end_s, one row an event, in any order.
+
+    Raises:
+        DataSetError: the file is missing, lacks a column, or a row holds no span.
+    """
+    found: defaultdict[str, list[Span]] = defaultdict(list)
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            lines = csv.DictReader(file)
+            missing = [column for column in SEGMENT_COLUMNS if column not in (lines.fieldnames or ())]
+            if missing:
+                raise DataSetError(
+                    f"{table}, line 1: no column {', '.join(missing)}. "
+                    f"Wanted: a header with {','.join(SEGMENT_COLUMNS)}."
+                )
+            for row in lines:
+                found[PurePosixPath(row["video"].strip()).stem].append(_span(table, lines.line_num, row))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataSetError(f"{table}: cannot be read as a table ({error}). Wanted: a UTF-8 CSV file.") from error
+    return {video: tuple(sorted(spans, key=lambda span: span.start_s)) for video, spans in found.items()}
+
+
+def _span(table: Path, line: int, row: Mapping[str, str | None]) -> Span:
+    try:
+        return Span(start_s=float(row["start_s"] or ""), end_s=float(row["end_s"] or ""))
+    except ValueError:
+        raise DataSetError(
+            f"{table}, line {line}: start_s {row['start_s']!r} and end_s {row['end_s']!r} are no span. "
+            "Wanted: seconds, the end after the start."
+        ) from None

@@ -1,0 +1,163 @@
+"""A named set in a folder to its stream of examples: which reader, which splits, which subset."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from omnisila.config import Frozen
+from omnisila.data.annotated import AnnotatedSet, AnnotatedVideo, Malformed
+from omnisila.data.annotations import annotation_sets, read_annotations
+from omnisila.data.durations import Durations
+from omnisila.data.footage_sets import footage_root, read_footage
+from omnisila.data.group_splits import Shares, check_disjoint, resplit
+from omnisila.data.implicit_subsets import FaceFinder, Kept, read_segments, s_d, s_d_weak, s_s
+from omnisila.data.left_out import LeftOut
+from omnisila.data.muting import muted
+from omnisila.data.preparing import Preparation, described_examples, video_examples
+from omnisila.data.readers import set_names
+from omnisila.errors import DataSetError, InputError, MediaError
+from omnisila.scenes.nets.mtcnn import MTCNN
+from omnisila.schema import Example
+
+SCENE_TUNING = "scene-tuning"
+SCENE_SETS = ("cmu_mosei", "humanml3d", "refcoco", "places365")  # Omni-SILA 4.1
+
+
+class SetRequest(Frozen):
+    """What to prepare, and from where.
+
+    Args:
+        name: a set of ``data/annotations`` or ``data/readers``, or ``scene-tuning``.
+        folder: its annotations; for scene tuning the folder above those of the sets.
+        footage: folder of the videos; None: only what annotations state counts.
+        out: gets the muted footage of S-S.
+        subset: ``s-s`` or ``s-d``; None prepares the whole set.
+        labels: label set of a generic set; the others know their own.
+        segments: a user's times for ``s-d``; None means its weak variant.
+        resplit: split again by group instead of as published.
+    """
+
+    name: str
+    folder: Path
+    footage: Path | None = None
+    out: Path
+    subset: str | None = None
+    labels: str | None = None
+    segments: Path | None = None
+    resplit: bool = False
+
+
+class PreparedSet(NamedTuple):
+    """A stream of examples; ``left_out`` is complete when the stream has ended."""
+
+    name: str
+    examples: Iterator[Example]
+    malformed: tuple[Malformed, ...]
+    left_out: LeftOut
+
+
+def prepared_set(request: SetRequest, preparation: Preparation) -> PreparedSet:
+    """Read a set, be sure of its splits, and make its examples one by one.
+
+    Raises:
+        DataSetError: the set is not as its reader expects, or a group stands on both sides of a split.
+        InputError: no such set or subset, or the subset lacks what it needs.
+    """
+    _check_subset(request)
+    left_out = LeftOut()
+    if request.name == SCENE_TUNING:
+        found = {name: request.folder / name for name in SCENE_SETS if (request.folder / name).is_dir()}
+        if not found:
+            raise DataSetError(f"{request.folder}: no folder of a set is there. Wanted: {', '.join(SCENE_SETS)}.")
+        sets = {name: _parted(read_annotations(name, folder), request) for name, folder in found.items()}
+    else:
+        sets = {request.name: _parted(_read(request), request)}
+        found = {request.name: request.folder}
+    malformed = tuple(row for annotated in sets.values() for row in annotated.malformed)
+    footage = {name: Durations(request.footage or folder, left_out) for name, folder in found.items()}
+    described = {name: annotated.described for name, annotated in sets.items() if annotated.described}
+    label = f"{request.name}-{_subset_name(request)}" if request.subset else request.name
+
+    def examples() -> Iterator[Example]:
+        for annotated in sets.values():
+            yield from _of_videos(label, annotated.videos, request, preparation, left_out)
+        yield from described_examples(described, footage, left_out, preparation)
+
+    return PreparedSet(label, examples(), malformed, left_out)
+
+
+def _read(request: SetRequest) -> AnnotatedSet:
+    if request.name in set_names():
+        return read_footage(request.name, request.folder)
+    if request.name in annotation_sets():
+        return read_annotations(request.name, request.folder, request.labels)
+    known = sorted({*annotation_sets(), *set_names(), SCENE_TUNING})
+    raise InputError(f"no data set {request.name!r}. Choose from: {', '.join(known)}.")
+
+
+def _parted(annotated: AnnotatedSet, request: SetRequest) -> AnnotatedSet:
+    """The set with splits that no group crosses."""
+    if request.resplit:
+        changes = {
+            "videos": tuple(resplit(annotated.videos, Shares())),
+            "described": tuple(resplit(annotated.described, Shares())),
+        }
+        return annotated.model_copy(update=changes)
+    check_disjoint(annotated.name, (*annotated.videos, *annotated.described))
+    return annotated
+
+
+def _of_videos(
+    name: str, videos: tuple[AnnotatedVideo, ...], request: SetRequest, preparation: Preparation, left_out: LeftOut
+) -> Iterator[Example]:
+    footage = request.footage
+    if footage is None and request.name in set_names():
+        footage = footage_root(request.name, request.folder)
+    durations = Durations(footage, left_out)
+    if request.subset == "s-s" and footage is not None:
+        there = _at_hand(videos, footage, left_out)
+        kept = s_s(there, FaceFinder(MTCNN.pretrained(), footage), left_out)
+        kept = _muted(kept, footage, request.out, left_out)
+    elif request.subset == "s-d" and request.segments is not None:
+        kept = s_d(videos, read_segments(request.segments), left_out)
+    elif request.subset == "s-d":
+        kept = s_d_weak(videos, durations)
+    else:
+        kept = map(Kept, videos)
+    return video_examples(name, kept, durations, left_out, preparation)
+
+
+def _at_hand(videos: Iterable[AnnotatedVideo], footage: Path, left_out: LeftOut) -> Iterator[AnnotatedVideo]:
+    for video in videos:
+        if (footage / video.video).is_file():
+            yield video
+        else:
+            left_out.add(f"footage missing in {footage}", video.video)
+
+
+def _muted(kept: Iterable[Kept], footage: Path, out: Path, left_out: LeftOut) -> Iterator[Kept]:
+    """The videos whose muted copy lies in ``out/footage``, at the path they have in the footage folder."""
+    for item in kept:
+        target = out / "footage" / item.video.video
+        try:
+            if not target.is_file():  # a run that goes on after a kill
+                muted(footage / item.video.video, target)
+        except MediaError as error:
+            left_out.add("footage cannot be muted", f"{item.video.video}: {error}")
+            continue
+        yield item
+
+
+def _check_subset(request: SetRequest) -> None:
+    if request.subset not in (None, "s-s", "s-d"):
+        raise InputError(f"no subset {request.subset!r}. Choose s-s or s-d.")
+    if request.subset == "s-s" and request.footage is None:
+        raise InputError("s-s looks for faces in the footage. Give --footage with the folder of the videos.")
+    if request.segments is not None and request.subset != "s-d":
+        raise InputError("--segments gives times to s-d alone. Add --subset s-d.")
+
+
+def _subset_name(request: SetRequest) -> Literal["s-s", "s-d", "s-d-weak"]:
+    if request.subset == "s-s":
+        return "s-s"
+    return "s-d" if request.segments is not None else "s-d-weak"

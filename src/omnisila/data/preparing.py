@@ -1,0 +1,106 @@
+"""From annotations to a stream of examples. Nothing here holds more than one video's examples at a time."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from pydantic import Field
+
+from omnisila.config import Config
+from omnisila.data.annotated import Described, Split
+from omnisila.data.durations import Durations
+from omnisila.data.implicit_subsets import Kept
+from omnisila.data.instructions import Instruction, clauses_of, render_clauses, render_instruction
+from omnisila.data.left_out import LeftOut
+from omnisila.data.mixture import Mixed, mixed
+from omnisila.data.video_examples import cause_examples, whole_examples, window_examples, within
+from omnisila.media.video import STILL_S
+from omnisila.schema import Example
+
+_SPLITS: tuple[Split, ...] = ("train", "val", "test")
+
+
+class Preparation(Config):
+    """Which examples are made.
+
+    Attributes:
+        window_s: length of the windows that are identified one by one; None makes no windows.
+        cap: how many descriptions a set gives to a split at most; None: as many as the smallest set has.
+        seed: of the choice among descriptions and of their order.
+    """
+
+    window_s: float | None = Field(default=1.0, gt=0)  # TSL-300's seconds are the clip counts of Omni-SILA 4.1
+    cap: int | None = Field(default=100_000, gt=0)  # Omni-SILA 4.1: 200 K from two sets, twice
+    seed: int = 0
+
+
+def video_examples(
+    set_name: str, kept: Iterable[Kept], durations: Durations, left_out: LeftOut, preparation: Preparation
+) -> Iterator[Example]:
+    """The examples of annotated videos: whole video, causes, windows, in this order a video.
+
+    Where stretches are excluded nothing is asked about the whole video, since its answer would be wrong there.
+
+    Args:
+        set_name: stands before ids.
+        kept: videos with what is excluded of them.
+        durations: where a video ends; what has no duration is left out.
+        left_out: takes what gives no examples.
+        preparation: which examples are made.
+    """
+    for annotated, excluded in kept:
+        duration_s = durations.of(annotated)
+        if duration_s is None:
+            continue
+        video = within(annotated, duration_s)
+        for truth in (annotated.truth or ())[len(video.truth or ()) :]:
+            left_out.add("an event begins after the video's end", f"{video.id} {truth.span.start_s:g} s")
+        if video.truth is None:
+            left_out.add("no windows, as the events' times are unknown", video.id)
+        if excluded:
+            left_out.add("no whole-video examples, as stretches are excluded", video.id)
+        else:
+            yield from whole_examples(set_name, video, duration_s)
+        yield from cause_examples(set_name, video)
+        if preparation.window_s is not None:
+            yield from window_examples(set_name, video, duration_s, preparation.window_s, excluded)
+
+
+def described_examples(
+    sets: Mapping[str, Sequence[Described]],
+    durations: Mapping[str, Durations],
+    left_out: LeftOut,
+    preparation: Preparation,
+) -> Iterator[Example]:
+    """The describe examples of scene tuning, sets mixed in balance within each split.
+
+    Args:
+        sets: name -> descriptions; the name stands before ids.
+        durations: name -> how long a video or motion is when the description does not tell its end.
+        left_out: takes descriptions of unknown length or without words.
+        preparation: caps and seed.
+    """
+    for split in _SPLITS:
+        of_split = {name: [item for item in items if item.split == split] for name, items in sets.items()}
+        for chosen in mixed(of_split, preparation.cap, preparation.seed):
+            example = _described(chosen, durations[chosen.set_name], left_out)
+            if example is not None:
+                yield example
+
+
+def _described(chosen: Mixed, durations: Durations, left_out: LeftOut) -> Example | None:
+    """``labels`` of a description is the scene: it has no label set."""
+    name, item = chosen
+    clauses = clauses_of(item.text)
+    if not clauses:
+        left_out.add("the description has no words", item.id)
+        return None
+    end_s = item.end_s or (STILL_S if item.medium == "image" else durations.of_file(item.source))
+    if end_s is None:
+        return None
+    if end_s <= item.start_s:
+        left_out.add("the description begins after the footage's end", item.id)
+        return None
+    return Example(
+        id=f"{name}/{item.id}", video=item.source, start_s=item.start_s, end_s=end_s, task="describe",
+        labels=item.scene, instruction=render_instruction(Instruction("describe", scene=item.scene)),
+        answer=render_clauses(clauses), split=item.split, group=item.group,
+    )  # fmt: skip

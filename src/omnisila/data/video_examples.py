@@ -1,0 +1,131 @@
+"""The examples that one annotated video gives: its windows, the whole of it, its causes, its intensities.
+
+A window is one of the papers' "videos": a second of eight frames, which keeps its offset in the source as ``start_s``.
+The frames themselves are read when they are needed; an example is only a stretch of time with a question and an answer.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from omnisila.data.annotated import AnnotatedVideo
+from omnisila.data.instructions import (
+    Instruction,
+    Located,
+    clauses_of,
+    render_clauses,
+    render_instruction,
+    render_intensities,
+    render_label,
+    render_located,
+)
+from omnisila.labels import label_set
+from omnisila.media.sampling import window_starts
+from omnisila.schema import Example, Span, Truth
+
+_SHORTEST_S = 0.001  # answers tell times to a millisecond
+
+
+def window_examples(
+    set_name: str, video: AnnotatedVideo, duration_s: float, window_s: float, excluded: Sequence[Span] = ()
+) -> Iterator[Example]:
+    """An identify example for each window of the video; the last one ends with the video.
+
+    Its label is the one that covers at least half of it, else the quiet one. ``truth`` keeps what lies in the window,
+    however little. Nothing comes of a video whose events have no known times.
+
+    Args:
+        set_name: stands before the video's id in the examples' ids.
+        video: with its events.
+        duration_s: of the video, > 0.
+        window_s: length of a window, > 0.
+        excluded: stretches that no window may touch.
+    """
+    labels = label_set(video.labels)
+    if video.truth is None or labels.quiet is None:
+        return
+    instruction = render_instruction(Instruction("identify", labels))
+    for index, start_s in enumerate(window_starts(0.0, duration_s, window_s)):
+        window = Span(start_s=start_s, end_s=min(start_s + window_s, duration_s))
+        if any(_overlap_s(window, span) > 0 for span in excluded):
+            continue
+        inside = tuple(_inside(truth, window) for truth in video.truth if _overlap_s(truth.span, window) > 0)
+        covered = _covered_s(inside)
+        label = max(covered, key=covered.__getitem__, default=labels.quiet)
+        if covered.get(label, 0.0) < window.duration_s / 2:
+            label = labels.quiet
+        yield Example(
+            id=f"{set_name}/{video.id}#{index}", video=video.video, start_s=window.start_s, end_s=window.end_s,
+            task="identify", labels=video.labels, instruction=instruction, answer=render_label(label), truth=inside,
+            split=video.split, group=video.group,
+        )  # fmt: skip
+
+
+def whole_examples(set_name: str, video: AnnotatedVideo, duration_s: float) -> Iterator[Example]:
+    """The examples over the whole video: identify, locate, and react where intensities are known.
+
+    A video with events of several labels is identified by the one that covers most time. Without known times only the
+    weak label of the whole video is asked for.
+    """
+    labels = label_set(video.labels)
+
+    def example(task: str, instruction: Instruction, answer: str) -> Example:
+        return Example.model_validate({
+            "id": f"{set_name}/{video.id}#{task}", "video": video.video, "start_s": 0.0, "end_s": duration_s,
+            "task": task, "labels": video.labels, "instruction": render_instruction(instruction), "answer": answer,
+            "truth": video.truth or (), "intensities": video.intensities if task == "react" else None,
+            "split": video.split, "group": video.group,
+        })  # fmt: skip
+
+    if video.intensities is not None:
+        yield example("react", Instruction("react"), render_intensities(video.intensities, labels))
+    if labels.quiet is None:
+        return
+    covered = _covered_s(video.truth or ())
+    known = video.video_label or (None if video.truth is None else labels.quiet)
+    label = max(covered, key=covered.__getitem__, default=known)
+    if label is not None:
+        yield example("identify", Instruction("identify", labels), render_label(label))
+    if video.truth is not None:
+        found = [Located(truth.label, truth.span) for truth in video.truth if truth.span.duration_s >= _SHORTEST_S]
+        yield example("locate", Instruction("locate", labels), render_located(found))
+
+
+def cause_examples(set_name: str, video: AnnotatedVideo) -> Iterator[Example]:
+    """An attribute example over the span of each event whose cause is told."""
+    labels = label_set(video.labels)
+    for index, truth in enumerate(video.truth or ()):
+        clauses = clauses_of(truth.cause or "")
+        if clauses:
+            yield Example(
+                id=f"{set_name}/{video.id}#attribute-{index}", video=video.video, start_s=truth.span.start_s,
+                end_s=truth.span.end_s, task="attribute", labels=video.labels,
+                instruction=render_instruction(Instruction("attribute", labels, truth.label)),
+                answer=render_clauses(clauses), truth=(truth,), split=video.split, group=video.group,
+            )  # fmt: skip
+
+
+def within(video: AnnotatedVideo, duration_s: float) -> AnnotatedVideo:
+    """The video with its events cut at its end; those that begin past it are gone."""
+    if not any(truth.span.end_s > duration_s for truth in video.truth or ()):
+        return video
+    whole = Span(start_s=0.0, end_s=duration_s)
+    return video.replace(truth=tuple(_inside(t, whole) for t in video.truth or () if t.span.start_s < duration_s))
+
+
+def _overlap_s(one: Span, other: Span) -> float:
+    return min(one.end_s, other.end_s) - max(one.start_s, other.start_s)
+
+
+def _inside(truth: Truth, window: Span) -> Truth:
+    span = Span(start_s=max(truth.span.start_s, window.start_s), end_s=min(truth.span.end_s, window.end_s))
+    return Truth(span=span, label=truth.label, cause=truth.cause)
+
+
+def _covered_s(truths: Sequence[Truth]) -> dict[str, float]:
+    """Seconds by label; where events of one label overlap, their common time counts once."""
+    covered: dict[str, float] = {}
+    reached: dict[str, float] = {}
+    for truth in sorted(truths, key=lambda truth: truth.span.start_s):
+        start_s = max(truth.span.start_s, reached.get(truth.label, 0.0))
+        reached[truth.label] = max(truth.span.end_s, start_s)
+        covered[truth.label] = covered.get(truth.label, 0.0) + max(truth.span.end_s - start_s, 0.0)
+    return covered
