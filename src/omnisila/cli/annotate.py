@@ -1,0 +1,89 @@
+"""``omnisila annotate``: causes for annotated spans, written by a model behind an endpoint, to be checked by people."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def annotate(
+    name: Annotated[str, typer.Argument(metavar="SET", help="Whose annotations, such as tsl300.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the annotation files lie.")],
+    footage: Annotated[Path, typer.Option(help="Folder of the videos. Their pictures are sent to the endpoint.")],
+    out: Annotated[Path, typer.Option(help="JSONL file of causes; an existing one is gone on with.")],
+    base_url: Annotated[str, typer.Option(help="OpenAI-compatible endpoint, such as http://localhost:8000/v1.")],
+    model: Annotated[str, typer.Option(help="A model there that takes pictures.")],
+    key_variable: Annotated[
+        str, typer.Option(help='Environment variable with the key; "" for a server without keys.')
+    ] = "OPENAI_API_KEY",
+    estimate: Annotated[bool, typer.Option("--estimate", help="Only tell what would be asked; ask nothing.")] = False,
+    sheet: Annotated[Path | None, typer.Option(help="Also write all causes as a CSV table for people.")] = None,
+    requests_per_minute: Annotated[float | None, typer.Option(help="At most so many, retries included.")] = None,
+    retries: Annotated[int, typer.Option(help="Of a request refused for the moment.", min=0)] = 5,
+    timeout_s: Annotated[float, typer.Option(help="Seconds for one try.")] = 120.0,
+    max_tokens: Annotated[int, typer.Option(help="Of one answer; 0 sends no limit.", min=0)] = 400,
+    temperature: Annotated[float | None, typer.Option(help="Left to the endpoint when not given.")] = None,
+    price_in: Annotated[float | None, typer.Option(help="Of a million tokens read, for the estimate.")] = None,
+    price_out: Annotated[float | None, typer.Option(help="Of a million tokens written, for the estimate.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+) -> None:
+    """Write a cause for each annotated span that has none; run it again to go on after a kill.
+
+    Exit status: 0 all written, 1 some failed (each named), 2 wrong usage.
+    """
+    from pydantic import ValidationError
+    from rich.console import Console
+
+    from omnisila.data.annotations import read_annotations
+    from omnisila.data.annotator import AnnotatorConfig, Unwritten, estimated, resumed, uncaused_spans, written_causes
+    from omnisila.data.checking import write_sheet
+    from omnisila.endpoint import EndpointConfig
+    from omnisila.errors import InputError
+
+    try:
+        endpoint = EndpointConfig(
+            base_url=base_url,
+            model=model,
+            key_variable=key_variable,
+            retries=retries,
+            timeout_s=timeout_s,
+            requests_per_minute=requests_per_minute,
+            max_tokens=max_tokens or None,
+            temperature=temperature,
+            price_in_per_million=price_in,
+            price_out_per_million=price_out,
+        )
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise InputError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}, got {first['input']!r}.") from None
+    console = Console(stderr=True, quiet=quiet)
+    annotated = read_annotations(name, folder)
+    for row in annotated.malformed:
+        typer.echo(f"left out: {row.file}, line {row.line}: {row.reason}", err=True)
+    spans = uncaused_spans(annotated)
+    config = AnnotatorConfig()
+    expected = estimated(spans, resumed(out), config, endpoint)
+    price = "" if expected.price is None else f", price about {expected.price:.2f}"
+    told = (
+        f"{expected.spans} spans to write ({expected.already_done} done): {expected.requests} requests with "
+        f"{expected.pictures} pictures, about {expected.prompt_tokens} tokens read and "
+        f"{expected.completion_tokens} written{price}"
+    )
+    if estimate:
+        typer.echo(told)
+        return
+    console.print(told, highlight=False, markup=False, soft_wrap=True)
+    failed = 0
+    with endpoint.build() as client:
+        for number, outcome in enumerate(config.build(client).run(spans, footage, out), 1):
+            if isinstance(outcome, Unwritten):
+                failed += 1
+                typer.echo(f"failed: {outcome.id}: {outcome.reason}", err=True)
+            else:
+                line = f"{number}/{expected.spans} {outcome.id}: {outcome.cause or 'nothing seen that bears on it'}"
+                console.print(line, highlight=False, markup=False, soft_wrap=True)
+    if sheet is not None:
+        write_sheet(sheet, written_causes(out) if out.exists() else ())
+    if failed:
+        typer.echo(f"{failed} of {expected.spans} spans stay without a cause; run the same command again.", err=True)
+        raise typer.Exit(1)

@@ -1,0 +1,239 @@
+"""Attribution writing in two passes: four scene aspects of a span are described, then summed up as one cause.
+
+Every question and raw answer is stored with the model that gave it, so that a cause can be traced and checked by people
+(``data/checking.py``). Source: Omni-SILA 4.1, the construction of the explicit data set; prompts are our own.
+"""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+from pydantic import Field
+
+from omnisila import records
+from omnisila.config import Config, Frozen
+from omnisila.data.annotated import AnnotatedSet, AnnotatedVideo
+from omnisila.data.annotation_prompts import SCENES, aspect_prompt, summary_prompt
+from omnisila.data.instructions import clauses_of
+from omnisila.endpoint import Endpoint, EndpointConfig
+from omnisila.errors import InputError, MediaError, OmnisilaError
+from omnisila.media.clips import jpeg
+from omnisila.media.sampling import frames_at, uniform_times
+from omnisila.schema import SceneName, Seconds, Span, Truth
+
+
+class UncausedSpan(Frozen):
+    """An annotated span that wants a cause; ``id`` is made of video, times and label, so it survives reordering."""
+
+    id: str
+    video: str
+    labels: str
+    span: Span
+    label: str
+
+
+class Exchange(Frozen):
+    """One question with everything needed to ask it again, and the answer as it came."""
+
+    prompt: str
+    pictures: int
+    answer: str
+    model: str
+    prompt_tokens: int | None
+    completion_tokens: int | None
+
+
+class WrittenCause(UncausedSpan):
+    """One line of the annotator's output: the cause (None: nothing was seen that bears on the label) and its making."""
+
+    cause: str | None
+    frame_times_s: tuple[Seconds, ...]
+    base_url: str
+    aspects: dict[SceneName, Exchange]
+    summary: Exchange
+
+
+class Estimate(NamedTuple):
+    """What a run will ask for, about; ``price`` is None where the endpoint's prices are not given."""
+
+    spans: int
+    already_done: int
+    requests: int
+    pictures: int
+    prompt_tokens: int
+    completion_tokens: int
+    price: float | None
+
+
+class Unwritten(NamedTuple):
+    """A span that stays without a cause this time, and why."""
+
+    id: str
+    reason: str
+
+
+class AnnotatorConfig(Config):
+    """How a span is shown, and what an estimate counts with.
+
+    Args:
+        pictures: shown of each span, at the centres of equal parts of it.
+        long_side_px: larger frames are scaled down to it.
+        jpeg_quality: of the pictures sent.
+        tokens_per_picture: counted in estimates; models differ, see the endpoint's price list.
+        tokens_per_answer: counted in estimates.
+    """
+
+    pictures: Annotated[int, Field(gt=0)] = 8  # Omni-SILA 4.1
+    long_side_px: Annotated[int, Field(gt=0)] = 512
+    jpeg_quality: Annotated[int, Field(gt=0, le=95)] = 85
+    tokens_per_picture: Annotated[int, Field(ge=0)] = 255
+    tokens_per_answer: Annotated[int, Field(gt=0)] = 60
+
+    def build(self, endpoint: Endpoint) -> "Annotator":
+        return Annotator(self, endpoint)
+
+
+class Annotator:
+    """Writes causes for spans, one line each, and goes on where it was stopped."""
+
+    def __init__(self, config: AnnotatorConfig, endpoint: Endpoint) -> None:
+        self.config = config
+        self.endpoint = endpoint
+
+    def run(self, spans: Sequence[UncausedSpan], footage: Path, out: Path) -> Iterator[WrittenCause | Unwritten]:
+        """Add a line to ``out`` for each span that has none yet, and tell of each as it is done.
+
+        A span that fails leaves no line, so that the next run tries it again. A line is added when all five answers
+        are there; one that a kill left half-written is taken off first.
+
+        Raises:
+            InputError: the endpoint's address, key or model is wrong; what was written before stays.
+            OutputError: ``out`` cannot be written.
+            RecordError: ``out`` holds a line that no annotator wrote.
+        """
+        done = resumed(out)
+        for span in spans:
+            if span.id in done:
+                continue
+            try:
+                times_s, pictures = self._pictures(span, footage)
+            except MediaError as error:
+                yield Unwritten(span.id, str(error))
+                continue
+            try:
+                written = self._written(span, times_s, pictures)
+            except InputError:
+                raise
+            except OmnisilaError as error:
+                yield Unwritten(span.id, str(error))
+                continue
+            records.append(out, [written])
+            yield written
+
+    def _pictures(self, span: UncausedSpan, footage: Path) -> tuple[tuple[float, ...], list[bytes]]:
+        times_s = uniform_times(span.span.start_s, span.span.end_s, self.config.pictures)
+        frames = frames_at(footage / span.video, times_s, long_side_px=self.config.long_side_px)
+        return times_s, [jpeg(frame.image, quality=self.config.jpeg_quality) for frame in frames]
+
+    def _written(self, span: UncausedSpan, times_s: tuple[float, ...], pictures: list[bytes]) -> WrittenCause:
+        prompts = [aspect_prompt(scene, span.label, span.span, len(pictures)) for scene in SCENES]
+        with ThreadPoolExecutor(len(SCENES)) as pool:
+            answers = list(pool.map(lambda prompt: self._asked(prompt, pictures), prompts))
+        aspects = dict(zip(SCENES, answers, strict=True))
+        summary = self._asked(summary_prompt(span.label, {scene: one.answer for scene, one in aspects.items()}), [])
+        return WrittenCause(
+            **dict(span),
+            cause="; ".join(clauses_of(summary.answer)) or None,
+            frame_times_s=times_s,
+            base_url=self.endpoint.config.base_url,
+            aspects=aspects,
+            summary=summary,
+        )
+
+    def _asked(self, prompt: str, pictures: list[bytes]) -> Exchange:
+        reply = self.endpoint.ask(prompt, pictures)
+        return Exchange(
+            prompt=prompt,
+            pictures=len(pictures),
+            answer=reply.text,
+            model=reply.model,
+            prompt_tokens=reply.prompt_tokens,
+            completion_tokens=reply.completion_tokens,
+        )
+
+
+def uncaused_spans(annotated: AnnotatedSet) -> tuple[UncausedSpan, ...]:
+    """The spans without a cause, in the set's order; one that is annotated twice alike stands once.
+
+    Videos whose times are unknown have no span and give none.
+    """
+    found = {
+        (one := _uncaused(annotated.name, video, truth)).id: one
+        for video in annotated.videos
+        for truth in video.truth or ()
+        if truth.cause is None
+    }
+    return tuple(found.values())
+
+
+def span_id(set_name: str, video_id: str, truth: Truth) -> str:
+    """The name of an annotated span: ``tsl300/abc#8000-14500-negative``, times in milliseconds."""
+    start_ms, end_ms = round(truth.span.start_s * 1000), round(truth.span.end_s * 1000)
+    return f"{set_name}/{video_id}#{start_ms}-{end_ms}-{truth.label}"
+
+
+def resumed(out: Path) -> frozenset[str]:
+    """The spans that a file has a line for; what a kill left of a last line is taken off, a missing file has none.
+
+    Raises:
+        OutputError: the half line cannot be taken off.
+        RecordError: a line is not of this kind.
+    """
+    records.cut_half_line(out)
+    return frozenset(cause.id for cause in written_causes(out)) if out.exists() else frozenset()
+
+
+def written_causes(path: Path) -> Iterator[WrittenCause]:
+    """The lines of an annotator's output.
+
+    Raises:
+        RecordError: the file cannot be read, or a line is not of this kind.
+    """
+    return records.records(path, WrittenCause)
+
+
+def estimated(
+    spans: Sequence[UncausedSpan], done: frozenset[str], config: AnnotatorConfig, endpoint: EndpointConfig
+) -> Estimate:
+    """What annotating the spans that are not done will take; nothing is asked.
+
+    Text counts as a token for four letters, pictures and answers as ``config`` says.
+    """
+    left = [span for span in spans if span.id not in done]
+    answer = "x" * (4 * config.tokens_per_answer)
+    prompt_letters = sum(
+        sum(len(aspect_prompt(scene, span.label, span.span, config.pictures)) for scene in SCENES)
+        + len(summary_prompt(span.label, dict.fromkeys(SCENES, answer)))
+        for span in left
+    )
+    pictures = len(left) * len(SCENES) * config.pictures
+    requests = len(left) * (len(SCENES) + 1)
+    prompt_tokens = prompt_letters // 4 + pictures * config.tokens_per_picture
+    completion_tokens = requests * config.tokens_per_answer
+    price = None
+    if endpoint.price_in_per_million is not None and endpoint.price_out_per_million is not None:
+        price = (
+            prompt_tokens * endpoint.price_in_per_million + completion_tokens * endpoint.price_out_per_million
+        ) / 1e6
+    return Estimate(len(left), len(spans) - len(left), requests, pictures, prompt_tokens, completion_tokens, price)
+
+
+def _uncaused(set_name: str, video: AnnotatedVideo, truth: Truth) -> UncausedSpan:
+    return UncausedSpan(
+        id=span_id(set_name, video.id, truth),
+        video=video.video,
+        labels=video.labels,
+        span=truth.span,
+        label=truth.label,
+    )

@@ -1,0 +1,147 @@
+"""Written causes to people and back: a table in which each cause is accepted, adjusted or rejected.
+
+A row is known by its ``id`` alone; what a spreadsheet does to times or separators does no harm.
+Source: Omni-SILA 4.1, attributions were checked and adjusted by hand.
+"""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from omnisila.data.annotated import AnnotatedSet, AnnotatedVideo, Malformed
+from omnisila.data.annotator import WrittenCause, span_id
+from omnisila.errors import RecordError
+from omnisila.files import write_atomically
+
+VERDICTS = ("accept", "adjust", "reject")
+COLUMNS = ("id", "video", "start_s", "end_s", "labels", "label", "cause", "verdict", "adjusted")
+_NEEDED = ("id", "cause", "verdict", "adjusted")
+_SEPARATORS = (",", ";", "\t")  # spreadsheets save with the separator of their language
+
+
+class Checked(NamedTuple):
+    """What came back: the cause of each checked span (None: rejected), the unchecked ones, and rows left out."""
+
+    causes: dict[str, str | None]
+    unchecked: tuple[str, ...]
+    malformed: tuple[Malformed, ...]
+
+
+class Confirmed(NamedTuple):
+    """Annotations with the causes that people let stand, and checked ids that belong to no span of the set."""
+
+    annotated: AnnotatedSet
+    strangers: tuple[str, ...]
+
+
+def write_sheet(path: Path, causes: Iterable[WrittenCause]) -> None:
+    """A row for each written cause, with ``verdict`` and ``adjusted`` left empty for the person who checks.
+
+    Spans for which nothing was seen stand there too, with an empty cause that can be adjusted or rejected.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    text = io.StringIO()
+    table = csv.writer(text)
+    table.writerow(COLUMNS)
+    for one in causes:
+        times = f"{one.span.start_s:.3f}", f"{one.span.end_s:.3f}"
+        table.writerow((one.id, one.video, *times, one.labels, one.label, one.cause or "", "", ""))
+    write_atomically(path, "\ufeff" + text.getvalue())  # the mark tells spreadsheets that it is UTF-8
+
+
+def read_sheet(path: Path) -> Checked:
+    """The verdicts of a checked table; a row that cannot be understood is left out and named by its line.
+
+    ``verdict`` is accept (the cause stands), adjust (``adjusted`` stands in its place), reject, or empty for a row
+    that nobody checked yet.
+
+    Raises:
+        RecordError: the file cannot be read, is no table in UTF-8, or lacks a column.
+    """
+    text = _text(path)
+    rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=_separator(text))
+    found: dict[str, _Verdict] = {}
+    malformed: list[Malformed] = []
+    try:
+        missing = [column for column in _NEEDED if column not in (rows.fieldnames or ())]
+        if missing:
+            raise RecordError(f"{path}, line 1: no column {missing[0]!r}. Wanted: {', '.join(COLUMNS)}.")
+        line = rows.line_num + 1
+        for row in rows:
+            try:
+                verdict = _verdict(row)
+                if verdict.id in found:
+                    raise ValueError(f"{verdict.id!r} stands in an earlier row too; wanted: one row a span")
+                found[verdict.id] = verdict
+            except ValueError as error:
+                malformed.append(Malformed(file=str(path), line=line, reason=str(error)))
+            line = rows.line_num + 1
+    except csv.Error as error:
+        raise RecordError(f"{path}, after line {rows.line_num}: {error}. Save the table as CSV again.") from None
+    return Checked(
+        causes={one.id: one.cause for one in found.values() if one.verdict},
+        unchecked=tuple(one.id for one in found.values() if not one.verdict),
+        malformed=tuple(malformed),
+    )
+
+
+def confirmed(annotated: AnnotatedSet, causes: Mapping[str, str | None]) -> Confirmed:
+    """The annotations with each checked cause at its span; a rejected one leaves the span without a cause."""
+    used: set[str] = set()
+
+    def checked(video: AnnotatedVideo) -> AnnotatedVideo:
+        if not video.truth:
+            return video
+        ids = [span_id(annotated.name, video.id, truth) for truth in video.truth]
+        used.update(causes.keys() & set(ids))
+        return video.replace(
+            truth=tuple(
+                truth.replace(cause=causes[name]) if name in causes else truth
+                for name, truth in zip(ids, video.truth, strict=True)
+            )
+        )
+
+    videos = tuple(checked(video) for video in annotated.videos)
+    return Confirmed(annotated.replace(videos=videos), tuple(name for name in causes if name not in used))
+
+
+class _Verdict(NamedTuple):
+    id: str
+    verdict: str
+    cause: str | None
+
+
+def _verdict(row: Mapping[str | None, str | list[str] | None]) -> _Verdict:
+    if None in row or None in row.values():
+        raise ValueError(f"not as many fields as the header has; wanted: {', '.join(COLUMNS)}")
+    identity, cause, verdict, adjusted = (str(row[column]).strip() for column in _NEEDED)
+    verdict = verdict.lower()
+    if not identity:
+        raise ValueError("the id is empty; wanted: the id that the table was written with")
+    if verdict and verdict not in VERDICTS:
+        raise ValueError(f"verdict {verdict!r}; wanted: {', '.join(VERDICTS)}, or empty while unchecked")
+    if verdict == "adjust" and not adjusted:
+        raise ValueError("verdict 'adjust' without a text; wanted: the better cause in column adjusted")
+    if verdict != "adjust" and adjusted:
+        raise ValueError(f"an adjusted text with verdict {verdict!r}; wanted: verdict 'adjust', or no text")
+    if verdict == "accept" and not cause:
+        raise ValueError("verdict 'accept' where no cause stands; wanted: adjust with a text, or reject")
+    return _Verdict(identity, verdict, {"accept": cause, "adjust": adjusted}.get(verdict))
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be read ({error.strerror or error}). Give the checked table.") from None
+    except UnicodeDecodeError as error:
+        raise RecordError(f"{path}: not UTF-8 at byte {error.start}. Save the table as CSV in UTF-8.") from None
+
+
+def _separator(text: str) -> str:
+    header = text.partition("\n")[0]
+    return max(_SEPARATORS, key=header.count)

@@ -1,0 +1,241 @@
+"""Questions with pictures to any OpenAI-compatible endpoint: a service, or a server on one's own machine.
+
+The key never stands in a setting or a file: only the name of the environment variable that holds it does.
+"""
+
+import base64
+import os
+import threading
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Self
+
+from pydantic import Field
+
+from omnisila.config import Config
+from omnisila.errors import InputError, OmnisilaError
+
+if TYPE_CHECKING:
+    from openai import OpenAIError
+
+
+class Reply(NamedTuple):
+    """An answer as it came, which model says it gave it, and what it cost; None: the endpoint does not count."""
+
+    text: str
+    model: str
+    prompt_tokens: int | None
+    completion_tokens: int | None
+
+
+class EndpointConfig(Config):
+    """Which model is asked, where, and how patiently.
+
+    Args:
+        base_url: up to and including the version, such as ``http://localhost:8000/v1``.
+        model: as the endpoint names it.
+        key_variable: environment variable that holds the key; empty for a server that wants none.
+        retries: of one request that was refused for the moment (429, 5xx) or timed out, with growing pauses.
+        timeout_s: for one try.
+        requests_per_minute: limit, spread evenly and counting retries; None: as fast as answers come.
+        max_tokens: of one answer; None leaves it to the endpoint, which some models insist on.
+        temperature: None leaves it to the endpoint.
+        price_in_per_million: of a million tokens read, in any currency; for estimates only.
+        price_out_per_million: of a million tokens written, in the same currency.
+    """
+
+    base_url: str
+    model: str
+    key_variable: str = "OPENAI_API_KEY"
+    retries: Annotated[int, Field(ge=0)] = 5
+    timeout_s: Annotated[float, Field(gt=0)] = 120.0
+    requests_per_minute: Annotated[float, Field(gt=0)] | None = None
+    max_tokens: Annotated[int, Field(gt=0)] | None = 400
+    temperature: Annotated[float, Field(ge=0)] | None = None
+    price_in_per_million: Annotated[float, Field(ge=0)] | None = None
+    price_out_per_million: Annotated[float, Field(ge=0)] | None = None
+
+    def build(self) -> "Endpoint":
+        """The client; nothing is asked yet.
+
+        Raises:
+            InputError: the package, the key or a usable address is missing.
+        """
+        return Endpoint(self)
+
+
+class Endpoint:
+    """A client that several threads may share; to be closed after use, best as a context manager.
+
+    What the user has to put right ends in an ``InputError``, as every further question would fail too. A single
+    question that stays without a usable answer ends in a plain ``OmnisilaError``.
+
+    Raises:
+        InputError: the package, the key or a usable address is missing.
+    """
+
+    def __init__(self, config: EndpointConfig) -> None:
+        try:
+            import openai
+        except ImportError:
+            raise InputError(
+                'asking an endpoint needs openai, which is missing. pip install "omnisila[annotate]".'
+            ) from None
+        if not config.base_url.startswith(("http://", "https://")):
+            raise InputError(
+                f"base URL {config.base_url!r} is no web address. Give one such as http://localhost:8000/v1."
+            )
+        self.config = config
+        self._pace = _Pace(config.requests_per_minute)
+        self._client = openai.OpenAI(
+            api_key=_key(config),
+            base_url=config.base_url,
+            max_retries=config.retries,
+            timeout=config.timeout_s,
+            http_client=openai.DefaultHttpxClient(event_hooks={"request": [lambda _: self._pace.wait()]}),
+        )
+
+    def ask(self, prompt: str, images: Sequence[bytes] = ()) -> Reply:
+        """One question about some pictures, in a conversation of its own.
+
+        Args:
+            prompt: comes before the pictures.
+            images: JPEG files.
+
+        Raises:
+            InputError: the address, the key or the model is wrong; the message says which.
+            OmnisilaError: no usable answer after all retries: refused, too slow, empty or cut off.
+        """
+        import openai
+        from openai.types.chat import ChatCompletion
+
+        settings = {"max_tokens": self.config.max_tokens, "temperature": self.config.temperature}
+        try:
+            completion: Any = self._client.chat.completions.create(
+                model=self.config.model,
+                messages=[{"role": "user", "content": _content(prompt, images)}],
+                **{name: value for name, value in settings.items() if value is not None},
+            )
+        except openai.OpenAIError as error:
+            raise self._explained(error) from error
+        if not isinstance(completion, ChatCompletion) or not completion.choices:
+            raise InputError(
+                f"{self.config.base_url}: answers, but not as an OpenAI-compatible endpoint does. "
+                "Check the base URL; it usually ends in /v1."
+            )
+        return self._reply(completion)
+
+    def close(self) -> None:
+        self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _reply(self, completion: Any) -> Reply:
+        choice = completion.choices[0]
+        text = (choice.message.content or "").strip()
+        if choice.finish_reason == "length":
+            raise OmnisilaError(
+                f"{self._who}: the answer was cut off at its limit of tokens (max_tokens {self.config.max_tokens}, "
+                f"{len(text)} characters came). Raise max_tokens."
+            )
+        if not text:
+            raise OmnisilaError(
+                f"{self._who}: the answer is empty (finish reason {choice.finish_reason!r}). "
+                "Ask again, or choose a model that takes pictures."
+            )
+        used = completion.usage
+        return Reply(
+            text,
+            completion.model or self.config.model,
+            used.prompt_tokens if used else None,
+            used.completion_tokens if used else None,
+        )
+
+    def _explained(self, error: "OpenAIError") -> OmnisilaError:
+        """What a failure of the library means for the user."""
+        import openai
+
+        tries = f"after {self.config.retries + 1} tries"
+        if isinstance(error, openai.APITimeoutError):
+            return OmnisilaError(
+                f"{self._who}: no answer within {self.config.timeout_s:g} s {tries}. Raise timeout_s or try later."
+            )
+        if isinstance(error, openai.APIConnectionError):
+            reason = error.__cause__ or error
+            return InputError(
+                f"{self._who}: cannot be reached {tries} ({reason}). Check the base URL and that the server runs."
+            )
+        if not isinstance(error, openai.APIStatusError):
+            return OmnisilaError(f"{self._who}: {error}. Ask again; if it stays so, check the base URL.")
+        said = f"status {error.status_code}: {_brief(error.message)}"
+        match error.status_code:
+            case 401 | 403:
+                source = self.config.key_variable or "none sent"
+                return InputError(
+                    f"{self._who}: the key ({source}) was refused, {said}. Give a key that is valid there."
+                )
+            case 404:
+                return InputError(
+                    f"{self._who}: no such address or model, {said}. Check the base URL, which usually ends in /v1, "
+                    "and the model's name."
+                )
+            case 429:
+                return OmnisilaError(
+                    f"{self._who}: still too many requests {tries}, {said}. "
+                    "Lower requests_per_minute, check the quota, and run again."
+                )
+            case status if status >= 500:
+                return OmnisilaError(f"{self._who}: the server failed {tries}, {said}. Run again later.")
+        return OmnisilaError(f"{self._who}: the request was refused, {said}. Change what the message names.")
+
+    @property
+    def _who(self) -> str:
+        return f"{self.config.model} at {self.config.base_url}"
+
+
+class _Pace:
+    """Lets requests go at even distances, whichever thread sends them."""
+
+    def __init__(self, requests_per_minute: float | None) -> None:
+        self._step_s = 60.0 / requests_per_minute if requests_per_minute else 0.0
+        self._next_s = 0.0
+        self._lock = threading.Lock()
+
+    def wait(self) -> None:
+        with self._lock:
+            now_s = time.monotonic()
+            start_s = max(now_s, self._next_s)
+            self._next_s = start_s + self._step_s
+        time.sleep(start_s - now_s)
+
+
+def _key(config: EndpointConfig) -> str:
+    if not config.key_variable:
+        return "none"  # the library insists on one; servers without keys pass over it
+    key = os.environ.get(config.key_variable, "").strip()
+    if not key:
+        raise InputError(
+            f"environment variable {config.key_variable} holds no key for {config.base_url}. Set it, "
+            "name another one, or give an empty name for a server that wants no key."
+        )
+    return key
+
+
+def _content(prompt: str, images: Sequence[bytes]) -> Any:
+    pictures = (base64.b64encode(image).decode("ascii") for image in images)
+    return [
+        {"type": "text", "text": prompt},
+        *({"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{picture}"}} for picture in pictures),
+    ]
+
+
+def _brief(message: str, limit: int = 200) -> str:
+    plain = " ".join(message.split())
+    return plain if len(plain) <= limit else f"{plain[:limit]}..."

@@ -1,0 +1,123 @@
+"""Every way in which an endpoint can answer or not, against a real server on this machine."""
+
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from omnisila.endpoint import EndpointConfig
+from omnisila.errors import InputError, OmnisilaError
+
+
+def _config(base_url: str, **settings: Any) -> EndpointConfig:
+    return EndpointConfig(base_url=base_url, model="seer", key_variable="TEST_KEY", **settings)
+
+
+def test_a_refused_request_is_repeated_and_pictures_arrive_whole(chat_server: Callable[..., Any]) -> None:
+    server = chat_server(refused=[429])
+    with _config(server.base_url, max_tokens=50, temperature=0.0).build() as endpoint:
+        reply = endpoint.ask("what is this?", [b"\xff\xd8one", b"\xff\xd8two"])
+    assert reply == ("a man runs away", "seer-2026", 100, 7)
+    assert server.requests == 2
+    assert server.pictures == [[b"\xff\xd8one", b"\xff\xd8two"]]
+    assert server.prompts == ["what is this?"]
+    assert server.keys == {"Bearer secret"}
+    assert (server.asked[0]["max_tokens"], server.asked[0]["temperature"]) == (50, 0.0)
+
+
+def test_what_is_left_to_the_endpoint_is_not_sent(chat_server: Callable[..., Any]) -> None:
+    server = chat_server()
+    with _config(server.base_url, max_tokens=None).build() as endpoint:
+        endpoint.ask("what?")
+    assert not {"max_tokens", "temperature"} & server.asked[0].keys()
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "says"),
+    [
+        (401, InputError, r"the key \(TEST_KEY\) was refused"),
+        (404, InputError, "no such address or model"),
+        (429, OmnisilaError, "still too many requests after 3 tries"),
+        (503, OmnisilaError, "the server failed after 3 tries"),
+        (400, OmnisilaError, "the request was refused, status 400.*come back later"),
+    ],
+)
+def test_each_refusal_says_what_to_do(
+    chat_server: Callable[..., Any], status: int, kind: type[OmnisilaError], says: str
+) -> None:
+    server = chat_server(refused=[status] * 9)
+    with _config(server.base_url, retries=2).build() as endpoint, pytest.raises(OmnisilaError, match=says) as raised:
+        endpoint.ask("what?")
+    assert type(raised.value) is kind
+    assert "secret" not in str(raised.value)
+    assert server.requests == (3 if status in (429, 503) else 1)
+
+
+def test_a_slow_server_is_named(chat_server: Callable[..., Any]) -> None:
+    server = chat_server(answer=lambda *_: None)
+    with (
+        _config(server.base_url, retries=0, timeout_s=0.2).build() as endpoint,
+        pytest.raises(OmnisilaError, match=r"no answer within 0\.2 s after 1 tries"),
+    ):
+        endpoint.ask("what?")
+
+
+@pytest.mark.parametrize("text", ["", "  \n"])
+def test_an_empty_answer_is_no_answer(chat_server: Callable[..., Any], text: str) -> None:
+    server = chat_server(answer=lambda *_: text)
+    with _config(server.base_url).build() as endpoint, pytest.raises(OmnisilaError, match="the answer is empty"):
+        endpoint.ask("what?")
+
+
+def test_a_cut_answer_is_no_answer(chat_server: Callable[..., Any]) -> None:
+    server = chat_server()
+    server.finish_reason = "length"
+    with _config(server.base_url).build() as endpoint, pytest.raises(OmnisilaError, match="Raise max_tokens"):
+        endpoint.ask("what?")
+
+
+def test_a_wrong_path_and_a_closed_port_are_told_apart(chat_server: Callable[..., Any]) -> None:
+    server = chat_server()
+    wrong_path = _config(server.base_url.removesuffix("/v1"), retries=0)
+    with wrong_path.build() as endpoint, pytest.raises(InputError, match="no such address or model"):
+        endpoint.ask("what?")
+    with socket.socket() as held:  # bound, but nobody listens
+        held.bind(("127.0.0.1", 0))
+        closed = _config(f"http://127.0.0.1:{held.getsockname()[1]}/v1", retries=0)
+        with closed.build() as endpoint, pytest.raises(InputError, match="cannot be reached"):
+            endpoint.ask("what?")
+
+
+def test_no_address_and_no_key_fail_before_anything_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match="is no web address"):
+        _config("localhost:8000").build()
+    monkeypatch.delenv("TEST_KEY", raising=False)
+    with pytest.raises(InputError, match=re.escape("environment variable TEST_KEY holds no key")):
+        _config("http://localhost:8000/v1").build()
+
+
+def test_a_server_without_keys_is_sent_none_of_ours(
+    chat_server: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "private")
+    server = chat_server()
+    with EndpointConfig(base_url=server.base_url, model="seer", key_variable="").build() as endpoint:
+        endpoint.ask("what?")
+    assert server.keys == {"Bearer none"}
+
+
+def test_the_rate_holds_over_threads_and_retries(chat_server: Callable[..., Any]) -> None:
+    server = chat_server(refused=[429])
+    with _config(server.base_url, requests_per_minute=600).build() as endpoint:
+        begun_s = time.monotonic()
+        threads = [threading.Thread(target=endpoint.ask, args=("what?",)) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert server.requests == 4
+    assert time.monotonic() - begun_s >= 0.3  # four requests, a tenth of a second apart
