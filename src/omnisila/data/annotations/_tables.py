@@ -112,7 +112,7 @@ def checked(path: Path, text: str, content: object, form: Callable[[object], T],
     except ValidationError as error:
         first = error.errors()[0]
         keys = [key for key in first["loc"] if isinstance(key, str) and f'"{key}"' in text]
-        named = min(keys, key=lambda key: text.count(f'"{key}"'), default="")
+        named = min(reversed(keys), key=lambda key: text.count(f'"{key}"'), default="")
         came = f"{'.'.join(str(part) for part in first['loc']) or 'the file'}: {first['msg']}"
         raise Entry(path, text, named).error(came, wanted) from error
 

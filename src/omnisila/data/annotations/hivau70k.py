@@ -13,7 +13,6 @@ within 0.1 s, the one that ends later (often past the last frame) is left out an
 """
 
 from pathlib import Path
-from typing import get_args
 
 from pydantic import TypeAdapter
 
@@ -28,6 +27,7 @@ from omnisila.schema import Truth
 NAME = "hivau70k"
 TWIN_S = 0.1
 FORM = '{video: {"n_frames", "fps", "label": [class], "events": [[s, s]], "events_summary_split", "video_summary"}}'
+SPLITS: dict[str, Split] = {"train": "train", "val": "val", "test": "test"}
 FOOTAGE = {"ucf": "ucf-crime/videos", "xdviolence": "xd-violence/videos"}
 LABELS = {**xd_violence.LABELS, **ucf_crime.LABELS}
 
@@ -90,13 +90,13 @@ def read(folder: Path) -> AnnotatedSet:
 
 
 def _source_and_split(path: Path) -> tuple[str, Split]:
-    source, _, split = path.stem.rpartition("_database_")
-    if source not in FOOTAGE or split not in get_args(Split):
+    source, _, word = path.stem.rpartition("_database_")
+    if source not in FOOTAGE or word not in SPLITS:
         raise Row(path, 1, {}).error(
-            f"the file is of {source!r}, split {split!r}",
-            f"<source>_database_<split>.json with one of {', '.join(FOOTAGE)} and one of {', '.join(get_args(Split))}",
+            f"the file is of {source!r}, split {word!r}",
+            f"<source>_database_<split>.json with one of {', '.join(FOOTAGE)} and one of {', '.join(SPLITS)}",
         )
-    return source, split
+    return source, SPLITS[word]
 
 
 def _unreadable(stated: _Video) -> str | None:
