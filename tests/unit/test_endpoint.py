@@ -2,6 +2,7 @@
 
 import re
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -97,6 +98,12 @@ def test_no_address_and_no_key_fail_before_anything_is_asked(monkeypatch: pytest
         _config("localhost:8000").build()
     monkeypatch.delenv("TEST_KEY", raising=False)
     with pytest.raises(InputError, match=re.escape("environment variable TEST_KEY holds no key")):
+        _config("http://localhost:8000/v1").build()
+
+
+def test_the_missing_package_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openai", None)
+    with pytest.raises(InputError, match=re.escape('pip install "omnisila[annotate]"')):
         _config("http://localhost:8000/v1").build()
 
 

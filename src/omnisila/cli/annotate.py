@@ -1,9 +1,13 @@
 """``omnisila annotate``: causes for annotated spans, written by a model behind an endpoint, to be checked by people."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from omnisila.data.annotator import Estimate
+    from omnisila.endpoint import EndpointConfig
 
 
 def annotate(
@@ -13,6 +17,7 @@ def annotate(
     out: Annotated[Path, typer.Option(help="JSONL file of causes; an existing one is gone on with.")],
     base_url: Annotated[str, typer.Option(help="OpenAI-compatible endpoint, such as http://localhost:8000/v1.")],
     model: Annotated[str, typer.Option(help="A model there that takes pictures.")],
+    labels: Annotated[str | None, typer.Option(help="Label set of annotations that have none of their own.")] = None,
     key_variable: Annotated[
         str, typer.Option(help='Environment variable with the key; "" for a server without keys.')
     ] = "OPENAI_API_KEY",
@@ -31,48 +36,38 @@ def annotate(
 
     Exit status: 0 all written, 1 some failed (each named), 2 wrong usage.
     """
-    from pydantic import ValidationError
     from rich.console import Console
 
     from omnisila.data.annotations import read_annotations
     from omnisila.data.annotator import AnnotatorConfig, Unwritten, estimated, resumed, uncaused_spans, written_causes
     from omnisila.data.checking import write_sheet
-    from omnisila.endpoint import EndpointConfig
-    from omnisila.errors import InputError
 
-    try:
-        endpoint = EndpointConfig(
-            base_url=base_url,
-            model=model,
-            key_variable=key_variable,
-            retries=retries,
-            timeout_s=timeout_s,
-            requests_per_minute=requests_per_minute,
-            max_tokens=max_tokens or None,
-            temperature=temperature,
-            price_in_per_million=price_in,
-            price_out_per_million=price_out,
-        )
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise InputError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}, got {first['input']!r}.") from None
-    console = Console(stderr=True, quiet=quiet)
-    annotated = read_annotations(name, folder)
+    endpoint = _endpoint(
+        base_url=base_url,
+        model=model,
+        key_variable=key_variable,
+        retries=retries,
+        timeout_s=timeout_s,
+        requests_per_minute=requests_per_minute,
+        max_tokens=max_tokens or None,
+        temperature=temperature,
+        price_in_per_million=price_in,
+        price_out_per_million=price_out,
+    )
+    console = Console(stderr=True, quiet=quiet, highlight=False, markup=False, soft_wrap=True)
+    annotated = read_annotations(name, folder, labels)
     for row in annotated.malformed:
         typer.echo(f"left out: {row.file}, line {row.line}: {row.reason}", err=True)
+    timeless = sum(video.truth is None for video in annotated.videos)
+    if timeless:
+        console.print(f"{timeless} videos have a label but no times, so there is no span to write a cause for")
     spans = uncaused_spans(annotated)
     config = AnnotatorConfig()
     expected = estimated(spans, resumed(out), config, endpoint)
-    price = "" if expected.price is None else f", price about {expected.price:.2f}"
-    told = (
-        f"{expected.spans} spans to write ({expected.already_done} done): {expected.requests} requests with "
-        f"{expected.pictures} pictures, about {expected.prompt_tokens} tokens read and "
-        f"{expected.completion_tokens} written{price}"
-    )
     if estimate:
-        typer.echo(told)
+        typer.echo(_told(expected))
         return
-    console.print(told, highlight=False, markup=False, soft_wrap=True)
+    console.print(_told(expected))
     failed = 0
     with endpoint.build() as client:
         for number, outcome in enumerate(config.build(client).run(spans, footage, out), 1):
@@ -80,10 +75,32 @@ def annotate(
                 failed += 1
                 typer.echo(f"failed: {outcome.id}: {outcome.reason}", err=True)
             else:
-                line = f"{number}/{expected.spans} {outcome.id}: {outcome.cause or 'nothing seen that bears on it'}"
-                console.print(line, highlight=False, markup=False, soft_wrap=True)
+                cause = outcome.cause or "nothing seen that bears on the label"
+                console.print(f"{number}/{expected.spans} {outcome.id}: {cause}")
     if sheet is not None:
         write_sheet(sheet, written_causes(out) if out.exists() else ())
     if failed:
         typer.echo(f"{failed} of {expected.spans} spans stay without a cause; run the same command again.", err=True)
         raise typer.Exit(1)
+
+
+def _endpoint(**settings: Any) -> "EndpointConfig":
+    from pydantic import ValidationError
+
+    from omnisila.endpoint import EndpointConfig
+    from omnisila.errors import InputError
+
+    try:
+        return EndpointConfig(**settings)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise InputError(f"{'.'.join(map(str, first['loc']))} is {first['input']!r}: {first['msg']}.") from None
+
+
+def _told(expected: "Estimate") -> str:
+    price = "" if expected.price is None else f", price about {expected.price:.2f}"
+    return (
+        f"{expected.spans} spans to write, {expected.already_done} done: {expected.requests} requests, "
+        f"{expected.pictures} pictures, about {expected.prompt_tokens} tokens to read and "
+        f"{expected.completion_tokens} to write{price}"
+    )

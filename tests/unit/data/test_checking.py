@@ -67,7 +67,7 @@ def test_any_accepted_text_comes_back_unchanged(texts: list[str]) -> None:
         written = [_written(index, text) for index, text in enumerate(texts)]
         write_sheet(sheet, written)
         assert read_sheet(sheet).unchecked == tuple(one.id for one in written)
-        _edited(sheet, {index: ("accept", "") for index in range(len(texts))})
+        _edited(sheet, dict.fromkeys(range(len(texts)), ("accept", "")))
         assert read_sheet(sheet).causes == {one.id: one.cause for one in written}
 
 
