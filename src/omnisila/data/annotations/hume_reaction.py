@@ -1,6 +1,6 @@
 """Hume-Reaction: webcam clips of people watching videos, with the intensity of seven emotional reactions each.
 
-Address: https://zenodo.org/communities/muse (MuSe 2022 and ABAW5 challenges; Christ et al., 2022)
+Address: https://github.com/EIHW/MuSe2022 for the form (Christ et al., 2022); ABAW5 gave out the same clips
 Licence: an agreement with Hume AI, for research.
 A record of labels.csv (MuSe; a line of partition.csv with the same id has the split in its last column):
     File_ID,Adoration,Amusement,Anxiety,Disgust,Empathic-Pain,Fear,Surprise
