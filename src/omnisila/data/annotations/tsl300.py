@@ -6,7 +6,7 @@ A record of videosenti_gt.json:
     "346_CMU_MOSEI_-egA8-b7-3M": {"subset": "train", "annotations": [
         {"segment": ["22.46", "24.63"], "label": "p"}, {"segment": ["35.36", "40.83"], "label": "p"}]}
 ``gt.json`` beside it holds the segments of the test half alone and is not read. Durations are taken from
-``len_duration_dict.json`` where it is there; 11 segments end up to 0.1 s after them and are left as they were published.
+``len_duration_dict.json`` where it is there; 11 segments end up to 0.1 s later and are left as published.
 """
 
 from pathlib import Path
