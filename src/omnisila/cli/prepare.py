@@ -25,6 +25,7 @@ def prepare(
     segments: Annotated[
         Path | None, typer.Option(help="CSV video,start_s,end_s for s-d; without it: the weak variant.")
     ] = None,
+    durations: Annotated[Path | None, typer.Option(help="CSV video,duration_s where there is no footage.")] = None,
     labels: Annotated[str | None, typer.Option(help="Label set of a generic set (activitynet, folder_csv).")] = None,
     resplit: Annotated[bool, typer.Option("--resplit", help="Split again by group instead of as published.")] = False,
     cap: Annotated[int, typer.Option(help="Most descriptions of a set and split; 0: balance.")] = 100_000,
@@ -40,8 +41,8 @@ def prepare(
 
     preparation = Preparation(window_s=window or None, cap=cap or None)
     request = SetRequest(
-        name=set_name, folder=folder, footage=footage, out=out, subset=subset, segments=segments, labels=labels,
-        resplit=resplit,
+        name=set_name, folder=folder, footage=footage, out=out, subset=subset, segments=segments,
+        durations=durations, labels=labels, resplit=resplit,
     )  # fmt: skip
     ready = prepared_set(request, preparation)
     counts = write_examples(ready.examples, out, [name.strip() for name in formats.split(",")])

@@ -1,10 +1,12 @@
-"""How long annotated footage is: as its annotation says, else as the file itself says."""
+"""How long annotated footage is: as its annotation or the user's table says, else as the file itself says."""
 
-from pathlib import Path
+import csv
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
 
 from omnisila.data.annotated import AnnotatedVideo
 from omnisila.data.left_out import LeftOut
-from omnisila.errors import MediaError
+from omnisila.errors import DataSetError, MediaError
 from omnisila.media.video import probe
 
 
@@ -14,21 +16,21 @@ class Durations:
     Args:
         footage: the folder that the annotations' paths are relative to; None: only what annotations say counts.
         left_out: takes what has no duration.
-        must_exist: whether to leave out videos of stated duration too when their file is not in ``footage``.
+        table: a user's durations by file name without suffix (``read_durations``), for want of footage.
     """
 
-    def __init__(self, footage: Path | None, left_out: LeftOut, must_exist: bool = True) -> None:
-        self._footage, self._left_out, self._must_exist = footage, left_out, must_exist
+    def __init__(self, footage: Path | None, left_out: LeftOut, table: Mapping[str, float] | None = None) -> None:
+        self._footage, self._left_out, self._table = footage, left_out, table or {}
 
     def of(self, video: AnnotatedVideo) -> float | None:
         """The video's duration, or None when it cannot be known; that is then accounted for."""
-        stated_s = video.duration_s or None
+        stated_s = video.duration_s or self._table.get(PurePosixPath(video.video).stem)
         if self._footage is None:
             if stated_s is None:
                 self._left_out.add("duration not annotated and no footage folder given", video.video)
             return stated_s
         if stated_s is not None:
-            if self._must_exist and not (self._footage / video.video).is_file():
+            if not (self._footage / video.video).is_file():
                 self._left_out.add(f"footage missing in {self._footage}", video.video)
                 return None
             return stated_s
@@ -48,3 +50,35 @@ class Durations:
         except MediaError as error:
             self._left_out.add("footage cannot be read", f"{name}: {error}")
             return None
+
+
+def read_durations(table: Path) -> dict[str, float]:
+    """A user's durations by file name without suffix: a CSV with the columns video, duration_s.
+
+    Raises:
+        DataSetError: the file is missing, lacks a column, or a row holds no duration.
+    """
+    found: dict[str, float] = {}
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            lines = csv.DictReader(file)
+            if not {"video", "duration_s"} <= set(lines.fieldnames or ()):
+                raise DataSetError(f"{table}, line 1: wanted a header with video,duration_s.")
+            for row in lines:
+                duration_s = _positive(row["duration_s"])
+                if duration_s is None:
+                    raise DataSetError(
+                        f"{table}, line {lines.line_num}: duration_s {row['duration_s']!r}. Wanted: seconds above 0."
+                    )
+                found[PurePosixPath(row["video"].strip()).stem] = duration_s
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataSetError(f"{table}: cannot be read as a table ({error}). Wanted: a UTF-8 CSV file.") from error
+    return found
+
+
+def _positive(text: str | None) -> float | None:
+    try:
+        number = float(text or "")
+    except ValueError:
+        return None
+    return number if 0 < number < float("inf") else None

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from omnisila.config import Frozen
 from omnisila.data.annotated import AnnotatedSet, AnnotatedVideo, Malformed
 from omnisila.data.annotations import annotation_sets, read_annotations
-from omnisila.data.durations import Durations
+from omnisila.data.durations import Durations, read_durations
 from omnisila.data.footage_sets import footage_root, read_footage
 from omnisila.data.group_splits import Shares, check_disjoint, resplit
 from omnisila.data.implicit_subsets import FaceFinder, Kept, read_segments, s_d, s_d_weak, s_s
@@ -32,6 +32,7 @@ class SetRequest(Frozen):
         footage: folder of the videos; None: only what annotations state counts.
         out: gets the muted footage of S-S.
         subset: ``s-s`` or ``s-d``; None prepares the whole set.
+        durations: a user's table of durations, for want of footage.
         labels: label set of a generic set; the others know their own.
         segments: a user's times for ``s-d``; None means its weak variant.
         resplit: split again by group instead of as published.
@@ -42,6 +43,7 @@ class SetRequest(Frozen):
     footage: Path | None = None
     out: Path
     subset: str | None = None
+    durations: Path | None = None
     labels: str | None = None
     segments: Path | None = None
     resplit: bool = False
@@ -113,7 +115,7 @@ def _of_videos(
     footage = request.footage
     if footage is None and request.name in set_names():
         footage = footage_root(request.name, request.folder)
-    durations = Durations(footage, left_out)
+    durations = Durations(footage, left_out, None if request.durations is None else read_durations(request.durations))
     if request.subset == "s-s" and footage is not None:
         there = _at_hand(videos, footage, left_out)
         kept = s_s(there, FaceFinder(MTCNN.pretrained(), footage), left_out)

@@ -8,16 +8,19 @@ from omnisila.data.instructions import (
     SCENE_WORDS,
     Instruction,
     Located,
+    clauses_of,
     parse_clauses,
     parse_instruction,
+    parse_intensities,
     parse_label,
     parse_located,
     render_clauses,
     render_instruction,
+    render_intensities,
     render_label,
     render_located,
 )
-from omnisila.labels import BUILT_IN, IMPLICIT, LabelSet
+from omnisila.labels import BUILT_IN, IMPLICIT, REACTION, LabelSet
 from omnisila.schema import Span
 
 AWKWARD = LabelSet(
@@ -29,7 +32,9 @@ label_sets = st.sampled_from([*BUILT_IN.values(), AWKWARD])
 
 @st.composite
 def instructions(draw: st.DrawFn) -> Instruction:
-    task = draw(st.sampled_from(["identify", "locate", "attribute", "describe"]))
+    task = draw(st.sampled_from(["identify", "locate", "attribute", "describe", "react"]))
+    if task == "react":
+        return Instruction("react")
     if task == "describe":
         return Instruction("describe", scene=draw(st.sampled_from(list(SCENE_WORDS))))
     labels = draw(label_sets)
@@ -110,3 +115,29 @@ def test_a_clause_that_could_not_be_told_apart_is_refused(clause: str):
 def test_an_instruction_without_what_its_task_needs_is_refused():
     with pytest.raises(ValueError, match="attribute a label too"):
         render_instruction(Instruction("attribute", IMPLICIT))
+
+
+@given(st.lists(st.integers(0, 10_000), min_size=7, max_size=7))
+def test_intensities_round_trip(tenthousandths: list[int]):
+    intensities = {label: number / 10_000 for label, number in zip(REACTION.labels, tenthousandths, strict=True)}
+    assert parse_intensities(render_intensities(intensities)) == intensities
+
+
+@pytest.mark.parametrize(
+    "text", ["", "nothing", "Adoration: 0.5", "; ".join(f"{label}: 2" for label in REACTION.labels),
+             "; ".join(f"{label}: 0.5" for label in reversed(REACTION.labels)),
+             "; ".join(f"{label}: nan" for label in REACTION.labels)],
+)  # fmt: skip
+def test_intensities_are_never_guessed(text: str):
+    assert parse_intensities(text) is None
+
+
+def test_intensities_must_be_complete():
+    with pytest.raises(ValueError, match=r"no intensity in .* for Adoration"):
+        render_intensities({"Fear": 0.5})
+
+
+@given(st.text())
+def test_free_text_becomes_clauses_that_render(text: str):
+    clauses = clauses_of(text)
+    assert parse_clauses(render_clauses(clauses)) == clauses

@@ -106,10 +106,10 @@ def _arrays(
 
 
 def _is_sound(row: Float[np.ndarray, "7"], span: Float[np.ndarray, "2"]) -> bool:
-    finite = bool(np.isfinite(row).all() and np.isfinite(span).all())
-    return (
-        finite and -3 <= row[0] <= 3 and bool((row[1:] >= 0).all() and (row[1:] <= 3).all()) and 0 <= span[0] < span[1]
-    )
+    if not (np.isfinite(row).all() and np.isfinite(span).all()):
+        return False
+    emotions = row[1:]
+    return bool(abs(row[0]) <= 3 and (emotions >= 0).all() and (emotions <= 3).all() and 0 <= span[0] < span[1])
 
 
 def _described(video: str, index: int, values: list[float], span: list[float], split: Split) -> Described:

@@ -81,7 +81,7 @@ def read(folder: Path) -> AnnotatedSet:
     """
     path = next((folder / name for name in REFS if (folder / name).is_file()), folder / REFS[0])
     refs = _refs(path)
-    instances, _ = parsed_json(folder / "instances.json", TypeAdapter(_Instances), INSTANCES_FORM)
+    instances, _ = parsed_json(folder / "instances.json", TypeAdapter(_Instances).validate_python, INSTANCES_FORM)
     images = {image.id: image for image in instances.images}
     boxes = {box.id: box for box in instances.annotations}
     described: list[Described] = []

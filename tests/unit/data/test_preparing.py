@@ -1,0 +1,226 @@
+"""From sets to streams of examples: what is left out is said, splits hold, subsets are what their names say."""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import pytest
+
+from omnisila.data.annotated import AnnotatedVideo, Described
+from omnisila.data.durations import Durations, read_durations
+from omnisila.data.example_files import write_examples
+from omnisila.data.group_splits import Shares, check_disjoint, resplit
+from omnisila.data.implicit_subsets import Kept, read_segments, s_d, s_d_weak, s_s
+from omnisila.data.left_out import LeftOut
+from omnisila.data.mixture import mixed
+from omnisila.data.muting import muted
+from omnisila.data.prepare_sets import SetRequest, prepared_set
+from omnisila.data.preparing import Preparation, described_examples, video_examples
+from omnisila.errors import DataSetError, InputError
+from omnisila.schema import Example, Span, Truth
+
+UCF_TEST = "Abuse028_x264"
+
+
+def video(name: str = "v", **more: object) -> AnnotatedVideo:
+    fields = {"id": name, "video": f"{name}.mp4", "labels": "explicit", "split": "train", "group": name, **more}
+    return AnnotatedVideo.model_validate(fields)
+
+
+def events(*spans: tuple[float, float, str]) -> tuple[Truth, ...]:
+    return tuple(Truth(span=Span(start_s=a, end_s=b), label=label) for a, b, label in spans)
+
+
+def described(name: str, **more: object) -> Described:
+    fields = {"id": name, "source": f"{name}.jpg", "medium": "image", "scene": "background", "text": "airfield",
+              "split": "train", "group": name, **more}  # fmt: skip
+    return Described.model_validate(fields)
+
+
+def test_footage_gives_the_duration_and_missing_files_are_named(make_video: Callable[..., Path], tmp_path: Path):
+    make_video("here.mp4", frames=36, rate_hz=12)
+    left_out = LeftOut()
+    kept = map(Kept, [video("here"), video("gone"), video("stated", duration_s=5.0)])
+    examples = list(video_examples("set", kept, Durations(tmp_path, left_out), left_out, Preparation()))
+    assert {e.video for e in examples} == {"here.mp4"}
+    assert [e.end_s for e in examples if e.task == "locate"] == [pytest.approx(3.0)]
+    assert left_out.lines() == (f"2 left out: footage missing in {tmp_path} (gone.mp4, stated.mp4)",)
+
+
+def test_durations_from_a_table(tmp_path: Path):
+    table = tmp_path / "durations.csv"
+    table.write_text("video,duration_s\na/v.mp4,12.5\n")
+    assert Durations(None, LeftOut(), read_durations(table)).of(video("v")) == 12.5
+    table.write_text("video,duration_s\nv,long\n")
+    with pytest.raises(DataSetError, match="line 2: duration_s 'long'"):
+        read_durations(table)
+
+
+def test_events_past_the_end_are_left_out_and_counted():
+    left_out = LeftOut()
+    late = video(duration_s=5.0, truth=events((1, 2, "negative"), (6, 7, "negative")))
+    examples = list(
+        video_examples("set", [Kept(late)], Durations(None, left_out), left_out, Preparation(window_s=None))
+    )
+    assert [e.answer for e in examples] == ["negative", "negative from 1s to 2s"]
+    assert left_out.counts == {"an event begins after the video's end": 1}
+
+
+def test_a_group_on_both_sides_is_an_error_and_can_be_split_again():
+    videos = [video(f"v{i}", split="train" if i % 2 else "test", group=f"person {i // 2}") for i in range(400)]
+    with pytest.raises(DataSetError, match=r"200 of 200 groups .* \(person 0 in test and train"):
+        check_disjoint("set", videos)
+    again = list(resplit(videos, Shares(val=0.25, test=0.25)))
+    check_disjoint("set", again)
+    shares = Counter(item.split for item in again)
+    assert 60 < shares["test"] < 140
+    assert 60 < shares["val"] < 140
+    assert again == list(resplit(videos, Shares(val=0.25, test=0.25)))
+
+
+def test_sets_are_mixed_evenly_and_capped():
+    sets = {"many": [described(f"m{i}") for i in range(1000)], "few": [described(f"f{i}") for i in range(10)], "no": []}
+    stream = [name for name, _ in mixed(sets, cap=90)]
+    assert Counter(stream) == {"many": 90, "few": 10}
+    assert all(stream[start : start + 10].count("few") <= 2 for start in range(0, 91))
+    assert Counter(name for name, _ in mixed(sets, cap=None)) == {"many": 10, "few": 10}
+    assert list(mixed(sets, 90, seed=1)) == list(mixed(sets, 90, seed=1)) != list(mixed(sets, 90, seed=2))
+    assert len({item.id for _, item in mixed(sets, 90)}) == 100
+
+
+def test_descriptions_become_examples(make_video: Callable[..., Path], tmp_path: Path):
+    make_video("clip.mp4", frames=24, rate_hz=12)
+    items = [described("a"), described("c", source="clip.mp4", medium="video", scene="face", split="test"),
+             described("x", text=" ; "), described("y", source="y.mp4", medium="video")]  # fmt: skip
+    left_out = LeftOut()
+    found = list(described_examples({"set": items}, {"set": Durations(tmp_path, left_out)}, left_out, Preparation()))
+    assert [(e.id, e.labels, e.instruction, e.answer, e.end_s) for e in found] == [
+        ("set/a", "background", "Please describe the background.", "airfield", 1.0),
+        ("set/c", "face", "Please describe the facial.", "airfield", pytest.approx(2.0)),
+    ]
+    assert left_out.counts.total() == 2
+
+
+def test_s_s_keeps_negative_events_without_faces():
+    left_out = LeftOut()
+    whole = video(duration_s=20.0, truth=events((0, 2, "positive"), (4, 6, "negative"), (10, 12, "negative")))
+    kept = list(s_s([whole], lambda _, span: span.start_s == 10, left_out))
+    assert [t.span.start_s for t in kept[0].video.truth or ()] == [4]
+    assert left_out.counts == {"a face shows in the event": 1}
+    examples = list(video_examples("s-s", kept, Durations(None, left_out), left_out, Preparation()))
+    assert {e.task for e in examples} == {"identify"}
+    assert len(examples) == 18
+    assert [e.start_s for e in examples if e.answer != "neutral"] == [4, 5]
+
+
+def test_s_d_takes_the_users_segments_or_is_called_weak(tmp_path: Path):
+    table = tmp_path / "segments.csv"
+    table.write_text("video,start_s,end_s\nArson/v.mp4,3,5\nv,1,2\n")
+    segments = read_segments(table)
+    untimed = [video(n, labels="anomaly", truth=None, video_label="Arson", duration_s=9.0) for n in ("v", "w")]
+    known = video("k", labels="anomaly")
+    left_out = LeftOut()
+    found = [item.video for item in s_d([*untimed, known], segments, left_out)]
+    assert [v.id for v in found] == ["v", "k"]
+    assert [(t.span.start_s, t.span.end_s, t.label) for t in found[0].truth or ()] == [(1, 2, "Arson"), (3, 5, "Arson")]
+    assert left_out.lines() == ("1 left out: no segment given for an anomaly of unknown time (w.mp4)",)
+    weak = [item.video for item in s_d_weak([*untimed, known], Durations(None, left_out))]
+    assert [[t.span.end_s for t in v.truth or ()] for v in weak] == [[9.0], [9.0], []]
+    table.write_text("video,start_s,end_s\nv,5,3\n")
+    with pytest.raises(DataSetError, match=r"segments.csv, line 2: start_s '5' and end_s '3' are no span"):
+        read_segments(table)
+
+
+def test_muted_footage_has_the_same_pictures_and_no_sound(make_video: Callable[..., Path], tmp_path: Path):
+    source = make_video("loud.mp4", audio_s=2.0)
+    muted(source, tmp_path / "out/loud.mp4")
+    with av.open(str(source)) as before, av.open(str(tmp_path / "out/loud.mp4")) as after:
+        assert before.streams.audio
+        assert not after.streams.audio
+        pictures = [[frame.to_ndarray().tobytes() for frame in file.decode(video=0)] for file in (before, after)]
+    assert pictures[0] == pictures[1]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["loud.mp4"]
+
+
+def some_examples() -> list[Example]:
+    left_out = LeftOut()
+    intensities = dict.fromkeys(
+        ("Adoration", "Amusement", "Anxiety", "Disgust", "Empathic Pain", "Fear", "Surprise"), 0.125
+    )
+    kept = map(
+        Kept,
+        [
+            video("ä", duration_s=3.0, truth=events((1, 2, "negative"))),
+            video("r", labels="reaction", intensities=intensities, duration_s=2.0, split="test"),
+        ],
+    )
+    return list(video_examples("set", kept, Durations(None, left_out), left_out, Preparation()))
+
+
+def test_every_format_holds_the_same_examples(tmp_path: Path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    examples = some_examples()
+    counts = write_examples(iter(examples), tmp_path, ("jsonl", "llava", "parquet"))
+    assert counts == {("train", "identify"): 4, ("train", "locate"): 1, ("test", "react"): 1}
+    lines = (tmp_path / "examples.jsonl").read_text().splitlines()
+    assert [Example.model_validate_json(line) for line in lines] == examples
+    rows = parquet.read_table(tmp_path / "examples.parquet").to_pylist(maps_as_pydicts="strict")
+    assert [Example.model_validate(row) for row in rows] == examples
+    talks = json.loads((tmp_path / "llava_train.json").read_text())
+    assert [talk["id"] for talk in talks] == [e.id for e in examples if e.split == "train"]
+    assert talks[0]["conversations"][0] == {"from": "human", "value": f"<video>\n{examples[0].instruction}"}
+    assert len(json.loads((tmp_path / "llava_test.json").read_text())) == 1
+
+
+def test_a_run_that_fails_leaves_the_old_files(tmp_path: Path):
+    write_examples(some_examples(), tmp_path, ("jsonl", "llava"))
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def broken():
+        yield from some_examples()
+        raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError, match="killed"):
+        write_examples(broken(), tmp_path, ("jsonl", "llava"))
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    with pytest.raises(InputError, match="no format xml"):
+        write_examples([], tmp_path, ("xml",))
+
+
+def test_footage_sets_are_prepared_too(write_set: Callable[..., Path], tmp_path: Path):
+    root = write_set("fire_smoke", [(f"{i}.jpg", "FireSmoke" if i % 2 else "Normal", f"g{i // 2}") for i in range(20)])
+    ready = prepared_set(SetRequest(name="fire_smoke", folder=root / "fire_smoke", out=tmp_path / "out"), Preparation())
+    examples = list(ready.examples)
+    windows = [e for e in examples if e.id.endswith("#0")]
+    assert Counter(e.answer for e in windows) == {"Fire": 10, "Normal": 10}
+    assert {e.video for e in windows} == {f"fire_smoke/{i}.jpg" for i in range(20)}
+    splits: dict[str, set[str]] = {}
+    for e in examples:
+        splits.setdefault(e.group, set()).add(e.split)
+    assert all(len(found) == 1 for found in splits.values())
+
+
+def test_wrong_requests_are_named(tmp_path: Path):
+    for change, told in (({"name": "nope"}, "no data set 'nope'"), ({"subset": "s-x"}, "no subset 's-x'"),
+                         ({"subset": "s-s"}, "Give --footage"), ({"segments": tmp_path}, "--subset s-d"),
+                         ({"name": "scene-tuning"}, "no folder of a set")):  # fmt: skip
+        fields = {"name": "tsl300", "folder": tmp_path, "out": tmp_path, **change}
+        with pytest.raises(InputError, match=told):
+            prepared_set(SetRequest.model_validate(fields), Preparation())
+
+
+@pytest.mark.data
+@pytest.mark.skipif(not os.environ.get("OMNISILA_DATA"), reason="OMNISILA_DATA is not set")
+def test_tsl300_gives_the_papers_clip_counts(tmp_path: Path):
+    folder = Path(os.environ["OMNISILA_DATA"]) / "annotations/tsl300"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not there")
+    ready = prepared_set(SetRequest(name="tsl300", folder=folder, out=tmp_path), Preparation())
+    counts = Counter((e.split, e.task, e.id.rpartition("#")[2].isdecimal()) for e in ready.examples)
+    # Omni-SILA 4.1 prints 52 K and 25 K; the last window of each video may be short
+    assert round(counts["train", "identify", True], -3) == 52_000
+    assert round(counts["test", "identify", True], -3) == 25_000
+    assert (counts["train", "locate", False], counts["test", "locate", False]) == (200, 100)

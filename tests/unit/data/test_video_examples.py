@@ -1,0 +1,105 @@
+"""What one annotated video is asked: windows, the whole, causes, intensities; a hand-worked case of each."""
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from omnisila.data.annotated import AnnotatedVideo
+from omnisila.data.instructions import parse_clauses, parse_intensities, parse_located
+from omnisila.data.video_examples import cause_examples, whole_examples, window_examples, within
+from omnisila.labels import EXPLICIT, REACTION
+from omnisila.schema import Span, Truth
+
+
+def video(*events: tuple[float, float, str], **more: object) -> AnnotatedVideo:
+    truth = tuple(Truth(span=Span(start_s=a, end_s=b), label=label) for a, b, label in events)
+    fields = {"id": "v", "video": "v.mp4", "labels": "explicit", "truth": truth, "split": "train", "group": "g", **more}
+    return AnnotatedVideo.model_validate(fields)
+
+
+def test_windows_carry_their_offset_and_the_label_that_covers_half():
+    examples = list(window_examples("set", video((0.6, 2.5, "negative"), (2.5, 3.2, "positive")), 3.5, 1.0))
+    assert [(e.id, e.start_s, e.end_s, e.answer) for e in examples] == [
+        ("set/v#0", 0.0, 1.0, "neutral"),  # 0.4 s of it
+        ("set/v#1", 1.0, 2.0, "negative"),
+        ("set/v#2", 2.0, 3.0, "negative"),  # a tie goes to the earlier event
+        ("set/v#3", 3.0, 3.5, "neutral"),  # 0.2 of the half second that is left
+    ]
+    assert [(t.span.start_s, t.span.end_s, t.label) for t in examples[0].truth] == [(0.6, 1.0, "negative")]
+    assert {(e.split, e.group, e.task, e.instruction) for e in examples} == {
+        ("train", "g", "identify", EXPLICIT.identify)
+    }
+
+
+def test_common_time_of_overlapping_events_counts_once():
+    examples = list(window_examples("set", video((0.0, 0.4, "negative"), (0.1, 0.4, "negative")), 1.0, 1.0))
+    assert examples[0].answer == "neutral"
+
+
+def test_no_window_touches_an_excluded_stretch():
+    examples = window_examples("set", video(), 5.0, 1.0, (Span(start_s=1.5, end_s=3.0),))
+    assert [e.start_s for e in examples] == [0.0, 3.0, 4.0]
+
+
+def test_times_unknown_give_no_windows_and_a_weak_label_for_the_whole():
+    weak = video(labels="anomaly", truth=None, video_label="Arson")
+    assert list(window_examples("set", weak, 5.0, 1.0)) == []
+    assert [(e.task, e.answer) for e in whole_examples("set", weak, 5.0)] == [("identify", "Arson")]
+
+
+def test_whole_video_is_identified_and_located():
+    asked = {e.task: e for e in whole_examples("set", video((1, 2, "positive"), (4, 8, "negative")), 9.0)}
+    assert asked["identify"].answer == "negative"
+    assert asked["locate"].answer == "positive from 1s to 2s; negative from 4s to 8s"
+    assert (asked["locate"].start_s, asked["locate"].end_s, asked["locate"].id) == (0.0, 9.0, "set/v#locate")
+    quiet = {e.task: e.answer for e in whole_examples("set", video(), 9.0)}
+    assert quiet == {"identify": "neutral", "locate": "nothing"}
+
+
+def test_hawkeye_is_asked_to_locate_in_its_own_words():
+    asked = [e for e in whole_examples("set", video(labels="anomaly"), 9.0) if e.task == "locate"]
+    assert asked[0].instruction == "Locate the timestamps when implicit anomalous sentiments are present."
+
+
+def test_causes_are_asked_over_the_span_of_their_event():
+    told = video(
+        labels="implicit",
+        truth=(
+            Truth(span=Span(start_s=1, end_s=2), label="Fire"),
+            Truth(span=Span(start_s=3, end_s=5), label="Fire", cause=" a car burns;\nsmoke rises; "),
+        ),
+    )
+    (example,) = cause_examples("set", told)
+    assert (example.id, example.start_s, example.end_s) == ("set/v#attribute-1", 3, 5)
+    assert parse_clauses(example.answer) == ("a car burns", "smoke rises")
+
+
+def test_reactions_are_asked_once_and_never_located():
+    intensities = {label: index / 10 for index, label in enumerate(REACTION.labels)}
+    (example,) = whole_examples("set", video(labels="reaction", intensities=intensities), 7.0)
+    assert example.task == "react"
+    assert parse_intensities(example.answer) == intensities == example.intensities
+
+
+def test_events_are_cut_at_the_videos_end():
+    cut = within(video((1, 5, "negative"), (7, 9, "negative")), 4.0)
+    assert [(t.span.start_s, t.span.end_s) for t in cut.truth or ()] == [(1, 4)]
+
+
+@given(st.lists(st.integers(0, 60_000), min_size=0, max_size=8, unique=True), st.integers(1, 60_000))
+def test_windows_cover_the_video_and_answers_parse(marks: list[int], duration_ms: int):
+    ordered = sorted(marks)[: len(marks) // 2 * 2]
+    events = [(a / 1000, b / 1000, "negative") for a, b in zip(ordered[::2], ordered[1::2], strict=True)]
+    whole = within(video(*events), duration_ms / 1000)
+    examples = list(window_examples("set", whole, duration_ms / 1000, 1.0))
+    assert examples[0].start_s == 0
+    assert examples[-1].end_s == pytest.approx(duration_ms / 1000, abs=1e-3)
+    assert all(a.end_s == b.start_s for a, b in itertools.pairwise(examples))
+    kept_s = sum(t.span.duration_s for e in examples for t in e.truth)
+    assert kept_s == pytest.approx(sum(t.span.duration_s for t in whole.truth or ()), abs=1e-3)
+    (locate,) = (e for e in whole_examples("set", whole, duration_ms / 1000) if e.task == "locate")
+    found = parse_located(locate.answer, EXPLICIT)
+    assert found is not None
+    assert len(found) == len(whole.truth or ())
