@@ -1,9 +1,14 @@
 """``omnisila prepare``: published annotations, or labelled footage, to examples in one format."""
 
+from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:  # importing these takes seconds, and --help needs none of them
+    from omnisila.data.annotated import Split
+    from omnisila.data.prepare_sets import PreparedSet
 
 _SHOWN = 10  # malformed rows told one by one
 
@@ -28,12 +33,13 @@ def prepare(
     durations: Annotated[Path | None, typer.Option(help="CSV video,duration_s where there is no footage.")] = None,
     labels: Annotated[str | None, typer.Option(help="Label set of a generic set (activitynet, folder_csv).")] = None,
     resplit: Annotated[bool, typer.Option("--resplit", help="Split again by group instead of as published.")] = False,
+    render: Annotated[bool, typer.Option("--render", help="Draw motions without footage as videos.")] = False,
     cap: Annotated[int, typer.Option(help="Most descriptions of a set and split; 0: balance.")] = 100_000,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
 ) -> None:
     """Make examples of a data set and say how many there are, what was malformed and what was left out.
 
-    Exit status: 0 examples were written, 2 wrong usage or a set that is not as expected.
+    Exit status: 0 examples were written, 1 not one could be made, 2 wrong usage or a set that is not as expected.
     """
     from omnisila.data.example_files import write_examples
     from omnisila.data.prepare_sets import SetRequest, prepared_set
@@ -42,12 +48,17 @@ def prepare(
     preparation = Preparation(window_s=window or None, cap=cap or None)
     request = SetRequest(
         name=set_name, folder=folder, footage=footage, out=out, subset=subset, segments=segments,
-        durations=durations, labels=labels, resplit=resplit,
+        durations=durations, labels=labels, resplit=resplit, render=render,
     )  # fmt: skip
     ready = prepared_set(request, preparation)
     counts = write_examples(ready.examples, out, [name.strip() for name in formats.split(",")])
-    if quiet:
-        return
+    if not quiet:
+        _tell(ready, counts, out)
+    if not counts:
+        raise typer.Exit(1)
+
+
+def _tell(ready: "PreparedSet", counts: "Counter[tuple[Split, str]]", out: Path) -> None:
     for (split, task), count in sorted(counts.items()):
         typer.echo(f"{ready.name}: {split} {task} {count}")
     typer.echo(f"{ready.name}: {counts.total()} examples in {out}")

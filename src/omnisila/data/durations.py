@@ -9,6 +9,8 @@ from omnisila.data.left_out import LeftOut
 from omnisila.errors import DataSetError, MediaError
 from omnisila.media.video import probe
 
+_UNKNOWN = "duration not annotated; give --footage or --durations"
+
 
 class Durations:
     """Durations in seconds; footage that is missing or unreadable is left out, named and counted.
@@ -27,26 +29,28 @@ class Durations:
         stated_s = video.duration_s or self._table.get(PurePosixPath(video.video).stem)
         if self._footage is None:
             if stated_s is None:
-                self._left_out.add("duration not annotated and no footage folder given", video.video)
+                self._left_out.add(_UNKNOWN, video.video)
             return stated_s
         if stated_s is not None:
-            if not (self._footage / video.video).is_file():
-                self._left_out.add(f"footage missing in {self._footage}", video.video)
-                return None
-            return stated_s
+            return stated_s if self.at_hand(video.video) else None
         return self.of_file(video.video)
+
+    def at_hand(self, name: str) -> bool:
+        """Whether a file is in the footage folder, where one is given; its absence is accounted for."""
+        if self._footage is None or (self._footage / name).is_file():
+            return True
+        self._left_out.add(f"footage missing in {self._footage}", name)
+        return False
 
     def of_file(self, name: str) -> float | None:
         """The duration that a file of the footage folder states, or None, accounted for."""
         if self._footage is None:
-            self._left_out.add("duration not annotated and no footage folder given", name)
+            self._left_out.add(_UNKNOWN, name)
             return None
-        path = self._footage / name
-        if not path.is_file():
-            self._left_out.add(f"footage missing in {self._footage}", name)
+        if not self.at_hand(name):
             return None
         try:
-            return probe(path).duration_s or None
+            return probe(self._footage / name).duration_s or None
         except MediaError as error:
             self._left_out.add("footage cannot be read", f"{name}: {error}")
             return None

@@ -15,6 +15,7 @@ from omnisila.data.left_out import LeftOut
 from omnisila.data.muting import muted
 from omnisila.data.preparing import Preparation, described_examples, video_examples
 from omnisila.data.readers import set_names
+from omnisila.data.skeletons import render_skeletons
 from omnisila.errors import DataSetError, InputError, MediaError
 from omnisila.scenes.nets.mtcnn import MTCNN
 from omnisila.schema import Example
@@ -30,12 +31,13 @@ class SetRequest(Frozen):
         name: a set of ``data/annotations`` or ``data/readers``, or ``scene-tuning``.
         folder: its annotations; for scene tuning the folder above those of the sets.
         footage: folder of the videos; None: only what annotations state counts.
-        out: gets the muted footage of S-S.
+        out: its folder ``footage`` gets the muted videos of S-S and the drawn motions.
         subset: ``s-s`` or ``s-d``; None prepares the whole set.
         durations: a user's table of durations, for want of footage.
         labels: label set of a generic set; the others know their own.
         segments: a user's times for ``s-d``; None means its weak variant.
         resplit: split again by group instead of as published.
+        render: draw motions as videos of skeletons.
     """
 
     name: str
@@ -47,6 +49,7 @@ class SetRequest(Frozen):
     labels: str | None = None
     segments: Path | None = None
     resplit: bool = False
+    render: bool = False
 
 
 class PreparedSet(NamedTuple):
@@ -71,19 +74,18 @@ def prepared_set(request: SetRequest, preparation: Preparation) -> PreparedSet:
         found = {name: request.folder / name for name in SCENE_SETS if (request.folder / name).is_dir()}
         if not found:
             raise DataSetError(f"{request.folder}: no folder of a set is there. Wanted: {', '.join(SCENE_SETS)}.")
-        sets = {name: _parted(read_annotations(name, folder), request) for name, folder in found.items()}
+        sets = {name: _under(name, _parted(read_annotations(name, at), request)) for name, at in found.items()}
     else:
         sets = {request.name: _parted(_read(request), request)}
-        found = {request.name: request.folder}
     malformed = tuple(row for annotated in sets.values() for row in annotated.malformed)
-    footage = {name: Durations(request.footage or folder, left_out) for name, folder in found.items()}
     described = {name: annotated.described for name, annotated in sets.items() if annotated.described}
     label = f"{request.name}-{_subset_name(request)}" if request.subset else request.name
 
     def examples() -> Iterator[Example]:
         for annotated in sets.values():
             yield from _of_videos(label, annotated.videos, request, preparation, left_out)
-        yield from described_examples(described, footage, left_out, preparation)
+        made = described_examples(described, Durations(request.footage, left_out), left_out, preparation)
+        yield from _rendered(made, request, left_out) if request.render else made
 
     return PreparedSet(label, examples(), malformed, left_out)
 
@@ -95,6 +97,31 @@ def _read(request: SetRequest) -> AnnotatedSet:
         return read_annotations(request.name, request.folder, request.labels)
     known = sorted({*annotation_sets(), *set_names(), SCENE_TUNING})
     raise InputError(f"no data set {request.name!r}. Choose from: {', '.join(known)}.")
+
+
+def _under(name: str, annotated: AnnotatedSet) -> AnnotatedSet:
+    """The set with its sources as seen from the folder above it, and groups that no other set has."""
+    moved = (
+        item.model_copy(update={"source": f"{name}/{item.source}", "group": f"{name}/{item.group}"})
+        for item in annotated.described
+    )
+    return annotated.model_copy(update={"described": tuple(moved)})
+
+
+def _rendered(examples: Iterable[Example], request: SetRequest, left_out: LeftOut) -> Iterator[Example]:
+    """Examples of motions with a drawn video in ``out/footage`` in place of the joints."""
+    for example in examples:
+        if not example.video.endswith(".npy"):
+            yield example
+            continue
+        drawn = f"{example.video.removesuffix('.npy')}.mp4"
+        try:
+            if not (request.out / "footage" / drawn).is_file():
+                render_skeletons(request.folder / example.video, request.out / "footage" / drawn)
+        except DataSetError as error:
+            left_out.add("motion cannot be drawn", str(error))
+            continue
+        yield example.model_copy(update={"video": drawn})
 
 
 def _parted(annotated: AnnotatedSet, request: SetRequest) -> AnnotatedSet:

@@ -66,7 +66,7 @@ def video_examples(
 
 def described_examples(
     sets: Mapping[str, Sequence[Described]],
-    durations: Mapping[str, Durations],
+    durations: Durations,
     left_out: LeftOut,
     preparation: Preparation,
 ) -> Iterator[Example]:
@@ -74,14 +74,14 @@ def described_examples(
 
     Args:
         sets: name -> descriptions; the name stands before ids.
-        durations: name -> how long a video or motion is when the description does not tell its end.
+        durations: how long a video is when its description does not tell; sources must be at hand there.
         left_out: takes descriptions of unknown length or without words.
         preparation: caps and seed.
     """
     for split in _SPLITS:
         of_split = {name: [item for item in items if item.split == split] for name, items in sets.items()}
         for chosen in mixed(of_split, preparation.cap, preparation.seed):
-            example = _described(chosen, durations[chosen.set_name], left_out)
+            example = _described(chosen, durations, left_out)
             if example is not None:
                 yield example
 
@@ -92,6 +92,8 @@ def _described(chosen: Mixed, durations: Durations, left_out: LeftOut) -> Exampl
     clauses = clauses_of(item.text)
     if not clauses:
         left_out.add("the description has no words", item.id)
+        return None
+    if not durations.at_hand(item.source):
         return None
     end_s = item.end_s or (STILL_S if item.medium == "image" else durations.of_file(item.source))
     if end_s is None:

@@ -3,15 +3,20 @@
 Joints are those of SMPL without hands, y up, in metres; HumanML3D's ``new_joints``.
 """
 
+import secrets
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import torch
+from av.video.frame import VideoFrame
 from jaxtyping import Float
 from PIL import Image, ImageDraw
 
 from omnisila.errors import DataSetError
+from omnisila.files import check_writable
 from omnisila.media.frames import Frame
 
 RATE_HZ = 20.0  # HumanML3D samples all its sources so
@@ -57,6 +62,32 @@ def skeleton_frames(joints: Float[np.ndarray, "frames 22 3"], side_px: int = 224
         for chain, colour in zip(CHAINS, COLOURS, strict=True):
             draw.line([tuple(pose[joint].tolist()) for joint in chain], fill=colour, width=width_px, joint="curve")
         yield Frame(index / RATE_HZ, torch.from_numpy(np.array(image)))
+
+
+def render_skeletons(source: Path, target: Path, side_px: int = 224) -> None:
+    """Draw a motion file as an mp4 video at ``RATE_HZ``; it appears when it is whole.
+
+    Raises:
+        DataSetError: as ``load_joints``.
+        OutputError: the target's folder cannot be written to.
+    """
+    joints = load_joints(source)
+    check_writable(target.parent)
+    aside = target.with_name(f".{secrets.token_hex(8)}.partial.mp4")
+    rate = Fraction(RATE_HZ)
+    try:
+        with av.open(str(aside), "w") as container:
+            stream = container.add_stream("libx264", rate=rate, options={"crf": "20", "preset": "veryfast"})
+            stream.width = stream.height = side_px // 2 * 2
+            stream.pix_fmt = "yuv420p"
+            for index, frame in enumerate(skeleton_frames(joints, stream.width)):
+                picture = VideoFrame.from_ndarray(frame.image.numpy(), "rgb24")
+                picture.pts, picture.time_base = index, 1 / rate
+                container.mux(stream.encode(picture))
+            container.mux(stream.encode())
+        aside.replace(target)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def _projected(joints: Float[np.ndarray, "frames 22 3"]) -> Float[np.ndarray, "frames 22 2"]:

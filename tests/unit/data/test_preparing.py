@@ -93,10 +93,12 @@ def test_sets_are_mixed_evenly_and_capped():
 
 def test_descriptions_become_examples(make_video: Callable[..., Path], tmp_path: Path):
     make_video("clip.mp4", frames=24, rate_hz=12)
+    for name in ("a.jpg", "x.jpg"):
+        (tmp_path / name).touch()
     items = [described("a"), described("c", source="clip.mp4", medium="video", scene="face", split="test"),
              described("x", text=" ; "), described("y", source="y.mp4", medium="video")]  # fmt: skip
     left_out = LeftOut()
-    found = list(described_examples({"set": items}, {"set": Durations(tmp_path, left_out)}, left_out, Preparation()))
+    found = list(described_examples({"set": items}, Durations(tmp_path, left_out), left_out, Preparation()))
     assert [(e.id, e.labels, e.instruction, e.answer, e.end_s) for e in found] == [
         ("set/a", "background", "Please describe the background.", "airfield", 1.0),
         ("set/c", "face", "Please describe the facial.", "airfield", pytest.approx(2.0)),

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from omnisila.data.skeletons import JOINTS, frame_count, load_joints, skeleton_frames
+from omnisila.data.skeletons import JOINTS, frame_count, load_joints, render_skeletons, skeleton_frames
 from omnisila.errors import DataSetError
+from omnisila.media.video import probe
 
 
 def test_a_skeleton_stands_upright_within_the_picture():
@@ -42,3 +43,12 @@ def test_motions_load_and_faults_are_named(tmp_path: Path):
         load_joints(path)
     with pytest.raises(DataSetError, match="no such file"):
         load_joints(tmp_path / "gone.npy")
+
+
+def test_a_drawn_motion_is_a_video_of_its_length(tmp_path: Path):
+    joints = np.random.default_rng(0).normal(size=(30, JOINTS, 3)).astype(np.float32)
+    np.save(tmp_path / "a.npy", joints)
+    render_skeletons(tmp_path / "a.npy", tmp_path / "out/a.mp4", side_px=64)
+    info = probe(tmp_path / "out/a.mp4")
+    assert (info.duration_s, info.width_px, info.height_px) == (pytest.approx(1.5), 64, 64)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.mp4"]

@@ -1,0 +1,84 @@
+"""The command: what it writes, what it says, and how it ends."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from click.testing import Result
+from typer.testing import CliRunner
+
+from omnisila.cli.prepare import prepare
+from omnisila.media.video import probe
+
+
+def run(*arguments: object) -> Result:
+    app = typer.Typer()
+    app.command()(prepare)
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+
+
+def write_tsl300(folder: Path, durations_s: dict[str, float]) -> Path:
+    folder.mkdir()
+    segments = [{"segment": ["1.0", "2.0"], "label": "n"}, {"segment": ["3.0", "4.0"], "label": "p"}]
+    database = {name: {"subset": "train", "annotations": segments} for name in durations_s}
+    (folder / "videosenti_gt.json").write_text(json.dumps({"database": database}))
+    (folder / "len_duration_dict.json").write_text(json.dumps(durations_s))
+    return folder
+
+
+def lines_of(out: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (out / "examples.jsonl").read_text().splitlines()]
+
+
+def test_counts_are_printed_and_files_written(tmp_path: Path):
+    folder = write_tsl300(tmp_path / "set", {"1_Ekman6_a": 5.0})
+    result = run("tsl300", folder, "--out", tmp_path / "out", "--format", "jsonl,llava")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
+        "tsl300: train identify 6", "tsl300: train locate 1", f"tsl300: 7 examples in {tmp_path / 'out'}",
+    ]  # fmt: skip
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"examples.jsonl", "llava_train.json"}
+    assert run("tsl300", folder, "--out", tmp_path / "out", "--window", 2, "--quiet").stdout == ""
+    assert len(lines_of(tmp_path / "out")) == 5
+
+
+def test_nothing_prepared_is_a_failure_that_says_why(tmp_path: Path):
+    folder = write_tsl300(tmp_path / "set", {"1_Ekman6_a": 5.0})
+    result = run("tsl300", folder, "--out", tmp_path / "out", "--footage", tmp_path)
+    assert result.exit_code == 1
+    assert f"1 left out: footage missing in {tmp_path} (1_Ekman6_a.mp4)" in result.stdout
+
+
+def test_s_s_is_negative_faceless_and_muted(make_video: Callable[..., Path], tmp_path: Path):
+    make_video("videos/1_Ekman6_a.mp4", frames=60, audio_s=5.0)
+    folder = write_tsl300(tmp_path / "set", {"1_Ekman6_a": 5.0, "2_Ekman6_b": 5.0})
+    result = run("tsl300", folder, "--out", tmp_path / "out", "--footage", tmp_path / "videos", "--subset", "s-s")
+    assert result.exit_code == 0
+    assert "1 left out: footage missing" in result.stdout
+    (located,) = (line for line in lines_of(tmp_path / "out") if line["task"] == "locate")
+    assert located["answer"] == "negative from 1s to 2s"
+    assert str(located["id"]).startswith("tsl300-s-s/")
+    assert probe(tmp_path / "out/footage" / str(located["video"])).duration_s == pytest.approx(5.0)
+
+
+def test_scene_tuning_mixes_the_sets_that_are_there(tmp_path: Path):
+    root = tmp_path / "root"
+    places, motions = root / "places365", root / "humanml3d"
+    for folder in (places, motions / "new_joints", motions / "texts"):
+        folder.mkdir(parents=True)
+    (places / "categories_places365.txt").write_text("/a/airfield 0\n")
+    (places / "places365_train_standard.txt").write_text("".join(f"/a/airfield/{i}.jpg 0\n" for i in range(5)))
+    np.save(motions / "new_joints/000001.npy", np.random.default_rng(0).normal(size=(20, 22, 3)))
+    (motions / "train.txt").write_text("000001\n")
+    (motions / "texts/000001.txt").write_text("a person walks.#a/DET#0.0#0.0\n")
+    result = run("scene-tuning", root, "--out", tmp_path / "out", "--cap", 3, "--render")
+    assert result.exit_code == 0
+    lines = lines_of(tmp_path / "out")
+    assert sorted(str(line["labels"]) for line in lines) == ["action", "background", "background", "background"]
+    (action,) = (line for line in lines if line["labels"] == "action")
+    assert (action["video"], action["group"]) == ("humanml3d/new_joints/000001.mp4", "humanml3d/000001")
+    assert probe(tmp_path / "out/footage" / str(action["video"])).duration_s == pytest.approx(1.0)
+    assert all(str(line["video"]).startswith("places365/train/") for line in lines if line is not action)
