@@ -17,7 +17,7 @@ from typing import NamedTuple
 from omnisila.data.annotated import AnnotatedVideo
 from omnisila.data.durations import Durations
 from omnisila.data.left_out import LeftOut
-from omnisila.errors import DataSetError
+from omnisila.errors import DataSetError, MediaError
 from omnisila.labels import label_set
 from omnisila.media.sampling import frames_at, uniform_times
 from omnisila.scenes.nets.mtcnn import MTCNN
@@ -58,11 +58,15 @@ class FaceFinder:
 
 
 def s_s(videos: Iterable[AnnotatedVideo], shows_face: ShowsFace, left_out: LeftOut) -> Iterator[Kept]:
-    """Negative events in which no face shows; every video stays, for its quiet time."""
+    """Negative events in which no face shows; every readable video stays, for its quiet time."""
     for video in videos:
         negative = label_set(video.labels).negative
         events = [truth for truth in video.truth or () if truth.label in negative]
-        faced = [truth for truth in events if shows_face(video, truth.span)]
+        try:
+            faced = [truth for truth in events if shows_face(video, truth.span)]
+        except MediaError as error:
+            left_out.add("footage cannot be read", f"{video.video}: {error}")
+            continue
         for truth in faced:
             left_out.add("a face shows in the event", f"{video.id} {truth.span.start_s:g}-{truth.span.end_s:g} s")
         yield Kept(

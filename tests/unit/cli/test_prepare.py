@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from omnisila.cli.prepare import prepare
 from omnisila.media.video import probe

@@ -13,16 +13,15 @@ from omnisila.data.annotated import AnnotatedVideo, Described
 from omnisila.data.durations import Durations, read_durations
 from omnisila.data.example_files import write_examples
 from omnisila.data.group_splits import Shares, check_disjoint, resplit
-from omnisila.data.implicit_subsets import Kept, read_segments, s_d, s_d_weak, s_s
+from omnisila.data.implicit_subsets import FaceFinder, Kept, read_segments, s_d, s_d_weak, s_s
 from omnisila.data.left_out import LeftOut
 from omnisila.data.mixture import mixed
 from omnisila.data.muting import muted
 from omnisila.data.prepare_sets import SetRequest, prepared_set
 from omnisila.data.preparing import Preparation, described_examples, video_examples
 from omnisila.errors import DataSetError, InputError
+from omnisila.scenes.nets.mtcnn import MTCNN
 from omnisila.schema import Example, Span, Truth
-
-UCF_TEST = "Abuse028_x264"
 
 
 def video(name: str = "v", **more: object) -> AnnotatedVideo:
@@ -116,6 +115,26 @@ def test_s_s_keeps_negative_events_without_faces():
     assert {e.task for e in examples} == {"identify"}
     assert len(examples) == 18
     assert [e.start_s for e in examples if e.answer != "neutral"] == [4, 5]
+
+
+def test_one_unreadable_video_does_not_stop_s_s(make_bad_file: Callable[[str, str], Path], tmp_path: Path):
+    make_bad_file("bad.mp4", "text")
+    left_out = LeftOut()
+    finder = FaceFinder(MTCNN.pretrained(), tmp_path)
+    videos = [video("bad", truth=events((1, 2, "negative"))), video("quiet")]
+    assert [item.video.id for item in s_s(videos, finder, left_out)] == ["quiet"]
+    assert left_out.counts == {"footage cannot be read": 1}
+
+
+def test_a_face_in_the_footage_is_found(make_video: Callable[..., Path], tmp_path: Path):
+    portrait = Path(__file__).parents[3] / "demo/carphone_pristine.mp4"
+    make_video("plain.mp4")
+    span = Span(start_s=0.0, end_s=1.0)
+    finder = FaceFinder(MTCNN.pretrained(), tmp_path, frames=2)
+    assert not finder(video("plain"), span)
+    if not portrait.is_file():
+        pytest.skip("the demo's portrait is not there")
+    assert FaceFinder(MTCNN.pretrained(), portrait.parent, frames=2)(video("carphone_pristine"), span)
 
 
 def test_s_d_takes_the_users_segments_or_is_called_weak(tmp_path: Path):
