@@ -63,7 +63,7 @@ def _tell(ready: "PreparedSet", counts: "Counter[tuple[Split, str]]", out: Path)
         typer.echo(f"{ready.name}: {split} {task} {count}")
     typer.echo(f"{ready.name}: {counts.total()} examples in {out}")
     if ready.malformed:
-        typer.echo(f"{len(ready.malformed)} malformed rows, not guessed:")
+        typer.echo(f"malformed and left out: {len(ready.malformed)}")
     for row in ready.malformed[:_SHOWN]:
         place = row.file if row.line is None else f"{row.file}, line {row.line}"
         typer.echo(f"  {place}: {row.reason}")
