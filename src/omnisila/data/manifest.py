@@ -105,7 +105,7 @@ def rows(root: Path, set_name: str, columns: Sequence[str], table: str = "manife
     """
     path = root / set_name / table
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             lines = csv.DictReader(file)
             missing = [column for column in columns if column not in (lines.fieldnames or ())]
             if missing:

@@ -108,17 +108,17 @@ class Analyzer:
         path, report = Path(path), progress or _silent
         timings: dict[str, float] = {}
         with _timed(timings, "features"):
-            extracted = self.cache.extracted(path, self.sem, lambda share: report("features", share))
+            extracted = self.extracted(path, lambda share: report("features", share))
         timings |= {f"features/{stage}": seconds for stage, seconds in extracted.seconds.items()}
         with _timed(timings, "locate"):
-            scored = self._locate(extracted, lambda share: report("locate", share))
+            scored = self.scored(extracted, lambda share: report("locate", share))
         with _timed(timings, "attribute"):
             found = [(name, span) for name in self.label_sets for span in self._spans(name, scored)]
             found.sort(key=lambda item: (item[1].span.start_s, item[1].span.end_s))
             findings: list[Finding] = []
             for number, (name, span) in enumerate(found):
                 report("attribute", number / len(found))
-                findings.append(self._attributed(name, span, scored, extracted))
+                findings.append(self.attributed(name, span, _over_span(scored, span.span), extracted))
         report("attribute", 1.0)
         return Analysis(
             video=_identity(path, extracted),
@@ -134,6 +134,14 @@ class Analyzer:
             warnings=(*extracted.warnings, *self._warnings()),
             timings_s={stage: round(seconds, 3) for stage, seconds in timings.items()},
         )
+
+    def extracted(self, path: Path, progress: Callable[[float], None] | None = None) -> Extracted:
+        """The video's scene features, from the cache where they are there.
+
+        Raises:
+            MediaError: it cannot be read as a video.
+        """
+        return self.cache.extracted(path, self.sem, progress)
 
     @property
     def labels_not_scored(self) -> tuple[str, ...]:
@@ -158,8 +166,8 @@ class Analyzer:
         return calibration.replace(thresholds=point.thresholds)
 
     @torch.inference_mode()
-    def _locate(self, extracted: Extracted, progress: Callable[[float], None]) -> Scored:
-        """Score every window by the likelihood of each label."""
+    def scored(self, extracted: Extracted, progress: Callable[[float], None] | None = None) -> Scored:
+        """Every window of a video, scored by the likelihood of each label."""
         duration_s = extracted.info.duration_s
         spans: list[Span] = []
         posteriors: dict[str, list[Tensor]] = {name: [] for name in self.label_sets}
@@ -167,18 +175,21 @@ class Analyzer:
         for batch in _batches(windows(self.cache.shards(extracted), self.window, duration_s), BATCH_WINDOWS):
             spans += [window.span for window in batch]
             inputs = stack(batch)
-            judged = {name: self._judged(name, inputs) for name in self.label_sets}
+            judged = {name: self.judged(name, inputs) for name in self.label_sets}
             for name, one in judged.items():
                 posteriors[name].append(one.posterior)
             weights.append(next(iter(judged.values())).expert_weights)  # the scenes do not depend on the question
-            progress(min(spans[-1].end_s / max(duration_s, 1e-6), 1.0))
+            if progress is not None:
+                progress(min(spans[-1].end_s / max(duration_s, 1e-6), 1.0))
         return Scored(
             tuple(spans),
             {name: torch.cat(parts).double().numpy() for name, parts in posteriors.items()},
             torch.cat(weights).double().numpy(),
         )
 
-    def _judged(self, name: str, inputs: WindowBatch) -> "_Judged":
+    @torch.inference_mode()
+    def judged(self, name: str, inputs: WindowBatch) -> "Judged":
+        """The calibrated posterior of each window over the labels of a label set that the model was trained on."""
         labels = self.run.record.labels[name]
         count = len(inputs.visual.values)
         likelihood = answer_likelihood(
@@ -194,7 +205,7 @@ class Analyzer:
             faceless = ~inputs.scenes.face.mask.flatten(1).any(1)
             probability[faceless] = 0.0
             probability[faceless, labels.index(quiet)] = 1.0
-        return _Judged(probability, _mean_weights(likelihood.perception.probabilities))
+        return Judged(probability, _mean_weights(likelihood.perception.probabilities))
 
     def _spans(self, name: str, scored: Scored) -> tuple[LabelledSpan, ...]:
         calibration = self.calibrations[name]
@@ -208,12 +219,13 @@ class Analyzer:
             calibration.shape,
         )
 
-    def _attributed(self, name: str, found: LabelledSpan, scored: Scored, extracted: Extracted) -> Finding:
+    def attributed(self, name: str, found: LabelledSpan, weights: ExpertWeights, extracted: Extracted) -> Finding:
+        """A span as a finding with its cause and evidence; ``weights`` are the experts' over the span."""
         return attributed(
             self.run.model,
             self.label_sets[name],
             found,
-            ExpertWeights(**_weights(_over_span(scored, found.span))),
+            weights,
             lambda span: self.cache.shards(extracted, span),
             self.window.frames,
         )
@@ -258,9 +270,15 @@ def _silent(_stage: str, _share: float) -> None:
     """No one is told."""
 
 
-class _Judged(NamedTuple):
+class Judged(NamedTuple):
+    """What the model makes of windows."""
+
     posterior: Float[Tensor, "windows labels"]
     expert_weights: Float[Tensor, "windows experts"]
+
+    def weights(self, window: int) -> ExpertWeights:
+        """One window's expert weights."""
+        return ExpertWeights(**_weights(self.expert_weights[window].double().numpy()))
 
 
 def _mean_weights(probabilities: Float[Tensor, "windows frames experts"]) -> Float[Tensor, "windows experts"]:
@@ -269,9 +287,9 @@ def _mean_weights(probabilities: Float[Tensor, "windows frames experts"]) -> Flo
     return probabilities.sum(1) / total[:, None]
 
 
-def _over_span(scored: Scored, span: Span) -> Float[np.ndarray, "experts"]:
+def _over_span(scored: Scored, span: Span) -> ExpertWeights:
     shared = np.array([max(min(w.end_s, span.end_s) - max(w.start_s, span.start_s), 0.0) for w in scored.spans])
-    return (shared[:, None] * scored.expert_weights).sum(0) / max(shared.sum(), 1e-9)
+    return ExpertWeights(**_weights((shared[:, None] * scored.expert_weights).sum(0) / max(shared.sum(), 1e-9)))
 
 
 def _weights(row: Float[np.ndarray, "experts"]) -> dict[str, float]:

@@ -75,7 +75,7 @@ def attributed(
     )
 
 
-def _cause(model: ICM, labels: LabelSet, label: str, true: Sequence[str], window: Window) -> str:
+def _cause(model: ICM, labels: LabelSet, label: str, true: list[str], window: Window) -> str:
     """The likeliest of the true statements; what is as likely of calm footage explains nothing and ranks low."""
     inputs = stack([window])
     asked = [label, *([labels.quiet] if labels.quiet else [])]
@@ -86,7 +86,7 @@ def _cause(model: ICM, labels: LabelSet, label: str, true: Sequence[str], window
         for one in asked
     ]
     log_probs = rows[0].log_probs[0] - (rows[1].log_probs[0] if len(rows) > 1 else 0.0)
-    best = (log_probs / rows[0].token_counts).argsort(descending=True)[:MAX_CLAUSES].tolist()
+    best: list[int] = (log_probs / rows[0].token_counts).argsort(descending=True)[:MAX_CLAUSES].tolist()
     text = render_clauses([true[index] for index in best])
     return f"{text[0].upper()}{text[1:]}."
 

@@ -83,6 +83,20 @@ def windows(shards: Iterable[SceneShard], config: WindowConfig, duration_s: floa
         index += 1
 
 
+def window_at(shards: Iterable[SceneShard], span: Span, config: WindowConfig) -> Window | None:
+    """The window over a span with its context, as ``windows`` gives it; None where no shard holds the span's start.
+
+    Args:
+        shards: consecutive; those that the span and its context touch are enough.
+    """
+    whole: SceneShard | None = None
+    for shard in shards:
+        whole = shard if whole is None else joined(whole, shard)
+    if whole is None or not whole.start_s <= span.start_s < whole.end_s:
+        return None
+    return _window(whole, span.start_s, span.end_s, config)
+
+
 def spread(shards: Iterable[SceneShard], span: Span, frames: int) -> Window | None:
     """One window of ``frames`` spread evenly over a span, for attribution; None where no shard covers it.
 

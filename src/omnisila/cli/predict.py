@@ -1,0 +1,40 @@
+"""``omnisila predict``: a system's answers to prepared examples."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def predict(
+    examples: Annotated[Path, typer.Argument(metavar="EXAMPLES", help="An examples.jsonl, as prepare writes it.")],
+    footage: Annotated[Path, typer.Option(help="Folder that the examples' videos are in.")],
+    model: Annotated[
+        str, typer.Option(help="compact, a run folder, or module:function of (example, video path).")
+    ] = "compact",
+    out: Annotated[Path, typer.Option(help="Where the answers go; run again to go on after a kill.")] = Path(
+        "predictions.jsonl"
+    ),
+    split: Annotated[str | None, typer.Option(help="Only this split: train, val or test. Default: all.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+) -> None:
+    """Answer prepared examples with a model or a Python function.
+
+    Exit status: 0 all answered, 1 some videos failed (each named), 2 wrong usage.
+    """
+    from rich.console import Console
+
+    from omnisila.inference.predict import predict as answer
+    from omnisila.inference.systems import system
+
+    console = Console(stderr=True, quiet=quiet)
+
+    def tell(video: str, count: int) -> None:
+        console.print(f"{video}: {count} examples", highlight=False, markup=False)
+
+    ended = answer(examples, footage, system(model), out, split, tell)
+    console.print(f"{out}: {ended.answered} answers, {ended.before} from before", highlight=False, markup=False)
+    for failure in ended.failed:
+        typer.echo(f"failed: {failure.reason}", err=True)
+    if ended.failed:
+        raise typer.Exit(1)

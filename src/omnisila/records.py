@@ -1,0 +1,82 @@
+"""Files of records: one JSON object a line, each of one type, read and added to line by line."""
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from omnisila.config import Frozen
+from omnisila.errors import OutputError, RecordError
+
+Record = TypeVar("Record", bound=Frozen)
+
+
+def records(path: Path, kind: type[Record]) -> Iterator[Record]:
+    """The records of a file, one at a time; empty lines are passed over.
+
+    Raises:
+        RecordError: the file cannot be read, or a line is no record of that kind; the message names line and field.
+    """
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield _record(path, number, line, kind)
+    except OSError as error:
+        raise RecordError(
+            f"{path}: cannot be read ({error.strerror or error}). Give a JSONL file that exists."
+        ) from None
+
+
+def append(path: Path, added: Iterable[Frozen]) -> None:
+    """Add records at the end of a file and flush them to the disk; the file is made when missing.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab") as file:
+            file.writelines(record.model_dump_json().encode() + b"\n" for record in added)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror or error}). Choose another file.") from error
+
+
+def cut_half_line(path: Path) -> None:
+    """Take off the end of a file what a killed run left of a line; a missing file stays missing.
+
+    Raises:
+        OutputError: the file cannot be changed.
+    """
+    try:
+        with path.open("rb+") as file:
+            content_end = file.seek(0, os.SEEK_END)
+            while content_end:
+                begin = max(content_end - 65536, 0)
+                file.seek(begin)
+                block = file.read(content_end - begin)
+                if b"\n" in block:
+                    content_end = begin + block.rindex(b"\n") + 1
+                    break
+                content_end = begin
+            file.truncate(content_end)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror or error}). Choose another file.") from error
+
+
+def _record(path: Path, number: int, line: bytes, kind: type[Record]) -> Record:
+    try:
+        return kind.model_validate_json(line)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"])) or "the line"
+        raise RecordError(
+            f"{path}, line {number}: no {kind.__name__} ({place}: {first['msg']}). "
+            "Correct the line or make the file again."
+        ) from None
