@@ -224,6 +224,7 @@ class Analyzer:
         return attributed(
             self.run.model,
             self.label_sets[name],
+            self.run.record.labels[name],
             found,
             weights,
             lambda span: self.cache.shards(extracted, span),

@@ -5,15 +5,15 @@ from typing import TypeVar
 
 import torch
 
-from omnisila.data.attribution import clauses
+from omnisila.data.attribution import Clause, clauses
 from omnisila.data.evidence import seen_in
-from omnisila.data.instructions import Instruction, render_clauses, render_instruction
+from omnisila.data.instructions import Instruction, render_clauses, render_instruction, render_label
 from omnisila.errors import InputError
 from omnisila.labels import LabelSet
 from omnisila.models.icm import ICM
 from omnisila.models.likelihood import answer_likelihood
 from omnisila.scenes.extractor import SceneShard
-from omnisila.scenes.windows import Window, spread, stack
+from omnisila.scenes.windows import SCENES, SceneFrames, Window, spread, stack
 from omnisila.schema import (
     Evidence,
     ExpertWeights,
@@ -21,6 +21,7 @@ from omnisila.schema import (
     Finding,
     ObjectEvidence,
     PersonEvidence,
+    SceneName,
     Span,
     TripletEvidence,
 )
@@ -38,6 +39,7 @@ MAX_CLAUSES = 3
 def attributed(
     model: ICM,
     labels: LabelSet,
+    trained: Sequence[str],
     found: LabelledSpan,
     weights: ExpertWeights,
     shards_within: ShardsWithin,
@@ -48,6 +50,7 @@ def attributed(
     Args:
         model: ranks the causes.
         labels: the label set the span's label is from.
+        trained: those of its labels that the model was trained on.
         found: where and what.
         weights: of the experts over the span.
         shards_within: the video's shards that a span touches, read one at a time.
@@ -63,32 +66,63 @@ def attributed(
     if window is None:
         raise InputError(f"span {span.start_s:.1f}-{span.end_s:.1f} s lies outside the video. Analyse it again.")
     evidence, summary = seen_in(shards_within(span), _looks(span, times_s))
-    true = [clause.text for clause in clauses(evidence, summary)]
+    true = clauses(evidence, summary)
     return Finding(
         span=span,
         label=found.label,
         labels=labels.name,
         score=min(max(found.score, 0.0), 1.0),
-        cause=_cause(model, labels, found.label, true, window) if true else None,
+        cause=_cause(model, labels, trained, found.label, true, window) if true else None,
         evidence=thinned(evidence, times_s),
         expert_weights=weights,
     )
 
 
-def _cause(model: ICM, labels: LabelSet, label: str, true: list[str], window: Window) -> str:
-    """The likeliest of the true statements; what is as likely of calm footage explains nothing and ranks low."""
-    inputs = stack([window])
+def _cause(
+    model: ICM, labels: LabelSet, trained: Sequence[str], label: str, true: Sequence[Clause], window: Window
+) -> str:
+    """The best of the true statements: likely as the label's cause, and from a scene that speaks for the label.
+
+    What is as likely of calm footage explains nothing, so the likelihood is relative to the quiet label's question.
+    """
+    inputs, texts = stack([window]), [clause.text for clause in true]
     asked = [label, *([labels.quiet] if labels.quiet else [])]
     rows = [
         answer_likelihood(
-            model, inputs.scenes, inputs.visual, [render_instruction(Instruction("attribute", labels, one))], true
+            model, inputs.scenes, inputs.visual, [render_instruction(Instruction("attribute", labels, one))], texts
         )
         for one in asked
     ]
     log_probs = rows[0].log_probs[0] - (rows[1].log_probs[0] if len(rows) > 1 else 0.0)
-    best: list[int] = (log_probs / rows[0].token_counts).argsort(descending=True)[:MAX_CLAUSES].tolist()
-    text = render_clauses([true[index] for index in best])
+    speaks = scene_influence(model, labels, trained, label, window)
+    merit = log_probs / rows[0].token_counts + torch.tensor([speaks[clause.scene] for clause in true])
+    best: list[int] = merit.argsort(descending=True)[:MAX_CLAUSES].tolist()
+    text = render_clauses([texts[index] for index in best])
     return f"{text[0].upper()}{text[1:]}."
+
+
+def scene_influence(
+    model: ICM, labels: LabelSet, trained: Sequence[str], label: str, window: Window
+) -> dict[SceneName, float]:
+    """How much each scene speaks for a label: log P(label | all scenes) - log P(label | all but this one), in nats.
+
+    0 for every scene where the model was not trained on the label.
+    """
+    if label not in trained:
+        return dict.fromkeys(SCENES, 0.0)
+    versions = [window, *(_without(window, scene) for scene in SCENES)]
+    inputs = stack(versions)
+    instructions = [render_instruction(Instruction("identify", labels))] * len(versions)
+    answers = [render_label(one) for one in trained]
+    likelihood = answer_likelihood(model, inputs.scenes, inputs.visual, instructions, answers)
+    whole, *left_out = likelihood.log_probs.log_softmax(-1)[:, list(trained).index(label)].tolist()
+    return {scene: whole - without for scene, without in zip(SCENES, left_out, strict=True)}
+
+
+def _without(window: Window, scene: SceneName) -> Window:
+    seen: SceneFrames = getattr(window, scene)
+    absent = SceneFrames(torch.zeros_like(seen.values), torch.zeros_like(seen.mask))
+    return window._replace(**{scene: absent})
 
 
 def _looks(span: Span, times_s: Iterable[float]) -> list[Span]:

@@ -11,10 +11,10 @@ from torch import Tensor
 from omnisila.config import Config
 from omnisila.scenes.extractor import Entities, SceneInputs, SceneShard, SceneStream
 from omnisila.scenes.sem import LAYOUTS
-from omnisila.schema import Span
+from omnisila.schema import SceneName, Span
 
 MIN_TAIL = 0.2  # a rest shorter than this share of a window is left to the window before it
-SCENES = ("face", "action", "relation", "background")
+SCENES: tuple[SceneName, ...] = ("face", "action", "relation", "background")
 
 
 class WindowConfig(Config):
