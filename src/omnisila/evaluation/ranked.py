@@ -7,6 +7,7 @@ from jaxtyping import Float
 
 from omnisila.evaluation.locating import TIOUS, matched, mean_average_precision
 from omnisila.evaluation.tables import SpanTable
+from omnisila.schema import Score
 
 
 class TieRange(NamedTuple):
@@ -53,6 +54,25 @@ def tie_range(truth: SpanTable, predicted: SpanTable, labels: int, tious: tuple[
         for key in (overlap, -overlap)
     )
     return TieRange(worst, best)
+
+
+def ranked_scores(
+    truth: SpanTable, predicted: SpanTable, labels: int, tious: tuple[float, ...] = TIOUS
+) -> tuple[Score, ...]:
+    """Both as named scores, to stand beside ``locating_scores``; apart from it because a bootstrap need not draw them."""
+    f2 = tsl300_f2(truth, predicted, labels, tious)
+    ties = tie_range(truth, predicted, labels, tious)
+    mean = f"mean of {', '.join(f'{tiou:g}' for tiou in tious)}"
+    values = [
+        *(("F2", f"tsl300, tIoU {tiou:g}", float(value)) for tiou, value in zip(tious, f2, strict=True)),
+        ("F2", f"tsl300, {mean}", float(f2.mean())),
+        ("mAP@tIoU", f"{mean}; equal scores by overlap, worst first", ties.worst_first),
+        ("mAP@tIoU", f"{mean}; equal scores by overlap, best first", ties.best_first),
+    ]
+    return tuple(
+        Score(metric=metric, variant=variant, value=None if np.isnan(value) else value, count=len(truth.video))
+        for metric, variant, value in values
+    )
 
 
 def _best_overlap(truth: SpanTable, predicted: SpanTable, labels: int) -> Float[np.ndarray, "predictions"]:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from omnisila.evaluation.ranked import tie_range, tsl300_f2
+from omnisila.evaluation.ranked import ranked_scores, tie_range, tsl300_f2
 from omnisila.evaluation.tables import Footage, SpanRow, SpanTable, tabulate
 
 FOOTAGE = Footage(("a", "b"), np.array([20.0, 20.0]))
@@ -32,3 +32,9 @@ def test_tsl300_f2_survives_a_label_without_predictions_and_no_truth() -> None:
 def test_tie_range_does_not_hang_on_input_order(right_first: bool) -> None:
     rows = [("a", "n", 0.0, 5.0, 1.0), ("a", "n", 10.0, 15.0, 1.0)]
     assert tie_range(TRUTH, table(*(rows if right_first else rows[::-1])), 2) == pytest.approx((0.25, 0.5))
+
+
+def test_every_variant_is_named_once_and_undefined_ones_are_none() -> None:
+    scores = ranked_scores(TRUTH, TRUTH, 2)
+    assert len({(score.metric, score.variant) for score in scores}) == len(scores) == 6
+    assert all(score.value is None for score in ranked_scores(table(), TRUTH, 2))
