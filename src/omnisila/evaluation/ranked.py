@@ -59,7 +59,7 @@ def tie_range(truth: SpanTable, predicted: SpanTable, labels: int, tious: tuple[
 def ranked_scores(
     truth: SpanTable, predicted: SpanTable, labels: int, tious: tuple[float, ...] = TIOUS
 ) -> tuple[Score, ...]:
-    """Both as named scores, to stand beside ``locating_scores``; apart from it because a bootstrap need not draw them."""
+    """Both as named scores, beside ``locating_scores``; apart because a bootstrap need not draw them."""
     f2 = tsl300_f2(truth, predicted, labels, tious)
     ties = tie_range(truth, predicted, labels, tious)
     mean = f"mean of {', '.join(f'{tiou:g}' for tiou in tious)}"
