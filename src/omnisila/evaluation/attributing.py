@@ -98,8 +98,8 @@ def labels_named_or_nearest(
 ) -> Int[np.ndarray, "texts"]:
     """The label named, else the one whose embedding is nearest; -1 only for an empty text."""
     named = labels_named(texts, labels)
-    open_rows = np.array([row for row, text in enumerate(texts) if named[row] < 0 and text.strip()], dtype=np.int64)
-    if len(open_rows):
+    open_rows = [row for row, text in enumerate(texts) if named[row] < 0 and text.strip()]
+    if open_rows:
         near = _embedded([texts[row] for row in open_rows], encoder) @ _embedded(labels, encoder).T
         named[open_rows] = near.argmax(axis=1)
     return named
