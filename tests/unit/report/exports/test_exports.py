@@ -1,11 +1,14 @@
 """Every format is found by looking, and a timeline survives each of them to 1 ms."""
 
+from collections.abc import Iterable
+from types import ModuleType
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from omnisila.errors import InputError, RecordError
-from omnisila.report.exports import csv, exporter, formats, json, vtt
+from omnisila.report.exports import activitynet, csv, elan, exporter, fiftyone, formats, json, label_studio, vtt
 from omnisila.schema import Analysis, Finding, ModelIdentity, Span, VideoIdentity
 
 # what a format could trip over: separators, quotes, markup, line ends of all kinds, other scripts
@@ -48,7 +51,8 @@ FIGHT = Finding(
 
 
 def test_formats_are_found_by_looking() -> None:
-    assert {"json", "vtt", "csv"} <= set(formats())
+    assert formats() == ("activitynet", "csv", "elan", "fiftyone", "json", "label_studio", "vtt")
+    assert len({exporter(name).suffix for name in formats()}) == len(formats()), "outputs of one video do not collide"
     for name in formats():
         assert exporter(name).suffix
         assert isinstance(exporter(name).export(analysis(FIGHT)), str)
@@ -80,6 +84,33 @@ def test_csv_round_trip(found: list[Finding]) -> None:
 @given(st.lists(findings(), max_size=4))
 def test_vtt_round_trip(found: list[Finding]) -> None:
     _assert_same(vtt.read(vtt.export(analysis(*found))), found, score_tolerance=5.1e-5)
+
+
+@pytest.mark.parametrize("form", [activitynet, elan, fiftyone])
+@steady
+@given(found=st.lists(findings(), max_size=4, unique_by=lambda finding: finding.score))
+def test_round_trip_through_other_programs_forms(form: ModuleType, found: list[Finding]) -> None:
+    back = form.read(form.export(analysis(*found)))
+    _assert_same(_by_score(back), list(_by_score(found)), score_tolerance=0)
+
+
+@steady
+@given(st.lists(findings(), max_size=4, unique_by=lambda finding: finding.score), st.none() | st.floats(1, 1000))
+def test_round_trip_through_frames_is_exact_to_half_a_frame(found: list[Finding], rate_hz: float | None) -> None:
+    record = analysis(*found)
+    record = record.replace(video=record.video.replace(rate_hz=rate_hz))
+    frame_s = 1 / (rate_hz or label_studio.DEFAULT_RATE_HZ)
+    back = label_studio.read(label_studio.export(record))
+    assert len(back) == len(found)
+    for ours, theirs in zip(_by_score(back), _by_score(found), strict=True):
+        assert ours.span.start_s == pytest.approx(theirs.span.start_s, abs=0.5001 * frame_s + 1e-6)
+        shown = 0.5001 if theirs.span.duration_s >= frame_s else 1.5  # nothing shorter than a frame can be shown
+        assert ours.span.end_s == pytest.approx(theirs.span.end_s, abs=shown * frame_s + 1e-6)
+        assert ours.replace(span=theirs.span) == theirs
+
+
+def _by_score(found: Iterable[Finding]) -> tuple[Finding, ...]:
+    return tuple(sorted(found, key=lambda finding: finding.score))
 
 
 def _assert_same(back: tuple[Finding, ...], found: list[Finding], *, score_tolerance: float) -> None:
