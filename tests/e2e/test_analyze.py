@@ -1,5 +1,6 @@
 """``omnisila analyze`` on good and bad files: results, exit statuses, continuing."""
 
+import importlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from typer.testing import Result
 
 from omnisila.errors import OmnisilaError
+from omnisila.report import exports
 from omnisila.schema import Analysis
 
 Run = Callable[..., Result]
@@ -35,6 +37,22 @@ def test_one_video_gives_json_page_subtitles_and_table(omnisila: Run, make_video
         total = point.face + point.action + point.relation + point.background
         assert total == pytest.approx(1.0, abs=0.01)
         assert point.face == 0.0  # no face was drawn
+
+
+def test_every_format_of_the_help_is_written_and_reads_back(omnisila: Run, make_video: Make, tmp_path: Path) -> None:
+    names = ", ".join(exports.formats())
+    assert names in " ".join(omnisila("analyze", "--help").stdout.replace("│", " ").split())
+    clip, out = make_video("clip.mp4", frames=24, rate_hz=12), tmp_path / "out"
+    arguments = ("analyze", clip, "--out", out, "--format", names, "--cut", "--blur-faces")
+    assert omnisila(*arguments).exit_code == 0
+    found = analysis_of(out, "clip.mp4").findings
+    for name in exports.formats():
+        if name != "json":
+            text = (out / f"clip.mp4.{exports.exporter(name).suffix}").read_text(encoding="utf-8")
+            back = importlib.import_module(f"omnisila.report.exports.{name}").read(text)
+            assert [(one.label, one.labels) for one in back] == [(one.label, one.labels) for one in found], name
+    assert len(list((out / "clip.mp4.cuts").glob("*.mp4"))) == len(found)
+    assert "already analysed" in omnisila(*arguments).stderr
 
 
 def test_bad_files_are_named_and_the_others_finished(

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from omnisila.report.exports import formats as export_formats
+
 
 def analyze(
     videos: Annotated[list[str], typer.Argument(metavar="VIDEO...", help="Videos, pictures, folders or globs.")],
@@ -15,8 +17,12 @@ def analyze(
     model: Annotated[str, typer.Option(help="compact, or a run folder.")] = "compact",
     out: Annotated[Path, typer.Option(help="Folder for the results; made when missing.")] = Path("omnisila-report"),
     formats: Annotated[
-        str, typer.Option("--format", help="Comma-separated: json, html, vtt, csv. json is always written.")
+        str,
+        typer.Option("--format", help=f"Comma-separated: html, {', '.join(export_formats())}. json is always written."),
     ] = "json,html",
+    cut: Annotated[
+        bool, typer.Option("--cut", help="Cut each finding out of its video, into a folder beside the results.")
+    ] = False,
     window: Annotated[float | None, typer.Option(help="Length of a scored window in seconds [model's own: 1].")] = None,
     rate: Annotated[
         float | None, typer.Option(help="Frames per second that a window's 8 frames are taken at [model's own: 4].")
@@ -28,7 +34,7 @@ def analyze(
             "model's validation footage; it holds only for footage like that)."
         ),
     ] = None,
-    blur_faces: Annotated[bool, typer.Option("--blur-faces", help="Blur faces in everything the page shows.")] = False,
+    blur_faces: Annotated[bool, typer.Option("--blur-faces", help="Blur faces in the page and in cut clips.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON analysis per line and nothing else on standard output.")
@@ -62,6 +68,7 @@ def analyze(
         out,
         wanted,
         blur_faces=blur_faces,
+        cuts=cut,
         model_card=card.read_text(encoding="utf-8") if card.is_file() else None,
         calibration_note=calibration.note if calibration else VALIDITY,
     )
@@ -72,10 +79,12 @@ def analyze(
     )
     with BatchProgress(len(inputs.files), shown=not (quiet or as_json)) as progress:
         batch = Batch(out, lambda path: analyzer.analyze(path, progress.stage), report.writers(), identity)
-        outcomes = []
+        outcomes, uncut = [], []
         for item in inputs.files:
             progress.start(item.name)
             outcome = next(iter(batch.run([item])))
+            if cut and outcome.state != "failed":
+                uncut += report.cut(outcome)
             outcomes.append(outcome._replace(analysis=None))
             progress.finished(outcome)
             if as_json and outcome.state != "failed":
@@ -83,9 +92,9 @@ def analyze(
     ended = summary(outcomes, inputs.failed)
     many = len(inputs.files) + len(inputs.failed) > 1
     index = report.write_index(outcomes, inputs.failed) if many and "html" in wanted else None
-    for failure in ended.failed:
-        typer.echo(f"failed: {failure.reason}", err=True)
+    for reason in (*(failure.reason for failure in ended.failed), *uncut):
+        typer.echo(f"failed: {reason}", err=True)
     if not (quiet or as_json):
         progress.conclude(ended, out, index, html="html" in wanted)
-    if ended.failed:
+    if ended.failed or uncut:
         raise typer.Exit(1)

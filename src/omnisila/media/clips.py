@@ -1,4 +1,4 @@
-"""Previews for the report: short H.264 clips that any browser plays, JPEG key frames, faces blurred if asked."""
+"""Clips and pictures of a video: H.264 that any browser plays, JPEG key frames, faces blurred if asked."""
 
 import io
 import tempfile
@@ -22,16 +22,20 @@ from omnisila.schema import Box
 
 _BLUR_CELLS = 4  # a blurred box keeps this many samples a side: too few to tell one face from another
 _BLUR_MARGIN_FRAC = 0.15  # of the box, on each side: detectors cut foreheads and chins
+_MAX_BIT_RATE = 1_000_000_000  # libav holds rates in 32 bits; no picture needs as much
 _BUDGET_SHARE = 0.85  # of the bytes, for the pictures; the rest is headers and the rate control's slack
 
 
-class _Quality(NamedTuple):
+class Quality(NamedTuple):
+    """How a clip is coded: its long side and rate at most, and x264's constant rate factor."""
+
     long_side_px: int
     rate_hz: float
     crf: int
 
 
-_LADDER = (_Quality(480, 25.0, 26), _Quality(480, 12.0, 32), _Quality(320, 8.0, 36), _Quality(240, 4.0, 40))
+PREVIEW = (Quality(480, 25.0, 26), Quality(480, 12.0, 32), Quality(320, 8.0, 36), Quality(240, 4.0, 40))
+AS_FILMED = (Quality(4096, 60.0, 18), Quality(1920, 30.0, 23), Quality(960, 25.0, 28))
 
 
 def cut(
@@ -40,7 +44,7 @@ def cut(
     end_s: float,
     max_bytes: int,
     *,
-    long_side_px: int = 480,
+    ladder: Sequence[Quality] = PREVIEW,
     blur_at: Callable[[float], Sequence[Box]] | None = None,
 ) -> bytes:
     """The stretch [start_s, end_s) as an mp4 file: H.264, yuv420p, even sizes, no sound, index first.
@@ -51,17 +55,16 @@ def cut(
         start_s: seconds, as all times of this room.
         end_s: seconds; what lies past the video's end is left out.
         max_bytes: the file's size at most.
-        long_side_px: the picture's long side at most.
+        ladder: the qualities to try, best first.
         blur_at: the boxes to blur at a time of the source video, asked for each frame.
 
     Raises:
         MediaError: nothing can be read there, or even the lowest quality exceeds ``max_bytes``.
     """
     reader = VideoReader(path)
-    for quality in _LADDER:
+    for quality in ladder:
         rate_hz = min(reader.info.rate_hz or quality.rate_hz, quality.rate_hz)
-        side_px = min(long_side_px, quality.long_side_px)
-        frames = reader.at_rate(rate_hz, start_s=start_s, end_s=end_s, long_side_px=side_px)
+        frames = reader.at_rate(rate_hz, start_s=start_s, end_s=end_s, long_side_px=quality.long_side_px)
         if blur_at is not None:
             frames = (Frame(frame.time_s, blurred(frame.image, blur_at(frame.time_s))) for frame in frames)
         data = _encode(frames, rate_hz, quality.crf, _BUDGET_SHARE * max_bytes * 8 / (end_s - start_s))
@@ -115,7 +118,7 @@ def blurred(image: UInt8[Tensor, "height width 3"], boxes: Sequence[Box]) -> UIn
 def _encode(frames: Iterable[Frame], rate_hz: float, crf: int, max_bit_rate: float) -> bytes | None:
     """An mp4 file of the frames, or None when there are none."""
     rate = Fraction(rate_hz).limit_denominator(1001)
-    bits = str(max(int(max_bit_rate), 1000))
+    bits = str(min(max(int(max_bit_rate), 1000), _MAX_BIT_RATE))
     options = {"crf": str(crf), "preset": "veryfast", "maxrate": bits, "bufsize": bits}
     # Moving the index to the front needs a real file: libav reads the output back.
     with tempfile.TemporaryDirectory() as folder:

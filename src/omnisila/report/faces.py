@@ -14,6 +14,7 @@ from torch import Tensor
 
 from omnisila.config import Config
 from omnisila.media.frames import Frame
+from omnisila.media.video import VideoReader
 from omnisila.scenes.boxes import areas, box_record, intersections
 from omnisila.scenes.nets.mtcnn import MTCNN
 from omnisila.scenes.nets.nanodet import COCO_CLASSES, NanoDet
@@ -79,6 +80,12 @@ class FaceFinder:
             return tuple(box_record(box) for box in _ways(before.boxes, searches[min(after, len(searches) - 1)].boxes))
 
         return at
+
+    def over(self, reader: VideoReader, start_s: float, end_s: float) -> Callable[[float], Sequence[Box]]:
+        """Search a stretch of a video as often as a moving picture needs; see ``along``."""
+        return self.along(
+            reader.at_rate(self.config.rate_hz, start_s=start_s, end_s=end_s, long_side_px=self.config.long_side_px)
+        )
 
     @torch.inference_mode()
     def _heads(self, image: UInt8[Tensor, "height width 3"]) -> Float[Tensor, "heads 4"]:

@@ -1,7 +1,7 @@
 """Pictures and clips that a page embeds: key frames and a preview of each finding, within one budget of bytes."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from os import PathLike
 from typing import NamedTuple
@@ -163,19 +163,12 @@ class _Studio:
 
     def clip(self, start_s: float, end_s: float, max_bytes: int) -> Clip | None:
         """A piece of the video, or None where nothing can be read or shown in so few bytes."""
+        blur_at = self.finder.over(self.reader, start_s, end_s) if self.finder else None
         try:
-            data = cut(self.reader.info.path, start_s, end_s, max_bytes, blur_at=self._heads_along(start_s, end_s))
+            data = cut(self.reader.info.path, start_s, end_s, max_bytes, blur_at=blur_at)
         except MediaError:
             return None
         return Clip(start_s, end_s, data)
-
-    def _heads_along(self, start_s: float, end_s: float) -> Callable[[float], Sequence[Box]] | None:
-        if self.finder is None:
-            return None
-        config = self.finder.config
-        return self.finder.along(
-            self.reader.at_rate(config.rate_hz, start_s=start_s, end_s=end_s, long_side_px=config.long_side_px)
-        )
 
 
 def _frames(

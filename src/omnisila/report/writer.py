@@ -6,10 +6,11 @@ from os.path import relpath
 from pathlib import Path
 from urllib.parse import quote
 
-from omnisila.errors import InputError
+from omnisila.errors import InputError, OmnisilaError
 from omnisila.files import write_atomically
 from omnisila.inference.batch import Outcome, Writer, output_path
 from omnisila.inference.inputs import Failure, Input
+from omnisila.report.cuts import write_cuts
 from omnisila.report.exports import exporter, formats
 from omnisila.report.exports.json import read as read_json
 from omnisila.report.faces import FaceFinder, FaceFinderConfig
@@ -20,6 +21,7 @@ from omnisila.schema import Analysis
 
 PAGE = "html"
 INDEX = "index.html"
+CUTS = "cuts"
 
 
 class Report:
@@ -29,6 +31,7 @@ class Report:
         out: the folder.
         wanted: names of formats; JSON is always among them.
         blur_faces: hide faces in everything that is shown.
+        cuts: cut the findings out of their videos too, see ``cut``.
         model_card: the model's card, in Markdown.
         calibration_note: what the thresholds hold for.
 
@@ -37,7 +40,14 @@ class Report:
     """
 
     def __init__(
-        self, out: Path, wanted: Sequence[str], *, blur_faces: bool, model_card: str | None, calibration_note: str
+        self,
+        out: Path,
+        wanted: Sequence[str],
+        *,
+        blur_faces: bool,
+        model_card: str | None,
+        calibration_note: str,
+        cuts: bool = False,
     ) -> None:
         known = (*formats(), PAGE)
         for name in wanted:
@@ -46,7 +56,8 @@ class Report:
         self.out = out
         self.wanted = tuple(dict.fromkeys(("json", *wanted)))
         self._blur_faces = blur_faces
-        self._finder: FaceFinder | None = FaceFinderConfig().build() if blur_faces and PAGE in self.wanted else None
+        shown = cuts or PAGE in self.wanted
+        self._finder: FaceFinder | None = FaceFinderConfig().build() if blur_faces and shown else None
         self._render = partial(render_page, model_card=model_card, calibration_note=calibration_note)
 
     def writers(self) -> Mapping[str, Writer]:
@@ -56,6 +67,20 @@ class Report:
         if PAGE in self.wanted:
             writers[PAGE] = self._page
         return writers
+
+    def cut(self, outcome: Outcome) -> tuple[str, ...]:
+        """The clips of a finished input's findings, in the folder ``clip.mp4.cuts``; why some could not be cut.
+
+        Where the input was done by an earlier run, only clips that are missing are cut.
+        """
+        item = outcome.input
+        analysis = outcome.analysis or self._written(item)
+        folder = output_path(self.out, item.name, CUTS)
+        again = outcome.state == "done"
+        try:
+            return write_cuts(item.path, analysis, folder, finder=self._finder, again=again).failed
+        except OmnisilaError as error:
+            return (str(error),)
 
     def write_index(self, outcomes: Iterable[Outcome], failed: Iterable[Failure]) -> Path:
         """One row a video, ranked by its strongest finding, and the failures with their reasons."""
@@ -73,9 +98,12 @@ class Report:
         item = outcome.input
         if outcome.state == "failed":
             return IndexEntry(name=item.name, failure=outcome.reason or "failed")
-        analysis = read_json(output_path(self.out, item.name, "json").read_text(encoding="utf-8"))
+        analysis = self._written(item)
         picture = thumbnail(item.path, analysis, self._blur_faces)
         return IndexEntry.of(analysis, item.name, quote(f"{item.name}.{PAGE}"), picture)
+
+    def _written(self, item: Input) -> Analysis:
+        return read_json(output_path(self.out, item.name, "json").read_text(encoding="utf-8"))
 
 
 def _exported(export: Callable[[Analysis], str]) -> Writer:
