@@ -71,8 +71,13 @@ def parsed(text: str, form: type[Form], place: Place) -> Form:
     return checked(json_content(text, place), form, place)
 
 
-def json_content(text: str, place: Place) -> Any:
+def json_content(text: str, place: Place, first_line: int = 1) -> Any:
     """What a JSON text holds; a key that stands twice in one object is refused.
+
+    Args:
+        text: all of a file, or one of its lines.
+        place: the file.
+        first_line: where in the file the text begins.
 
     Raises:
         RecordError: no JSON.
@@ -89,7 +94,7 @@ def json_content(text: str, place: Place) -> Any:
     try:
         return json.loads(text.removeprefix("\ufeff"), object_pairs_hook=once)
     except json.JSONDecodeError as error:
-        raise place.within(f"line {error.lineno}").error(f"no JSON ({error.msg})") from None
+        raise place.within(f"line {first_line + error.lineno - 1}").error(f"no JSON ({error.msg})") from None
     except RecursionError:
         raise place.error("nested too deeply") from None
 

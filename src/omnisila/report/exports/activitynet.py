@@ -25,7 +25,7 @@ class Detection(Stated):
 
     label: str
     segment: tuple[float, float]
-    score: float = 1.0
+    score: float | None = None
     labels: str | None = None
     cause: str | None = None
 
@@ -82,24 +82,31 @@ def read_videos(text: str, labels: str | None = None) -> dict[str, tuple[Finding
     return {name: _findings(name, found, labels) for name, found in videos.items()}
 
 
-def detections(text: str) -> dict[str, tuple[Detection, ...]]:
+def detections(text: str, place: Place = _PLACE) -> dict[str, tuple[Detection, ...]]:
     """The entries of each video as they stand; their times and scores are not checked yet.
 
     Raises:
-        RecordError: not of the form.
+        RecordError: not of the form, or a result without a score.
     """
-    file = parsed(text, _File, _PLACE)
+    file = parsed(text, _File, place)
     if file.results is not None:
+        for name, found in file.results.items():
+            if unsaid := [number for number, one in enumerate(found, start=1) if one.score is None]:
+                raise place.within(f"video {name!r}, entry {unsaid[0]}").error("no score")
         return file.results
     if file.database is not None:
         return {name: video.annotations for name, video in file.database.items()}
-    raise _PLACE.error("neither results nor a database")
+    raise place.error("neither results nor a database")
 
 
 def _findings(name: str, found: Sequence[Detection], labels: str) -> tuple[Finding, ...]:
     return tuple(
         _PLACE.within(f"video {name!r}, entry {number}").finding(
-            one.segment, one.label, one.labels if one.labels is not None else labels, one.score, one.cause
+            one.segment,
+            one.label,
+            one.labels if one.labels is not None else labels,
+            one.score if one.score is not None else 1.0,
+            one.cause,
         )
         for number, one in enumerate(found, start=1)
     )

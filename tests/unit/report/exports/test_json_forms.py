@@ -42,6 +42,7 @@ def test_ground_truth_is_read_as_certain() -> None:
         (results(v1=[{"label": "Arson"}]), r"results\.v1\.0\.segment: Field required"),
         (results(v1=[detection(), detection(segment=(2, 1))]), "video 'v1', entry 2: span .* inverted"),
         (results(v1=[detection(segment=(1, float("nan")))]), "segment.*finite"),
+        (results(v1=[{"label": "Arson", "segment": [1, 2]}]), "video 'v1', entry 1: no score"),
         (results(v1=[detection(score=3.5)]), "video 'v1', entry 1: score"),
         (results(v1=[detection("Fighting")]), "Fighting are those of implicit and anomaly; say which"),
         (results(v1=[detection("Cooking")]), "Cooking are those of no label set"),

@@ -1,0 +1,258 @@
+"""Predictions of other tools, so that they are scored like ours: spans of videos, or raw answers to examples.
+
+Four forms are told apart by ending and header:
+
+* ``.json``: ActivityNet's results, ``{"results": {video: [{"label", "score", "segment"}]}}``;
+* ``.csv`` with the columns video, start_s, end_s, label, score;
+* ``.csv`` with the columns example_id, answer;
+* ``.jsonl`` of objects with example_id and answer.
+
+Nothing is guessed and nothing dropped: an answer that is not of its task's form, and a video among whose spans one does
+not run forward in time, are kept raw with ``parse_ok`` false, and count as malformed.
+"""
+
+import csv
+import io
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+from omnisila.data.instructions import parse_intensities
+from omnisila.inference.inputs import VIDEO_SUFFIXES
+from omnisila.inference.systems import parsed_answer
+from omnisila.labels import label_set
+from omnisila.report.exports import activitynet
+from omnisila.report.exports._stated import Place, Stated, checked, json_content
+from omnisila.schema import Example, Finding, Prediction, Span
+
+SPAN_COLUMNS = ("video", "start_s", "end_s", "label", "score")
+ANSWER_COLUMNS = ("example_id", "answer")
+_FORMS = (
+    "ActivityNet results (.json), a table with columns video, start_s, end_s, label, score (.csv), "
+    "or answers with example_id and answer (.csv or .jsonl)"
+)
+
+
+class Imported(NamedTuple):
+    """What a file says about the examples, and the videos or example ids in it that no example is about."""
+
+    predictions: tuple[Prediction, ...]
+    strangers: tuple[str, ...]
+
+
+class _Stretch(NamedTuple):
+    """One span of a file, as it stands there."""
+
+    place: Place
+    video: str
+    times_s: tuple[float, float]
+    label: str
+    score: float
+    labels: str | None = None
+    cause: str | None = None
+
+
+class _Answer(Stated):
+    example_id: str
+    answer: str
+    seconds: float | None = None
+
+
+def predictions_from(path: Path, system: str, examples: Iterable[Example]) -> Imported:
+    """A tool's predictions of the examples.
+
+    Spans answer the locate examples of their video; a video is known by its path, by its name, or by its name without
+    the ending. Each label set's examples get the spans with a label of that set; quiet labels (Normal, neutral) are no
+    findings. A video that the file does not mention has no prediction, which scoring counts as missing.
+
+    Args:
+        path: the file.
+        system: what the tool is to be called.
+        examples: what was asked.
+
+    Raises:
+        RecordError: the file cannot be read or is not of its form, a score is no probability, a label belongs to no
+            label set that was asked about, or a video's name fits several; the message names line or entry.
+    """
+    asked = tuple(examples)
+    place = Place(str(path), _FORMS)
+    text = _text(path, place)
+    ending = path.suffix.lower()
+    if ending == ".json":
+        results = activitynet.detections(text, place)
+        return _located(_results(results, place), tuple(results), system, asked, place)
+    if ending == ".jsonl":
+        return _answered(_lines(text, place), system, asked)
+    if ending == ".csv":
+        rows = _rows(text, place)
+        header = set(rows.fieldnames or ())
+        if set(ANSWER_COLUMNS) <= header:
+            return _answered(_answer_rows(rows, place), system, asked)
+        if set(SPAN_COLUMNS) <= header:
+            stretches = tuple(_span_rows(rows, place))
+            return _located(stretches, [one.video for one in stretches], system, asked, place)
+        raise place.within("line 1").error(f"columns {', '.join(rows.fieldnames or ()) or 'none'}")
+    raise place.error(f"a file ending in {ending or 'nothing'}")
+
+
+def _located(
+    stretches: Iterable[_Stretch], named: Sequence[str], system: str, examples: Sequence[Example], place: Place
+) -> Imported:
+    """Predictions of the locate examples of the videos that a file names, with or without spans."""
+    asked: dict[str, list[Example]] = defaultdict(list)
+    for example in examples:
+        if example.task == "locate":
+            asked[example.video].append(example)
+    if not asked:
+        raise place.error("spans, but no example asks to locate anything; prepare locate examples")
+    label_sets = dict.fromkeys(example.labels for group in asked.values() for example in group)
+    known = {label for name in label_sets for label in label_set(name).labels}
+    videos = _Videos(asked)
+    video_of = {name: videos.called(name, place) for name in dict.fromkeys(named)}
+    said: dict[str, list[_Stretch]] = {video: [] for video in video_of.values() if video is not None}
+    for one in stretches:
+        if one.labels is not None and one.labels not in label_sets:
+            continue  # of a label set that nothing was asked about
+        if one.label not in known:
+            raise one.place.error(f"label {one.label!r} is in none of the label sets {', '.join(label_sets)}")
+        if not 0 <= one.score <= 1:
+            raise one.place.error(f"score {one.score:g}; map scores into [0, 1] in a way that keeps their order")
+        video = video_of[one.video]
+        if video is not None:
+            said[video].append(one)
+    predictions = (_prediction(example, found, system) for video, found in said.items() for example in asked[video])
+    return Imported(tuple(predictions), tuple(name for name, video in video_of.items() if video is None))
+
+
+def _prediction(example: Example, stretches: Sequence[_Stretch], system: str) -> Prediction:
+    labels = label_set(example.labels)
+    mine = [one for one in stretches if one.label in labels.reportable and one.labels in (None, labels.name)]
+    forward = [one for one in mine if 0 <= one.times_s[0] < one.times_s[1] < math.inf]
+    findings = (
+        Finding(
+            span=Span(start_s=one.times_s[0], end_s=one.times_s[1]),
+            label=one.label,
+            labels=labels.name,
+            score=one.score,
+            cause=one.cause,
+        )
+        for one in forward
+    )
+    raw = [{"label": one.label, "score": one.score, "segment": one.times_s} for one in mine]
+    return Prediction(
+        example_id=example.id,
+        system=system,
+        answer=json.dumps(raw, ensure_ascii=False),
+        findings=tuple(findings),
+        parse_ok=len(forward) == len(mine),
+    )
+
+
+def _answered(answers: Iterable[_Answer], system: str, examples: Sequence[Example]) -> Imported:
+    """Raw answers, each parsed as its example's task asks."""
+    by_id = {example.id: example for example in examples}
+    predictions: list[Prediction] = []
+    strangers: dict[str, None] = {}
+    for one in answers:
+        example = by_id.get(one.example_id)
+        if example is None:
+            strangers[one.example_id] = None
+        else:
+            predictions.append(_parsed(example, one.answer, system).replace(seconds=one.seconds))
+    return Imported(tuple(predictions), tuple(strangers))
+
+
+def _parsed(example: Example, answer: str, system: str) -> Prediction:
+    if example.task != "react":
+        return parsed_answer(example, answer, system)
+    intensities = parse_intensities(answer, label_set(example.labels))
+    return Prediction(
+        example_id=example.id, system=system, answer=answer, intensities=intensities, parse_ok=intensities is not None
+    )
+
+
+def _results(results: Mapping[str, Sequence[activitynet.Detection]], place: Place) -> Iterator[_Stretch]:
+    for video, found in results.items():
+        for number, one in enumerate(found, start=1):
+            where = place.within(f"video {video!r}, entry {number}")
+            score = one.score if one.score is not None else 1.0
+            yield _Stretch(where, video, one.segment, one.label, score, one.labels, one.cause)
+
+
+def _lines(text: str, place: Place) -> Iterator[_Answer]:
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            yield checked(json_content(line, place, number), _Answer, place.within(f"line {number}"))
+
+
+def _rows(text: str, place: Place) -> "csv.DictReader[str]":
+    rows = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    try:
+        _ = rows.fieldnames
+    except csv.Error as error:
+        raise place.within("line 1").error(error) from None
+    return rows
+
+
+def _complete(rows: "csv.DictReader[str]", place: Place) -> Iterator[tuple[Place, dict[str, Any]]]:
+    """The rows with the line they end on; one with more or fewer fields than the header is refused."""
+    try:
+        for row in rows:
+            where = place.within(f"line {rows.line_num}")
+            if None in row or None in row.values():
+                raise where.error("not as many fields as the header has")
+            yield where, row
+    except csv.Error as error:
+        raise place.within(f"after line {rows.line_num}").error(error) from None
+
+
+def _answer_rows(rows: "csv.DictReader[str]", place: Place) -> Iterator[_Answer]:
+    for _, row in _complete(rows, place):
+        yield _Answer(example_id=row["example_id"], answer=row["answer"])
+
+
+def _span_rows(rows: "csv.DictReader[str]", place: Place) -> Iterator[_Stretch]:
+    for where, row in _complete(rows, place):
+        try:
+            start_s, end_s, score = (float(row[column]) for column in ("start_s", "end_s", "score"))
+        except ValueError as error:
+            raise where.error(error) from None
+        yield _Stretch(where, row["video"], (start_s, end_s), row["label"], score)
+
+
+class _Videos:
+    """The examples' videos by the names that other tools may give them."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self._paths = frozenset(paths)
+        self._named: dict[str, set[str]] = defaultdict(set)
+        for path in sorted(self._paths):
+            self._named[PurePosixPath(path).name].add(path)
+            self._named[PurePosixPath(path).stem].add(path)
+
+    def called(self, name: str, place: Place) -> str | None:
+        """The video that a name means, or None.
+
+        Raises:
+            RecordError: it may mean several.
+        """
+        if name in self._paths:
+            return name
+        path = PurePosixPath(name.replace("\\", "/"))
+        stem = path.stem if path.suffix.lower() in VIDEO_SUFFIXES else path.name
+        fitting = sorted(self._named.get(path.name) or self._named.get(stem) or ())
+        if len(fitting) > 1:
+            raise place.error(f"video {name!r} may be {' or '.join(fitting[:3])}; name it by its path")
+        return fitting[0] if fitting else None
+
+
+def _text(path: Path, place: Place) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise place.error(f"cannot be read ({error.strerror or error})") from None
+    except UnicodeDecodeError as error:
+        raise place.error(f"not UTF-8 at byte {error.start}") from None
