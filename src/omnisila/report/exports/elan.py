@@ -10,7 +10,6 @@ import mimetypes
 import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
-from urllib.parse import quote
 from xml.etree import ElementTree
 
 from omnisila.labels import BUILT_IN
@@ -92,8 +91,9 @@ def _add(parent: ElementTree.Element, tag: str, **attributes: str) -> ElementTre
 def _add_header(root: ElementTree.Element, analysis: Analysis) -> None:
     path = analysis.video.path.replace("\\", "/")
     header = _add(root, "HEADER", MEDIA_FILE="", TIME_UNITS="milliseconds")
-    name = quote(path.rpartition("/")[2])
-    url = f"file://{'' if path.startswith('/') else '/'}{quote(path, safe='/:')}"
+    name = path.rpartition("/")[2]
+    absolute = path.startswith("/") or re.match(r"[A-Za-z]:/", path)
+    url = f"file:///{path.removeprefix('/')}" if absolute else f"./{path}"  # ELAN takes paths as they are, unquoted
     kind = mimetypes.guess_type(path, strict=False)[0] or "video/*"
     _add(header, "MEDIA_DESCRIPTOR", MEDIA_URL=url, MIME_TYPE=kind, RELATIVE_MEDIA_URL=f"./{name}")
     _add(header, "PROPERTY", NAME="sha256").text = analysis.video.sha256

@@ -57,6 +57,21 @@ def test_a_label_set_without_findings_has_a_tier_to_fill(make_analysis: MakeAnal
     assert not {"Normal", "neutral"} & choices, "nothing to report is never a finding"
 
 
+@pytest.mark.parametrize(
+    ("path", "url"),
+    [
+        ("/data/my clip.mp4", "file:///data/my clip.mp4"),
+        ("C:\\videos\\clip.mp4", "file:///C:/videos/clip.mp4"),
+        ("a/clip.mp4", "./a/clip.mp4"),
+    ],
+)
+def test_the_video_is_linked(make_analysis: MakeAnalysis, path: str, url: str) -> None:
+    media = next(ElementTree.fromstring(elan.export(make_analysis(path=path))).iter("MEDIA_DESCRIPTOR"))
+    assert media.attrib["MEDIA_URL"] == url
+    assert media.attrib["RELATIVE_MEDIA_URL"] == f"./{url.rpartition('/')[2]}"
+    assert media.attrib["MIME_TYPE"] == "video/mp4"
+
+
 def test_a_person_corrects_a_label_moves_a_border_and_adds_one(
     make_analysis: MakeAnalysis, make_finding: MakeFinding
 ) -> None:
