@@ -223,13 +223,17 @@ class Prediction(Frozen):
 
 
 class Score(Frozen):
-    """One measured number with everything needed to say what it is."""
+    """One measured number with everything needed to say what it is.
+
+    ``low`` and ``high`` bound its 95 % bootstrap interval; ``p_value`` is that of a difference.
+    """
 
     metric: str
     variant: str
     value: float | None
     low: float | None = None
     high: float | None = None
+    p_value: float | None = None
     count: int
     note: str | None = None
 

@@ -159,23 +159,26 @@ def frame_detection(
     truth: SpanTable, predicted: SpanTable, footage: Footage, rate_hz: float = GRID_HZ
 ) -> FrameDetection:
     """Missed and wrongly flagged frames on the fixed grid; spans of all labels are taken together."""
-    grid = grid_of(footage, rate_hz)
-    positive, flagged = covered(grid, truth), covered(grid, predicted)
-    per_video = np.array(
-        [_per_video(frames, grid.first) for frames in (positive, flagged, positive & flagged)], dtype=np.float64
-    )
-    positives, flags, hits = per_video
+    positives, flags, hits, frames = _frames_per_video(truth, predicted, footage, rate_hz)
     eventful = positives > 0
-    total, normal_frames = grid.frames, float(np.diff(grid.first)[~eventful].sum())
     return FrameDetection(
         fnr_micro=1.0 - _ratio(hits.sum(), positives.sum()),
         fnr_macro=float(np.mean(1.0 - hits[eventful] / positives[eventful])) if eventful.any() else np.nan,
         precision=_ratio(hits.sum(), flags.sum()),
         f2_micro=f_from_counts(int(hits.sum()), int((flags - hits).sum()), int((positives - hits).sum())),
-        normal_false_positive_rate=_ratio(flags[~eventful].sum(), normal_frames),
-        positive_frac=_ratio(positives.sum(), total),
+        normal_false_positive_rate=_ratio(flags[~eventful].sum(), frames[~eventful].sum()),
+        positive_frac=_ratio(positives.sum(), frames.sum()),
         eventful_videos=int(eventful.sum()),
     )
+
+
+def missed_per_video(
+    truth: SpanTable, predicted: SpanTable, footage: Footage, rate_hz: float = GRID_HZ
+) -> Float[np.ndarray, "videos"]:
+    """Each video's missed share of positive frames; NaN for a video without any."""
+    positives, _, hits, _ = _frames_per_video(truth, predicted, footage, rate_hz)
+    with np.errstate(invalid="ignore"):
+        return 1.0 - hits / positives
 
 
 def false_alarms_per_hour(truth: SpanTable, predicted: SpanTable, footage: Footage) -> float:
@@ -187,6 +190,16 @@ def false_alarms_per_hour(truth: SpanTable, predicted: SpanTable, footage: Foota
     alarms, events = merged(predicted), merged(truth)
     eventless_s = float(footage.duration_s.sum() - (events.end_s - events.start_s).sum())
     return _ratio(float((~touches(alarms, events)).sum()), eventless_s / 3600)
+
+
+def _frames_per_video(
+    truth: SpanTable, predicted: SpanTable, footage: Footage, rate_hz: float
+) -> Float[np.ndarray, "counts videos"]:
+    """Positive, flagged, rightly flagged and all frames of each video."""
+    grid = grid_of(footage, rate_hz)
+    positive, flagged = covered(grid, truth), covered(grid, predicted)
+    counts = [_per_video(frames, grid.first) for frames in (positive, flagged, positive & flagged)]
+    return np.array([*counts, np.diff(grid.first)], dtype=np.float64)
 
 
 def _per_video(frames: Bool[np.ndarray, "frames"], first: Int[np.ndarray, "edges"]) -> Int[np.ndarray, "videos"]:

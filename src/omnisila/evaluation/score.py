@@ -52,7 +52,7 @@ def identifying_scores(
             ("AUC", f"{unit} level, positive labels as one", ranking.auc),
             ("AP", f"{unit} level, positive labels as one", ranking.average_precision),
         ]
-    return tuple(_score(metric, variant, value, len(truth)) for metric, variant, value in values)
+    return tuple(measured(metric, variant, value, len(truth)) for metric, variant, value in values)
 
 
 def locating_scores(
@@ -61,7 +61,6 @@ def locating_scores(
     footage: Footage,
     labels: int,
     windows: SpanTable | None = None,
-    refused: Refused | None = None,
     rate_hz: float = GRID_HZ,
     tious: tuple[float, ...] = locating.TIOUS,
 ) -> tuple[Score, ...]:
@@ -73,52 +72,64 @@ def locating_scores(
         footage: all videos, normal ones too.
         labels: how many labels the tables point at.
         windows: scored windows for frame AUC and AP; without them the predicted spans' own scores.
-        refused: what the predictions lost when they were tabulated.
         rate_hz: the frame grid.
         tious: overlap thresholds of average precision.
     """
-    precisions = locating.mean_average_precision(truth, predicted, labels, tious)
     frames = locating.frame_detection(truth, predicted, footage, rate_hz)
     ranking = identifying.frame_ranking(predicted if windows is None else windows, truth, footage, rate_hz)
     grid, scored = f"{rate_hz:g} Hz grid", "span scores" if windows is None else "window scores"
-    rule = "ActivityNet interpolation, ties by input order"
-    spans, videos = len(truth.video), len(footage.names)
-    scores = [
-        *(
-            _score("mAP@tIoU", f"{tiou:g}; {rule}", float(value), spans)
-            for tiou, value in zip(tious, precisions.per_tiou, strict=True)
-        ),
-        _score("mAP@tIoU", f"mean of {', '.join(f'{tiou:g}' for tiou in tious)}; {rule}", precisions.mean, spans),
-        _score("tied scores", "share of predictions", precisions.tied_frac, len(predicted.video)),
-        _score("FNR", f"frames, micro; {grid}", frames.fnr_micro, videos),
-        _score("FNR", f"frames, macro over eventful videos; {grid}", frames.fnr_macro, frames.eventful_videos),
-        _score("precision", f"frames; {grid}", frames.precision, videos),
-        _score("F2", f"frames, micro; {grid}", frames.f2_micro, videos),
-        _score(
+    videos = len(footage.names)
+    return (
+        *average_precision_scores(truth, predicted, labels, tious),
+        measured("FNR", f"frames, micro; {grid}", frames.fnr_micro, videos),
+        measured("FNR", f"frames, macro over eventful videos; {grid}", frames.fnr_macro, frames.eventful_videos),
+        measured("precision", f"frames; {grid}", frames.precision, videos),
+        measured("F2", f"frames, micro; {grid}", frames.f2_micro, videos),
+        measured(
             "false-positive rate",
             f"frames of eventless videos; {grid}",
             frames.normal_false_positive_rate,
             videos - frames.eventful_videos,
         ),
-        _score(
+        measured(
             "false alarms per hour",
             "stretches that touch no event, per eventless hour",
             locating.false_alarms_per_hour(truth, predicted, footage),
             videos,
         ),
-        _score("AUC", f"frames; {scored}; {grid}", ranking.auc, videos),
-        _score("AP", f"frames; {scored}; {grid}", ranking.average_precision, videos),
-        _score("positive frames", f"share; {grid}", frames.positive_frac, videos),
-    ]
-    if refused is not None:
-        note = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in refused._asdict().items() if count)
-        scores.append(Score(metric="refused spans", variant="count", value=refused.total, count=1, note=note or None))
-    return tuple(scores)
+        measured("AUC", f"frames; {scored}; {grid}", ranking.auc, videos),
+        measured("AP", f"frames; {scored}; {grid}", ranking.average_precision, videos),
+        measured("positive frames", f"share; {grid}", frames.positive_frac, videos),
+    )
+
+
+def average_precision_scores(
+    truth: SpanTable, predicted: SpanTable, labels: int, tious: tuple[float, ...] = locating.TIOUS, of: str = ""
+) -> tuple[Score, ...]:
+    """mAP at each threshold and their mean; ``of`` begins the variants: whose mean it is."""
+    precisions = locating.mean_average_precision(truth, predicted, labels, tious)
+    rule, spans = "ActivityNet interpolation, ties by input order", len(truth.video)
+    return (
+        *(
+            measured("mAP@tIoU", f"{of}{tiou:g}; {rule}", float(value), spans)
+            for tiou, value in zip(tious, precisions.per_tiou, strict=True)
+        ),
+        measured("mAP@tIoU", f"{of}mean of {', '.join(f'{tiou:g}' for tiou in tious)}; {rule}", precisions.mean, spans),
+        measured("tied scores", f"{of}share of predictions", precisions.tied_frac, len(predicted.video)),
+    )
+
+
+def refused_score(refused: Refused) -> Score:
+    """How many predicted spans no metric could take, and why."""
+    note = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in refused._asdict().items() if count)
+    return measured("refused spans", "count", refused.total, 1, note or None)
+
+
+def measured(metric: str, variant: str, value: float, count: int, note: str | None = None) -> Score:
+    """A score; a value that is not a number is none."""
+    known = None if math.isnan(value) else float(value)
+    return Score(metric=metric, variant=variant, value=known, count=count, note=note)
 
 
 def _among(labels: Int[np.ndarray, "items"], chosen: Collection[int]) -> Bool[np.ndarray, "items"]:
     return np.isin(labels, list(chosen))
-
-
-def _score(metric: str, variant: str, value: float, count: int) -> Score:
-    return Score(metric=metric, variant=variant, value=None if math.isnan(value) else value, count=count)

@@ -63,26 +63,23 @@ def bootstrap(
 
 
 def paired_bootstrap(
-    first: Callable[[Chosen], float],
-    second: Callable[[Chosen], float],
+    first: Callable[[Chosen], Float[np.ndarray, "metrics"]],
+    second: Callable[[Chosen], Float[np.ndarray, "metrics"]],
     groups: Shaped[np.ndarray, "items"],
     draws: int = DRAWS,
     level: float = 0.95,
     seed: int = 0,
-) -> PairedDifference:
-    """The difference of two systems' metric on the same videos, drawn together."""
+) -> tuple[PairedDifference, ...]:
+    """The differences of two systems' metrics on the same videos, drawn together."""
 
-    def difference(chosen: Chosen) -> Float[np.ndarray, "one"]:
-        return np.array([second(chosen) - first(chosen)], dtype=np.float64)
+    def difference(chosen: Chosen) -> Float[np.ndarray, "metrics"]:
+        return np.asarray(second(chosen) - first(chosen), dtype=np.float64)
 
-    drawn = _drawn(difference, groups, draws, seed)[:, 0]
-    interval = _interval(float(difference(np.arange(len(groups)))[0]), drawn, level)
-    drawn = drawn[~np.isnan(drawn)]
-    if not interval.draws:
-        return PairedDifference(interval, np.nan)
-    # the added one keeps a finite number of draws from claiming certainty
-    tail = 1 + min(int((drawn <= 0).sum()), int((drawn >= 0).sum()))
-    return PairedDifference(interval, min(1.0, 2 * tail / (interval.draws + 1)))
+    drawn = _drawn(difference, groups, draws, seed)
+    return tuple(
+        PairedDifference(_interval(value, column, level), _two_sided(column))
+        for value, column in zip(difference(np.arange(len(groups))), drawn.T, strict=True)
+    )
 
 
 def paired_t_test(first: Float[np.ndarray, "pairs"], second: Float[np.ndarray, "pairs"]) -> TTest:
@@ -132,6 +129,15 @@ def _drawn(
     return np.array(
         [metrics(np.concatenate([members[pick] for pick in random.integers(count, size=count)])) for _ in range(draws)]
     )
+
+
+def _two_sided(drawn: Float[np.ndarray, "draws"]) -> float:
+    drawn = drawn[~np.isnan(drawn)]
+    if len(drawn) < 2:
+        return np.nan
+    # the added one keeps a finite number of draws from claiming certainty
+    tail = 1 + min(int((drawn <= 0).sum()), int((drawn >= 0).sum()))
+    return min(1.0, 2 * tail / (len(drawn) + 1))
 
 
 def _interval(value: float, drawn: Float[np.ndarray, "draws"], level: float) -> Interval:

@@ -14,6 +14,7 @@ from omnisila.data.instructions import (
     NOTHING,
     Located,
     parse_instruction,
+    parse_intensities,
     parse_label,
     parse_located,
     render_label,
@@ -97,6 +98,10 @@ def parsed_answer(example: Example, answer: str, name: str) -> Prediction:
     elif example.task == "locate":
         located = parse_located(answer, labels)
         findings = None if located is None else _findings(located, labels.name)
+    elif example.task == "react":
+        intensities = parse_intensities(answer, labels)
+        parse_ok = intensities is not None
+        return Prediction(example_id=example.id, system=name, answer=answer, intensities=intensities, parse_ok=parse_ok)
     return Prediction(
         example_id=example.id, system=name, answer=answer, findings=findings or (), parse_ok=findings is not None
     )

@@ -1,7 +1,8 @@
-"""Predictions of other tools, so that they are scored like ours: spans of videos, or raw answers to examples.
+"""Predictions, ours and those of other tools: spans of videos, or raw answers to examples.
 
-Four forms are told apart by ending and header:
+Five forms are told apart by ending and header:
 
+* ``.jsonl`` of ``Prediction`` records, as ``omnisila predict`` writes them;
 * ``.json``: ActivityNet's results, ``{"results": {video: [{"label", "score", "segment"}]}}``;
 * ``.csv`` with the columns video, start_s, end_s, label, score;
 * ``.csv`` with the columns example_id, answer;
@@ -20,10 +21,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from omnisila.data.instructions import parse_intensities
+from omnisila.errors import RecordError
 from omnisila.inference.inputs import VIDEO_SUFFIXES
 from omnisila.inference.systems import parsed_answer
 from omnisila.labels import label_set
+from omnisila.records import records
 from omnisila.report.exports import activitynet
 from omnisila.report.exports._stated import Place, Stated, checked, json_content
 from omnisila.schema import Example, Finding, Prediction, Span
@@ -31,16 +33,17 @@ from omnisila.schema import Example, Finding, Prediction, Span
 SPAN_COLUMNS = ("video", "start_s", "end_s", "label", "score")
 ANSWER_COLUMNS = ("example_id", "answer")
 _FORMS = (
-    "ActivityNet results (.json), a table with columns video, start_s, end_s, label, score (.csv), "
-    "or answers with example_id and answer (.csv or .jsonl)"
+    "predictions of omnisila (.jsonl), ActivityNet results (.json), a table with columns video, start_s, end_s, "
+    "label, score (.csv), or answers with example_id and answer (.csv or .jsonl)"
 )
 
 
 class Imported(NamedTuple):
-    """What a file says about the examples, and the videos or example ids in it that no example is about."""
+    """What a system says about the examples, and the videos or example ids in its file that no example is about."""
 
     predictions: tuple[Prediction, ...]
     strangers: tuple[str, ...]
+    system: str
 
 
 class _Stretch(NamedTuple):
@@ -61,8 +64,8 @@ class _Answer(Stated):
     seconds: float | None = None
 
 
-def predictions_from(path: Path, system: str, examples: Iterable[Example]) -> Imported:
-    """A tool's predictions of the examples.
+def predictions_from(path: Path, examples: Iterable[Example], system: str | None = None) -> Imported:
+    """A system's predictions of the examples.
 
     Spans answer the locate examples of their video; a video is known by its path, by its name, or by its name without
     the ending. Each label set's examples get the spans with a label of that set; quiet labels (Normal, neutral) are no
@@ -70,15 +73,18 @@ def predictions_from(path: Path, system: str, examples: Iterable[Example]) -> Im
 
     Args:
         path: the file.
-        system: what the tool is to be called.
         examples: what was asked.
+        system: what the system is to be called; by default what records call it, else the file's name.
 
     Raises:
-        RecordError: the file cannot be read or is not of its form, a score is no probability, a label belongs to no
-            label set that was asked about, or a video's name fits several; the message names line or entry.
+        RecordError: the file cannot be read or is not of its form, its records name several systems, a score is no
+            probability, a label belongs to no label set that was asked about, or a video's name fits several; the
+            message names line or entry.
     """
     asked = tuple(examples)
-    place = Place(str(path), _FORMS)
+    if path.suffix.lower() == ".jsonl" and _holds_records(path):
+        return _recorded(path, asked, system)
+    system, place = system or path.stem, Place(str(path), _FORMS)
     text = _text(path, place)
     ending = path.suffix.lower()
     if ending == ".json":
@@ -96,6 +102,27 @@ def predictions_from(path: Path, system: str, examples: Iterable[Example]) -> Im
             return _located(stretches, [one.video for one in stretches], system, asked, place)
         raise place.within("line 1").error(f"columns {', '.join(rows.fieldnames or ()) or 'none'}")
     raise place.error(f"a file ending in {ending or 'nothing'}")
+
+
+def _holds_records(path: Path) -> bool:
+    """Whether the first line is an object that names its system, which raw answers do not."""
+    try:
+        with path.open("rb") as file:
+            first = json.loads(file.readline())
+    except (OSError, ValueError):
+        return False  # reading it as answers says what is wrong
+    return isinstance(first, dict) and "system" in first
+
+
+def _recorded(path: Path, examples: Sequence[Example], system: str | None) -> Imported:
+    known = {example.id for example in examples}
+    said = tuple(records(path, Prediction))
+    names = dict.fromkeys(one.system for one in said)
+    if len(names) > 1:
+        raise RecordError(f"{path}: predictions of {', '.join(names)}, wanted one system. Give each a file of its own.")
+    strangers = dict.fromkeys(one.example_id for one in said if one.example_id not in known)
+    mine = tuple(one for one in said if one.example_id in known)
+    return Imported(mine, tuple(strangers), system or next(iter(names)))
 
 
 def _located(
@@ -124,7 +151,7 @@ def _located(
         if video is not None:
             said[video].append(one)
     predictions = (_prediction(example, found, system) for video, found in said.items() for example in asked[video])
-    return Imported(tuple(predictions), tuple(name for name, video in video_of.items() if video is None))
+    return Imported(tuple(predictions), tuple(name for name, video in video_of.items() if video is None), system)
 
 
 def _prediction(example: Example, stretches: Sequence[_Stretch], system: str) -> Prediction:
@@ -161,17 +188,8 @@ def _answered(answers: Iterable[_Answer], system: str, examples: Sequence[Exampl
         if example is None:
             strangers[one.example_id] = None
         else:
-            predictions.append(_parsed(example, one.answer, system).replace(seconds=one.seconds))
-    return Imported(tuple(predictions), tuple(strangers))
-
-
-def _parsed(example: Example, answer: str, system: str) -> Prediction:
-    if example.task != "react":
-        return parsed_answer(example, answer, system)
-    intensities = parse_intensities(answer, label_set(example.labels))
-    return Prediction(
-        example_id=example.id, system=system, answer=answer, intensities=intensities, parse_ok=intensities is not None
-    )
+            predictions.append(parsed_answer(example, one.answer, system).replace(seconds=one.seconds))
+    return Imported(tuple(predictions), tuple(strangers), system)
 
 
 def _results(results: Mapping[str, Sequence[activitynet.Detection]], place: Place) -> Iterator[_Stretch]:

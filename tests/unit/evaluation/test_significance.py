@@ -63,11 +63,12 @@ def test_paired_bootstrap_tells_a_better_system_from_an_equal_one() -> None:
     base = random.random(80)
     better, equal = base + 0.1 + random.normal(0, 0.05, 80), base + random.normal(0, 0.05, 80)
 
-    def mean(values: np.ndarray) -> object:
-        return lambda chosen: float(values[chosen].mean())
-
-    better_result = paired_bootstrap(mean(base), mean(better), np.arange(80), draws=400)  # type: ignore[arg-type]
-    equal_result = paired_bootstrap(mean(base), mean(equal), np.arange(80), draws=400)  # type: ignore[arg-type]
+    better_result, equal_result = paired_bootstrap(
+        lambda chosen: np.array([base[chosen].mean()] * 2),
+        lambda chosen: np.array([better[chosen].mean(), equal[chosen].mean()]),
+        np.arange(80),
+        draws=400,
+    )
 
     assert better_result.interval.low > 0
     assert better_result.p_value < 0.01
@@ -78,9 +79,10 @@ def test_paired_bootstrap_tells_a_better_system_from_an_equal_one() -> None:
 def test_two_identical_systems_never_differ_significantly() -> None:
     values = np.random.default_rng(0).random(20)
 
-    result = paired_bootstrap(
-        lambda chosen: float(values[chosen].mean()), lambda chosen: float(values[chosen].mean()), np.arange(20), 100
-    )
+    def mean(chosen: np.ndarray) -> np.ndarray:
+        return np.array([values[chosen].mean()])
+
+    (result,) = paired_bootstrap(mean, mean, np.arange(20), 100)
 
     assert result.p_value == 1.0
     assert result.interval[:3] == (0, 0, 0)

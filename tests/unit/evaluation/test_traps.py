@@ -173,7 +173,7 @@ def test_t_test_of_one_pair_is_undefined() -> None:
 
 
 def test_every_score_says_its_variant_and_undefined_ones_are_none() -> None:
-    located = locating_scores(TRUTH, flag_none(), FOOTAGE, len(LABELS), refused=tabulate([], FOOTAGE, LABELS).refused)
+    located = locating_scores(TRUTH, flag_none(), FOOTAGE, len(LABELS))
     labels = np.array([0, 1, 1])
     identified = identifying_scores(labels, np.array([0, 1, -1]), np.array([0, 0, 1]), {1}, np.array([0.1, 0.9, 0.2]))
 

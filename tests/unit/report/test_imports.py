@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from omnisila.errors import RecordError
 from omnisila.report.exports import activitynet
-from omnisila.report.imports import Imported, predictions_from
-from omnisila.schema import Example, Span
+from omnisila.report.imports import predictions_from
+from omnisila.schema import Example, Prediction, Span
 
 VIDEOS = ("Fire/a.mp4", "b.mp4", "c.v2.mkv")
 HEADER = "video,start_s,end_s,label,score\n"
@@ -25,10 +25,12 @@ def example(video: str, task: Any = "locate", labels: str = "anomaly", **more: A
 LOCATE = tuple(example(video) for video in VIDEOS)
 
 
-def imported(folder: Path, name: str, text: str, examples: tuple[Example, ...] = LOCATE) -> Imported:
+def imported(
+    folder: Path, name: str, text: str, examples: tuple[Example, ...] = LOCATE
+) -> tuple[tuple[Prediction, ...], tuple[str, ...]]:
     path = folder / name
     path.write_text(text, encoding="utf-8", newline="")
-    return predictions_from(path, "theirs", examples)
+    return predictions_from(path, examples, "theirs")[:2]
 
 
 def test_a_table_of_spans_answers_the_locate_examples_of_its_videos(tmp_path):
@@ -152,11 +154,23 @@ def test_what_cannot_be_told_is_not_guessed(tmp_path):
     twice = (example("x/a.mp4"), example("y/a.mp4"))
     with pytest.raises(RecordError, match=r"video 'a' may be x/a\.mp4 or y/a\.mp4; name it by its path"):
         imported(tmp_path, "x.csv", HEADER + "a,1,2,Arson,1\n", twice)
-    assert len(imported(tmp_path, "x.csv", HEADER + "y/a.mp4,1,2,Arson,1\n", twice).predictions) == 1
+    assert len(imported(tmp_path, "x.csv", HEADER + "y/a.mp4,1,2,Arson,1\n", twice)[0]) == 1
     with pytest.raises(RecordError, match="no example asks to locate"):
         imported(tmp_path, "x.csv", HEADER + "a,1,2,Arson,1\n", (example("a", "identify"),))
     with pytest.raises(RecordError, match=r"none\.csv: cannot be read"):
-        predictions_from(tmp_path / "none.csv", "theirs", LOCATE)
+        predictions_from(tmp_path / "none.csv", LOCATE)
     (tmp_path / "latin.csv").write_bytes(HEADER.encode() + b"\xe9,1,2,Arson,1\n")
     with pytest.raises(RecordError, match="not UTF-8 at byte"):
-        predictions_from(tmp_path / "latin.csv", "theirs", LOCATE)
+        predictions_from(tmp_path / "latin.csv", LOCATE)
+
+
+def test_records_of_ours_keep_their_system_and_strangers_are_named(tmp_path):
+    path = tmp_path / "predictions.jsonl"
+    mine = [Prediction(example_id=name, system="ours", answer="nothing") for name in (LOCATE[0].id, "elsewhere")]
+    path.write_text("".join(one.model_dump_json() + "\n" for one in mine))
+    assert predictions_from(path, LOCATE) == ((mine[0],), ("elsewhere",), "ours")
+
+    with path.open("a") as file:
+        file.write(mine[0].replace(system="theirs").model_dump_json() + "\n")
+    with pytest.raises(RecordError, match="predictions of ours, theirs, wanted one system"):
+        predictions_from(path, LOCATE)

@@ -1,0 +1,113 @@
+"""Identify answers: one label per window or per whole video. Source: Omni-SILA 4.3 (VSI)."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from omnisila.evaluation import trivial
+from omnisila.evaluation.answers import (
+    CHANCE,
+    FLAG_ALL,
+    FLAG_NONE,
+    Answers,
+    Chosen,
+    Part,
+    PerItem,
+    named,
+    numbered,
+)
+from omnisila.evaluation.score import identifying_scores, measured
+from omnisila.labels import LabelSet
+from omnisila.schema import Example, Prediction, Score
+
+WINDOW_S = 1.5  # an example that is no longer is a window, not a video
+
+
+class Identified(NamedTuple):
+    """Answers in columns; a predicted label of -1 is one that is missing or could not be parsed."""
+
+    labels: LabelSet
+    unit: str
+    truth: Int[np.ndarray, "items"]
+    predicted: Int[np.ndarray, "items"]
+    groups: Int[np.ndarray, "items"]
+    anomaly: Float[np.ndarray, "items"] | None
+
+    @property
+    def negative(self) -> Int[np.ndarray, "negative"]:
+        """Positions of the labels that count as positive."""
+        return np.array([self.labels.labels.index(label) for label in self.labels.negative], dtype=np.int64)
+
+    def scores(self, chosen: Chosen) -> tuple[Score, ...]:
+        anomaly = None if self.anomaly is None else self.anomaly[chosen]
+        columns = (self.truth[chosen], self.predicted[chosen], self.groups[chosen])
+        return named(self.labels.name, identifying_scores(*columns, self.negative.tolist(), anomaly, unit=self.unit))
+
+    def details(self) -> tuple[Score, ...]:
+        """Of each label that is true anywhere, the share that was found."""
+        right = self.truth == self.predicted
+        recalls = [
+            measured(
+                "recall",
+                f"{self.labels.labels[label]}; {self.unit} level",
+                float(right[self.truth == label].mean()),
+                int((self.truth == label).sum()),
+            )
+            for label in np.unique(self.truth)
+        ]
+        return named(self.labels.name, recalls)
+
+    def per_item(self) -> PerItem:
+        variant = f"{self.labels.name}; {self.unit} level"
+        return PerItem("accuracy", variant, (self.truth == self.predicted).astype(np.float64))
+
+    def trivial(self) -> Iterator[tuple[str, Part]]:
+        among_negative = self.truth[np.isin(self.truth, self.negative)]
+        commonest = np.bincount(among_negative).argmax() if len(among_negative) else self.negative[0]
+        ones = np.ones(len(self.truth))
+        yield FLAG_ALL, self._replace(predicted=np.full_like(self.truth, commonest), anomaly=ones)
+        if self.labels.quiet is not None:
+            quiet = self.labels.labels.index(self.labels.quiet)
+            yield FLAG_NONE, self._replace(predicted=np.full_like(self.truth, quiet), anomaly=0 * ones)
+        chance = trivial.chance_labels(self.truth)
+        yield CHANCE, self._replace(predicted=chance, anomaly=np.isin(chance, self.negative).astype(np.float64))
+
+
+def parts(answers: Answers, labels: LabelSet) -> list[Identified]:
+    """Windows and whole videos apart."""
+    units: dict[str, list[tuple[Example, Prediction | None]]] = {"window": [], "video": []}
+    for example, prediction in answers.of("identify", labels.name):
+        units["window" if is_window(example) else "video"].append((example, prediction))
+    return [_identified(labels, unit, pairs) for unit, pairs in units.items() if pairs]
+
+
+def is_window(example: Example) -> bool:
+    """Whether it asks about a short stretch, and not about a video."""
+    return example.end_s - example.start_s <= WINDOW_S
+
+
+def _identified(labels: LabelSet, unit: str, pairs: Sequence[tuple[Example, Prediction | None]]) -> Identified:
+    position = {label.casefold(): index for index, label in enumerate(labels.labels)}
+    anomaly = [None if prediction is None else prediction.anomaly for _, prediction in pairs]
+    return Identified(
+        labels,
+        unit,
+        np.array([position[example.answer.casefold()] for example, _ in pairs]),
+        np.array([_said(prediction, labels) for _, prediction in pairs]),
+        numbered(example.video for example, _ in pairs),
+        None if None in anomaly else np.array(anomaly, dtype=np.float64),
+    )
+
+
+def _said(prediction: Prediction | None, labels: LabelSet) -> int:
+    if prediction is None or not prediction.parse_ok:
+        return -1
+    if prediction.posterior:
+        label = max(prediction.posterior, key=prediction.posterior.__getitem__)
+    elif prediction.findings:
+        label = max(prediction.findings, key=lambda finding: finding.score).label
+    else:
+        label = labels.quiet
+    return labels.labels.index(label) if label in labels.labels else -1

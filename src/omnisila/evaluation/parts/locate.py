@@ -1,0 +1,135 @@
+"""Locate answers: spans of events in whole videos. Source: Omni-SILA 4.3 (VSL), Hawkeye 4.2."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int
+
+from omnisila.evaluation import trivial
+from omnisila.evaluation.answers import (
+    CHANCE,
+    FLAG_ALL,
+    FLAG_NONE,
+    Answers,
+    Chosen,
+    Part,
+    PerItem,
+    named,
+)
+from omnisila.evaluation.grid import GRID_HZ
+from omnisila.evaluation.locating import TIOUS, frame_detection, mean_average_precision, missed_per_video
+from omnisila.evaluation.parts.identify import is_window
+from omnisila.evaluation.ranked import ranked_scores
+from omnisila.evaluation.score import average_precision_scores, locating_scores, measured, refused_score
+from omnisila.evaluation.tables import Footage, Refused, SpanRow, SpanTable, resampled, tabulate, tabulate_truth
+from omnisila.labels import LabelSet
+from omnisila.schema import Score
+
+
+class Located(NamedTuple):
+    """Spans of all labels but the quiet one; what is positive, and so counts in frames, are the negative ones."""
+
+    labels: LabelSet
+    footage: Footage
+    truth: SpanTable
+    predicted: SpanTable
+    windows: SpanTable | None
+    refused: Refused
+
+    @property
+    def groups(self) -> Int[np.ndarray, "videos"]:
+        return np.arange(len(self.footage.names))
+
+    @property
+    def negative(self) -> list[int]:
+        """Positions, in the tables, of the labels that count as positive."""
+        return [self.labels.reportable.index(label) for label in self.labels.negative]
+
+    def scores(self, chosen: Chosen) -> tuple[Score, ...]:
+        truth, predicted = resampled(self.truth, chosen), resampled(self.predicted, chosen)
+        windows = None if self.windows is None else resampled(self.windows, chosen)
+        count = len(self.labels.reportable)
+        scores = locating_scores(
+            truth.of_labels(self.negative),
+            predicted.of_labels(self.negative),
+            self.footage.at(chosen),
+            count,
+            windows,
+        )
+        if len(self.negative) < count:
+            scores += average_precision_scores(truth, predicted, count, TIOUS, f"{', '.join(self.labels.reportable)}; ")
+        return named(self.labels.name, scores)
+
+    def details(self) -> tuple[Score, ...]:
+        """TSL-300's own figures, the range of ties, what was refused, and each label's FNR and average precision."""
+        count = len(self.labels.reportable)
+        everything = (*ranked_scores(self.truth, self.predicted, count), refused_score(self.refused))
+        return named(self.labels.name, (*everything, *self._per_label()))
+
+    def _per_label(self) -> Iterator[Score]:
+        """A label's frames count as found when they are flagged at all, whatever the label said."""
+        precision = mean_average_precision(self.truth, self.predicted, len(self.labels.reportable))
+        flagged = self.predicted.of_labels(self.negative)
+        for index, label in enumerate(self.labels.reportable):
+            mine = self.truth.of_labels([index])
+            if not len(mine.label):
+                continue
+            if index in self.negative:
+                fnr = frame_detection(mine, flagged, self.footage).fnr_micro
+                yield measured("FNR", f"{label}; frames, micro; {GRID_HZ:g} Hz grid", fnr, len(mine.label))
+            ap = float(precision.per_label[:, index].mean())
+            yield measured(
+                "AP@tIoU", f"{label}; mean of {', '.join(f'{tiou:g}' for tiou in TIOUS)}", ap, len(mine.label)
+            )
+
+    def per_item(self) -> PerItem:
+        missed = missed_per_video(
+            self.truth.of_labels(self.negative), self.predicted.of_labels(self.negative), self.footage
+        )
+        return PerItem("FNR", f"{self.labels.name}; frames of each eventful video; {GRID_HZ:g} Hz grid", missed)
+
+    def trivial(self) -> Iterator[tuple[str, Part]]:
+        count = len(self.labels.reportable)
+        nothing_refused = Refused(*(0,) * len(self.refused))
+        for name, spans in (
+            (FLAG_ALL, trivial.flag_all(self.footage, count)),
+            (FLAG_NONE, trivial.flag_none()),
+            (CHANCE, trivial.chance_spans(self.truth, self.footage)),
+        ):
+            yield name, self._replace(predicted=spans, windows=None, refused=nothing_refused)
+
+
+def parts(answers: Answers, labels: LabelSet) -> list[Located]:
+    """One part, or none; window scores are those of identify answers on windows of the same videos."""
+    pairs = answers.of("locate", labels.name)
+    if not pairs:
+        return []
+    footage = Footage(
+        tuple(example.video for example, _ in pairs),
+        np.array([example.end_s for example, _ in pairs], dtype=np.float64),
+    )
+    truth = [
+        SpanRow(example.video, event.label, event.span.start_s, event.span.end_s)
+        for example, _ in pairs
+        for event in example.truth
+        if event.label in labels.reportable
+    ]
+    said = [
+        SpanRow(example.video, finding.label, finding.span.start_s, finding.span.end_s, finding.score)
+        for example, prediction in pairs
+        for finding in (prediction.findings if prediction is not None else ())
+        if finding.label != labels.quiet
+    ]
+    predicted, refused = tabulate(said, footage, labels.reportable)
+    windows = _windows(answers, labels, footage)
+    return [Located(labels, footage, tabulate_truth(truth, footage, labels.reportable), predicted, windows, refused)]
+
+
+def _windows(answers: Answers, labels: LabelSet, footage: Footage) -> SpanTable | None:
+    rows = [
+        SpanRow(example.video, labels.negative[0], example.start_s, example.end_s, prediction.anomaly)
+        for example, prediction in answers.of("identify", labels.name)
+        if is_window(example) and prediction is not None and prediction.anomaly is not None
+    ]
+    return tabulate(rows, footage, labels.reportable).table if rows else None
