@@ -1,9 +1,12 @@
 """``omnisila score``: any system's predictions against prepared examples, as named numbers."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from omnisila.evaluation.attributing import SentenceEncoder
 
 _SHOWN = 5  # strangers named one by one
 
@@ -32,7 +35,6 @@ def score(
     from omnisila.errors import InputError
     from omnisila.evaluation.score_files import write_scores
     from omnisila.evaluation.scored import System, scored
-    from omnisila.evaluation.sentence_encoder import sentence_encoder
     from omnisila.records import records
     from omnisila.report.imports import predictions_from
     from omnisila.schema import Example
@@ -42,7 +44,7 @@ def score(
         raise InputError(f"{examples}: no example of split {split!r}. Choose another with --split.")
     said = [predictions_from(path, asked) for path in predictions]
     systems = [System(one.system, one.predictions, len(one.strangers)) for one in said]
-    write_scores(out, scored(asked, systems, draws, None if encoder is None else sentence_encoder(encoder)))
+    write_scores(out, scored(asked, systems, draws, None if encoder is None else _sentence_encoder(encoder)))
     if quiet:
         return
     for one in said:
@@ -52,3 +54,10 @@ def score(
         if len(one.strangers) > _SHOWN:
             typer.echo(f"  and {len(one.strangers) - _SHOWN} more without an example")
     typer.echo(f"{out}: tables and figures with omnisila report {out}")
+
+
+def _sentence_encoder(name: str) -> "SentenceEncoder":
+    """Imported only when asked for: it takes transformers."""
+    from omnisila.evaluation.sentence_encoder import sentence_encoder
+
+    return sentence_encoder(name)

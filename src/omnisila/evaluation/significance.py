@@ -122,7 +122,7 @@ def _drawn(
 ) -> Float[np.ndarray, "draws metrics"]:
     _, group = np.unique(groups, return_inverse=True)
     count = int(group.max(initial=-1)) + 1
-    if count < 2:
+    if count < 2 or not draws:
         return np.full((1, len(metrics(np.arange(len(groups))))), np.nan)
     members = np.split(np.argsort(group, kind="stable"), np.cumsum(np.bincount(group))[:-1])
     random = np.random.default_rng(seed)
