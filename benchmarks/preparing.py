@@ -20,11 +20,11 @@ import pydantic
 
 from omnisila import __version__
 from omnisila.data.annotated import AnnotatedVideo
-from omnisila.data.durations import Durations
-from omnisila.data.example_files import FORMATS, write_examples
-from omnisila.data.implicit_subsets import Kept
-from omnisila.data.left_out import LeftOut
-from omnisila.data.preparing import Preparation, video_examples
+from omnisila.data.preparation.durations import Durations
+from omnisila.data.preparation.example_files import FORMATS, write_examples
+from omnisila.data.preparation.implicit_subsets import Kept
+from omnisila.data.preparation.left_out import LeftOut
+from omnisila.data.preparation.preparing import Preparation, video_examples
 from omnisila.schema import Example, Span, Truth
 
 DURATION_S = 60.0

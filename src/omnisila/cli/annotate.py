@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from omnisila.data.annotator import Estimate
+    from omnisila.data.causes.annotator import Estimate
     from omnisila.endpoint import EndpointConfig
 
 
@@ -39,8 +39,15 @@ def annotate(
     from rich.console import Console
 
     from omnisila.data.annotations import read_annotations
-    from omnisila.data.annotator import AnnotatorConfig, Unwritten, estimated, resumed, uncaused_spans, written_causes
-    from omnisila.data.checking import write_sheet
+    from omnisila.data.causes.annotator import (
+        AnnotatorConfig,
+        Unwritten,
+        estimated,
+        resumed,
+        uncaused_spans,
+        written_causes,
+    )
+    from omnisila.data.causes.checking import write_sheet
 
     endpoint = _endpoint(
         base_url=base_url,

@@ -8,7 +8,7 @@ import typer
 
 if TYPE_CHECKING:  # importing these takes seconds, and --help needs none of them
     from omnisila.data.annotated import Split
-    from omnisila.data.prepare_sets import PreparedSet
+    from omnisila.data.preparation.sets import PreparedSet
 
 _SHOWN = 10  # malformed rows told one by one
 
@@ -41,9 +41,9 @@ def prepare(
 
     Exit status: 0 examples were written, 1 not one could be made, 2 wrong usage or a set that is not as expected.
     """
-    from omnisila.data.example_files import write_examples
-    from omnisila.data.prepare_sets import SetRequest, prepared_set
-    from omnisila.data.preparing import Preparation
+    from omnisila.data.preparation.example_files import write_examples
+    from omnisila.data.preparation.preparing import Preparation
+    from omnisila.data.preparation.sets import SetRequest, prepared_set
 
     preparation = Preparation(window_s=window or None, cap=cap or None)
     request = SetRequest(

@@ -5,8 +5,8 @@ from typing import TypeVar
 
 import torch
 
-from omnisila.data.attribution import Clause, clauses
-from omnisila.data.evidence import seen_in
+from omnisila.data.causes.attribution import Clause, clauses
+from omnisila.data.causes.evidence import seen_in
 from omnisila.data.instructions import Instruction, render_clauses, render_instruction, render_label
 from omnisila.errors import InputError
 from omnisila.labels import LabelSet

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float
 
-from omnisila.data.clip import Clip
-from omnisila.data.compose import Join, planned_joins
+from omnisila.data.clips.clip import Clip
+from omnisila.data.clips.compose import Join, planned_joins
 from omnisila.evaluation.calibration import ValidationVideo, fit_operating_point, fit_temperature, operating_points
 from omnisila.labels import label_set
 from omnisila.operating_points import Calibration, LabelSetCalibration

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from omnisila.data.clip import Clip
+from omnisila.data.clips.clip import Clip
 from omnisila.evaluation.significance import Interval
 from omnisila.files import write_atomically
 from omnisila.operating_points import Calibration

@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from omnisila.data.clip import Clip
+from omnisila.data.clips.clip import Clip
 from omnisila.data.instructions import Instruction, render_instruction, render_label
 from omnisila.errors import TrainingError
 from omnisila.files import write_atomically

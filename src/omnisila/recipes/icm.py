@@ -9,8 +9,8 @@ from jaxtyping import Int
 from torch import Tensor
 
 from omnisila.config import Config
-from omnisila.data.clip import Clip
-from omnisila.data.folds import footage_groups
+from omnisila.data.clips.clip import Clip
+from omnisila.data.clips.folds import footage_groups
 from omnisila.data.instructions import SCENE_WORDS, Instruction, render_clauses, render_instruction
 from omnisila.labels import BUILT_IN, label_set
 from omnisila.models.compact import CompactConfig

@@ -9,8 +9,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from omnisila.data.clip import Clip
-from omnisila.data.folds import footage_groups
+from omnisila.data.clips.clip import Clip
+from omnisila.data.clips.folds import footage_groups
 from omnisila.evaluation import identifying, trivial
 from omnisila.evaluation.score import locating_scores
 from omnisila.evaluation.significance import Interval, bootstrap, with_intervals

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from safetensors.torch import load_file, save
 
-from omnisila.data.augment import AugmentConfig
-from omnisila.data.clip import Clip
-from omnisila.data.duplicates import with_near_duplicates
-from omnisila.data.features import FeatureStore, extract_all
-from omnisila.data.folds import folds as fold_numbers
+from omnisila.data.clips.augment import AugmentConfig
+from omnisila.data.clips.clip import Clip
+from omnisila.data.clips.duplicates import with_near_duplicates
+from omnisila.data.clips.features import FeatureStore, extract_all
+from omnisila.data.clips.folds import folds as fold_numbers
 from omnisila.data.readers import read_sets
 from omnisila.errors import DataSetError
 from omnisila.files import write_atomically

@@ -16,8 +16,8 @@ from jaxtyping import Float, Int
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from omnisila.data.clip import Clip
-from omnisila.data.features import FeatureStore, Job
+from omnisila.data.clips.clip import Clip
+from omnisila.data.clips.features import FeatureStore, Job
 from omnisila.files import write_atomically
 from omnisila.scenes.extractor import Entities, SceneInputs, SceneShard, SceneStream
 from omnisila.scenes.sem import LAYOUTS

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from omnisila.data.attribution import Clause, clauses
-from omnisila.data.clip import Clip
-from omnisila.data.evidence import seen_in
-from omnisila.data.features import FeatureStore, Job
+from omnisila.data.causes.attribution import Clause, clauses
+from omnisila.data.causes.evidence import seen_in
+from omnisila.data.clips.clip import Clip
+from omnisila.data.clips.features import FeatureStore, Job
 from omnisila.files import write_atomically
 from omnisila.schema import SceneName
 from omnisila.training.bank import FeatureBank

@@ -10,8 +10,8 @@ import typer
 from typer.testing import CliRunner, Result
 
 from omnisila.cli.annotate import annotate
-from omnisila.data.annotator import written_causes
-from omnisila.data.checking import read_sheet
+from omnisila.data.causes.annotator import written_causes
+from omnisila.data.causes.checking import read_sheet
 from omnisila.errors import InputError
 
 

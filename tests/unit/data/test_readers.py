@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from omnisila.data.folds import folds, footage_groups
-from omnisila.data.manifest import data_root
+from omnisila.data.clips.folds import folds, footage_groups
+from omnisila.data.clips.manifest import data_root
 from omnisila.data.readers import read_set, read_sets, set_names
 from omnisila.errors import DataSetError
 from omnisila.schema import Span

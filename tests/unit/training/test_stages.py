@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from omnisila.data.attribution import Clause
-from omnisila.data.clip import Clip
+from omnisila.data.causes.attribution import Clause
+from omnisila.data.clips.clip import Clip
 from omnisila.models.compact import CompactConfig
 from omnisila.models.experts import ExpertConfig
 from omnisila.models.icm import ICM

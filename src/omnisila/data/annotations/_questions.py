@@ -9,7 +9,7 @@ from typing import Any
 
 from omnisila.data.annotated import Split
 from omnisila.data.annotations._tables import Entry, parsed_json, text_of
-from omnisila.data.manifest import Row
+from omnisila.data.clips.manifest import Row
 from omnisila.errors import DataSetError
 
 FORM = "items with video_name or visual_input, task, and answer or output, all of them text"

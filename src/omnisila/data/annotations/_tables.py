@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from omnisila.data.manifest import Row
+from omnisila.data.clips.manifest import Row
 from omnisila.errors import DataSetError, LabelError
 from omnisila.labels import BUILT_IN, label_set
 from omnisila.schema import Span, Truth

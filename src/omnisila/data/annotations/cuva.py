@@ -24,7 +24,7 @@ from omnisila.data.annotated import AnnotatedSet, AnnotatedVideo, Malformed, Spl
 from omnisila.data.annotations._questions import Answered, answered_videos, question_files
 from omnisila.data.annotations._sheet import sheet_rows
 from omnisila.data.annotations._tables import footage, in_time_order, once
-from omnisila.data.manifest import Row
+from omnisila.data.clips.manifest import Row
 from omnisila.errors import DataSetError
 from omnisila.labels import IMPLICIT
 from omnisila.schema import Span, Truth

@@ -14,7 +14,7 @@ from typing import get_args
 
 from omnisila.data.annotated import AnnotatedSet, AnnotatedVideo, Split
 from omnisila.data.annotations._tables import fitting_labels, footage, in_time_order, only_file, truth
-from omnisila.data.manifest import Row, rows
+from omnisila.data.clips.manifest import Row, rows
 from omnisila.labels import LabelSet, label_set
 
 NAME = "folder_csv"

@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 from omnisila.data.annotated import AnnotatedSet, AnnotatedVideo, Malformed, Split
 from omnisila.data.annotations import ucf_crime, xd_violence
 from omnisila.data.annotations._tables import Entry, Stated, footage, in_time_order, once, parsed_json, truth
-from omnisila.data.manifest import Row
+from omnisila.data.clips.manifest import Row
 from omnisila.errors import DataSetError
 from omnisila.labels import ANOMALY
 from omnisila.schema import Truth

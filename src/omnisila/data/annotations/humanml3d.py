@@ -6,7 +6,7 @@ A record of texts/012314.txt (caption # tokens with parts of speech # start # en
     a person walks in a circle.#a/DET person/NOUN walk/VERB in/ADP a/DET circle/NOUN#0.0#0.0
 Beside it ``new_joints/012314.npy`` of shape (frames, 22, 3) in metres at 20 frames a second, and the lists of ids
 train.txt, val.txt and test.txt. An id with a leading M is its mirror image and of the same group.
-``data/skeletons.py`` draws the joints.
+``data/preparation/skeletons.py`` draws the joints.
 """
 
 import math
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from omnisila.data.annotated import AnnotatedSet, Described, Malformed, Split
 from omnisila.data.annotations._tables import text_of, word_lines
-from omnisila.data.skeletons import RATE_HZ, frame_count
+from omnisila.data.preparation.skeletons import RATE_HZ, frame_count
 from omnisila.errors import DataSetError
 
 NAME = "humanml3d"

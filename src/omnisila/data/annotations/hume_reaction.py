@@ -15,7 +15,7 @@ from pathlib import Path
 
 from omnisila.data.annotated import AnnotatedSet, AnnotatedVideo, Split
 from omnisila.data.annotations._tables import footage, once
-from omnisila.data.manifest import Row, rows
+from omnisila.data.clips.manifest import Row, rows
 from omnisila.errors import DataSetError
 from omnisila.labels import REACTION
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from omnisila.data.annotated import AnnotatedSet, Described, Split
 from omnisila.data.annotations._tables import word_lines
-from omnisila.data.manifest import Row
+from omnisila.data.clips.manifest import Row
 
 NAME = "places365"
 PER_PLACE = 300

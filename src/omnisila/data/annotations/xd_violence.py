@@ -16,7 +16,7 @@ from pathlib import Path
 
 from omnisila.data.annotated import AnnotatedSet, AnnotatedVideo, Malformed
 from omnisila.data.annotations._tables import footage, in_time_order, once, truth, word_lines
-from omnisila.data.manifest import Row
+from omnisila.data.clips.manifest import Row
 from omnisila.labels import ANOMALY
 
 NAME = "xd_violence"

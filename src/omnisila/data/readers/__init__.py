@@ -9,7 +9,7 @@ import pkgutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from omnisila.data.clip import Reading
+from omnisila.data.clips.clip import Reading
 from omnisila.errors import DataSetError
 
 

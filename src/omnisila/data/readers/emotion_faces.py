@@ -11,8 +11,8 @@ portrait shows no event of the implicit labels is our assumption, not an annotat
 from collections import Counter
 from pathlib import Path
 
-from omnisila.data.clip import Clip, Reading
-from omnisila.data.manifest import rows
+from omnisila.data.clips.clip import Clip, Reading
+from omnisila.data.clips.manifest import rows
 
 NAME = "emotion_faces"
 SENTIMENTS = {"positive": "positive", "neutral": "neutral", "negative": "negative", "ambiguous": None}

@@ -9,8 +9,8 @@ Split by ``split_group``: it joins channels that show the same scene.
 
 from pathlib import Path
 
-from omnisila.data.clip import Reading
-from omnisila.data.manifest import whole_clips
+from omnisila.data.clips.clip import Reading
+from omnisila.data.clips.manifest import whole_clips
 
 NAME = "fight_surv"
 LABELS = {"Fighting": "Fighting", "Normal": "Normal"}

@@ -10,8 +10,8 @@ The two collections share footage, and the groups do not know it: ``data.duplica
 
 from pathlib import Path
 
-from omnisila.data.clip import Reading
-from omnisila.data.manifest import whole_clips
+from omnisila.data.clips.clip import Reading
+from omnisila.data.clips.manifest import whole_clips
 
 NAME = "fire_smoke"
 LABELS = {"FireSmoke": "Fire", "Normal": "Normal"}

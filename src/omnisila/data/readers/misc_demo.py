@@ -9,8 +9,8 @@ Hard negatives: fast motion and people close together, and nothing wrong. Checke
 
 from pathlib import Path
 
-from omnisila.data.clip import Reading
-from omnisila.data.manifest import whole_clips
+from omnisila.data.clips.clip import Reading
+from omnisila.data.clips.manifest import whole_clips
 
 NAME = "misc_demo"
 LABELS = {"Normal": "Normal"}

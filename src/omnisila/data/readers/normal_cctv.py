@@ -9,8 +9,8 @@ Previews of longer videos; two of the same shop.
 
 from pathlib import Path
 
-from omnisila.data.clip import Reading
-from omnisila.data.manifest import whole_clips
+from omnisila.data.clips.clip import Reading
+from omnisila.data.clips.manifest import whole_clips
 
 NAME = "normal_cctv"
 LABELS = {"Normal": "Normal"}

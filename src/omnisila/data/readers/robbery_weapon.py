@@ -9,8 +9,8 @@ A weapon is weak evidence of robbery, and the calm stills come from two scenes: 
 
 from pathlib import Path
 
-from omnisila.data.clip import Reading
-from omnisila.data.manifest import whole_clips
+from omnisila.data.clips.clip import Reading
+from omnisila.data.clips.manifest import whole_clips
 
 NAME = "robbery_weapon"
 LABELS = {"RobberyWeapon": "Robbery", "Normal": "Normal"}

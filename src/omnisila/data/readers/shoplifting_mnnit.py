@@ -9,8 +9,8 @@ Every piece of a theft's take is labelled theft, also those before the hand move
 
 from pathlib import Path
 
-from omnisila.data.clip import Reading
-from omnisila.data.manifest import whole_clips
+from omnisila.data.clips.clip import Reading
+from omnisila.data.clips.manifest import whole_clips
 
 NAME = "shoplifting_mnnit"
 LABELS = {"Shoplifting": "Theft", "Normal": "Normal"}

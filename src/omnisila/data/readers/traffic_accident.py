@@ -11,8 +11,8 @@ names are sources, so that a frame and its clip stay together.
 import re
 from pathlib import Path
 
-from omnisila.data.clip import Clip, Reading
-from omnisila.data.manifest import Row, rows
+from omnisila.data.clips.clip import Clip, Reading
+from omnisila.data.clips.manifest import Row, rows
 
 NAME = "traffic_accident"
 LABELS = {"TrafficAccident": "Traffic Accidents", "Normal": "Normal"}

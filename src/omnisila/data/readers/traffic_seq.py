@@ -11,8 +11,8 @@ The true frame rate is unknown; 12 Hz is assumed, so that speeds are too.
 from collections import defaultdict
 from pathlib import Path
 
-from omnisila.data.clip import Clip, Reading
-from omnisila.data.manifest import rows
+from omnisila.data.clips.clip import Clip, Reading
+from omnisila.data.clips.manifest import rows
 from omnisila.data.readers.traffic_accident import video_source
 from omnisila.schema import Span
 

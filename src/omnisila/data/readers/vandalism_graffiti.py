@@ -9,8 +9,8 @@ They show the mark, not the act: weak evidence of vandalism.
 
 from pathlib import Path
 
-from omnisila.data.clip import Reading
-from omnisila.data.manifest import whole_clips
+from omnisila.data.clips.clip import Reading
+from omnisila.data.clips.manifest import whole_clips
 
 NAME = "vandalism_graffiti"
 LABELS = {"Graffiti": "Vandalism", "Normal": "Normal"}

@@ -4,7 +4,7 @@ import itertools
 
 import torch
 
-from omnisila.data.augment import AugmentConfig
+from omnisila.data.clips.augment import AugmentConfig
 from omnisila.media.frames import Frame
 
 AUGMENTER = AugmentConfig().build()

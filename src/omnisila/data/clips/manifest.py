@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from omnisila.data.clip import Clip
+from omnisila.data.clips.clip import Clip
 from omnisila.errors import DataSetError
 
 ROOT_VARIABLE = "OMNISILA_DATA"

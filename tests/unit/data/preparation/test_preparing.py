@@ -10,15 +10,15 @@ import av
 import pytest
 
 from omnisila.data.annotated import AnnotatedVideo, Described
-from omnisila.data.durations import Durations, read_durations
-from omnisila.data.example_files import write_examples
-from omnisila.data.group_splits import Shares, check_disjoint, resplit
-from omnisila.data.implicit_subsets import FaceFinder, Kept, read_segments, s_d, s_d_weak, s_s
-from omnisila.data.left_out import LeftOut
-from omnisila.data.mixture import mixed
-from omnisila.data.muting import muted
-from omnisila.data.prepare_sets import SetRequest, prepared_set
-from omnisila.data.preparing import Preparation, described_examples, video_examples
+from omnisila.data.preparation.durations import Durations, read_durations
+from omnisila.data.preparation.example_files import write_examples
+from omnisila.data.preparation.group_splits import Shares, check_disjoint, resplit
+from omnisila.data.preparation.implicit_subsets import FaceFinder, Kept, read_segments, s_d, s_d_weak, s_s
+from omnisila.data.preparation.left_out import LeftOut
+from omnisila.data.preparation.mixture import mixed
+from omnisila.data.preparation.muting import muted
+from omnisila.data.preparation.preparing import Preparation, described_examples, video_examples
+from omnisila.data.preparation.sets import SetRequest, prepared_set
 from omnisila.errors import DataSetError, InputError
 from omnisila.scenes.nets.mtcnn import MTCNN
 from omnisila.schema import Example, Span, Truth

@@ -1,6 +1,6 @@
 """Attribution: clauses say what the evidence shows, and nothing else."""
 
-from omnisila.data.attribution import SceneSummary, clauses, scene_clauses
+from omnisila.data.causes.attribution import SceneSummary, clauses, scene_clauses
 from omnisila.data.instructions import parse_clauses, render_clauses
 from omnisila.schema import (
     Box,

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from omnisila.data.clip import Clip
+from omnisila.data.clips.clip import Clip
 
 _TRIALS = 32  # groups are few and uneven: one greedy pass can strand a label
 

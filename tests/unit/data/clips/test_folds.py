@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from omnisila.data.clip import Clip
-from omnisila.data.duplicates import with_near_duplicates
-from omnisila.data.folds import folds, footage_groups
+from omnisila.data.clips.clip import Clip
+from omnisila.data.clips.duplicates import with_near_duplicates
+from omnisila.data.clips.folds import folds, footage_groups
 
 
 def clip(name: str, label: str = "Normal", sources: tuple[str, ...] = ("s",), set_name: str = "set") -> Clip:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from omnisila.data.annotated import AnnotatedVideo
-from omnisila.data.left_out import LeftOut
+from omnisila.data.preparation.left_out import LeftOut
 from omnisila.errors import DataSetError, MediaError
 from omnisila.media.video import probe
 

@@ -1,7 +1,7 @@
 """Attribution writing in two passes: four scene aspects of a span are described, then summed up as one cause.
 
 Every question and raw answer is stored with the model that gave it, so that a cause can be traced and checked by people
-(``data/checking.py``). Source: Omni-SILA 4.1, the construction of the explicit data set; prompts are our own.
+(``data/causes/checking.py``). Source: Omni-SILA 4.1, the construction of the explicit data set; prompts are our own.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from pydantic import Field
 from omnisila import records
 from omnisila.config import Config, Frozen
 from omnisila.data.annotated import AnnotatedSet, AnnotatedVideo
-from omnisila.data.annotation_prompts import SCENES, aspect_prompt, summary_prompt
+from omnisila.data.causes.prompts import SCENES, aspect_prompt, summary_prompt
 from omnisila.data.instructions import clauses_of
 from omnisila.endpoint import Endpoint, EndpointConfig
 from omnisila.errors import InputError, MediaError, OmnisilaError

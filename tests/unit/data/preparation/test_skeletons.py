@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from omnisila.data.skeletons import JOINTS, frame_count, load_joints, render_skeletons, skeleton_frames
+from omnisila.data.preparation.skeletons import JOINTS, frame_count, load_joints, render_skeletons, skeleton_frames
 from omnisila.errors import DataSetError
 from omnisila.media.video import probe
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from omnisila.data.clip import Clip
-from omnisila.data.compose import joined, planned_joins, write_join
+from omnisila.data.clips.clip import Clip
+from omnisila.data.clips.compose import joined, planned_joins, write_join
 from omnisila.media.video import VideoReader
 from omnisila.schema import Span
 

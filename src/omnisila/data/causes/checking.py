@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from omnisila.data.annotated import AnnotatedSet, AnnotatedVideo, Malformed
-from omnisila.data.annotator import WrittenCause, span_id
+from omnisila.data.causes.annotator import WrittenCause, span_id
 from omnisila.errors import RecordError
 from omnisila.files import write_atomically
 

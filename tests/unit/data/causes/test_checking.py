@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omnisila.data.annotated import AnnotatedSet, AnnotatedVideo
-from omnisila.data.annotator import Exchange, WrittenCause
-from omnisila.data.checking import confirmed, read_sheet, write_sheet
+from omnisila.data.causes.annotator import Exchange, WrittenCause
+from omnisila.data.causes.checking import confirmed, read_sheet, write_sheet
 from omnisila.errors import RecordError
 from omnisila.schema import Span, Truth
 

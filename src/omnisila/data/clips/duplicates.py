@@ -13,7 +13,7 @@ from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from omnisila.data.clip import Clip
+from omnisila.data.clips.clip import Clip
 from omnisila.errors import DataSetError
 
 SIDE_PX = 24

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from omnisila.data.augment import AugmentConfig
-from omnisila.data.clip import Clip
-from omnisila.data.features import FeatureStore, Job, extract_all, luma_frames
+from omnisila.data.clips.augment import AugmentConfig
+from omnisila.data.clips.clip import Clip
+from omnisila.data.clips.features import FeatureStore, Job, extract_all, luma_frames
 from omnisila.errors import OmnisilaError
 from omnisila.media.video import VideoReader
 from omnisila.scenes.sem import LAYOUTS, SEMConfig

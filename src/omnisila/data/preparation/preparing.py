@@ -6,12 +6,12 @@ from pydantic import Field
 
 from omnisila.config import Config
 from omnisila.data.annotated import Described, Split
-from omnisila.data.durations import Durations
-from omnisila.data.implicit_subsets import Kept
 from omnisila.data.instructions import Instruction, clauses_of, render_clauses, render_instruction
-from omnisila.data.left_out import LeftOut
-from omnisila.data.mixture import Mixed, mixed
-from omnisila.data.video_examples import cause_examples, whole_examples, window_examples, within
+from omnisila.data.preparation.durations import Durations
+from omnisila.data.preparation.implicit_subsets import Kept
+from omnisila.data.preparation.left_out import LeftOut
+from omnisila.data.preparation.mixture import Mixed, mixed
+from omnisila.data.preparation.video_examples import cause_examples, whole_examples, window_examples, within
 from omnisila.media.video import STILL_S
 from omnisila.schema import Example
 

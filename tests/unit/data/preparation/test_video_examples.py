@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from omnisila.data.annotated import AnnotatedVideo
 from omnisila.data.instructions import parse_clauses, parse_intensities, parse_located
-from omnisila.data.video_examples import cause_examples, whole_examples, window_examples, within
+from omnisila.data.preparation.video_examples import cause_examples, whole_examples, window_examples, within
 from omnisila.labels import EXPLICIT, REACTION
 from omnisila.schema import Span, Truth
 

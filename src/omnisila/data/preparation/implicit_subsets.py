@@ -1,7 +1,7 @@
 """Hawkeye's two sets, in which nothing explicit helps: S-S of TSL-300 and S-D of UCF-Crime.
 
 S-S keeps negative events only. Where a face shows in one, its time is excluded: it is neither an event nor, as if
-nothing happened there, a quiet stretch. Its footage is muted (``data/muting.py``).
+nothing happened there, a quiet stretch. Its footage is muted (``data/preparation/muting.py``).
 S-D needs times that UCF-Crime does not publish for its 810 training anomalies: a user's table of segments, or the weak
 variant, in which a training anomaly fills its video; that variant has a name of its own so that it is never mistaken.
 
@@ -15,8 +15,8 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from omnisila.data.annotated import AnnotatedVideo
-from omnisila.data.durations import Durations
-from omnisila.data.left_out import LeftOut
+from omnisila.data.preparation.durations import Durations
+from omnisila.data.preparation.left_out import LeftOut
 from omnisila.errors import DataSetError, MediaError
 from omnisila.labels import label_set
 from omnisila.media.sampling import frames_at, uniform_times

@@ -7,15 +7,15 @@ from typing import Literal, NamedTuple
 from omnisila.config import Frozen
 from omnisila.data.annotated import AnnotatedSet, AnnotatedVideo, Malformed
 from omnisila.data.annotations import annotation_sets, read_annotations
-from omnisila.data.durations import Durations, read_durations
-from omnisila.data.footage_sets import footage_root, read_footage
-from omnisila.data.group_splits import Shares, check_disjoint, resplit
-from omnisila.data.implicit_subsets import FaceFinder, Kept, read_segments, s_d, s_d_weak, s_s
-from omnisila.data.left_out import LeftOut
-from omnisila.data.muting import muted
-from omnisila.data.preparing import Preparation, described_examples, video_examples
+from omnisila.data.preparation.durations import Durations, read_durations
+from omnisila.data.preparation.footage_sets import footage_root, read_footage
+from omnisila.data.preparation.group_splits import Shares, check_disjoint, resplit
+from omnisila.data.preparation.implicit_subsets import FaceFinder, Kept, read_segments, s_d, s_d_weak, s_s
+from omnisila.data.preparation.left_out import LeftOut
+from omnisila.data.preparation.muting import muted
+from omnisila.data.preparation.preparing import Preparation, described_examples, video_examples
+from omnisila.data.preparation.skeletons import render_skeletons
 from omnisila.data.readers import set_names
-from omnisila.data.skeletons import render_skeletons
 from omnisila.errors import DataSetError, InputError, MediaError
 from omnisila.scenes.nets.mtcnn import MTCNN
 from omnisila.schema import Example

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from omnisila.data.annotated import AnnotatedSet, AnnotatedVideo
-from omnisila.data.annotator import (
+from omnisila.data.causes.annotator import (
     Annotator,
     AnnotatorConfig,
     Unwritten,

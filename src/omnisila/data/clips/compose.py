@@ -12,7 +12,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 
 from omnisila.config import Frozen
-from omnisila.data.clip import Clip
+from omnisila.data.clips.clip import Clip
 from omnisila.labels import label_set
 from omnisila.media.frames import Frame
 from omnisila.media.transforms import channels_first, letterbox

@@ -7,8 +7,8 @@ footage stay together (``footage_groups``), one of five folds tests and another 
 from pathlib import Path
 
 from omnisila.data.annotated import AnnotatedSet, AnnotatedVideo, Malformed, Split
-from omnisila.data.clip import Clip
-from omnisila.data.folds import folds, footage_groups
+from omnisila.data.clips.clip import Clip
+from omnisila.data.clips.folds import folds, footage_groups
 from omnisila.data.readers import read_set
 from omnisila.errors import DataSetError, MediaError
 from omnisila.labels import label_set

@@ -19,8 +19,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from omnisila.data.augment import AugmentConfig, Augmenter
-from omnisila.data.clip import Clip
+from omnisila.data.clips.augment import AugmentConfig, Augmenter
+from omnisila.data.clips.clip import Clip
 from omnisila.errors import OmnisilaError
 from omnisila.files import write_atomically
 from omnisila.media.frames import Frame, Luma, LumaFrame

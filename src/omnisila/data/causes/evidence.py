@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from omnisila.data.attribution import SceneSummary
+from omnisila.data.causes.attribution import SceneSummary
 from omnisila.scenes import action, background, face, objects, relation
 from omnisila.scenes.extractor import SceneShard
 from omnisila.scenes.motion import moving_area

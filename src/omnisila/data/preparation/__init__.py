@@ -1,0 +1,1 @@
+"""From published annotations or labelled footage to examples in one format."""
