@@ -1,0 +1,82 @@
+"""What every transformers Video-LLM shares once its input is embedded: logits under explicit visibility, and answers.
+
+The language model is reached through its input embeddings alone, so that scene tokens may stand among them.
+"""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from transformers import GenerationConfig, PreTrainedTokenizerBase
+
+from omnisila.models.tokens import Tokens
+from omnisila.models.video_llm import Generated
+
+
+def decode_visible(
+    language_model: Any, embeds: Float[Tensor, "batch tokens width"], tokens: Tokens
+) -> Float[Tensor, "batch predictions vocabulary"]:
+    """Logits from the prompt's last token on, each token seeing what ``tokens.visible`` says.
+
+    Args:
+        language_model: any transformers model with a language head whose forward takes ``inputs_embeds``.
+    """
+    return language_model(
+        inputs_embeds=embeds,
+        attention_mask=visibility_mask(tokens, embeds.dtype, embeds.device),
+        position_ids=tokens.positions.to(embeds.device),
+        use_cache=False,
+        logits_to_keep=embeds.shape[1] - tokens.prompt_length + 1,
+    ).logits
+
+
+def visibility_mask(tokens: Tokens, dtype: torch.dtype, device: torch.device) -> Float[Tensor, "batch 1 t t"] | None:
+    """0 where a token may look, the type's lowest number elsewhere, as transformers adds it to attention scores.
+
+    None where every token sees exactly those before it: the model's own causal attention is then the same, without a
+    mask to hold and with the fastest kernel.
+    """
+    length = tokens.visible.shape[1]
+    causal = torch.ones(length, length, dtype=torch.bool, device=tokens.visible.device).tril()
+    if torch.equal(tokens.visible, causal.expand_as(tokens.visible)):
+        return None
+    mask = torch.zeros(tokens.visible.shape, dtype=dtype, device=device)
+    return mask.masked_fill_(~tokens.visible.to(device), torch.finfo(dtype).min).unsqueeze(1)
+
+
+@torch.no_grad()
+def generate_answers(
+    language_model: Any,
+    tokenizer: PreTrainedTokenizerBase,
+    embeds: Float[Tensor, "batch tokens width"],
+    tokens: Tokens,
+    max_tokens: int,
+    beams: int,
+    *,
+    pad_id: int,
+    end_id: int,
+) -> Generated:
+    """The likeliest answers to embedded prompts: greedy for one beam, beam search for more."""
+    output = language_model.generate(
+        inputs_embeds=embeds,
+        attention_mask=tokens.visible[:, -1].long().to(embeds.device),
+        generation_config=GenerationConfig(
+            max_new_tokens=max_tokens,
+            num_beams=beams,
+            do_sample=False,
+            length_penalty=0.0 if beams > 1 else None,  # beams compare plain log-probabilities
+            pad_token_id=pad_id,
+            eos_token_id=end_id,
+            output_scores=True,
+            return_dict_in_generate=True,
+        ),
+    )
+    scores = language_model.compute_transition_scores(
+        output.sequences, output.scores, getattr(output, "beam_indices", None), normalize_logits=True
+    )
+    counts = (output.sequences != pad_id).sum(1).tolist()
+    return Generated(
+        tuple(tokenizer.batch_decode(output.sequences, skip_special_tokens=True)),
+        tuple(tuple(row[:count]) for row, count in zip(scores.tolist(), counts, strict=True)),
+    )
