@@ -119,7 +119,7 @@ def matched(
 
 
 class _Pairs(NamedTuple):
-    """Predictions with the true spans they overlap; sorted by the prediction's rank, the prediction, falling tIoU."""
+    """Predictions with the true spans they overlap enough; sorted by rank among such, prediction, falling tIoU."""
 
     rank: Int[np.ndarray, "pairs"]
     predicted: Int[np.ndarray, "pairs"]
@@ -129,10 +129,10 @@ class _Pairs(NamedTuple):
 
 def _overlapping_pairs(truth: SpanTable, predicted: SpanTable, labels: int, least_tiou: float) -> _Pairs:
     truth_key, key = truth.video * labels + truth.label, predicted.video * labels + predicted.label
-    by_key = np.argsort(truth_key, kind="stable")
-    first = np.searchsorted(truth_key[by_key], key, side="left")
-    counts = np.searchsorted(truth_key[by_key], key, side="right") - first
-    mine, other = np.repeat(np.arange(len(key)), counts), by_key[ranges(first, counts)]
+    by_key, asked = np.argsort(truth_key, kind="stable"), np.argsort(key, kind="stable")
+    first = np.searchsorted(truth_key[by_key], key[asked], side="left")  # sorted questions are answered faster
+    counts = np.searchsorted(truth_key[by_key], key[asked], side="right") - first
+    mine, other = np.repeat(asked, counts), by_key[ranges(first, counts)]
     shared_s = np.minimum(predicted.end_s[mine], truth.end_s[other]) - np.maximum(
         predicted.start_s[mine], truth.start_s[other]
     )
@@ -140,7 +140,8 @@ def _overlapping_pairs(truth: SpanTable, predicted: SpanTable, labels: int, leas
     tiou = np.clip(shared_s, 0.0, None) / together_s
     near = tiou >= least_tiou
     mine, other, tiou = mine[near], other[near], tiou[near]
-    rank = _ranks(key, predicted.score)[mine]
+    candidates, candidate = np.unique(mine, return_inverse=True)
+    rank = _ranks(key[candidates], predicted.score[candidates])[candidate]
     order = np.lexsort((other, -tiou, mine, rank))
     return _Pairs(rank[order], mine[order], other[order], tiou[order])
 

@@ -68,7 +68,7 @@ def splice(
     Raises:
         InputError: a prompt whose placeholders are not as many as the vectors.
     """
-    places: Bool[Tensor, "batch tokens"] = ids == placeholder_id
+    places: Bool[Tensor, "batch tokens"] = (ids == placeholder_id).to(embeds.device)
     for row, found in enumerate(places.sum(1).tolist()):
         if found != spliced.shape[1]:
             raise InputError(
