@@ -6,6 +6,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from omnisila.errors import OutputError
 
@@ -32,14 +33,25 @@ def write_atomically(path: Path, data: bytes | str) -> None:
         OutputError: the file cannot be written; the message gives path, reason and advice. Whatever stood at
             ``path`` is unchanged.
     """
-    content = data.encode() if isinstance(data, str) else data
+    with written_aside(path) as file:
+        file.write(data.encode() if isinstance(data, str) else data)
+
+
+@contextlib.contextmanager
+def written_aside(path: Path, end: bytes = b"") -> Iterator[BinaryIO]:
+    """A file to write piece by piece; it takes its place, ended by ``end``, when all went well.
+
+    Raises:
+        OutputError: as ``write_atomically``.
+    """
     with _named_failure(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = path.parent / f".{secrets.token_hex(8)}.partial"
         try:
             # "x" gives the file the permissions of any new file; tempfile's would be private to this user
             with aside.open("xb") as file:
-                file.write(content)
+                yield file
+                file.write(end)
                 file.flush()
                 os.fsync(file.fileno())
             aside.replace(path)

@@ -32,6 +32,9 @@ def prepare(
     ] = None,
     durations: Annotated[Path | None, typer.Option(help="CSV video,duration_s where there is no footage.")] = None,
     labels: Annotated[str | None, typer.Option(help="Label set of a generic set (activitynet, folder_csv).")] = None,
+    causes: Annotated[
+        Path | None, typer.Option(help="Table of written causes, checked by people, as annotate --sheet writes it.")
+    ] = None,
     resplit: Annotated[bool, typer.Option("--resplit", help="Split again by group instead of as published.")] = False,
     render: Annotated[bool, typer.Option("--render", help="Draw motions without footage as videos.")] = False,
     cap: Annotated[int, typer.Option(help="Most descriptions of a set and split; 0: balance.")] = 100_000,
@@ -48,7 +51,7 @@ def prepare(
     preparation = Preparation(window_s=window or None, cap=cap or None)
     request = SetRequest(
         name=set_name, folder=folder, footage=footage, out=out, subset=subset, segments=segments,
-        durations=durations, labels=labels, resplit=resplit, render=render,
+        durations=durations, labels=labels, causes=causes, resplit=resplit, render=render,
     )  # fmt: skip
     ready = prepared_set(request, preparation)
     counts = write_examples(ready.examples, out, [name.strip() for name in formats.split(",")])

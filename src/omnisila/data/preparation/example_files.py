@@ -5,16 +5,14 @@ A million examples take no more memory than a thousand: each format holds at mos
 
 import contextlib
 import json
-import os
-import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 from omnisila.data.annotated import Split
-from omnisila.errors import InputError, OutputError
-from omnisila.files import check_writable
+from omnisila.errors import InputError
+from omnisila.files import check_writable, written_aside
 from omnisila.schema import Example
 
 Write = Callable[[Example], None]
@@ -56,7 +54,7 @@ def write_examples(
 @contextlib.contextmanager
 def jsonl(folder: Path) -> Iterator[Write]:
     """One example a line, as all commands exchange them."""
-    with _streamed(folder / "examples.jsonl") as file:
+    with written_aside(folder / "examples.jsonl") as file:
 
         def write(example: Example) -> None:
             file.write(example.model_dump_json().encode() + b"\n")
@@ -73,7 +71,7 @@ def llava(folder: Path) -> Iterator[Write]:
         def write(example: Example) -> None:
             file = files.get(example.split)
             if file is None:
-                file = stack.enter_context(_streamed(folder / f"llava_{example.split}.json", b"\n]\n"))
+                file = stack.enter_context(written_aside(folder / f"llava_{example.split}.json", b"\n]\n"))
                 files[example.split] = file
                 file.write(b"[\n")
             else:
@@ -114,7 +112,10 @@ def parquet(folder: Path) -> Iterator[Write]:
     }  # fmt: skip
     schema = pa.schema([(name, kinds.get(name, pa.string())) for name in Example.model_fields])
     rows: list[dict[str, Any]] = []
-    with _streamed(folder / "examples.parquet") as file, pq.ParquetWriter(file, schema, compression="zstd") as table:
+    with (
+        written_aside(folder / "examples.parquet") as file,
+        pq.ParquetWriter(file, schema, compression="zstd") as table,
+    ):
 
         def flush() -> None:
             table.write_table(pa.Table.from_pylist(rows, schema=schema))
@@ -133,22 +134,3 @@ def parquet(folder: Path) -> Iterator[Write]:
 
 
 FORMATS = {"jsonl": jsonl, "llava": llava, "parquet": parquet}
-
-
-@contextlib.contextmanager
-def _streamed(path: Path, end: bytes = b"") -> Iterator[BinaryIO]:
-    """A file to write piece by piece; it takes its place, ended by ``end``, when all went well."""
-    aside = path.with_name(f".{secrets.token_hex(8)}.partial")
-    try:
-        with aside.open("xb") as file:
-            yield file
-            file.write(end)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    except OSError as error:
-        raise OutputError(
-            f"{path}: cannot be written ({error.strerror or error}). Choose another place or free some space."
-        ) from error
-    finally:
-        aside.unlink(missing_ok=True)

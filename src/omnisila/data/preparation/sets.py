@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 from omnisila.config import Frozen
 from omnisila.data.annotated import AnnotatedSet, AnnotatedVideo, Malformed
 from omnisila.data.annotations import annotation_sets, read_annotations
+from omnisila.data.causes.checking import confirmed, read_sheet
 from omnisila.data.preparation.durations import Durations, read_durations
 from omnisila.data.preparation.footage_sets import footage_root, read_footage
 from omnisila.data.preparation.group_splits import Shares, check_disjoint, resplit
@@ -35,6 +36,7 @@ class SetRequest(Frozen):
         subset: ``s-s`` or ``s-d``; None prepares the whole set.
         durations: a user's table of durations, for want of footage.
         labels: label set of a generic set; the others know their own.
+        causes: the table of written causes that people checked (``data/causes/checking``).
         segments: a user's times for ``s-d``; None means its weak variant.
         resplit: split again by group instead of as published.
         render: draw motions as videos of skeletons.
@@ -47,6 +49,7 @@ class SetRequest(Frozen):
     subset: str | None = None
     durations: Path | None = None
     labels: str | None = None
+    causes: Path | None = None
     segments: Path | None = None
     resplit: bool = False
     render: bool = False
@@ -76,7 +79,7 @@ def prepared_set(request: SetRequest, preparation: Preparation) -> PreparedSet:
             raise DataSetError(f"{request.folder}: no folder of a set is there. Wanted: {', '.join(SCENE_SETS)}.")
         sets = {name: _under(name, _parted(read_annotations(name, at), request)) for name, at in found.items()}
     else:
-        sets = {request.name: _parted(_read(request), request)}
+        sets = {request.name: _parted(_with_causes(_read(request), request.causes, left_out), request)}
     malformed = tuple(row for annotated in sets.values() for row in annotated.malformed)
     described = {name: annotated.described for name, annotated in sets.items() if annotated.described}
     label = f"{request.name}-{_subset_name(request)}" if request.subset else request.name
@@ -97,6 +100,19 @@ def _read(request: SetRequest) -> AnnotatedSet:
         return read_annotations(request.name, request.folder, request.labels)
     known = sorted({*annotation_sets(), *set_names(), SCENE_TUNING})
     raise InputError(f"no data set {request.name!r}. Choose from: {', '.join(known)}.")
+
+
+def _with_causes(annotated: AnnotatedSet, table: Path | None, left_out: LeftOut) -> AnnotatedSet:
+    """The set with the causes that people let stand; what is unchecked or fits no span is told."""
+    if table is None:
+        return annotated
+    checked = read_sheet(table)
+    result, strangers = confirmed(annotated, checked.causes)
+    for name in checked.unchecked:
+        left_out.add("cause nobody checked", name)
+    for name in strangers:
+        left_out.add("checked cause of no span", name)
+    return result.replace(malformed=(*result.malformed, *checked.malformed))
 
 
 def _under(name: str, annotated: AnnotatedSet) -> AnnotatedSet:
@@ -182,6 +198,8 @@ def _check_subset(request: SetRequest) -> None:
         raise InputError(f"no subset {request.subset!r}. Choose s-s or s-d.")
     if request.subset == "s-s" and request.footage is None:
         raise InputError("s-s looks for faces in the footage. Give --footage with the folder of the videos.")
+    if request.causes is not None and request.name == SCENE_TUNING:
+        raise InputError("--causes gives causes to events, and scene-tuning has none. Name the set they are of.")
     if request.segments is not None and request.subset != "s-d":
         raise InputError("--segments gives times to s-d alone. Add --subset s-d.")
 

@@ -21,8 +21,6 @@ from omnisila.labels import label_set
 from omnisila.media.sampling import window_starts
 from omnisila.schema import Example, Span, Truth
 
-_SHORTEST_S = 0.001  # answers tell times to a millisecond
-
 
 def window_examples(
     set_name: str, video: AnnotatedVideo, duration_s: float, window_s: float, excluded: Sequence[Span] = ()
@@ -85,7 +83,7 @@ def whole_examples(set_name: str, video: AnnotatedVideo, duration_s: float) -> I
     if label is not None:
         yield example("identify", Instruction("identify", labels), render_label(label))
     if video.truth is not None:
-        found = [Located(truth.label, truth.span) for truth in video.truth if truth.span.duration_s >= _SHORTEST_S]
+        found = [Located(truth.label, truth.span) for truth in video.truth if _can_be_told(truth.span)]
         yield example("locate", Instruction("locate", labels), render_located(found))
 
 
@@ -109,6 +107,11 @@ def within(video: AnnotatedVideo, duration_s: float) -> AnnotatedVideo:
         return video
     whole = Span(start_s=0.0, end_s=duration_s)
     return video.replace(truth=tuple(_inside(t, whole) for t in video.truth or () if t.span.start_s < duration_s))
+
+
+def _can_be_told(span: Span) -> bool:
+    """Answers tell times to a millisecond: a shorter span would end where it starts."""
+    return round(span.end_s, 3) > round(span.start_s, 3)
 
 
 def _overlap_s(one: Span, other: Span) -> float:

@@ -233,6 +233,22 @@ def test_wrong_requests_are_named(tmp_path: Path):
             prepared_set(SetRequest.model_validate(fields), Preparation())
 
 
+def test_checked_causes_become_attribute_examples(tmp_path: Path):
+    database = {"a": {"subset": "train", "annotations": [{"segment": ["1", "2"], "label": "n"}]}}
+    (tmp_path / "videosenti_gt.json").write_text(json.dumps({"database": database}))
+    (tmp_path / "len_duration_dict.json").write_text('{"a": 4.0}')
+    table = tmp_path / "causes.csv"
+    row = "tsl300/{}#1000-2000-negative,a.mp4,1,2,explicit,negative,a man shouts,{},\n"
+    header = "id,video,start_s,end_s,labels,label,cause,verdict,adjusted\n"
+    table.write_text(header + row.format("a", "accept") + row.format("b", "accept") + row.format("c", ""))
+    ready = prepared_set(SetRequest(name="tsl300", folder=tmp_path, out=tmp_path, causes=table), Preparation())
+    assert [example.answer for example in ready.examples if example.task == "attribute"] == ["a man shouts"]
+    assert ready.left_out.lines() == (
+        "1 left out: cause nobody checked (tsl300/c#1000-2000-negative)",
+        "1 left out: checked cause of no span (tsl300/b#1000-2000-negative)",
+    )
+
+
 @pytest.mark.data
 @pytest.mark.skipif(not os.environ.get("OMNISILA_DATA"), reason="OMNISILA_DATA is not set")
 def test_tsl300_gives_the_papers_clip_counts(tmp_path: Path):
