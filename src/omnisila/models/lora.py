@@ -1,0 +1,165 @@
+"""Low-rank adapters (LoRA) on the language model alone, saved as any peft adapter is.
+
+The names of the projections that get one (``q_proj`` ...) also occur in visual towers, so the targets say where they
+lie: below ``language_model``.
+"""
+
+import json
+import re
+import tempfile
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import torch
+from pydantic import Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load as load_safetensors
+from safetensors.torch import save as save_safetensors
+from torch import Tensor, nn
+
+from omnisila.config import Config
+from omnisila.errors import TrainingError, WeightsError
+from omnisila.files import write_atomically
+
+Preset = Literal["paper", "code"]
+TARGETS = r"(.*\.)?language_model\.(.*\.)?(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
+WEIGHTS, SETTINGS = "adapter_model.safetensors", "adapter_config.json"
+_NAME = "default"  # peft's own name for a lone adapter
+_PREFIX = "base_model.model."  # what peft writes before each key
+
+
+class LoRAConfig(Config):
+    """Size of the adapters; their output is scaled by alpha / rank."""
+
+    rank: int = Field(gt=0)
+    alpha: float = Field(gt=0)
+    dropout: float = Field(0.05, ge=0, lt=1)  # Omni-SILA 4.3
+
+
+PRESETS: dict[Preset, LoRAConfig] = {
+    "paper": LoRAConfig(rank=16, alpha=64),  # Omni-SILA 4.3, Hawkeye 4.2: "16, 64, 0.05"
+    "code": LoRAConfig(rank=64, alpha=16),  # Hawkeye's released training: the same numbers the other way round
+}
+
+
+def add_lora(model: nn.Module, config: LoRAConfig) -> None:
+    """Put adapters on every projection of the language model, freeze all else, and start as the model was.
+
+    Adapters are float32 whatever the model's precision: steps of 2e-5 would be lost in bfloat16.
+
+    Args:
+        model: a transformers Video-LLM; not the ICM around it, whose scene side must stay trainable.
+
+    Raises:
+        TrainingError: no language model below it, or adapters already there.
+    """
+    peft = _peft()
+    if any(True for _ in _adapters(model)):
+        raise TrainingError(f"{type(model).__name__} has adapters already. Load the base model again.")
+    if not any(re.fullmatch(TARGETS, name) for name, _ in model.named_modules()):
+        raise TrainingError(
+            f"{type(model).__name__} has no projections below language_model. Give a transformers Video-LLM."
+        )
+    settings = peft.LoraConfig(
+        r=config.rank, lora_alpha=config.alpha, lora_dropout=config.dropout, target_modules=TARGETS, bias="none"
+    )
+    model.requires_grad_(False)
+    peft.inject_adapter_in_model(settings, model, _NAME)
+    for _, parameter in _adapters(model):
+        parameter.data = parameter.data.float()
+
+
+def adapter_parameters(model: nn.Module) -> list[nn.Parameter]:
+    """What LoRA trains."""
+    return [parameter for _, parameter in _adapters(model)]
+
+
+def save_adapter(model: nn.Module, folder: Path) -> None:
+    """Write a model's adapters, each file whole or not at all; peft and transformers load them too.
+
+    Raises:
+        WeightsError: the model has no adapters.
+        OutputError: the folder cannot be written.
+    """
+    state = {_PREFIX + key: tensor.detach().cpu().contiguous() for key, tensor in _stored(model).items()}
+    if not state:
+        raise WeightsError(f"{type(model).__name__} has no adapters to save. Call add_lora first.")
+    with tempfile.TemporaryDirectory() as aside:
+        cast("Any", model).peft_config[_NAME].save_pretrained(aside)
+        settings = (Path(aside) / SETTINGS).read_bytes()
+    write_atomically(folder / WEIGHTS, save_safetensors(state))
+    write_atomically(folder / SETTINGS, settings)
+
+
+def load_adapter(model: nn.Module, folder: Path) -> LoRAConfig:
+    """Put a saved adapter on a base model.
+
+    Raises:
+        WeightsError: files are missing or damaged, or the adapter belongs to another model; the message names keys.
+    """
+    config, found = _read_settings(folder / SETTINGS), _read_weights(folder / WEIGHTS)
+    add_lora(model, config)
+    wanted = _stored(model)
+    problems = [
+        *(f"missing {key}" for key in sorted(wanted.keys() - found.keys())),
+        *(f"left over {key}" for key in sorted(found.keys() - wanted.keys())),
+        *(
+            f"{key} is {tuple(found[key].shape)}, wanted {tuple(tensor.shape)}"
+            for key, tensor in wanted.items()
+            if key in found and found[key].shape != tensor.shape
+        ),
+    ]
+    if problems:
+        more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
+        raise WeightsError(
+            f"{folder}: the adapter is not of this model: {'; '.join(problems[:5])}{more}. "
+            "Load it onto the base model it was trained on."
+        )
+    with torch.no_grad():
+        for key, tensor in wanted.items():
+            tensor.copy_(found[key])
+    return config
+
+
+def set_gradient_checkpointing(model: nn.Module, enabled: bool) -> None:
+    """Hold only each layer's input while training and run the layer again for its gradients: slower, far smaller."""
+    switchable = cast("Any", model)
+    if enabled:
+        switchable.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    else:
+        switchable.gradient_checkpointing_disable()
+
+
+def _adapters(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
+    return [(name, parameter) for name, parameter in model.named_parameters() if ".lora_" in name]
+
+
+def _stored(model: nn.Module) -> dict[str, Tensor]:
+    return {name.replace(f".{_NAME}.", "."): parameter for name, parameter in _adapters(model)}
+
+
+def _read_settings(path: Path) -> LoRAConfig:
+    try:
+        settings = json.loads(path.read_text())
+        return LoRAConfig(rank=settings["r"], alpha=settings["lora_alpha"], dropout=settings["lora_dropout"])
+    except OSError as error:
+        raise WeightsError(f"{path}: {error.strerror}. Give a folder that holds a saved adapter.") from error
+    except (ValueError, KeyError, TypeError, ValidationError) as error:
+        raise WeightsError(f"{path}: no settings of a LoRA adapter ({error}). Copy the whole folder again.") from error
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    try:
+        return {key.removeprefix(_PREFIX): tensor for key, tensor in load_safetensors(path.read_bytes()).items()}
+    except OSError as error:
+        raise WeightsError(f"{path}: {error.strerror}. Give a folder that holds a saved adapter.") from error
+    except SafetensorError as error:
+        raise WeightsError(f"{path}: damaged or cut short ({error}). Copy the whole folder again.") from error
+
+
+def _peft() -> Any:
+    try:
+        import peft
+    except ImportError:
+        raise TrainingError('LoRA needs peft, which is missing. pip install "omnisila[llm]".') from None
+    return peft
