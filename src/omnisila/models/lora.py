@@ -125,9 +125,9 @@ def set_gradient_checkpointing(model: nn.Module, enabled: bool) -> None:
     """Hold only each layer's input while training and run the layer again for its gradients: slower, far smaller."""
     switchable = cast("Any", model)
     if enabled:
-        switchable.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        switchable.activation_checkpointing_enable({"use_reentrant": False})  # the input need not require gradients
     else:
-        switchable.gradient_checkpointing_disable()
+        switchable.activation_checkpointing_disable()
 
 
 def _adapters(model: nn.Module) -> list[tuple[str, nn.Parameter]]:

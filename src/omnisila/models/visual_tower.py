@@ -1,16 +1,11 @@
-"""Visual towers: frames become the features that a Video-LLM's projector reads.
-
-``ClipTower`` is what the transformers port of Video-LLaVA uses: every frame for itself. ``languagebind_tower`` builds
-the original, whose layers also attend over time, and whose temporal weights the port dropped.
-"""
+"""Visual towers: frames become the features that a Video-LLM's projector reads."""
 
 from typing import Protocol, cast, runtime_checkable
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
-from transformers import CLIPVisionConfig, CLIPVisionModel
-from transformers.models.clip.modeling_clip import CLIPAttention, CLIPEncoderLayer
+from transformers import CLIPVisionModel
 
 from omnisila.errors import InputError
 from omnisila.models.video_preprocessing import ClipPreprocessing
@@ -44,6 +39,8 @@ class VisualTower(Protocol):
 
 class ClipTower(nn.Module):
     """CLIP's vision transformer, read at an inner layer with its class token: 257 vectors a frame for L/14 at 224 px.
+
+    Video-LLaVA's port to transformers has a plain one, in which no frame sees another.
 
     Args:
         vision_model: its layers after the one that is read are not run.
@@ -85,41 +82,3 @@ class ClipTower(nn.Module):
         for layer in self.vision_model.encoder.layers[: self.depth]:
             states = layer(states, None)
         return states
-
-
-class TemporalLayer(CLIPEncoderLayer):
-    """A CLIP layer that first lets each patch attend to itself in the window's other frames.
-
-    The embedding of time is added to the states themselves, not only to what the attention reads. With embedding and
-    attention at zero the layer is CLIP's. Names of parameters are those of the original checkpoints.
-    """
-
-    def __init__(self, config: CLIPVisionConfig, frames: int) -> None:
-        super().__init__(config)
-        self.temporal_embedding = nn.Parameter(torch.zeros(1, frames, config.hidden_size))
-        self.temporal_attn = CLIPAttention(config)
-        self.temporal_layer_norm1 = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-
-    def forward(
-        self,
-        hidden_states: Float[Tensor, "images patches features"],
-        attention_mask: None = None,
-    ) -> Float[Tensor, "images patches features"]:
-        frames, patches = self.temporal_embedding.shape[1], hidden_states.shape[1]
-        by_patch = hidden_states.unflatten(0, (-1, frames)).transpose(1, 2).flatten(0, 1) + self.temporal_embedding
-        mixed, _ = self.temporal_attn(self.temporal_layer_norm1(by_patch))
-        by_frame = (by_patch + mixed).unflatten(0, (-1, patches)).transpose(1, 2).flatten(0, 1)
-        return super().forward(by_frame, attention_mask)
-
-
-def languagebind_tower(config: CLIPVisionConfig, frames: int = 8, layer: int = -2) -> ClipTower:
-    """LanguageBind's video tower with temporal attention in every layer, untrained.
-
-    Args:
-        config: the sizes of its CLIP part; Video-LLaVA's is L/14 at 224 px.
-        frames: rows of the temporal embedding.
-    """
-    config._attn_implementation = config._attn_implementation or "sdpa"
-    vision_model = CLIPVisionModel(config)
-    vision_model.encoder.layers = nn.ModuleList(TemporalLayer(config, frames) for _ in range(config.num_hidden_layers))
-    return ClipTower(vision_model, layer, frames)
