@@ -26,6 +26,7 @@ from omnisila.models.checkpoint import Run
 from omnisila.models.likelihood import answer_likelihood, posterior
 from omnisila.operating_points import LabelSetCalibration
 from omnisila.scenes.cache import Extracted, FeatureCache
+from omnisila.scenes.profile import SceneModeling
 from omnisila.scenes.windows import SCENES, Window, WindowBatch, WindowConfig, stack, windows
 from omnisila.schema import (
     Analysis,
@@ -89,10 +90,7 @@ class Analyzer:
         self.window: WindowConfig = own.replace(
             window_s=config.window_s or own.window_s, rate_hz=config.rate_hz or own.rate_hz
         )
-        sem = run.record.sem
-        self.sem = sem.replace(
-            rate_hz=self.window.rate_hz, action=sem.action.replace(rate_hz=self.window.rate_hz)
-        ).build()
+        self.sem: SceneModeling = run.record.sem.at_rate(self.window.rate_hz).build()
         self.calibrations = {name: self._calibration(name) for name in self.label_sets}
 
     def analyze(self, path: str | Path, progress: Progress | None = None) -> Analysis:

@@ -226,18 +226,18 @@ def _hands(
     return torch.stack([to_other.clamp(max=FAR), to_hip.clamp(max=FAR), to_thing.clamp(max=FAR), any_thing], dim=1)
 
 
-def evidence(stream: SceneStream) -> tuple[PersonEvidence, ...]:
+def evidence(stream: SceneStream, layout: Layout = LAYOUT) -> tuple[PersonEvidence, ...]:
     """The people of a stretch as records, in time order."""
     found: list[PersonEvidence] = []
     for time_s, row, mask in zip(stream.times_s.tolist(), stream.values.float(), stream.mask, strict=True):
         for entity in row[:MAX_PEOPLE][mask[:MAX_PEOPLE]]:
-            joints = LAYOUT.read(entity, "joints").reshape(JOINTS, 3).tolist()
+            joints = layout.read(entity, "joints").reshape(JOINTS, 3).tolist()
             found.append(
                 PersonEvidence(
                     time_s=time_s,
-                    track=int(LAYOUT.read(entity, "track")),
-                    box=box_record(LAYOUT.read(entity, "box")),
-                    score=float(LAYOUT.read(entity, "score").clamp(0, 1)),
+                    track=int(layout.read(entity, "track")),
+                    box=box_record(layout.read(entity, "box")),
+                    score=float(layout.read(entity, "score").clamp(0, 1)),
                     joints=tuple(
                         JointEvidence(name=name, x_frac=x, y_frac=y, score=min(max(score, 0.0), 1.0))
                         for name, (x, y, score) in zip(JOINT_NAMES, joints, strict=True)

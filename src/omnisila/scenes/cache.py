@@ -20,8 +20,9 @@ from omnisila.config import Frozen
 from omnisila.errors import OutputError
 from omnisila.files import check_writable, write_atomically
 from omnisila.media.video import VideoInfo, VideoReader, sha256
-from omnisila.scenes.extractor import SceneShard, SceneStream
-from omnisila.scenes.sem import LAYOUTS, SceneEnrichedModeling
+from omnisila.scenes.extractor import Layout, SceneShard, SceneStream
+from omnisila.scenes.profile import SceneModeling
+from omnisila.scenes.sem import LAYOUTS
 from omnisila.schema import Span
 
 Progress = Callable[[float], None]  # gets the share of the video that is done, 0 to 1
@@ -31,6 +32,7 @@ class Extracted(Frozen):
     """What is known of a video whose features are cached.
 
     ``files`` are the SHA-256 of its feature files by name; ``seconds`` per stage, empty where nothing was extracted.
+    Features of the embedded profile may lie there without ``layouts``, from before they were recorded.
     """
 
     sha256: str
@@ -42,6 +44,7 @@ class Extracted(Frozen):
     rates_hz: dict[str, float]
     files: dict[str, str]
     seconds: dict[str, float]
+    layouts: dict[str, Layout] = LAYOUTS
 
 
 def default_root() -> Path:
@@ -67,7 +70,7 @@ class FeatureCache:
             self.warning = f"features are not kept: {error}"
             weakref.finalize(self, shutil.rmtree, self.root, ignore_errors=True)
 
-    def extracted(self, path: Path, sem: SceneEnrichedModeling, progress: Progress | None = None) -> Extracted:
+    def extracted(self, path: Path, sem: SceneModeling, progress: Progress | None = None) -> Extracted:
         """Make sure that a video's features are there; what is known of it.
 
         Raises:
@@ -91,7 +94,7 @@ class FeatureCache:
             for name, rate_hz in extracted.rates_hz.items():
                 tensors = load_file(folder / _file_name(name, index))
                 streams[name] = SceneStream(start_s, rate_hz, tensors["values"], tensors["mask"])
-            yield SceneShard(start_s=start_s, end_s=end_s, **streams)
+            yield SceneShard(start_s=start_s, end_s=end_s, layouts=extracted.layouts, **streams)
 
     def _folder(self, video_digest: str, extractor_digest: str) -> Path:
         return self.root / "features" / video_digest[:2] / f"{video_digest}-{extractor_digest[:16]}"
@@ -108,9 +111,7 @@ class FeatureCache:
             return None
         return known
 
-    def _extract(
-        self, path: Path, video_digest: str, sem: SceneEnrichedModeling, progress: Progress | None
-    ) -> Extracted:
+    def _extract(self, path: Path, video_digest: str, sem: SceneModeling, progress: Progress | None) -> Extracted:
         reader = VideoReader(path)
         duration_s = max(reader.info.duration_s, 1e-3)
         config = sem.config
@@ -128,7 +129,7 @@ class FeatureCache:
         files: dict[str, str] = {}
         seconds: dict[str, float] = {}
         for index, shard in enumerate(sem.extract(reported(), seconds)):
-            for name in LAYOUTS:
+            for name in sem.layouts:
                 stream: SceneStream = getattr(shard, name)
                 rates[name] = stream.rate_hz
                 content = save({"values": stream.values.contiguous(), "mask": stream.mask.contiguous()})
@@ -145,6 +146,7 @@ class FeatureCache:
             rates_hz=rates,
             files=files,
             seconds=seconds,
+            layouts=dict(sem.layouts),
         )
         write_atomically(folder / "video.json", extracted.model_dump_json())
         return extracted

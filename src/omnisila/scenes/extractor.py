@@ -4,41 +4,66 @@ One record serves features and evidence: the expert reads a layout's ``features`
 classes from the same rows, so that what is shown is what was used.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
+from pydantic import PrivateAttr
 from torch import Tensor
 
+from omnisila.config import Frozen
 
-class Layout:
+
+class Layout(Frozen):
     """Named slices of an entity vector: first the features an expert reads, then what only evidence needs.
 
     Args:
         features: name -> width of each slice the expert reads, in order.
         evidence: name -> width of slices no network may read (a track number, a class index).
+        words: name of a slice -> what its numbers stand for: of one-hots and probabilities their places, of indices
+            their values.
     """
 
-    def __init__(self, features: Mapping[str, int], evidence: Mapping[str, int] | None = None) -> None:
-        self.features = dict(features)
-        self.evidence = dict(evidence or {})
-        self._slices: dict[str, slice] = {}
+    features: dict[str, int]
+    evidence: dict[str, int]
+    words: dict[str, tuple[str, ...]]
+    _edges: dict[str, tuple[int, int]] = PrivateAttr(default_factory=dict)
+
+    def __init__(
+        self,
+        features: Mapping[str, int],
+        evidence: Mapping[str, int] | None = None,
+        words: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
+        fields = {"features": dict(features), "evidence": dict(evidence or {}), "words": dict(words or {})}
+        super().__init__(**fields)
         at = 0
         for name, width in (*self.features.items(), *self.evidence.items()):
-            self._slices[name] = slice(at, at + width)
+            self._edges[name] = at, at + width
             at += width
-        self.width = at
-        self.feature_width = sum(self.features.values())
+
+    @property
+    def width(self) -> int:
+        """Of the whole vector."""
+        return self.feature_width + sum(self.evidence.values())
+
+    @property
+    def feature_width(self) -> int:
+        """Of what an expert reads."""
+        return sum(self.features.values())
 
     def read(self, values: Float[Tensor, "... width"], name: str) -> Float[Tensor, "... slice"]:
         """The slice of that name, as a view."""
-        return values[..., self._slices[name]]
+        return values[..., self.slice(name)]
 
     def slice(self, name: str) -> slice:
         """Where that slice lies in the entity vector."""
-        return self._slices[name]
+        return slice(*self._edges[name])
+
+
+Layouts = Mapping[str, Layout]  # a profile's, by stream
 
 
 @dataclass(frozen=True)
@@ -66,7 +91,10 @@ class SceneStream:
 
 @dataclass(frozen=True)
 class SceneShard:
-    """All streams of one stretch [start_s, end_s) of a video: the four scenes, the objects and the visual encoder."""
+    """All streams of one stretch [start_s, end_s) of a video: the four scenes, the objects and the visual encoder.
+
+    The layouts come with the streams, so that whoever reads them need not know which profile made them.
+    """
 
     start_s: float
     end_s: float
@@ -76,6 +104,7 @@ class SceneShard:
     action: SceneStream
     relation: SceneStream
     background: SceneStream
+    layouts: Layouts
 
 
 class Entities(NamedTuple):

@@ -16,7 +16,10 @@ from omnisila.scenes.nets.expression import EMBEDDING, EXPRESSIONS, INPUT_PX, Ex
 from omnisila.scenes.nets.mtcnn import MTCNN
 from omnisila.schema import FaceEvidence
 
-LAYOUT = Layout({"box": 4, "score": 1, "expressions": len(EXPRESSIONS), "embedding": EMBEDDING, "appearance": 1280})
+LAYOUT = Layout(
+    {"box": 4, "score": 1, "expressions": len(EXPRESSIONS), "embedding": EMBEDDING, "appearance": 1280},
+    words={"expressions": EXPRESSIONS},
+)
 
 
 class FaceConfig(Config):
@@ -75,18 +78,19 @@ class FaceExtractor(nn.Module):
         return torch.cat([boxes, scores[:, None], expression.probabilities, expression.embedding, appearance], dim=1)
 
 
-def evidence(stream: SceneStream) -> tuple[FaceEvidence, ...]:
+def evidence(stream: SceneStream, layout: Layout = LAYOUT) -> tuple[FaceEvidence, ...]:
     """The faces of a stretch as records, in time order."""
+    names = layout.words["expressions"]
     found: list[FaceEvidence] = []
     for time_s, row, mask in zip(stream.times_s.tolist(), stream.values.float(), stream.mask, strict=True):
         for entity in row[mask]:
-            probabilities = LAYOUT.read(entity, "expressions").clamp(0, 1).tolist()
+            probabilities = layout.read(entity, "expressions").clamp(0, 1).tolist()
             found.append(
                 FaceEvidence(
                     time_s=time_s,
-                    box=box_record(LAYOUT.read(entity, "box")),
-                    score=float(LAYOUT.read(entity, "score").clamp(0, 1)),
-                    expressions={name: round(p, 4) for name, p in zip(EXPRESSIONS, probabilities, strict=True)},
+                    box=box_record(layout.read(entity, "box")),
+                    score=float(layout.read(entity, "score").clamp(0, 1)),
+                    expressions={name: round(p, 4) for name, p in zip(names, probabilities, strict=True)},
                 )
             )
     return tuple(found)

@@ -36,7 +36,13 @@ OTHER = len(GROUPS)
 _GROUP_OF = {name: number for number, names in enumerate(GROUPS.values()) for name in names}
 GROUP_OF_CLASS = tuple(_GROUP_OF.get(name, OTHER) for name in COCO_CLASSES)
 
-LAYOUT = Layout({"box": 4, "score": 1, "velocity": 2, "group": len(GROUPS) + 1}, {"track": 1, "class": 1})
+LAYOUT = Layout(
+    {"box": 4, "score": 1, "velocity": 2, "group": len(GROUPS) + 1},
+    {"track": 1, "class": 1},
+    {"class": COCO_CLASSES},
+)
+# Evidence of people is their poses, whatever an object detector calls them.
+PEOPLE = frozenset({"person", "people", "man", "men", "woman", "boy", "girl", "child", "kid", "guy", "lady"})
 
 
 class ObjectsConfig(Config):
@@ -142,20 +148,20 @@ def followed(state: TrackerState, found: Detections, time_s: float, config: Obje
     return TrackerState((*updated, *kept), number)
 
 
-def evidence(stream: SceneStream) -> tuple[ObjectEvidence, ...]:
+def evidence(stream: SceneStream, layout: Layout = LAYOUT) -> tuple[ObjectEvidence, ...]:
     """The objects of a stretch as records, people apart, in time order."""
     found: list[ObjectEvidence] = []
     for time_s, row, mask in zip(stream.times_s.tolist(), stream.values.float(), stream.mask, strict=True):
         for entity in row[mask]:
-            class_index = int(LAYOUT.read(entity, "class"))
-            if class_index != PERSON:
+            name = layout.words["class"][int(layout.read(entity, "class"))]
+            if name not in PEOPLE:
                 found.append(
                     ObjectEvidence(
                         time_s=time_s,
-                        track=int(LAYOUT.read(entity, "track")),
-                        name=COCO_CLASSES[class_index],
-                        box=box_record(LAYOUT.read(entity, "box")),
-                        score=float(LAYOUT.read(entity, "score").clamp(0, 1)),
+                        track=int(layout.read(entity, "track")),
+                        name=name,
+                        box=box_record(layout.read(entity, "box")),
+                        score=float(layout.read(entity, "score").clamp(0, 1)),
                     )
                 )
     return tuple(found)

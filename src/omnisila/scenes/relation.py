@@ -37,6 +37,7 @@ LAYOUT = Layout(
         "score": 1,
     },
     {"classes": 2, "tracks": 2},
+    {"classes": COCO_CLASSES, "predicate": PREDICATES},
 )
 
 
@@ -146,21 +147,22 @@ def _row(number: int, pair: Pair) -> Float[Tensor, "width"]:
     return row
 
 
-def evidence(stream: SceneStream) -> tuple[TripletEvidence, ...]:
+def evidence(stream: SceneStream, layout: Layout = LAYOUT) -> tuple[TripletEvidence, ...]:
     """The triplets of a stretch as records, in time order."""
+    things, predicates = layout.words["classes"], layout.words["predicate"]
     found: list[TripletEvidence] = []
     for time_s, row, mask in zip(stream.times_s.tolist(), stream.values.float(), stream.mask, strict=True):
         for entity in row[mask]:
-            subject, thing = (COCO_CLASSES[int(c)] for c in LAYOUT.read(entity, "classes"))
+            subject, thing = (things[int(c)] for c in layout.read(entity, "classes"))
             found.append(
                 TripletEvidence(
                     time_s=time_s,
                     subject=subject,
-                    predicate=PREDICATES[int(LAYOUT.read(entity, "predicate").argmax())],
+                    predicate=predicates[int(layout.read(entity, "predicate").argmax())],
                     object=thing,
-                    score=float(LAYOUT.read(entity, "score").clamp(0, 1)),
-                    subject_box=box_record(LAYOUT.read(entity, "subject_box")),
-                    object_box=box_record(LAYOUT.read(entity, "object_box")),
+                    score=float(layout.read(entity, "score").clamp(0, 1)),
+                    subject_box=box_record(layout.read(entity, "subject_box")),
+                    object_box=box_record(layout.read(entity, "object_box")),
                 )
             )
     return tuple(found)

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from omnisila.config import Config
 from omnisila.scenes.extractor import Entities, SceneInputs, SceneShard, SceneStream
-from omnisila.scenes.sem import LAYOUTS
 from omnisila.schema import SceneName, Span
 
 MIN_TAIL = 0.2  # a rest shorter than this share of a window is left to the window before it
@@ -42,7 +41,11 @@ class SceneFrames(NamedTuple):
 
 
 class Window(NamedTuple):
-    """One window's inputs."""
+    """One window's inputs.
+
+    ``times_s`` are those of its frames, which may lie outside the video: whoever looks at pictures beside the features
+    asks ``VideoReader.shown_at`` for the ones that ``visual.mask`` has.
+    """
 
     span: Span
     visual: SceneFrames
@@ -50,6 +53,7 @@ class Window(NamedTuple):
     action: SceneFrames
     relation: SceneFrames
     background: SceneFrames
+    times_s: tuple[float, ...] = ()
 
 
 class WindowBatch(NamedTuple):
@@ -116,7 +120,8 @@ def spread(shards: Iterable[SceneShard], span: Span, frames: int) -> Window | No
         pieces: list[SceneFrames] = [getattr(part, name) for part in parts]
         return SceneFrames(torch.cat([p.values for p in pieces]), torch.cat([p.mask for p in pieces]))
 
-    return Window(span, whole("visual"), *(whole(name) for name in SCENES))
+    seen_s = tuple(time_s for part in parts for time_s in part.times_s)
+    return Window(span, whole("visual"), *(whole(name) for name in SCENES), times_s=seen_s)
 
 
 def stack(items: Sequence[Window]) -> WindowBatch:
@@ -136,7 +141,8 @@ def joined(first: SceneShard, second: SceneShard) -> SceneShard:
         a, b = getattr(first, name), getattr(second, name)
         return SceneStream(a.start_s, a.rate_hz, torch.cat([a.values, b.values]), torch.cat([a.mask, b.mask]))
 
-    return SceneShard(start_s=first.start_s, end_s=second.end_s, **{name: both(name) for name in LAYOUTS})
+    streams = {name: both(name) for name in first.layouts}
+    return SceneShard(start_s=first.start_s, end_s=second.end_s, layouts=first.layouts, **streams)
 
 
 def cut(shard: SceneShard, span: Span) -> SceneShard:
@@ -153,8 +159,9 @@ def _from(shard: SceneShard, start_s: float, end_s: float = float("inf")) -> Sce
         begin_s = stream.start_s + first / stream.rate_hz
         return SceneStream(begin_s, stream.rate_hz, stream.values[first:past], stream.mask[first:past])
 
-    streams = {name: part(getattr(shard, name)) for name in LAYOUTS}
-    return SceneShard(start_s=max(shard.start_s, start_s), end_s=min(shard.end_s, end_s), **streams)
+    streams = {name: part(getattr(shard, name)) for name in shard.layouts}
+    first_s, past_s = max(shard.start_s, start_s), min(shard.end_s, end_s)
+    return SceneShard(start_s=first_s, end_s=past_s, layouts=shard.layouts, **streams)
 
 
 def _window(shard: SceneShard, start_s: float, end_s: float, config: WindowConfig) -> Window:
@@ -168,7 +175,7 @@ def _at(shard: SceneShard, span: Span, times_s: list[float]) -> Window:
 
     def held(name: str) -> SceneFrames:
         stream: SceneStream = getattr(shard, name)
-        features = LAYOUTS[name].feature_width
+        features = shard.layouts[name].feature_width
         places = [int((t - stream.start_s) * stream.rate_hz + 1e-6) if t >= -1e-6 else -1 for t in times_s]
         # a slow extractor's last sample is held to the end of the shard
         inside = torch.tensor([p >= 0 and t < shard.end_s - 1e-6 for p, t in zip(places, times_s, strict=True)])
@@ -176,4 +183,4 @@ def _at(shard: SceneShard, span: Span, times_s: list[float]) -> Window:
         values, mask = stream.values[index, :, :features], stream.mask[index] & inside[:, None]
         return SceneFrames(values * mask[..., None], mask)
 
-    return Window(span, held("visual"), *(held(name) for name in SCENES))
+    return Window(span, held("visual"), *(held(name) for name in SCENES), times_s=tuple(times_s))

@@ -19,8 +19,7 @@ from torch import Tensor
 from omnisila.data.clips.clip import Clip
 from omnisila.data.clips.features import FeatureStore, Job
 from omnisila.files import write_atomically
-from omnisila.scenes.extractor import Entities, SceneInputs, SceneShard, SceneStream
-from omnisila.scenes.sem import LAYOUTS
+from omnisila.scenes.extractor import Entities, Layout, SceneInputs, SceneShard, SceneStream
 from omnisila.scenes.windows import SCENES, WindowBatch, WindowConfig, windows
 from omnisila.schema import Span
 
@@ -94,15 +93,15 @@ def bank_of(store: FeatureStore, clips: Sequence[Clip], copies: Sequence[int], c
 
 def banked(shards: Iterable[tuple[int, int, SceneShard]], config: WindowConfig) -> FeatureBank:
     """A bank of shards, each with the number of its clip and of the copy."""
-    rows: dict[str, list[Tensor]] = {
-        name: [torch.zeros(1, LAYOUTS[name].feature_width, dtype=torch.float16)] for name in STREAMS
-    }
+    rows: dict[str, list[Tensor]] = {name: [] for name in STREAMS}
     used: dict[str, int] = dict.fromkeys(STREAMS, 1)
     index: dict[str, list[Tensor]] = {name: [] for name in STREAMS}
     facts: list[tuple[int, int, float, float]] = []
     for number, copy, shard in shards:
         numbered, added = _numbered(shard, used)
         for name in STREAMS:
+            if not rows[name]:
+                rows[name].append(torch.zeros(1, added[name].shape[1], dtype=torch.float16))
             rows[name].append(added[name])
             used[name] += len(added[name])
         for window in windows([numbered], config):
@@ -123,15 +122,16 @@ def _numbered(shard: SceneShard, used: dict[str, int]) -> tuple[SceneShard, dict
     """The shard with row numbers for values, and the rows themselves."""
     streams: dict[str, SceneStream] = {}
     added: dict[str, Tensor] = {}
-    for name in LAYOUTS:
+    for name in shard.layouts:
         stream: SceneStream = getattr(shard, name)
         first = used.get(name, 1)
         numbers = torch.zeros(stream.mask.shape, dtype=torch.float64)
         numbers[stream.mask] = torch.arange(first, first + int(stream.mask.sum()), dtype=torch.float64)
         streams[name] = SceneStream(stream.start_s, stream.rate_hz, numbers.unsqueeze(-1), stream.mask)
         if name in STREAMS:
-            added[name] = stream.values[stream.mask][:, : LAYOUTS[name].feature_width].half()
-    return SceneShard(start_s=shard.start_s, end_s=shard.end_s, **streams), added
+            added[name] = stream.values[stream.mask][:, : shard.layouts[name].feature_width].half()
+    numbers_only = dict.fromkeys(streams, Layout({"row": 1}))
+    return SceneShard(start_s=shard.start_s, end_s=shard.end_s, layouts=numbers_only, **streams), added
 
 
 def save_bank(path: Path, bank: FeatureBank) -> None:

@@ -22,7 +22,8 @@ def shard(start_s: float, end_s: float) -> SceneShard:
         values[:] = stream.times_s[:, None, None].half()
         return stream
 
-    return SceneShard(start_s=start_s, end_s=end_s, **{name: timed(name) for name in LAYOUTS})
+    streams = {name: timed(name) for name in LAYOUTS}
+    return SceneShard(start_s=start_s, end_s=end_s, layouts=LAYOUTS, **streams)
 
 
 def seen(window: Window, name: str) -> list[float | None]:

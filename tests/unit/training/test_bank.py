@@ -30,7 +30,7 @@ def shard(seconds: int, seed: int, view: bool = True) -> SceneShard:
             mask[:, VIEW] = view
         values = torch.randn(count, ENTITIES[name], layout.width, generator=random).half() * mask[..., None]
         streams[name] = SceneStream(0.0, RATES_HZ[name], values, mask)
-    return SceneShard(start_s=0.0, end_s=float(seconds), **streams)
+    return SceneShard(start_s=0.0, end_s=float(seconds), layouts=LAYOUTS, **streams)
 
 
 SHARDS = (shard(3, 0), shard(2, 1), shard(1, 2, view=False))

@@ -49,7 +49,7 @@ def shard(hot: bool, seed: int) -> SceneShard:
         mask = torch.zeros(shape[:2], dtype=torch.bool)
         mask[:, :3] = True
         streams[name] = SceneStream(0.0, RATES_HZ[name], values.half() * mask[..., None], mask)
-    return SceneShard(start_s=0.0, end_s=2.0, **streams)
+    return SceneShard(start_s=0.0, end_s=2.0, layouts=LAYOUTS, **streams)
 
 
 @pytest.fixture(scope="module")

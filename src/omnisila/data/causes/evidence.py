@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from omnisila.data.causes.attribution import SceneSummary
-from omnisila.scenes import action, background, face, objects, relation
+from omnisila.scenes import action, face, objects, relation
 from omnisila.scenes.extractor import SceneShard
 from omnisila.scenes.motion import moving_area
 from omnisila.scenes.windows import cut
@@ -36,14 +36,17 @@ def seen_in(shards: Iterable[SceneShard], looks: Sequence[Span]) -> Seen:
     colours: list[Tensor] = []
     for shard in shards:
         for part in (cut(shard, look) for look in looks if look.start_s < shard.end_s and look.end_s > shard.start_s):
-            faces += face.evidence(part.face)
-            people += action.evidence(part.action)
-            things += objects.evidence(part.objects)
-            triplets += relation.evidence(part.relation)
-            view = part.action.values[:, action.VIEW][part.action.mask[:, action.VIEW]].float()
-            moving.append(moving_area(action.LAYOUT.read(view, "motion")))
-            colour = part.background.values[part.background.mask].float()
-            colours.append(background.LAYOUT.read(colour, "colour"))
+            layouts = part.layouts
+            faces += face.evidence(part.face, layouts["face"])
+            people += action.evidence(part.action, layouts["action"])
+            things += objects.evidence(part.objects, layouts["objects"])
+            triplets += relation.evidence(part.relation, layouts["relation"])
+            if "motion" in layouts["action"].features:
+                view = part.action.values[:, action.VIEW][part.action.mask[:, action.VIEW]].float()
+                moving.append(moving_area(layouts["action"].read(view, "motion")))
+            if "colour" in layouts["background"].features:
+                colour = part.background.values[part.background.mask].float()
+                colours.append(layouts["background"].read(colour, "colour"))
     return Seen(
         Evidence(faces=tuple(faces), people=tuple(people), objects=tuple(things), triplets=tuple(triplets)),
         SceneSummary(

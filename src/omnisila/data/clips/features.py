@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
@@ -27,11 +28,13 @@ from omnisila.media.frames import Frame, Luma, LumaFrame
 from omnisila.media.grid import on_grid
 from omnisila.media.transforms import channels_first, resize
 from omnisila.media.video import VideoReader
-from omnisila.scenes.extractor import SceneShard, SceneStream
-from omnisila.scenes.sem import LAYOUTS, SceneEnrichedModeling, SEMConfig
+from omnisila.scenes.extractor import Layout, SceneShard, SceneStream
+from omnisila.scenes.profile import Profile, SceneModeling
+from omnisila.scenes.sem import LAYOUTS
 from omnisila.scenes.windows import joined
 
 LUMA_LONG_SIDE_PX = 160  # as VideoReader.with_luma gives them
+_LAYOUTS = TypeAdapter(dict[str, Layout])
 _SOURCE_RATE_HZ = 24.0  # at which a clip is read for copying; slower clips repeat frames and cost nothing
 
 
@@ -52,7 +55,7 @@ class FeatureStore:
         augment: how copies differ from the footage.
     """
 
-    def __init__(self, root: Path, folder: Path, sem: SEMConfig, augment: AugmentConfig) -> None:
+    def __init__(self, root: Path, folder: Path, sem: Profile, augment: AugmentConfig) -> None:
         self.root, self.folder, self.sem, self.augment = root, folder, sem, augment
         copies = hashlib.sha256(augment.model_dump_json().encode()).hexdigest()
         self._base = folder / sem.digest[:16]
@@ -79,17 +82,15 @@ class FeatureStore:
             tensors = load_file(path)
             with safe_open(path, "pt") as file:
                 facts = file.metadata()
-            return SceneShard(
-                start_s=0.0,
-                end_s=float(facts["end_s"]),
-                **{name: _dense(name, tensors, float(facts[f"{name}_hz"])) for name in LAYOUTS},
-            )
-        except (OSError, SafetensorError, KeyError) as error:
+            layouts = _LAYOUTS.validate_json(facts["layouts"]) if "layouts" in facts else LAYOUTS
+            streams = {name: _dense(name, tensors, float(facts[f"{name}_hz"])) for name in layouts}
+            return SceneShard(start_s=0.0, end_s=float(facts["end_s"]), layouts=layouts, **streams)
+        except (OSError, SafetensorError, KeyError, ValidationError) as error:
             raise OmnisilaError(
                 f"{path}: no features ({error}). Extract again; delete the file if it exists."
             ) from error
 
-    def extract(self, job: Job, sem: SceneEnrichedModeling, augmenter: Augmenter) -> None:
+    def extract(self, job: Job, sem: SceneModeling, augmenter: Augmenter) -> None:
         """Extract one clip's copy, whatever stands there already.
 
         Raises:
@@ -103,7 +104,9 @@ class FeatureStore:
             raise OmnisilaError(f"{job.clip.file(self.root)}: not a single frame. Fetch the data set again.")
         tensors: dict[str, Tensor] = {}
         facts = {"end_s": repr(shard.end_s)}
-        for name in LAYOUTS:
+        if dict(shard.layouts) != LAYOUTS:  # the embedded profile's features lie there without
+            facts["layouts"] = _LAYOUTS.dump_json(dict(shard.layouts)).decode()
+        for name in shard.layouts:
             stream: SceneStream = getattr(shard, name)
             tensors[f"{name}.mask"] = stream.mask
             tensors[f"{name}.rows"] = stream.values[stream.mask].half().contiguous()
@@ -118,7 +121,7 @@ def _dense(name: str, tensors: dict[str, Tensor], rate_hz: float) -> SceneStream
     return SceneStream(0.0, rate_hz, values, mask)
 
 
-def luma_frames(job: Job, root: Path, sem: SEMConfig, augmenter: Augmenter) -> Iterator[LumaFrame]:
+def luma_frames(job: Job, root: Path, sem: Profile, augmenter: Augmenter) -> Iterator[LumaFrame]:
     """A clip's copy as the extractors read it.
 
     Copy 0 goes the way of any analysed file. A copied still shows one picture while the grey pictures, from which
@@ -148,7 +151,7 @@ def luma_frames(job: Job, root: Path, sem: SEMConfig, augmenter: Augmenter) -> I
         yield LumaFrame(waiting[0], tuple(waiting[1]))
 
 
-def _kept(reader: VideoReader, sem: SEMConfig) -> Iterator[Frame]:
+def _kept(reader: VideoReader, sem: Profile) -> Iterator[Frame]:
     """A clip's frames without repetitions."""
     last: Tensor | None = None
     for frame in reader.at_rate(reader.info.rate_hz or _SOURCE_RATE_HZ, long_side_px=sem.long_side_px):
@@ -198,7 +201,7 @@ def extract_all(
     return failed
 
 
-_worker: tuple[FeatureStore, SceneEnrichedModeling, Augmenter] | None = None
+_worker: tuple[FeatureStore, SceneModeling, Augmenter] | None = None
 
 
 def _start_worker(store: FeatureStore) -> None:
