@@ -1,6 +1,6 @@
 """A killed run, resumed, ends with the very weights of a run that was left alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -23,10 +23,11 @@ def network() -> nn.Module:
     return nn.Sequential(nn.Linear(3, 8), nn.Dropout(0.5), nn.Linear(8, 1))
 
 
-def loss_of(module: nn.Module) -> Callable[[int, torch.Generator], Tensor]:
-    def step_loss(_: int, random: torch.Generator) -> Tensor:
-        x = torch.randn(16, 3, generator=random)
-        return (module(x)[:, 0] - x.sum(1)).square().mean()
+def loss_of(module: nn.Module) -> Callable[[int, torch.Generator], Iterator[Tensor]]:
+    def step_loss(_: int, random: torch.Generator) -> Iterator[Tensor]:
+        for _part in range(2):
+            x = torch.randn(8, 3, generator=random)
+            yield (module(x)[:, 0] - x.sum(1)).square().mean() / 2
 
     return step_loss
 
@@ -81,8 +82,8 @@ def test_a_state_of_another_run_is_refused(tmp_path: Path):
 def test_a_loss_that_is_no_number_says_what_to_change():
     module = network()
 
-    def broken(step: int, random: torch.Generator) -> Tensor:
-        return loss_of(module)(step, random) * (float("nan") if step == 2 else 1.0)
+    def broken(step: int, random: torch.Generator) -> Iterator[Tensor]:
+        return (loss * (float("nan") if step == 2 else 1.0) for loss in loss_of(module)(step, random))
 
     with pytest.raises(TrainingError, match=r"step 3 of 20: the loss is nan.*Lower learning_rate \(now 0\.01\)"):
         train(module, broken, CONFIG)

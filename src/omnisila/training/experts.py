@@ -1,6 +1,6 @@
 """Expert tuning: every expert learns the labels from its own scene before a language model stands between them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -61,7 +61,7 @@ def expert_tuning(
         heads[VISUAL] = nn.Linear(model.video_llm.width, len(questions.answers))
         module.append(model.video_llm.projector)
 
-    def step_loss(_: int, random: torch.Generator) -> Float[Tensor, ""]:
+    def step_losses(_: int, random: torch.Generator) -> Iterator[Float[Tensor, ""]]:
         drawn = sampler.draw(config.batch_size, random)
         truth, allowed = questions.truth(drawn), questions.allowed(drawn)
         batch = data.batch(drawn.windows, random)
@@ -78,6 +78,6 @@ def expert_tuning(
             if seen.any():
                 logits = heads[name](masked_mean(hidden[seen], present[seen]))
                 loss = loss + label_loss(logits, truth[seen], allowed[seen], config.label_smoothing)
-        return loss
+        yield loss
 
-    train(module, step_loss, config.loop, state_folder, on_step)
+    train(module, step_losses, config.loop, state_folder, on_step)

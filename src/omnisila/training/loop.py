@@ -6,7 +6,8 @@ a run was killed at any moment therefore cannot be seen in its result.
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ from omnisila.config import Config
 from omnisila.errors import TrainingError
 from omnisila.files import write_atomically
 from omnisila.training.optim import OptimConfig, Optimisation
+from omnisila.training.parallel import ALONE, Parallel
 
 STATE_FILE = "state.safetensors"
 
@@ -43,29 +45,32 @@ class StepReport(NamedTuple):
     gradient_norm: float
 
 
-# The loss of one step's batch, given the step's number and a generator seeded for that step, as torch's own is.
-StepLoss = Callable[[int, torch.Generator], Float[Tensor, ""]]
+# The losses of the parts of one step's batch, whose sum is the step's, given the step's number and a generator seeded
+# for that step, as torch's own is. A part's gradients are added before the next part is asked for.
+StepLosses = Callable[[int, torch.Generator], Iterable[Float[Tensor, ""]]]
 
 
 def train(
     module: nn.Module,
-    step_loss: StepLoss,
+    step_losses: StepLosses,
     config: LoopConfig,
     state_folder: Path | None = None,
     on_step: Callable[[StepReport], None] | None = None,
+    parallel: Parallel = ALONE,
 ) -> None:
     """Train a module in place; it ends with its averaged weights, in evaluation mode.
 
     Args:
         module: what is trained; its parameters with gradients.
-        step_loss: called once a step, in order.
+        step_losses: called once a step, in order.
         config: steps, seed, optimisation.
         state_folder: where the state for resuming is kept; None keeps none. A state of the same configuration and
             module found there is resumed.
         on_step: told after each step.
+        parallel: the processes that train this module together, each with its own part of a step's batch.
 
     Raises:
-        TrainingError: the loss or its gradient is not finite, or the state found is of another run.
+        TrainingError: the loss or its gradient is not finite, memory runs out, or the state found is of another run.
     """
     optimisation = config.optim.build(module, config.steps)
     identity = _identity(module, config)
@@ -75,21 +80,42 @@ def train(
     for step in range(first, config.steps):
         seed = _step_seed(config.seed, step)
         random.manual_seed(seed)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed + 1)
-            with torch.autocast("cpu", torch.bfloat16, enabled=config.bfloat16):
-                loss = step_loss(step, random)
-            loss.backward()
-        norm = optimisation.step(step)
-        report = StepReport(step, config.steps, loss.item(), norm)
+        with torch.random.fork_rng(devices=[]), _memory_named(step, config):
+            torch.manual_seed(seed + 1 + parallel.rank)
+            loss = sum(_descended(step_losses(step, random), parallel.device, config.bfloat16))
+            norm = optimisation.step(step)
+        report = StepReport(step, config.steps, parallel.total(loss) / parallel.world, norm)
         _check_finite(report, config)
         if on_step is not None:
             on_step(report)
         done = step + 1
         if state_folder is not None and config.save_every and (done % config.save_every == 0 or done == config.steps):
-            _save(state_folder, optimisation, identity, done)
+            _save(state_folder, optimisation, identity, done, parallel)
     optimisation.use_average()
     module.eval()
+
+
+def _descended(losses: Iterable[Float[Tensor, ""]], device: torch.device, bfloat16: bool) -> Iterator[float]:
+    """The values of the losses, after the gradients of each."""
+    parts = iter(losses)
+    while True:
+        with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+            loss = next(parts, None)
+        if loss is None:
+            return
+        loss.backward()
+        yield loss.item()
+
+
+@contextmanager
+def _memory_named(step: int, config: LoopConfig) -> Iterator[None]:
+    try:
+        yield
+    except torch.cuda.OutOfMemoryError as error:
+        raise TrainingError(
+            f"step {step + 1} of {config.steps}: the GPU's memory is full ({str(error).splitlines()[0]}). Make the "
+            "parts of a batch smaller, turn gradient checkpointing on, or take more GPUs with torchrun."
+        ) from error
 
 
 def _check_finite(report: StepReport, config: LoopConfig) -> None:
@@ -110,10 +136,12 @@ def _identity(module: nn.Module, config: LoopConfig) -> str:
     return hashlib.sha256(json.dumps([config.model_dump(mode="json"), shapes]).encode()).hexdigest()
 
 
-def _save(folder: Path, optimisation: Optimisation, identity: str, done: int) -> None:
+def _save(folder: Path, optimisation: Optimisation, identity: str, done: int, parallel: Parallel) -> None:
     tensors = {name: value.contiguous() for name, value in optimisation.state()}
-    metadata = {"identity": identity, "steps_done": str(done)}
-    write_atomically(folder / STATE_FILE, save(tensors, metadata))
+    if parallel.leads:
+        metadata = {"identity": identity, "steps_done": str(done)}
+        write_atomically(folder / STATE_FILE, save(tensors, metadata))
+    parallel.wait()
 
 
 def _resumed(folder: Path, optimisation: Optimisation, identity: str) -> int:

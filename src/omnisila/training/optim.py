@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from omnisila.config import Config
+from omnisila.training.parallel import as_held, whole
 
 
 class OptimConfig(Config):
@@ -68,7 +69,7 @@ class Optimisation:
         Returns:
             The norm of the gradients before clipping; not finite when they are not, and then nothing was changed.
         """
-        norm = nn.utils.clip_grad_norm_(self.trained.values(), self.config.max_gradient_norm)
+        norm = whole(nn.utils.clip_grad_norm_(self.trained.values(), self.config.max_gradient_norm))
         if torch.isfinite(norm):
             rate = self.config.learning_rate * cosine_with_warmup(step, self.steps, self.config.warmup_frac)
             for group in self.adamw.param_groups:
@@ -91,13 +92,13 @@ class Optimisation:
             self.trained[name].copy_(value)
 
     def state(self) -> Iterator[tuple[str, Tensor]]:
-        """Everything a resumed run needs beside the step number, by unique names."""
+        """Everything a resumed run needs beside the step number, by unique names; all processes must ask."""
         for name, parameter in self.trained.items():
-            yield f"weight.{name}", parameter.detach()
+            yield f"weight.{name}", whole(parameter)
             for key, value in self.adamw.state.get(parameter, {}).items():
-                yield f"adamw.{key}.{name}", value
+                yield f"adamw.{key}.{name}", whole(value)
         for name, value in self.average.items():
-            yield f"average.{name}", value
+            yield f"average.{name}", whole(value)
 
     @torch.no_grad()
     def restore(self, state: Iterable[tuple[str, Tensor]]) -> None:
@@ -109,11 +110,12 @@ class Optimisation:
         """
         found = dict(state)
         for name, parameter in self.trained.items():
-            parameter.copy_(found.pop(f"weight.{name}"))
-            keys = [key for key in ("step", "exp_avg", "exp_avg_sq") if f"adamw.{key}.{name}" in found]
-            if keys:
-                self.adamw.state[parameter] = {key: found.pop(f"adamw.{key}.{name}").clone() for key in keys}
+            parameter.copy_(as_held(found.pop(f"weight.{name}"), parameter))
+            moments = [key for key in ("exp_avg", "exp_avg_sq") if f"adamw.{key}.{name}" in found]
+            if moments:
+                kept = {key: as_held(found.pop(f"adamw.{key}.{name}"), parameter).clone() for key in moments}
+                self.adamw.state[parameter] = {"step": found.pop(f"adamw.step.{name}").clone(), **kept}
         for name, value in self.average.items():
-            value.copy_(found.pop(f"average.{name}"))
+            value.copy_(as_held(found.pop(f"average.{name}"), value))
         if found:
             raise KeyError(f"unknown entries, the first is {next(iter(found))}")

@@ -1,6 +1,6 @@
 """The stages of training an ICM: scene tuning, the confounder dictionary, task tuning. Source: Omni-SILA 3.4, 4.3."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -65,7 +65,7 @@ def scene_tuning(
     """
     scenes = list(SCENE_WORDS)
 
-    def step_loss(_: int, random: torch.Generator) -> Float[Tensor, ""]:
+    def step_losses(_: int, random: torch.Generator) -> Iterator[Float[Tensor, ""]]:
         chosen = windows[torch.randint(len(windows), (config.batch_size,), generator=random)]
         asked = [scenes[i] for i in torch.randint(len(scenes), (config.batch_size,), generator=random).tolist()]
         instructions = [render_instruction(Instruction("describe", scene=scene)) for scene in asked]
@@ -73,9 +73,9 @@ def scene_tuning(
             render_clauses(scene_answer(data.descriptions[window], scene))
             for window, scene in zip(chosen.tolist(), asked, strict=True)
         ]
-        return _answer_loss(model, data.batch(chosen, random), instructions, answers)
+        yield _answer_loss(model, data.batch(chosen, random), instructions, answers)
 
-    train(model, step_loss, config.loop, state_folder, on_step)
+    train(model, step_losses, config.loop, state_folder, on_step)
 
 
 def fill_dictionary(model: ICM, bank: FeatureBank, windows: Int[Tensor, "training"], batch_size: int = 256) -> None:
@@ -123,7 +123,7 @@ def task_tuning(
     questions = LabelQuestions(trained)
     widths = model.feature_widths
 
-    def step_loss(_: int, random: torch.Generator) -> Float[Tensor, ""]:
+    def step_losses(_: int, random: torch.Generator) -> Iterator[Float[Tensor, ""]]:
         drawn = sampler.draw(config.batch_size, random)
         batch = data.batch(drawn.windows, random)
         instructions = [sets[name].identify for name in drawn.labels]
@@ -138,9 +138,9 @@ def task_tuning(
             why = _why(drawn.windows[: config.causes].tolist(), drawn.labels, drawn.label, sets, data, causes)
             some = data.batch(drawn.windows[: config.causes], random)
             loss = loss + config.cause_weight * _answer_loss(model, some, *why)
-        return loss
+        yield loss
 
-    train(model, step_loss, config.loop, state_folder, on_step)
+    train(model, step_losses, config.loop, state_folder, on_step)
 
 
 def _why(

@@ -1,0 +1,96 @@
+"""Several processes that train one model together, started by ``torchrun``: what each holds and how they add up.
+
+Parameters, gradients and moments are sharded (FSDP); a lone process needs none of it and takes the same way.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+from omnisila.errors import TrainingError
+
+
+class Parallel(NamedTuple):
+    """This process among all: ``rank`` of ``world``; its device is the accelerator of its machine, if there is one."""
+
+    rank: int = 0
+    world: int = 1
+    device: torch.device = torch.device("cpu")
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes the files and does the talking."""
+        return self.rank == 0
+
+    def total(self, value: float) -> float:
+        """The sum of a number over all processes."""
+        if self.world == 1:
+            return value
+        shared = torch.tensor(value, dtype=torch.float64, device=self.device if self.device.type == "cuda" else "cpu")
+        dist.all_reduce(shared)
+        return float(shared)
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        if self.world > 1:
+            dist.barrier()
+
+    def shard(self, module: nn.Module) -> None:
+        """Spread the parameters over the processes: each layer of a language model by itself, the rest together."""
+        if self.world == 1:
+            return
+        mesh = init_device_mesh(self.device.type, (self.world,))
+        for part in list(module.modules()):
+            if type(part).__name__.endswith("DecoderLayer"):  # as transformers calls the layers of language models
+                fully_shard(part, mesh=mesh)
+        fully_shard(module, mesh=mesh)
+
+
+ALONE = Parallel()
+
+
+@contextmanager
+def processes() -> Iterator[Parallel]:
+    """The processes that ``torchrun`` started, joined until the end of the block; a lone one without ``torchrun``.
+
+    Raises:
+        TrainingError: the processes do not find each other, or there are more of them than accelerators.
+    """
+    world, local = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_RANK", "0"))
+    accelerators = torch.cuda.device_count()
+    device = torch.device("cuda", local) if accelerators else torch.device("cpu")
+    if accelerators and local >= accelerators:
+        raise TrainingError(f"process {local} of this machine, which has {accelerators} GPUs. Start one process a GPU.")
+    if world == 1:
+        yield ALONE._replace(device=device)
+        return
+    if accelerators:
+        torch.cuda.set_device(device)
+    try:
+        dist.init_process_group("nccl" if accelerators else "gloo")
+    except (ValueError, RuntimeError) as error:
+        raise TrainingError(f"the {world} processes do not find each other ({error}). Start with torchrun.") from error
+    try:
+        yield Parallel(dist.get_rank(), world, device)
+    finally:
+        dist.destroy_process_group()
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """A sharded tensor put together in this process's main memory; all processes must ask."""
+    tensor = tensor.detach()
+    return (tensor.full_tensor() if isinstance(tensor, DTensor) else tensor).cpu()
+
+
+def as_held(value: Tensor, like: Tensor) -> Tensor:
+    """The part of a whole tensor that this process holds of one such as ``like``, where that lies."""
+    value = value.to(like.device)
+    return distribute_tensor(value, like.device_mesh, like.placements) if isinstance(like, DTensor) else value
