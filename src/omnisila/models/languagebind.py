@@ -42,13 +42,14 @@ class TemporalLayer(CLIPEncoderLayer):
     def forward(
         self,
         hidden_states: Float[Tensor, "images patches features"],
-        attention_mask: None = None,
+        attention_mask: Any = None,
+        **options: Any,
     ) -> Float[Tensor, "images patches features"]:
         frames, patches = self.temporal_embedding.shape[1], hidden_states.shape[1]
         by_patch = hidden_states.unflatten(0, (-1, frames)).transpose(1, 2).flatten(0, 1) + self.temporal_embedding
         mixed, _ = self.temporal_attn(self.temporal_layer_norm1(by_patch))
         by_frame = (by_patch + mixed).unflatten(0, (-1, patches)).transpose(1, 2).flatten(0, 1)
-        return super().forward(by_frame, attention_mask)
+        return super().forward(by_frame, attention_mask, **options)
 
 
 def languagebind_tower(config: CLIPVisionConfig, frames: int = FRAMES, layer: int = -2) -> ClipTower:

@@ -33,7 +33,7 @@ class LoRAConfig(Config):
 
     rank: int = Field(gt=0)
     alpha: float = Field(gt=0)
-    dropout: float = Field(0.05, ge=0, lt=1)  # Omni-SILA 4.3
+    dropout: float = Field(default=0.05, ge=0, lt=1)  # Omni-SILA 4.3
 
 
 PRESETS: dict[Preset, LoRAConfig] = {

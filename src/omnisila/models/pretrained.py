@@ -32,7 +32,7 @@ def load_model(
         WeightsError: nothing there, files missing or cut short, another architecture, or no network.
     """
     folder = local_folder(source)
-    config = _config(source)
+    config = _config(folder or source)
     wanted = cast("Any", model_class.config_class).model_type
     if config.model_type != wanted:
         raise WeightsError(
@@ -43,13 +43,18 @@ def load_model(
         _check_files(folder)
     options: dict[str, Any] = {"quantization_config": quantisation(bits, dtype)} if bits else {}
     try:
-        model, found = model_class.from_pretrained(
-            source, dtype=dtype, device_map={"": device}, use_safetensors=True, output_loading_info=True, **options
+        model, found = cast("Any", model_class).from_pretrained(
+            folder or source,
+            dtype=dtype,
+            device_map={"": device},
+            use_safetensors=True,
+            output_loading_info=True,
+            **options,
         )
     except (OSError, RuntimeError, ValueError, SafetensorError) as error:
         raise _unreachable(source, error) from error
     problems = [f"missing {key}" for key in sorted(found["missing_keys"])]
-    problems += [f"left over {key}" for key in sorted(found["unexpected_keys"])]
+    problems += [f"left over {key}" for key in sorted(found["unexpected_keys"]) if not _is_buffer(model, key)]
     if problems:
         more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
         raise WeightsError(
@@ -66,7 +71,7 @@ def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
         WeightsError: it is missing or damaged.
     """
     try:
-        return AutoTokenizer.from_pretrained(source)
+        return AutoTokenizer.from_pretrained(local_folder(source) or source)
     except (OSError, ValueError, KeyError) as error:
         raise WeightsError(
             f"{source}: no tokenizer that can be read ({_first_line(error)}). Copy tokenizer.json and "
@@ -96,6 +101,11 @@ def _config(source: str | Path) -> Any:
         return AutoConfig.from_pretrained(source)
     except (OSError, ValueError, KeyError) as error:
         raise _unreachable(source, error) from error
+
+
+def _is_buffer(model: PreTrainedModel, key: str) -> bool:
+    """Older versions stored tensors, such as positions, that models now make themselves."""
+    return key.rpartition(".")[2] in {name.rpartition(".")[2] for name, _ in model.named_buffers()}
 
 
 def _check_files(folder: Path) -> None:

@@ -99,7 +99,7 @@ def continuation_log_probs(
     """log P(continuation | prompt), summed over its tokens, from the logits of ``continued.tokens``."""
     log_probs = logits.float().log_softmax(-1)[:, continued.read_at, continued.wanted]
     total = log_probs.new_zeros(len(log_probs), len(continued.counts))
-    return total.index_add(1, continued.owner, log_probs)
+    return total.index_add(1, continued.owner.to(total.device), log_probs)
 
 
 def _real(tokens: Tokens) -> Bool[Tensor, "batch tokens"]:

@@ -52,7 +52,7 @@ class VideoLlavaLLM(nn.Module):
         self._typed = tuple(token.content for token in tokenizer.added_tokens_decoder.values())
         self.video_id, self.scene_id = (cast("int", tokenizer.convert_tokens_to_ids(token)) for token in (VIDEO, SCENE))
         self.pad_id, self.end_id = (
-            _named_id(tokenizer, name, model.get_input_embeddings().weight) for name in ("pad_token", "eos_token")
+            _named_id(tokenizer, name, self._table.num_embeddings) for name in ("pad_token", "eos_token")
         )
         self._check_tokenizer()
 
@@ -99,8 +99,7 @@ class VideoLlavaLLM(nn.Module):
                 f"visual features of width {visual.values.shape[-1]}, wanted {self.features}. "
                 "Encode the frames with the visual tower that belongs to this model."
             )
-        table = self.model.get_input_embeddings()
-        embeds = table(ids.to(table.weight.device))
+        embeds = self._table(ids.to(self._table.weight.device))
         return splice(embeds, ids, self.video_id, self._visual_tokens(visual, embeds))
 
     def decode(
@@ -128,6 +127,10 @@ class VideoLlavaLLM(nn.Module):
         )
         return made._replace(texts=tuple(text.removeprefix(" ") for text in made.texts))
 
+    @property
+    def _table(self) -> nn.Embedding:
+        return cast("nn.Embedding", self.model.get_input_embeddings())
+
     def _visual_tokens(
         self, visual: Entities, embeds: Float[Tensor, "batch tokens width"]
     ) -> Float[Tensor, "batch places width"]:
@@ -151,7 +154,7 @@ class VideoLlavaLLM(nn.Module):
             )
 
     def _check_tokenizer(self) -> None:
-        rows = self.model.get_input_embeddings().weight.shape[0]
+        rows = self._table.num_embeddings
         if self.video_id != self.model.config.video_token_id or self.scene_id >= rows:
             raise WeightsError(
                 f"tokenizer: {VIDEO} is token {self.video_id}, wanted {self.model.config.video_token_id}; {SCENE} is "
@@ -159,12 +162,12 @@ class VideoLlavaLLM(nn.Module):
             )
 
 
-def _named_id(tokenizer: PreTrainedTokenizerBase, name: str, table: Tensor) -> int:
+def _named_id(tokenizer: PreTrainedTokenizerBase, name: str, rows: int) -> int:
     token = getattr(tokenizer, name)
     found = None if token is None else cast("int", tokenizer.convert_tokens_to_ids(token))
-    if found is None or found >= len(table):
+    if found is None or found >= rows:
         raise WeightsError(
-            f"tokenizer: {name} is {token!r} ({found}), wanted one of the embedding table's {len(table)} rows. "
+            f"tokenizer: {name} is {token!r} ({found}), wanted one of the embedding table's {rows} rows. "
             "Use the model's own tokenizer."
         )
     return found

@@ -1,6 +1,6 @@
 """Visual towers: frames become the features that a Video-LLM's projector reads."""
 
-from typing import Protocol, cast, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from jaxtyping import Float, UInt8
@@ -50,7 +50,7 @@ class ClipTower(nn.Module):
 
     def __init__(self, vision_model: CLIPVisionModel, layer: int = -2, frames: int | None = None) -> None:
         super().__init__()
-        config = vision_model.config
+        config = cast("Any", vision_model.config)
         self.vision_model = vision_model.eval().requires_grad_(False)
         self.depth = layer if layer >= 0 else config.num_hidden_layers + 1 + layer
         self.frames = frames

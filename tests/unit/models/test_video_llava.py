@@ -5,12 +5,14 @@ import json
 import huggingface_hub.constants
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from omnisila.errors import InputError, WeightsError
 from omnisila.models.experts import ExpertConfig
 from omnisila.models.icm import ICMConfig
 from omnisila.models.iec import IECConfig
 from omnisila.models.likelihood import answer_likelihood, language_loss
+from omnisila.models.lora import PRESETS, adapter_parameters, add_lora, set_gradient_checkpointing
 from omnisila.models.quantised import quantisation
 from omnisila.models.sbm import router_balance_loss
 from omnisila.models.tokens import answered, prompted
@@ -127,10 +129,13 @@ def test_generating_without_scenes_says_what_transformers_says(parts):
     assert len(made.log_probs[0]) <= 6
 
 
-def test_an_icm_around_it_learns_a_step_and_answers(icm, parts, make_windows):
-    tower, llm, scenes = parts[1], parts[2], make_windows(2).scenes
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_an_icm_around_it_learns_a_step_and_answers(icm, parts, make_windows, checkpointing):
+    model, tower, llm, scenes = *parts, make_windows(2).scenes
     visual = tower.encode(pictures(2))
-    llm.requires_grad_(False)
+    add_lora(model, PRESETS["paper"])
+    set_gradient_checkpointing(model, checkpointing)
+    icm.train()
     batch = answered(
         [llm.prompt_ids(QUESTION, FRAMES), llm.prompt_ids("Say which event it is.", FRAMES)],
         [llm.answer_ids("Fighting"), llm.answer_ids("Normal")],
@@ -144,9 +149,12 @@ def test_an_icm_around_it_learns_a_step_and_answers(icm, parts, make_windows):
         loss = language_loss(output.logits, batch.targets) + balance
         optimiser.zero_grad()
         loss.backward()
+        assert all(p.grad is not None and p.grad.isfinite().all() for p in icm.projector.parameters())
+        assert all(p.grad is not None for p in adapter_parameters(model))
         optimiser.step()
         losses.append(float(loss.detach()))
     assert losses[-1] < losses[0]
+    icm.eval()
     assert len(icm.generate(scenes, visual, [QUESTION] * 2, max_tokens=4).texts) == 2
 
 
@@ -161,6 +169,15 @@ def test_labels_behind_one_prompt_score_as_they_do_alone(icm, parts, make_window
             log_probs = icm(scenes, visual, batch.tokens).logits.log_softmax(-1)
             alone.append(log_probs[0].gather(1, batch.targets[0].unsqueeze(1)).sum())
     torch.testing.assert_close(shared, torch.stack(alone), atol=1e-4, rtol=1e-4)
+
+
+def test_frames_outside_the_video_get_zero_visual_tokens(parts):
+    _, tower, llm = parts
+    visual, ids = tower.encode(pictures()), torch.tensor([llm.prompt_ids(QUESTION, FRAMES)])
+    visual.mask[0, 5:] = False
+    visual_tokens = llm.embed(ids, visual)[ids == llm.video_id].unflatten(0, (FRAMES, -1))
+    assert (visual_tokens[5:] == 0).all()
+    assert (visual_tokens[:5] != 0).any(-1).all()
 
 
 def test_scene_tokens_are_read(parts):
@@ -219,6 +236,35 @@ def test_what_is_wrong_with_a_folder_is_named(folder, tmp_path):
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"model_type": "llama"}))
     with pytest.raises(WeightsError, match="a model of type 'llama', wanted 'video_llava'"):
+        load_video_llava(folder)
+
+
+def test_a_checkpoint_of_an_older_version_and_one_in_shards_load(folder, parts):
+    state = load_file(folder / "model.safetensors")
+    state["video_tower.vision_model.embeddings.position_ids"] = torch.arange(5).unsqueeze(0)
+    names = {key: f"model-0000{index % 2 + 1}-of-00002.safetensors" for index, key in enumerate(sorted(state))}
+    for name in set(names.values()):
+        save_file({key: state[key] for key in state if names[key] == name}, folder / name, {"format": "pt"})
+    (folder / "model.safetensors").unlink()
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"metadata": {}, "weight_map": names}))
+    llm, _ = load_video_llava(folder, torch.float32)
+    projector = parts[2].model.model.multi_modal_projector.linear_1.weight
+    assert torch.equal(llm.model.model.multi_modal_projector.linear_1.weight, projector)
+    (folder / "model-00002-of-00002.safetensors").unlink()
+    with pytest.raises(WeightsError, match=r"model-00002-of-00002\.safetensors: missing"):
+        load_video_llava(folder)
+    index.write_text("{}")
+    with pytest.raises(WeightsError, match="no index of weights"):
+        load_video_llava(folder)
+
+
+def test_a_checkpoint_with_foreign_tensors_is_refused(folder):
+    state = load_file(folder / "model.safetensors")
+    save_file(
+        state | {"language_model.model.extra.weight": torch.ones(1)}, folder / "model.safetensors", {"format": "pt"}
+    )
+    with pytest.raises(WeightsError, match=r"left over .*extra\.weight"):
         load_video_llava(folder)
 
 
