@@ -1,6 +1,7 @@
 """Models of transformers from a folder or the hub, with every way to fail named. safetensors only, no foreign code."""
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -29,8 +30,10 @@ def load_model(
         bits: hold the language model's weights in 8 or 4 bits.
 
     Raises:
-        WeightsError: nothing there, files missing or cut short, another architecture, or no network.
+        WeightsError: nothing there, files missing or cut short, another architecture, no network, or no accelerate.
     """
+    if find_spec("accelerate") is None:  # transformers places weights with it
+        raise WeightsError(f'{source}: loading needs accelerate, which is missing. pip install "omnisila[llm]".')
     folder = local_folder(source)
     config = _config(folder or source)
     wanted = cast("Any", model_class.config_class).model_type

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from transformers import PreTrainedTokenizerBase, VideoLlavaForConditionalGeneration
+from transformers import GenerationConfig, PreTrainedTokenizerBase, VideoLlavaForConditionalGeneration
 
 from omnisila.errors import InputError, WeightsError
 from omnisila.models.decoding import decode_visible, generate_answers
@@ -55,6 +55,8 @@ class VideoLlavaLLM(nn.Module):
             _named_id(tokenizer, name, self._table.num_embeddings) for name in ("pad_token", "eos_token")
         )
         self._check_tokenizer()
+        # a checkpoint's own habits (sampling, penalties) would change which answer is the likeliest
+        model.generation_config = GenerationConfig(pad_token_id=self.pad_id, eos_token_id=self.end_id)
 
     def prompt_ids(self, instruction: str, frames: int, scene_tokens: int | None = None) -> list[int]:
         """A prompt for windows of that many frames.

@@ -6,6 +6,7 @@ import huggingface_hub.constants
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import GenerationConfig
 
 from omnisila.errors import InputError, WeightsError
 from omnisila.models.experts import ExpertConfig
@@ -106,6 +107,16 @@ def test_nothing_is_cut_to_fit(parts):
         llm.generate(embeds, tokens, max_tokens=100)
 
 
+def test_all_2056_visual_tokens_of_the_published_size_are_kept_or_refused(make_video_llava):
+    model, tokenizer = make_video_llava(max_position_embeddings=2048)
+    model.config.vision_config.image_size = 224
+    with pytest.raises(InputError, match=r"\(2056 visual, 8 scene\), the model reads 2048"):
+        VideoLlavaLLM(model, tokenizer).prompt_ids(QUESTION, FRAMES)
+    model.config.text_config.max_position_embeddings = 4096
+    llm = VideoLlavaLLM(model, tokenizer)
+    assert llm.prompt_ids(QUESTION, FRAMES).count(llm.video_id) == 2056
+
+
 def test_features_of_another_tower_and_another_number_of_frames_are_refused(parts):
     _, tower, llm = parts
     visual, ids = tower.encode(pictures()), torch.tensor([llm.prompt_ids(QUESTION, 7)])
@@ -156,6 +167,16 @@ def test_an_icm_around_it_learns_a_step_and_answers(icm, parts, make_windows, ch
     assert losses[-1] < losses[0]
     icm.eval()
     assert len(icm.generate(scenes, visual, [QUESTION] * 2, max_tokens=4).texts) == 2
+
+
+def test_habits_of_a_checkpoint_do_not_change_the_likeliest_answer(make_video_llava, parts):
+    model, tokenizer = make_video_llava()
+    model.generation_config = GenerationConfig(repetition_penalty=50.0, max_length=3, no_repeat_ngram_size=1)
+    _, tower, plain = parts
+    tokens, visual = prompted([plain.prompt_ids(QUESTION, FRAMES)], plain.pad_id), tower.encode(pictures())
+    for llm in (plain, VideoLlavaLLM(model, tokenizer)):
+        made = llm.generate(llm.embed(tokens.ids, visual), tokens, max_tokens=8, beams=2)
+        assert made == plain.generate(plain.embed(tokens.ids, visual), tokens, max_tokens=8, beams=2)
 
 
 def test_labels_behind_one_prompt_score_as_they_do_alone(icm, parts, make_windows):
@@ -277,6 +298,12 @@ def test_weights_of_another_width_or_depth_are_named(folder):
     config["text_config"] |= {"num_hidden_layers": 2, "intermediate_size": 48}
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(WeightsError, match="cannot be loaded"):
+        load_video_llava(folder)
+
+
+def test_a_missing_extra_is_named(monkeypatch, folder):
+    monkeypatch.setattr("omnisila.models.pretrained.find_spec", lambda _: None)
+    with pytest.raises(WeightsError, match=r'accelerate, which is missing\. pip install "omnisila\[llm\]"'):
         load_video_llava(folder)
 
 
