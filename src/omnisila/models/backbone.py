@@ -1,0 +1,123 @@
+"""What one family of Video-LLMs does in its own way: the words around a prompt, its video tokens, its positions."""
+
+from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int, UInt8
+from pydantic import ConfigDict, PositiveFloat, PositiveInt, ValidationError
+from torch import Tensor
+
+from omnisila.config import Config, Frozen
+from omnisila.errors import WeightsError
+from omnisila.media.transforms import channels_first, normalise, resize
+from omnisila.models.tokens import Tokens
+from omnisila.scenes.extractor import Entities
+
+FRAMES_AT_ONCE = 32  # 0.8 GB of 1080p in float32
+
+
+class Footage(Config):
+    """Frames that a Video-LLM is to expect: a prompt has places for their tokens before any frame is seen.
+
+    Frames of another size are brought to the size that these would have.
+
+    Attributes:
+        rate_hz: frames per second of a window; position ids that tell the time need it.
+    """
+
+    height_px: PositiveInt = 360
+    width_px: PositiveInt = 640
+    rate_hz: PositiveFloat = 8.0
+
+
+class ChatTemplate(NamedTuple):
+    """The words of one exchange, in the order in which they stand; scene tokens stand after ``after_video``."""
+
+    opening: str
+    video_token: str
+    after_video: str
+    before_instruction: str
+    closing: str
+    end: str  # of the answer
+
+
+class VideoSettings(Frozen):
+    """How frames are prepared, by the names of a checkpoint's video preprocessor file.
+
+    Attributes:
+        image_mean: what pixels in 0..1 are shifted by.
+        image_std: what they are scaled by.
+        size: names and pixels as the family means them.
+    """
+
+    model_config = ConfigDict(extra="ignore")  # the file says more: which class wrote it, how to sample frames
+
+    image_mean: tuple[float, float, float]
+    image_std: tuple[float, float, float]
+    size: dict[str, PositiveInt]
+
+    def changed_by(self, found: dict[str, Any]) -> Self:
+        """What a file says, and these settings where it says nothing.
+
+        Raises:
+            WeightsError: values that cannot be meant.
+        """
+        size = {**self.size, **(found.get("size") or {})}
+        try:
+            return type(self).model_validate({**dict(self), **found, "size": size})
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise WeightsError(
+                f"video preprocessor file: {'.'.join(map(str, first['loc']))}: {first['msg']}. Download it again."
+            ) from error
+
+
+@runtime_checkable
+class Backbone(Protocol):
+    """One family's model behind an interface that all families share.
+
+    Attributes:
+        template: how a prompt is written.
+        features: width of the visual features that ``encode`` gives and ``project`` reads.
+        patches: feature vectors per frame.
+    """
+
+    template: ChatTemplate
+    features: int
+    patches: int
+
+    def token_count(self, frames: int) -> int:
+        """How many video tokens a window of that many frames has."""
+        ...
+
+    def encode(self, frames: UInt8[Tensor, "batch frames height width 3"]) -> Entities:
+        """What the visual tower makes of each frame, on the frames' own grid."""
+        ...
+
+    def project(self, visual: Entities) -> Float[Tensor, "batch video_tokens width"]:
+        """Visual features as the language model's video tokens, zero for frames that are masked out."""
+        ...
+
+    def positions(self, tokens: Tokens) -> Int[Tensor, "batch tokens"] | Int[Tensor, "3 batch tokens"]:
+        """Position ids as the language model wants them."""
+        ...
+
+
+def preprocess(
+    frames: UInt8[Tensor, "batch frames height width 3"], size_px: tuple[int, int], settings: VideoSettings
+) -> Float[Tensor, "images 3 resized_height resized_width"]:
+    """Resize to (height, width) by antialiased bicubic interpolation, round to grey levels, shift and scale.
+
+    Rounding belongs to it: the documented processors resize pictures of whole grey levels, on GPUs by this very
+    computation. Pillow also rounds and clips between the horizontal and the vertical pass: on footage its values lie
+    within 2 levels in 255, where pure noise is enlarged within 24.
+    """
+    return torch.cat([_preprocess(part, size_px, settings) for part in frames.flatten(0, 1).split(FRAMES_AT_ONCE)])
+
+
+def _preprocess(
+    frames: UInt8[Tensor, "images height width 3"], size_px: tuple[int, int], settings: VideoSettings
+) -> Float[Tensor, "images 3 resized_height resized_width"]:
+    resized = resize(channels_first(frames), *size_px, "bicubic").round().clamp(0, 255)
+    mean, std = ([255 * value for value in values] for values in (settings.image_mean, settings.image_std))
+    return normalise(resized, mean, std)

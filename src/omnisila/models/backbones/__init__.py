@@ -1,0 +1,53 @@
+"""One file a family of Video-LLMs; a new file here is a new family, and nothing else has to know.
+
+The file is named like the family's ``config.model_type`` and has ``build(model, settings, footage)``. All of it::
+
+    class Family:                                 # omnisila.models.backbone.Backbone
+        template = ChatTemplate(...)              # the words around a prompt
+        features, patches = ..., ...              # what encode gives for a frame
+        def token_count(self, frames): ...        # how many video tokens a window has
+        def encode(self, frames): ...             # pictures -> features: preprocess(), then the model's tower
+        def project(self, visual): ...            # features -> video tokens
+        def positions(self, tokens): ...          # tokens.positions, unless the family counts otherwise
+
+    def build(model, settings, footage):          # settings: the checkpoint's video preprocessor file
+        return Family(...)
+
+A family whose language model is also fed visual features behind its input embeddings (the deep layers of Qwen3-VL)
+cannot be reached this way.
+"""
+
+import importlib
+import pkgutil
+from typing import Any
+
+from omnisila.errors import WeightsError
+from omnisila.models.backbone import Backbone, Footage
+
+
+def family_names() -> tuple[str, ...]:
+    """The model types that there is a family for, in alphabetical order."""
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
+
+
+def check_family(model_type: str, source: str) -> None:
+    """Refuse a checkpoint of a family that is not known.
+
+    Raises:
+        WeightsError: with the families that are.
+    """
+    if model_type not in family_names():
+        raise WeightsError(
+            f"{source}: model type {model_type!r}, wanted one of: {', '.join(family_names())}. Give such a checkpoint, "
+            "or add the family as one file in omnisila/models/backbones."
+        )
+
+
+def build_backbone(model: Any, settings: dict[str, Any], footage: Footage) -> Backbone:
+    """The family of a loaded model around it.
+
+    Raises:
+        WeightsError: its model type is not known, or its sizes do not fit the family.
+    """
+    check_family(model.config.model_type, model.config.name_or_path or type(model).__name__)
+    return importlib.import_module(f"{__name__}.{model.config.model_type}").build(model, settings, footage)
