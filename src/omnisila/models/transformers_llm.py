@@ -207,16 +207,16 @@ def from_pretrained(
         WeightsError: nothing there, files missing or cut short, or a family that is not known.
         InputError: footage of a shape that the family does not take.
     """
-    config = _config(source)
+    place = local_folder(source) or source
+    config = _config(place)
     check_family(config.model_type, str(source))
     model_class = cast("Any", MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING)[type(config)]
     model = load_model(model_class, source, dtype, device, bits)
-    backbone = build_backbone(model, _video_settings(source), footage or Footage())
+    backbone = build_backbone(model, _video_settings(place), footage or Footage())
     return TransformersVideoLLM(model, load_tokenizer(source), backbone).eval()
 
 
 def _config(source: str | Path) -> Any:
-    local_folder(source)  # a path to nothing is said as such
     try:
         return AutoConfig.from_pretrained(source)
     except (OSError, ValueError, KeyError) as error:

@@ -1,0 +1,155 @@
+"""Tiny models of two families that differ, built by configuration, and what transformers' own forward takes."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tokenizers import Tokenizer, decoders, pre_tokenizers
+from tokenizers.models import BPE
+from tokenizers.trainers import BpeTrainer
+from transformers import (
+    LlavaOnevisionConfig,
+    LlavaOnevisionForConditionalGeneration,
+    PreTrainedTokenizerFast,
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+    Qwen2Config,
+    SiglipVisionConfig,
+)
+
+from omnisila.models.backbone import Footage, preprocess
+from omnisila.models.backbones import build_backbone
+from omnisila.models.transformers_llm import TransformersVideoLLM
+
+FRAMES = 8
+SPECIAL = [
+    "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<video>", "<image>",
+    "<|vision_start|>", "<|vision_end|>", "<|video_pad|>", "<|image_pad|>",
+]  # fmt: skip
+SIZE = {"shortest_edge": 28 * 28, "longest_edge": 56 * 84}
+FOOTAGE = Footage(height_px=56, width_px=84, rate_hz=8.0)
+TEXT: dict[str, Any] = {
+    "vocab_size": 384, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2,
+    "num_key_value_heads": 1, "max_position_embeddings": 512,
+}  # fmt: skip
+
+
+def chat_tokenizer() -> PreTrainedTokenizerFast:
+    tokenizer: Any = Tokenizer(BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer: Any = BpeTrainer(
+        vocab_size=300, special_tokens=SPECIAL, initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )  # fmt: skip
+    tokenizer.train_from_iterator(["user assistant system You are a helpful assistant. Which event?"], trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token=SPECIAL[0], eos_token=SPECIAL[2], clean_up_tokenization_spaces=False,
+        extra_special_tokens=SPECIAL[3:],
+    )  # fmt: skip
+
+
+def llava_onevision() -> LlavaOnevisionForConditionalGeneration:
+    """3 x 3 patches a frame, which halving pads to 2 x 2."""
+    vision = SiglipVisionConfig(
+        hidden_size=24, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2, image_size=42, patch_size=14,
+        vision_use_head=False,
+    )  # fmt: skip
+    config = LlavaOnevisionConfig(
+        vision_config=vision, text_config=Qwen2Config(**TEXT), image_token_index=SPECIAL.index("<image>"),
+        video_token_index=SPECIAL.index("<video>"),
+    )  # fmt: skip
+    return LlavaOnevisionForConditionalGeneration(config)
+
+
+def qwen2_5_vl() -> Qwen2_5_VLForConditionalGeneration:
+    """Patches of 14 px merged by 2 x 2; layers that see windows of 28 px, and one that sees the frame."""
+    vision = {
+        "depth": 2, "hidden_size": 32, "intermediate_size": 48, "num_heads": 2, "out_hidden_size": 32,
+        "window_size": 56, "fullatt_block_indexes": [1], "tokens_per_second": 2,
+    }  # fmt: skip
+    rope = {"rope_type": "default", "mrope_section": [2, 3, 3], "rope_theta": 10_000.0}
+    config = Qwen2_5_VLConfig(
+        text_config={**TEXT, "rope_parameters": rope}, vision_config=vision,
+        video_token_id=SPECIAL.index("<|video_pad|>"), image_token_id=SPECIAL.index("<|image_pad|>"),
+        vision_start_token_id=SPECIAL.index("<|vision_start|>"), vision_end_token_id=SPECIAL.index("<|vision_end|>"),
+    )  # fmt: skip
+    return Qwen2_5_VLForConditionalGeneration(config)
+
+
+def plain_inputs(llm: TransformersVideoLLM, ids: torch.Tensor, frames: torch.Tensor) -> dict[str, Any]:
+    """What transformers' own forward takes for the same prompt and frames."""
+    real: dict[str, Any] = {"input_ids": ids, "attention_mask": (ids != llm.pad_id).long(), "use_cache": False}
+    backbone: Any = llm.backbone
+    if llm.model.config.model_type == "llava_onevision":
+        pixels = preprocess(frames, (42, 42), backbone.settings).unflatten(0, frames.shape[:2])
+        return {**real, "pixel_values_videos": pixels}
+    steps, batch = -(-frames.shape[1] // 2), len(frames)
+    return {
+        **real,
+        "pixel_values_videos": backbone.patchify(frames).flatten(0, 1),
+        "video_grid_thw": torch.tensor([[steps, 4, 6]] * batch),
+        "mm_token_type_ids": (ids == llm.video_id).int() * 2,
+        "second_per_grid_ts": torch.full((batch,), 2 / 8.0),
+    }
+
+
+def pictures(batch: int = 1, frames: int = FRAMES, seed: int = 0) -> torch.Tensor:
+    random = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (batch, frames, 50, 70, 3), dtype=torch.uint8, generator=random)
+
+
+def built(family: str, seed: int = 0) -> TransformersVideoLLM:
+    """A tiny model with weights that say something distinct."""
+    torch.manual_seed(seed)
+    model: Any = {"llava_onevision": llava_onevision, "qwen2_5_vl": qwen2_5_vl}[family]().eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+    return TransformersVideoLLM(model, chat_tokenizer(), build_backbone(model, {"size": SIZE}, FOOTAGE)).eval()
+
+
+def natural_pictures(height: int, width: int) -> np.ndarray:
+    """Blurred noise."""
+    noise = np.random.default_rng(0).integers(0, 256, (2, height // 6, width // 6, 3), dtype=np.uint8)
+    blurred = [Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR) for picture in noise]
+    return np.stack([np.asarray(picture) for picture in blurred])
+
+
+@pytest.fixture(params=["llava_onevision", "qwen2_5_vl"])
+def llm(request) -> TransformersVideoLLM:
+    """A tiny model of each family."""
+    return built(request.param)
+
+
+@pytest.fixture
+def make_llm() -> Callable[..., Any]:
+    """``make_llm("qwen2_5_vl")`` gives a tiny model of that family."""
+    return built
+
+
+@pytest.fixture
+def make_frames() -> Callable[..., Any]:
+    """``make_frames(batch=2, frames=8)`` gives windows of random pictures."""
+    return pictures
+
+
+@pytest.fixture
+def plain() -> Callable[..., Any]:
+    """``plain(llm, ids, frames)`` gives what transformers' own forward takes for the same prompt and frames."""
+    return plain_inputs
+
+
+@pytest.fixture
+def make_tokenizer() -> Callable[..., Any]:
+    """``make_tokenizer()`` gives a tokenizer with the special tokens of both families."""
+    return chat_tokenizer
+
+
+@pytest.fixture
+def make_natural() -> Callable[..., Any]:
+    """``make_natural(height, width)`` gives two pictures whose details are as large as those of footage."""
+    return natural_pictures
