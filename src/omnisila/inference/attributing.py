@@ -10,8 +10,8 @@ from omnisila.data.causes.evidence import seen_in
 from omnisila.data.instructions import Instruction, render_clauses, render_instruction, render_label
 from omnisila.errors import InputError
 from omnisila.labels import LabelSet
-from omnisila.models.icm import ICM
 from omnisila.models.likelihood import answer_likelihood
+from omnisila.models.scene_model import SceneModel
 from omnisila.scenes.extractor import SceneShard
 from omnisila.scenes.windows import SCENES, SceneFrames, Window, spread, stack
 from omnisila.schema import (
@@ -37,7 +37,7 @@ MAX_CLAUSES = 3
 
 @torch.inference_mode()
 def attributed(
-    model: ICM,
+    model: SceneModel,
     labels: LabelSet,
     trained: Sequence[str],
     found: LabelledSpan,
@@ -79,7 +79,7 @@ def attributed(
 
 
 def _cause(
-    model: ICM, labels: LabelSet, trained: Sequence[str], label: str, true: Sequence[Clause], window: Window
+    model: SceneModel, labels: LabelSet, trained: Sequence[str], label: str, true: Sequence[Clause], window: Window
 ) -> str:
     """The best of the true statements: likely as the label's cause, and from a scene that speaks for the label.
 
@@ -102,7 +102,7 @@ def _cause(
 
 
 def scene_influence(
-    model: ICM, labels: LabelSet, trained: Sequence[str], label: str, window: Window
+    model: SceneModel, labels: LabelSet, trained: Sequence[str], label: str, window: Window
 ) -> dict[SceneName, float]:
     """How much each scene speaks for a label: log P(label | all scenes) - log P(label | all but this one), in nats.
 

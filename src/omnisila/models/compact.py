@@ -74,8 +74,9 @@ class CompactVideoLLM(nn.Module):
             token_id(tokenizer, token) for token in (VIDEO, SCENE, PAD, START, END)
         )
 
-    def prompt_ids(self, instruction: str, frames: int) -> list[int]:
-        places = [self.video_id] * frames + [self.scene_id] * frames
+    def prompt_ids(self, instruction: str, frames: int, scene_tokens: int | None = None) -> list[int]:
+        scenes = frames if scene_tokens is None else scene_tokens
+        places = [self.video_id] * frames + [self.scene_id] * scenes
         return [self.start_id, *places, *self._plain_ids(instruction + "\n")]
 
     def answer_ids(self, answer: str) -> list[int]:

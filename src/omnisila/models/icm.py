@@ -12,12 +12,12 @@ from omnisila.models.experts import AbsentExpert, ExpertConfig, SceneExpert
 from omnisila.models.iec import IECConfig, ImplicitEnhancedCausal, NoIntervention
 from omnisila.models.layers import masked_mean
 from omnisila.models.sbm import ExpertStates, MeanFusion, SBMConfig, SceneBalancedMoE
-from omnisila.models.tokens import Tokens, prompted
-from omnisila.models.video_llm import Generated, VideoLLM, batch_prompts, splice
+from omnisila.models.scene_model import SceneModel, SceneRead
+from omnisila.models.tokens import Tokens
+from omnisila.models.video_llm import VideoLLM, batch_prompts, splice
 from omnisila.scenes.extractor import Entities, SceneInputs
+from omnisila.scenes.windows import SCENES
 from omnisila.schema import SceneName
-
-SCENES: tuple[SceneName, ...] = ("face", "action", "relation", "background")  # the order of SceneInputs
 
 
 class Perception(NamedTuple):
@@ -32,14 +32,7 @@ class Perception(NamedTuple):
     present: Bool[Tensor, "batch frames"]
 
 
-class ICMOutput(NamedTuple):
-    """Logits from each prompt's last token on, and what the scene side made of the window."""
-
-    logits: Float[Tensor, "batch predictions vocabulary"]
-    perception: Perception
-
-
-class ICM(nn.Module):
+class ICM(SceneModel):
     """Experts -> SBM -> IEC -> projector -> scene tokens -> Video-LLM. Source: Omni-SILA Fig. 2.
 
     The language model's input is Norm(y_moe + y_iec) + y_t + y_v, where + between groups of tokens is concatenation.
@@ -67,10 +60,10 @@ class ICM(nn.Module):
         """d_j of Eq. (2), in the scenes' order; 0 for a scene that is left out."""
         return tuple(cast("int", expert.feature_width) for expert in self.experts.values())
 
-    def forward(self, scenes: SceneInputs, visual: Entities, tokens: Tokens) -> ICMOutput:
+    def read(self, scenes: SceneInputs, visual: Entities, tokens: Tokens) -> SceneRead:
         perception = self.perceive(scenes)
-        embeds = self._read(perception, visual, tokens)
-        return ICMOutput(self.video_llm.decode(embeds, tokens), perception)
+        embeds = self.video_llm.embed(tokens.ids, visual)
+        return SceneRead(splice(embeds, tokens.ids, self.video_llm.scene_id, perception.scene_tokens), perception)
 
     def perceive(self, scenes: SceneInputs) -> Perception:
         """The scene side alone: one token a frame, and each expert's probability."""
@@ -84,14 +77,18 @@ class ICM(nn.Module):
         scene_tokens = self.projector(self.norm(y_moe + y_iec)) * present.unsqueeze(-1)
         return Perception(scene_tokens, probabilities, x, present)
 
-    def generate(
-        self, scenes: SceneInputs, visual: Entities, instructions: Sequence[str], max_tokens: int = 64, beams: int = 1
-    ) -> Generated:
-        """The likeliest answer to each window's instruction."""
-        frames = scenes.face.mask.shape[1]
-        tokens = prompted(batch_prompts(self.video_llm, instructions, frames), self.video_llm.pad_id)
-        embeds = self._read(self.perceive(scenes), visual, tokens)
-        return self.video_llm.generate(embeds, tokens, max_tokens, beams)
+    def prompts(
+        self,
+        instructions: Sequence[str],
+        scenes: SceneInputs,
+        visual: Entities,  # noqa: ARG002 (same call as other scene models')
+    ) -> list[list[int]]:
+        """Each window's instruction behind one visual and one scene token a frame."""
+        return batch_prompts(self.video_llm, instructions, scenes.face.mask.shape[1])
+
+    def total_loss(self, language_loss: Float[Tensor, ""], perception: Perception) -> Float[Tensor, ""]:
+        """L = L_lm + L_rb. Source: Omni-SILA 3.4."""
+        return language_loss + self.sbm.balance_loss(perception.probabilities, self.feature_widths)
 
     def fit_standardisation(self, scenes: SceneInputs) -> None:
         """Let every expert know the mean and spread of its training features.
@@ -102,10 +99,6 @@ class ICM(nn.Module):
         for expert, entities in zip(self.experts.values(), scenes, strict=True):
             if isinstance(expert, SceneExpert):
                 expert.standardise.fit(entities.values[entities.mask])
-
-    def _read(self, perception: Perception, visual: Entities, tokens: Tokens) -> Float[Tensor, "batch tokens width"]:
-        embeds = self.video_llm.embed(tokens.ids, visual)
-        return splice(embeds, tokens.ids, self.video_llm.scene_id, perception.scene_tokens)
 
 
 class ICMConfig(Config):

@@ -8,9 +8,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from omnisila.models.icm import ICM, Perception
+from omnisila.models.scene_model import Perceived, SceneModel
 from omnisila.models.tokens import IGNORED, continuation_log_probs, continued
-from omnisila.models.video_llm import batch_prompts
 from omnisila.scenes.extractor import Entities, SceneInputs
 
 
@@ -19,18 +18,18 @@ class Likelihood(NamedTuple):
 
     log_probs: Float[Tensor, "batch answers"]
     token_counts: Int[Tensor, "answers"]
-    perception: Perception
+    perception: Perceived
 
 
 def answer_likelihood(
-    model: ICM, scenes: SceneInputs, visual: Entities, instructions: Sequence[str], answers: Sequence[str]
+    model: SceneModel, scenes: SceneInputs, visual: Entities, instructions: Sequence[str], answers: Sequence[str]
 ) -> Likelihood:
     """How likely each of the same answers (labels, clauses) is to each window's instruction.
 
     One pass: all answers are teacher-forced branches behind one shared prompt. Gradients flow.
     """
     llm = model.video_llm
-    prompts = batch_prompts(llm, instructions, scenes.face.mask.shape[1])
+    prompts = model.prompts(instructions, scenes, visual)
     branches = continued(prompts, [llm.answer_ids(answer) for answer in answers], llm.pad_id)
     logits, perception = model(scenes, visual, branches.tokens)
     return Likelihood(continuation_log_probs(logits, branches), branches.counts, perception)
@@ -68,7 +67,16 @@ def label_language_loss(
 
 
 def language_loss(
-    logits: Float[Tensor, "batch answer vocabulary"], targets: Int[Tensor, "batch answer"]
+    logits: Float[Tensor, "batch answer vocabulary"],
+    targets: Int[Tensor, "batch answer"],
+    answer_tokens: float | None = None,
 ) -> Float[Tensor, ""]:
-    """L_lm: mean cross-entropy over answer tokens only. Source: Omni-SILA 3.4."""
-    return F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
+    """L_lm: mean cross-entropy over answer tokens only. Source: Omni-SILA 3.4.
+
+    Args:
+        answer_tokens: how many the mean is over, where this is a part of a larger batch; default those at hand.
+    """
+    targets = targets.to(logits.device)
+    counted = int((targets != IGNORED).sum()) if answer_tokens is None else answer_tokens
+    total = F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="sum")
+    return total / counted

@@ -31,8 +31,9 @@ class SceneBalancedMoE(nn.Module):
     The softmax runs over present experts only: an absent scene gets exactly 0.
     """
 
-    def __init__(self, width: int, num_experts: int) -> None:
+    def __init__(self, width: int, num_experts: int, alpha: float = 1e-4, beta: float = 1e-2) -> None:
         super().__init__()
+        self.alpha, self.beta = alpha, beta
         self.router = nn.Linear(width, num_experts, bias=False)
         self.norm = nn.LayerNorm(width)
 
@@ -40,6 +41,12 @@ class SceneBalancedMoE(nn.Module):
         h = masked_mean(states.hidden, states.present)
         probabilities = masked_softmax(self.router(h), states.present)
         return _mixture(states, probabilities, self.norm)
+
+    def balance_loss(
+        self, probabilities: Float[Tensor, "batch frames experts"], widths: Sequence[int]
+    ) -> Float[Tensor, ""]:
+        """L_rb with the block's own alpha and beta."""
+        return router_balance_loss(probabilities, widths, self.alpha, self.beta)
 
 
 class MeanFusion(nn.Module):
@@ -53,6 +60,14 @@ class MeanFusion(nn.Module):
         present = states.present.float()
         probabilities = present / present.sum(-1, keepdim=True).clamp(min=1.0)
         return _mixture(states, probabilities, self.norm)
+
+    def balance_loss(
+        self,
+        probabilities: Float[Tensor, "batch frames experts"],
+        widths: Sequence[int],  # noqa: ARG002 (same call as the block it stands for)
+    ) -> Float[Tensor, ""]:
+        """0: nothing routes, so nothing can be out of balance."""
+        return probabilities.new_zeros(())
 
 
 def _mixture(states: ExpertStates, probabilities: Float[Tensor, "batch frames experts"], norm: nn.LayerNorm) -> Mixture:
@@ -88,11 +103,11 @@ def router_balance_loss(
 
 
 class SBMConfig(Config):
-    """The weights of the router balance loss; the block itself has no numbers of its own."""
+    """The weights of the router balance loss."""
 
     alpha: float = 1e-4  # Omni-SILA 4.3
     beta: float = 1e-2  # Omni-SILA 4.3
 
     def build(self, width: int, num_experts: int) -> SceneBalancedMoE:
         """The block for experts of that width."""
-        return SceneBalancedMoE(width, num_experts)
+        return SceneBalancedMoE(width, num_experts, self.alpha, self.beta)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -32,8 +33,13 @@ class VideoLLM(Protocol):
     scene_id: int
     pad_id: int
 
-    def prompt_ids(self, instruction: str, frames: int) -> list[int]:
-        """A prompt with placeholders for that many frames; placeholders in the instruction itself are plain text."""
+    def prompt_ids(self, instruction: str, frames: int, scene_tokens: int | None = None) -> list[int]:
+        """A prompt with placeholders for that many frames; placeholders in the instruction itself are plain text.
+
+        Args:
+            frames: 0 where scene tokens stand for the visual ones.
+            scene_tokens: how many ``<scene>`` placeholders; one a frame by default.
+        """
         ...
 
     def answer_ids(self, answer: str) -> list[int]:
@@ -62,22 +68,30 @@ def splice(
     ids: Int[Tensor, "batch tokens"],
     placeholder_id: int,
     spliced: Float[Tensor, "batch spliced width"],
+    present: Bool[Tensor, "batch spliced"] | None = None,
 ) -> Float[Tensor, "batch tokens width"]:
     """Put one vector at each placeholder, in order; everything else stays as it is.
+
+    Args:
+        present: which of the vectors there are in each row, where rows have different numbers; default all.
 
     Raises:
         InputError: a prompt whose placeholders are not as many as the vectors.
     """
     places: Bool[Tensor, "batch tokens"] = (ids == placeholder_id).to(embeds.device)
-    for row, found in enumerate(places.sum(1).tolist()):
-        if found != spliced.shape[1]:
+    there = torch.ones(spliced.shape[:2], dtype=torch.bool) if present is None else present
+    for row, (found, wanted) in enumerate(zip(places.sum(1).tolist(), there.sum(1).tolist(), strict=True)):
+        if found != wanted:
             raise InputError(
-                f"prompt {row}: {found} placeholders of token {placeholder_id}, wanted {spliced.shape[1]}. "
+                f"prompt {row}: {found} placeholders of token {placeholder_id}, wanted {wanted}. "
                 "Render the prompt for as many frames as the window has, and do not truncate it."
             )
-    return embeds.masked_scatter(places.unsqueeze(-1), spliced.to(embeds.dtype))
+    source = spliced if present is None else spliced[there.to(spliced.device)]
+    return embeds.masked_scatter(places.unsqueeze(-1), source.to(embeds.dtype))
 
 
-def batch_prompts(model: VideoLLM, instructions: Sequence[str], frames: int) -> list[list[int]]:
+def batch_prompts(
+    model: VideoLLM, instructions: Sequence[str], frames: int, scene_tokens: int | None = None
+) -> list[list[int]]:
     """Each instruction's prompt for windows of that many frames."""
-    return [model.prompt_ids(instruction, frames) for instruction in instructions]
+    return [model.prompt_ids(instruction, frames, scene_tokens) for instruction in instructions]

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from omnisila.config import Config
 from omnisila.models.compact import CompactVideoLLM
 from omnisila.models.experts import ExpertState, SceneExpert
-from omnisila.models.icm import ICM, SCENES
+from omnisila.models.icm import ICM
 from omnisila.models.layers import masked_mean
 from omnisila.models.likelihood import label_loss
+from omnisila.scenes.windows import SCENES
 from omnisila.training.loop import LoopConfig, StepReport, train
 from omnisila.training.sampling import BalancedSampler, LabelQuestions
 from omnisila.training.tuning_data import TuningData

@@ -13,9 +13,8 @@ from omnisila.labels import LabelSet, label_set
 from omnisila.models.icm import ICM
 from omnisila.models.iec import ImplicitEnhancedCausal, confounder_dictionary
 from omnisila.models.likelihood import answer_likelihood, label_language_loss, label_loss, language_loss
-from omnisila.models.sbm import router_balance_loss
+from omnisila.models.scene_model import SceneModel
 from omnisila.models.tokens import answered
-from omnisila.models.video_llm import batch_prompts
 from omnisila.scenes.windows import WindowBatch
 from omnisila.training.bank import FeatureBank
 from omnisila.training.descriptions import CauseTable, scene_answer
@@ -42,12 +41,10 @@ class TaskTuningConfig(Config):
     language_weight: float = 0.1  # of L_lm of the true label beside the cross-entropy of the posterior
     causes: int = 8  # windows of a batch that are also asked why
     cause_weight: float = 0.1
-    router_alpha: float = 1e-4  # Omni-SILA 4.3
-    router_beta: float = 1e-2  # Omni-SILA 4.3
 
 
 def scene_tuning(
-    model: ICM,
+    model: SceneModel,
     data: TuningData,
     windows: Int[Tensor, "training"],
     config: SceneTuningConfig,
@@ -95,7 +92,7 @@ def fill_dictionary(model: ICM, bank: FeatureBank, windows: Int[Tensor, "trainin
 
 
 def task_tuning(
-    model: ICM,
+    model: SceneModel,
     data: TuningData,
     sampler: BalancedSampler,
     causes: Mapping[str, CauseTable],
@@ -117,11 +114,10 @@ def task_tuning(
     Raises:
         TrainingError: as ``train``.
 
-    Source: Omni-SILA 3.4, the last paragraph; Eq. (2) for L_rb.
+    Source: Omni-SILA 3.4, the last paragraph; Hawkeye 3.3. What is added to L_lm is the model's (``total_loss``).
     """
     sets = {name: label_set(name) for name in trained}
     questions = LabelQuestions(trained)
-    widths = model.feature_widths
 
     def step_losses(_: int, random: torch.Generator) -> Iterator[Float[Tensor, ""]]:
         drawn = sampler.draw(config.batch_size, random)
@@ -131,9 +127,7 @@ def task_tuning(
         truth = questions.truth(drawn)
         loss = label_loss(likelihood.log_probs, truth, questions.allowed(drawn), config.label_smoothing)
         loss = loss + config.language_weight * label_language_loss(likelihood.log_probs, truth, likelihood.token_counts)
-        loss = loss + router_balance_loss(
-            likelihood.perception.probabilities, widths, config.router_alpha, config.router_beta
-        )
+        loss = model.total_loss(loss, likelihood.perception)
         if config.causes:
             why = _why(drawn.windows[: config.causes].tolist(), drawn.labels, drawn.label, sets, data, causes)
             some = data.batch(drawn.windows[: config.causes], random)
@@ -164,10 +158,10 @@ def _why(
 
 
 def _answer_loss(
-    model: ICM, batch: WindowBatch, instructions: Sequence[str], answers: Sequence[str]
+    model: SceneModel, batch: WindowBatch, instructions: Sequence[str], answers: Sequence[str]
 ) -> Float[Tensor, ""]:
     """L_lm of one answer a window."""
     llm = model.video_llm
-    prompts = batch_prompts(llm, instructions, batch.visual.mask.shape[1])
+    prompts = model.prompts(instructions, batch.scenes, batch.visual)
     asked = answered(prompts, [llm.answer_ids(answer) for answer in answers], llm.pad_id)
     return language_loss(model(batch.scenes, batch.visual, asked.tokens).logits, asked.targets)

@@ -1,0 +1,70 @@
+"""What every model with a scene side before a Video-LLM offers, so that scoring and training know only one."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from omnisila.models.tokens import Tokens, prompted
+from omnisila.models.video_llm import Generated, VideoLLM
+from omnisila.scenes.extractor import Entities, SceneInputs
+
+
+@runtime_checkable
+class Perceived(Protocol):
+    """What the scene side makes of a window; each model adds what its own loss needs."""
+
+    @property
+    def probabilities(self) -> Float[Tensor, "batch frames experts"]:
+        """Each expert's weight, one column a scene in the scenes' order; 0 for a scene that has no expert."""
+        ...
+
+
+class SceneRead(NamedTuple):
+    """What the language model reads, and what the scene side made of the window (a ``Perceived``)."""
+
+    embeds: Float[Tensor, "batch tokens width"]
+    perception: Any
+
+
+class SceneOutput(NamedTuple):
+    """Logits from each prompt's last token on, and what the scene side made of the window (a ``Perceived``)."""
+
+    logits: Float[Tensor, "batch predictions vocabulary"]
+    perception: Any
+
+
+class SceneModel(nn.Module, ABC):
+    """A Video-LLM that also reads scenes."""
+
+    video_llm: VideoLLM
+
+    @property
+    @abstractmethod
+    def feature_widths(self) -> tuple[int, ...]:
+        """Width of each scene's features, in the scenes' order; 0 for a scene that the model does not read."""
+
+    @abstractmethod
+    def prompts(self, instructions: Sequence[str], scenes: SceneInputs, visual: Entities) -> list[list[int]]:
+        """Each window's instruction as a prompt, with a place for every token that ``read`` gives the window."""
+
+    @abstractmethod
+    def read(self, scenes: SceneInputs, visual: Entities, tokens: Tokens) -> SceneRead:
+        """The sequence as the language model reads it, scene tokens in their places."""
+
+    @abstractmethod
+    def total_loss(self, language_loss: Float[Tensor, ""], perception: Any) -> Float[Tensor, ""]:
+        """The loss of the answers with what the model adds to it."""
+
+    def forward(self, scenes: SceneInputs, visual: Entities, tokens: Tokens) -> SceneOutput:
+        embeds, perception = self.read(scenes, visual, tokens)
+        return SceneOutput(self.video_llm.decode(embeds, tokens), perception)
+
+    def generate(
+        self, scenes: SceneInputs, visual: Entities, instructions: Sequence[str], max_tokens: int = 64, beams: int = 1
+    ) -> Generated:
+        """The likeliest answer to each window's instruction."""
+        tokens = prompted(self.prompts(instructions, scenes, visual), self.video_llm.pad_id)
+        return self.video_llm.generate(self.read(scenes, visual, tokens).embeds, tokens, max_tokens, beams)
