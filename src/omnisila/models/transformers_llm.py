@@ -71,6 +71,7 @@ class TransformersVideoLLM(nn.Module):
         """A prompt for that many frames; placeholders in the instruction itself are plain text.
 
         Args:
+            frames: 0 where scene tokens stand for the visual ones.
             scene_tokens: places for scenes, by default one a frame; 0 gives the plain model's prompt.
 
         Raises:
@@ -105,15 +106,9 @@ class TransformersVideoLLM(nn.Module):
         Raises:
             InputError: prompts for another number of frames, or visual features of another tower.
         """
-        if visual.values.shape[-2:] != (self.patches, self.features):
-            raise InputError(
-                f"visual features of {visual.values.shape[-2]} patches x {visual.values.shape[-1]}, wanted "
-                f"{self.patches} x {self.features}. Encode the frames with this model, for footage of the same size."
-            )
         ids = ids.to(self.device)
         embeds = self.model.get_input_embeddings()(ids.masked_fill(ids == self.scene_id, self.pad_id))
-        visual = Entities(visual.values.to(embeds), visual.mask.to(self.device))
-        return splice(embeds, ids, self.video_id, self.backbone.project(visual))
+        return splice(embeds, ids, self.video_id, self._video_tokens(visual, embeds))
 
     def decode(
         self, embeds: Float[Tensor, "batch tokens width"], tokens: Tokens
@@ -133,6 +128,18 @@ class TransformersVideoLLM(nn.Module):
             pad_id=self.pad_id,
             end_id=self.end_id,
         )
+
+    def _video_tokens(
+        self, visual: Entities, embeds: Float[Tensor, "batch tokens width"]
+    ) -> Float[Tensor, "batch video_tokens width"]:
+        if not visual.values.shape[1]:
+            return embeds[:, :0]
+        if visual.values.shape[-2:] != (self.patches, self.features):
+            raise InputError(
+                f"visual features of {visual.values.shape[-2]} patches x {visual.values.shape[-1]}, wanted "
+                f"{self.patches} x {self.features}. Encode the frames with this model, for footage of the same size."
+            )
+        return self.backbone.project(Entities(visual.values.to(embeds), visual.mask.to(embeds.device)))
 
     def _special_ids(self, text: str) -> list[int]:
         return self.tokenizer.encode(text, add_special_tokens=False)

@@ -45,8 +45,8 @@ class LlavaOnevision:
         self.first_patch = int(model.config.vision_feature_select_strategy == "default")
 
     def token_count(self, frames: int) -> int:
-        """Each frame's halved patches, and a newline."""
-        return frames * self.tokens_per_frame + 1
+        """Each frame's halved patches, and a newline behind the last."""
+        return frames * self.tokens_per_frame + 1 if frames else 0
 
     @torch.no_grad()
     def encode(self, frames: UInt8[Tensor, "batch frames height width 3"]) -> Entities:

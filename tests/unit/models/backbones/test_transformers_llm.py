@@ -153,6 +153,18 @@ def test_frames_that_are_masked_out_are_not_seen(llm, make_frames):
     assert not torch.equal(llm.embed(ids, masked), llm.embed(ids, visual))
 
 
+def test_scene_tokens_may_stand_for_the_visual_ones(llm, make_frames):
+    tokens = prompted([llm.prompt_ids(QUESTION, 0, scene_tokens=5)], llm.pad_id)
+    assert (tokens.ids == llm.video_id).sum() == 0
+    visual = llm.encode(make_frames())
+    none = visual._replace(values=visual.values[:, :0], mask=visual.mask[:, :0])
+    embeds = splice(llm.embed(tokens.ids, none), tokens.ids, llm.scene_id, torch.ones(1, 5, llm.width))
+    with torch.no_grad():
+        ours = llm.decode(embeds, tokens)
+        wanted = llm.model(inputs_embeds=embeds, use_cache=False, logits_to_keep=1).logits
+    assert torch.equal(ours, wanted)
+
+
 def test_features_of_another_shape_and_another_number_of_frames_are_refused(llm, make_frames):
     visual, ids = llm.encode(make_frames()), torch.tensor([llm.prompt_ids(QUESTION, FRAMES)])
     with pytest.raises(InputError, match=r"visual features of \d+ patches x 5, wanted"):
