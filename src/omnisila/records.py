@@ -23,7 +23,7 @@ def records(path: Path, kind: type[Record]) -> Iterator[Record]:
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 if line.strip():
-                    yield _record(path, number, line, kind)
+                    yield record(path, number, line, kind)
     except OSError as error:
         raise RecordError(
             f"{path}: cannot be read ({error.strerror or error}). Give a JSONL file that exists."
@@ -70,7 +70,12 @@ def cut_half_line(path: Path) -> None:
         raise OutputError(f"{path}: cannot be written ({error.strerror or error}). Choose another file.") from error
 
 
-def _record(path: Path, number: int, line: bytes, kind: type[Record]) -> Record:
+def record(path: Path, number: int, line: bytes, kind: type[Record]) -> Record:
+    """One line of a file.
+
+    Raises:
+        RecordError: it is no record of that kind; the message names line and field.
+    """
     try:
         return kind.model_validate_json(line)
     except ValidationError as error:

@@ -40,6 +40,17 @@ def resize(
     return F.interpolate(images, (height_px, width_px), mode=interpolation, align_corners=False, antialias=antialias)
 
 
+def resize_levels(
+    images: Float[Tensor, "batch channels height width"],
+    height_px: int,
+    width_px: int,
+    interpolation: Interpolation = "bilinear",
+) -> Float[Tensor, "batch channels new_height new_width"]:
+    """``resize`` of values 0..255 in rows, then in columns, rounded to whole levels after each, as Pillow does it."""
+    rows = resize(images, images.shape[-2], width_px, interpolation).round().clamp(0, 255)
+    return resize(rows, height_px, width_px, interpolation).round().clamp(0, 255)
+
+
 def resize_short_side(
     images: Shaped[Tensor, "batch channels height width"],
     short_side_px: int,

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from omnisila.config import Config
 from omnisila.errors import TrainingError, WeightsError
 from omnisila.files import write_atomically
+from omnisila.models.sharded import whole
 
 Preset = Literal["paper", "code"]
 TARGETS = r"(.*\.)?language_model\.(.*\.)?(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
@@ -81,7 +82,7 @@ def save_adapter(model: nn.Module, folder: Path) -> None:
         WeightsError: the model has no adapters.
         OutputError: the folder cannot be written.
     """
-    state = {_PREFIX + key: tensor.detach().cpu().contiguous() for key, tensor in _stored(model).items()}
+    state = {_PREFIX + key: whole(tensor).contiguous() for key, tensor in _stored(model).items()}
     if not state:
         raise WeightsError(f"{type(model).__name__} has no adapters to save. Call add_lora first.")
     with tempfile.TemporaryDirectory() as aside:

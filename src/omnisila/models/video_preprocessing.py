@@ -11,7 +11,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from omnisila.config import Config
-from omnisila.media.transforms import centre_crop, channels_first, normalise, resize
+from omnisila.media.transforms import centre_crop, channels_first, normalise, resize_levels
 
 _FRAMES_AT_ONCE = 32  # 0.8 GB of 1080p in float32
 
@@ -27,22 +27,21 @@ class ClipPreprocessing(Config):
     mean: tuple[float, float, float] = (0.48145466, 0.4578275, 0.40821073)
     std: tuple[float, float, float] = (0.26862954, 0.26130258, 0.27577711)
 
+    def sized(self, frames: UInt8[Tensor, "frames height width 3"]) -> UInt8[Tensor, "frames size size 3"]:
+        """Frames at the tower's size, in whole grey levels: of such frames ``pixels`` makes what it makes of these."""
+        return torch.cat([self._sized(part).to(torch.uint8) for part in frames.split(_FRAMES_AT_ONCE)]).movedim(1, -1)
+
     def pixels(
         self, frames: UInt8[Tensor, "frames height width 3"], dtype: torch.dtype = torch.float32
     ) -> Float[Tensor, "frames 3 size size"]:
         """All frames on the device they came on; large ones are prepared a few at a time."""
-        return torch.cat([self._pixels(part).to(dtype) for part in frames.split(_FRAMES_AT_ONCE)])
+        parts = (self._sized(part) for part in frames.split(_FRAMES_AT_ONCE))
+        return torch.cat([normalise(part, _levels(self.mean), _levels(self.std)).to(dtype) for part in parts])
 
-    def _pixels(self, frames: UInt8[Tensor, "frames height width 3"]) -> Float[Tensor, "frames 3 size size"]:
+    def _sized(self, frames: UInt8[Tensor, "frames height width 3"]) -> Float[Tensor, "frames 3 size size"]:
         images = channels_first(frames)
         height_px, width_px = (self.size_px * side_px // min(frames.shape[1:3]) for side_px in frames.shape[1:3])
-        images = _whole_levels(resize(images, frames.shape[1], width_px, "bicubic"))
-        images = _whole_levels(resize(images, height_px, width_px, "bicubic"))
-        return normalise(centre_crop(images, self.size_px, self.size_px), _levels(self.mean), _levels(self.std))
-
-
-def _whole_levels(images: Float[Tensor, "frames 3 height width"]) -> Float[Tensor, "frames 3 height width"]:
-    return images.round().clamp(0, 255)
+        return centre_crop(resize_levels(images, height_px, width_px, "bicubic"), self.size_px, self.size_px)
 
 
 def _levels(fractions: Sequence[float]) -> tuple[float, ...]:

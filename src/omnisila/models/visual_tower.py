@@ -28,6 +28,12 @@ class VisualTower(Protocol):
     patches: int
     features: int
 
+    def fitted(
+        self, frames: UInt8[Tensor, "frames height width 3"]
+    ) -> UInt8[Tensor, "frames fitted_height fitted_width 3"]:
+        """The frames at the one size that the tower reads, so that those of several videos make a batch."""
+        ...
+
     def encode(self, frames: UInt8[Tensor, "batch frames height width 3"]) -> Entities:
         """Features of every patch of every frame, in the tower's own precision, without gradients.
 
@@ -57,6 +63,10 @@ class ClipTower(nn.Module):
         self.patches = (config.image_size // config.patch_size) ** 2 + 1
         self.features = config.hidden_size
         self.preprocessing = ClipPreprocessing(size_px=config.image_size)
+
+    def fitted(self, frames: UInt8[Tensor, "frames height width 3"]) -> UInt8[Tensor, "frames size size 3"]:
+        """The frames at the tower's size."""
+        return self.preprocessing.sized(frames)
 
     @torch.no_grad()
     def encode(self, frames: UInt8[Tensor, "batch frames height width 3"]) -> Entities:

@@ -102,19 +102,24 @@ def window_at(shards: Iterable[SceneShard], span: Span, config: WindowConfig) ->
 
 
 def spread(shards: Iterable[SceneShard], span: Span, frames: int) -> Window | None:
-    """One window of ``frames`` spread evenly over a span, for attribution; None where no shard covers it.
+    """One window of ``frames`` spread evenly over a span; None where no shard covers it.
 
-    Shards are read one at a time: a span may last as long as the video.
+    Shards are read one at a time: a span may last as long as the video. Frames past the video's end are masked.
     """
     step_s = span.duration_s / frames
     times_s = [span.start_s + (i + 0.5) * step_s for i in range(frames)]
     parts: list[Window] = []
+    last: SceneShard | None = None
     for shard in shards:
         within_s = [time_s for time_s in times_s if shard.start_s <= time_s < shard.end_s]
         if within_s:
             parts.append(_at(shard, span, within_s))
-    if not parts:
+            last = shard
+    if last is None:
         return None
+    past_s = times_s[sum(len(part.times_s) for part in parts) :]
+    if past_s:
+        parts.append(_at(last, span, past_s))
 
     def whole(name: str) -> SceneFrames:
         pieces: list[SceneFrames] = [getattr(part, name) for part in parts]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from omnisila.config import Config
-from omnisila.training.parallel import as_held, whole
+from omnisila.models.sharded import as_held, whole
 
 
 class OptimConfig(Config):

@@ -10,10 +10,9 @@ from typing import NamedTuple
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
-from torch.distributed.tensor import DTensor, distribute_tensor
 
 from omnisila.errors import TrainingError
 
@@ -44,14 +43,20 @@ class Parallel(NamedTuple):
             dist.barrier()
 
     def shard(self, module: nn.Module) -> None:
-        """Spread the parameters over the processes: each layer of a language model by itself, the rest together."""
+        """Spread the parameters over the processes: each layer of a language model by itself, the rest together.
+
+        Frozen parameters outside those layers (towers, embeddings) stay whole in every process.
+        """
         if self.world == 1:
             return
         mesh = init_device_mesh(self.device.type, (self.world,))
-        for part in list(module.modules()):
-            if type(part).__name__.endswith("DecoderLayer"):  # as transformers calls the layers of language models
-                fully_shard(part, mesh=mesh)
-        fully_shard(module, mesh=mesh)
+        # as transformers calls the layers of language models
+        layers = [part for part in module.modules() if type(part).__name__.endswith("DecoderLayer")]
+        for layer in layers:
+            fully_shard(layer, mesh=mesh)
+        spread = {parameter for layer in layers for parameter in layer.parameters()}
+        kept = {p for p in module.parameters() if p not in spread and not p.requires_grad}
+        fully_shard(module, mesh=mesh, ignored_params=kept)
 
 
 ALONE = Parallel()
@@ -82,15 +87,3 @@ def processes() -> Iterator[Parallel]:
         yield Parallel(dist.get_rank(), world, device)
     finally:
         dist.destroy_process_group()
-
-
-def whole(tensor: Tensor) -> Tensor:
-    """A sharded tensor put together in this process's main memory; all processes must ask."""
-    tensor = tensor.detach()
-    return (tensor.full_tensor() if isinstance(tensor, DTensor) else tensor).cpu()
-
-
-def as_held(value: Tensor, like: Tensor) -> Tensor:
-    """The part of a whole tensor that this process holds of one such as ``like``, where that lies."""
-    value = value.to(like.device)
-    return distribute_tensor(value, like.device_mesh, like.placements) if isinstance(like, DTensor) else value

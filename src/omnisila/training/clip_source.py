@@ -1,0 +1,123 @@
+"""Examples as a Video-LLM trains on them: a stretch's frames, its cached scene features, a question and its answer."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, UInt8
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from omnisila.errors import MediaError, TrainingError
+from omnisila.media.sampling import frames_at
+from omnisila.scenes.cache import Extracted, FeatureCache
+from omnisila.scenes.profile import SceneModeling
+from omnisila.scenes.windows import Window, spread
+from omnisila.schema import Span
+from omnisila.training.example_file import ExampleFile
+
+Fitted = Callable[[UInt8[Tensor, "frames height width 3"]], UInt8[Tensor, "frames fitted_height fitted_width 3"]]
+
+
+class Clip(NamedTuple):
+    """One example with what it shows; ``failure`` says why its pictures could not be read, and then they are black."""
+
+    frames: UInt8[Tensor, "frames height width 3"]
+    seen: Bool[Tensor, "frames"]
+    window: Window
+    instruction: str
+    answer: str
+    failure: str | None
+
+
+class Prepared(NamedTuple):
+    """The videos whose features are at hand, and those that were left out, with the reason."""
+
+    extracted: dict[str, Extracted]
+    failed: dict[str, str]
+
+
+def prepared_videos(
+    videos: Sequence[str],
+    footage: Path,
+    sem: SceneModeling,
+    cache: FeatureCache,
+    tell: Callable[[str], None] | None = None,
+) -> Prepared:
+    """Be sure that each video's scene features are cached; one that cannot be read is left out and named.
+
+    Raises:
+        TrainingError: not one can be read.
+    """
+    extracted: dict[str, Extracted] = {}
+    failed: dict[str, str] = {}
+    for number, video in enumerate(videos, 1):
+        try:
+            extracted[video] = cache.extracted(footage / video, sem)
+        except MediaError as error:
+            failed[video] = str(error)
+        if tell is not None:
+            tell(f"scene features {number}/{len(videos)}: {failed.get(video, video)}")
+    if not extracted:
+        reason = next(iter(failed.values()), "there are no examples")
+        raise TrainingError(
+            f"{footage}: no video to train on ({reason}). Give the folder that the examples' videos are in."
+        )
+    return Prepared(extracted, failed)
+
+
+class ClipSource(Dataset[Clip]):
+    """Examples by their place in a file, with frames decoded when they are asked for.
+
+    Args:
+        examples: what is asked.
+        footage: folder of the videos.
+        extracted: what is known of each video of the examples.
+        cache: where their scene features lie.
+        frames: spread evenly over each example's stretch.
+        fitted: brings frames to the size that the visual tower reads.
+    """
+
+    def __init__(
+        self,
+        examples: ExampleFile,
+        footage: Path,
+        extracted: Mapping[str, Extracted],
+        cache: FeatureCache,
+        frames: int,
+        fitted: Fitted,
+    ) -> None:
+        self.examples, self.footage, self.extracted, self.cache = examples, footage, extracted, cache
+        self.frames, self.fitted = frames, fitted
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __getitem__(self, place: int) -> Clip:
+        example = self.examples[place]
+        window = self.window(place)
+        path = self.footage / example.video
+        try:
+            shown = [frame.image for frame in frames_at(path, window.times_s)]
+            failure = None
+        except MediaError as error:
+            shown, failure = [torch.zeros(64, 64, 3, dtype=torch.uint8)] * self.frames, str(error)
+        seen = window.visual.mask.any(-1) & (failure is None)
+        return Clip(self.fitted(torch.stack(shown)), seen, window, example.instruction, example.answer, failure)
+
+    def window(self, place: int) -> Window:
+        """The scene features alone.
+
+        Raises:
+            TrainingError: the example's stretch lies outside its video.
+        """
+        example = self.examples[place]
+        span = Span(start_s=example.start_s, end_s=example.end_s)
+        window = spread(self.cache.shards(self.extracted[example.video], span), span, self.frames)
+        if window is None:
+            raise TrainingError(
+                f"example {example.id}: {span.start_s:g}-{span.end_s:g} s lies outside {example.video}. Prepare the "
+                "examples again, with the footage."
+            )
+        return window
