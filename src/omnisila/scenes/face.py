@@ -3,6 +3,8 @@
 MTCNN finds faces; an expression network and the visual encoder describe each. Source: Omni-SILA 3.1 (x_f).
 """
 
+from abc import ABC, abstractmethod
+
 import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
@@ -35,16 +37,22 @@ class FaceConfig(Config):
         return FaceExtractor(self, MTCNN.pretrained(), ExpressionNet.pretrained(), encoder)
 
 
-class FaceExtractor(nn.Module):
-    """Entities: faces, the largest first."""
+class FaceScene(nn.Module, ABC):
+    """Entities: faces, the largest first. What is said of a face is the subclass's."""
 
-    def __init__(
-        self, config: FaceConfig, detector: MTCNN, expression: ExpressionNet, encoder: EfficientNetLite0
-    ) -> None:
+    def __init__(self, config: FaceConfig, detector: MTCNN) -> None:
         super().__init__()
-        self.config = config
-        self.detector, self.expression, self.encoder = detector, expression, encoder
+        self.config, self.detector = config, detector
         self.detector.min_face_frac = config.min_face_frac
+
+    @property
+    @abstractmethod
+    def layout(self) -> Layout:
+        """Of a face."""
+
+    @abstractmethod
+    def _described(self, images: Tensor, picture: Tensor, boxes: Tensor, scores: Tensor) -> Float[Tensor, "faces w"]:
+        """Rows of faces: which picture each is in, where in frame fractions, how surely."""
 
     @torch.inference_mode()
     def forward(
@@ -52,7 +60,7 @@ class FaceExtractor(nn.Module):
     ) -> tuple[Float[Tensor, "frames entities features"], Bool[Tensor, "frames entities"]]:
         """Face entities and their mask."""
         count = self.config.max_faces
-        values = torch.zeros(len(images), count, LAYOUT.width)
+        values = torch.zeros(len(images), count, self.layout.width)
         mask = torch.zeros(len(images), count, dtype=torch.bool)
         for start in range(0, len(images), self.config.batch_size):
             batch = images[start : start + self.config.batch_size]
@@ -68,6 +76,20 @@ class FaceExtractor(nn.Module):
             values[start + picture, slot] = described
             mask[start + picture, slot] = True
         return values, mask
+
+
+class FaceExtractor(FaceScene):
+    """Expressions by the embedded network, appearance by the visual encoder."""
+
+    def __init__(
+        self, config: FaceConfig, detector: MTCNN, expression: ExpressionNet, encoder: EfficientNetLite0
+    ) -> None:
+        super().__init__(config, detector)
+        self.expression, self.encoder = expression, encoder
+
+    @property
+    def layout(self) -> Layout:
+        return LAYOUT
 
     def _described(self, images: Tensor, picture: Tensor, boxes: Tensor, scores: Tensor) -> Float[Tensor, "faces w"]:
         pixels = frame_pixels(boxes, images.shape[1], images.shape[2])

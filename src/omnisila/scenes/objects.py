@@ -100,26 +100,44 @@ class ObjectDetector(nn.Module):
         seen: list[tuple[Track, ...]] = []
         for found, time_s in zip(detections, times_s, strict=True):
             state = followed(state, found, time_s, self.config)
-            current = [track for track in state.tracks if track.time_s == time_s]
-            seen.append(tuple(sorted(current, key=lambda track: -track.score)[: self.config.max_objects]))
+            seen.append(current(state, time_s, self.config.max_objects))
         return seen, state
 
     def rows(self, seen: list[tuple[Track, ...]]) -> tuple[Float[Tensor, "frames objects width"], Bool[Tensor, "f o"]]:
         """Entity vectors and mask."""
-        values = torch.zeros(len(seen), self.config.max_objects, LAYOUT.width)
-        mask = torch.zeros(len(seen), self.config.max_objects, dtype=torch.bool)
-        for row, tracks in enumerate(seen):
-            for slot, track in enumerate(tracks):
-                entity = values[row, slot]
-                LAYOUT.read(entity, "box").copy_(track.box)
-                LAYOUT.read(entity, "score").fill_(track.score)
-                centre = (track.velocity[:2] + track.velocity[2:]) / 2
-                LAYOUT.read(entity, "velocity").copy_(centre)
-                LAYOUT.read(entity, "group")[GROUP_OF_CLASS[track.class_index]] = 1.0
-                LAYOUT.read(entity, "track").fill_(track.number)
-                LAYOUT.read(entity, "class").fill_(track.class_index)
-                mask[row, slot] = True
-        return values, mask
+        return written(seen, LAYOUT, self.config.max_objects)
+
+
+def current(state: TrackerState, time_s: float, count: int) -> tuple[Track, ...]:
+    """The tracks seen at that very time, likeliest first, at most so many."""
+    seen = [track for track in state.tracks if track.time_s == time_s]
+    return tuple(sorted(seen, key=lambda track: -track.score)[:count])
+
+
+def written(
+    seen: list[tuple[Track, ...]], layout: Layout, count: int
+) -> tuple[Float[Tensor, "frames objects width"], Bool[Tensor, "frames objects"]]:
+    """Tracks as entity vectors, with a mask.
+
+    Args:
+        layout: box, score, velocity, track and class; a ``group`` where its classes are COCO's.
+        count: of entities per frame; more are left out.
+    """
+    values = torch.zeros(len(seen), count, layout.width)
+    mask = torch.zeros(len(seen), count, dtype=torch.bool)
+    for row, tracks in enumerate(seen):
+        for slot, track in enumerate(tracks[:count]):
+            entity = values[row, slot]
+            layout.read(entity, "box").copy_(track.box)
+            layout.read(entity, "score").fill_(track.score)
+            centre = (track.velocity[:2] + track.velocity[2:]) / 2
+            layout.read(entity, "velocity").copy_(centre)
+            if "group" in layout.features:
+                layout.read(entity, "group")[GROUP_OF_CLASS[track.class_index]] = 1.0
+            layout.read(entity, "track").fill_(track.number)
+            layout.read(entity, "class").fill_(track.class_index)
+            mask[row, slot] = True
+    return values, mask
 
 
 def followed(state: TrackerState, found: Detections, time_s: float, config: ObjectsConfig) -> TrackerState:

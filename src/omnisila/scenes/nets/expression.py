@@ -56,6 +56,9 @@ class _Stage(nn.Module):
 class ExpressionNet(nn.Module):
     """Seven expressions of a face crop."""
 
+    input_px = INPUT_PX
+    width = EMBEDDING
+
     def __init__(self) -> None:
         super().__init__()
         self.stages = nn.Sequential(_Stage(3, 32), _Stage(32, 64), _Stage(64, 128), _Stage(128, EMBEDDING))

@@ -93,16 +93,17 @@ class MTCNN(nn.Module):
 
     @torch.inference_mode()
     def detect(self, images: UInt8[Tensor, "batch height width 3"]) -> list[Faces]:
-        """Faces of RGB pictures, all of one size."""
+        """Faces of RGB pictures, all of one size; on the CPU, wherever the network is."""
         batch, height, width = images.shape[:3]
         if batch == 0:
             return []
         border = round(self.border_frac * max(height, width))
-        x = (images.permute(0, 3, 1, 2).float() - 127.5) / 128
+        x = (images.to(self.proposal_face.weight.device).permute(0, 3, 1, 2).float() - 127.5) / 128
         x = F.pad(x, (border,) * 4)
         candidates = self._proposals(x, min_face_px=max(self.min_face_frac * max(height, width), CELL_PX))
         candidates = self._refined(x, candidates)
         faces, landmarks = self._output(x, candidates)
+        faces, landmarks = _Boxes(*(part.cpu() for part in faces)), landmarks.cpu()
         scale = torch.tensor([width, height, width, height], dtype=torch.float32)
         results: list[Faces] = []
         for index in range(batch):
@@ -116,7 +117,8 @@ class MTCNN(nn.Module):
 
     def _proposals(self, x: Tensor, min_face_px: float) -> _Boxes:
         # a picture smaller than one cell has no scale to search
-        found = [_Boxes(torch.zeros(0, dtype=torch.long), torch.zeros(0, 4), torch.zeros(0))]
+        nowhere = torch.zeros(0, dtype=torch.long, device=x.device)
+        found = [_Boxes(nowhere, x.new_zeros(0, 4), x.new_zeros(0))]
         scale = CELL_PX / min_face_px
         while min(x.shape[2:]) * scale >= CELL_PX:
             size = [max(round(side * scale), CELL_PX) for side in x.shape[2:]]

@@ -1,0 +1,1 @@
+"""The full profile: the extractors that Omni-SILA names, with the user's own checkpoints."""

@@ -1,0 +1,38 @@
+"""Facial expression modelling of the full profile: MTCNN, then a network on each face.
+
+Source: Omni-SILA 3.1 (x_f); the paper says "CNN" and no more (docs/decisions.md, "The face network of the full
+profile").
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from omnisila.scenes.crops import frame_pixels, square_crops, squares
+from omnisila.scenes.extractor import Layout
+from omnisila.scenes.face import FaceConfig, FaceScene
+from omnisila.scenes.nets.expression import EXPRESSIONS, ExpressionNet
+from omnisila.scenes.nets.expression_classifier import ExpressionClassifier
+from omnisila.scenes.nets.mtcnn import MTCNN
+
+
+class FullFaceExtractor(FaceScene):
+    """Box, seven expressions and the embedding they are read from; the user's classifier or the embedded network."""
+
+    def __init__(self, config: FaceConfig, detector: MTCNN, describer: ExpressionClassifier | ExpressionNet) -> None:
+        super().__init__(config, detector)
+        self.describer = describer
+        self._layout = Layout(
+            {"box": 4, "score": 1, "expressions": len(EXPRESSIONS), "embedding": describer.width},
+            words={"expressions": EXPRESSIONS},
+        )
+
+    @property
+    def layout(self) -> Layout:
+        return self._layout
+
+    def _described(self, images: Tensor, picture: Tensor, boxes: Tensor, scores: Tensor) -> Float[Tensor, "faces w"]:
+        pixels = frame_pixels(boxes, images.shape[1], images.shape[2])
+        crops = square_crops(images.permute(0, 3, 1, 2), picture, squares(pixels), self.describer.input_px)
+        found = self.describer(crops.to(next(self.describer.parameters()).device))
+        return torch.cat([boxes, scores[:, None], found.probabilities.cpu(), found.embedding.cpu()], dim=1)

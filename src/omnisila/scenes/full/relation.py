@@ -1,0 +1,192 @@
+"""Object relation modelling of the full profile: RelTR's entities and triplets.
+
+Without a RelTR checkpoint the embedded detector and geometric predicates stand in. Source: Omni-SILA 3.1 (x_o),
+Hawkeye 3.2.
+"""
+
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import UInt8
+from torch import Tensor, nn
+
+from omnisila.config import Config
+from omnisila.scenes import objects as embedded_objects
+from omnisila.scenes import relation as embedded_relation
+from omnisila.scenes.boxes import overlaps
+from omnisila.scenes.chunked import Sampled
+from omnisila.scenes.extractor import Layout
+from omnisila.scenes.nets import visual_genome
+from omnisila.scenes.nets.nanodet import Detections
+from omnisila.scenes.nets.reltr import Relations, RelTR, top_triplets
+from omnisila.scenes.objects import ObjectDetector, ObjectsConfig, Track, TrackerState, followed, written
+from omnisila.scenes.relation import RelationExtractor
+
+
+class FullRelationConfig(Config):
+    """Which of RelTR's queries are believed."""
+
+    max_triplets: int = 5
+    min_triplet_score: float = 0.3  # of subject, predicate and object each; the published inference's
+    batch_size: int = 8
+    objects: ObjectsConfig = ObjectsConfig(rate_hz=8.0, max_objects=16, min_score=0.5)
+
+
+class Looked(NamedTuple):
+    """Objects and relations of a run of frames."""
+
+    seen: list[tuple[Track, ...]]
+    objects: Sampled
+    relation: Sampled
+    tracker: TrackerState
+
+
+@runtime_checkable
+class RelationScene(Protocol):
+    """Objects with their tracks and the relations between them."""
+
+    @property
+    def objects_layout(self) -> Layout:
+        """Of an object."""
+        ...
+
+    @property
+    def layout(self) -> Layout:
+        """Of a triplet."""
+        ...
+
+    def look(
+        self,
+        images: UInt8[Tensor, "distinct height width 3"],
+        copy_of: Tensor,
+        times_s: list[float],
+        tracker: TrackerState,
+    ) -> Looked:
+        """What consecutive frames show.
+
+        Args:
+            images: pictures without repetitions.
+            copy_of: for each frame the number of its picture.
+            tracker: what the frames before these left behind.
+        """
+        ...
+
+
+class RelTRScene(nn.Module):
+    """RelTR's entities as objects and its likeliest triplets as entities of the scene.
+
+    A triplet's features begin with the 353 probabilities (for Visual Genome) in the order of Hawkeye's release. Beside
+    its own two states stand those of the entity queries whose boxes are nearest to its subject's and object's: the
+    paper reads "entity representations".
+    """
+
+    def __init__(self, config: FullRelationConfig, net: RelTR) -> None:
+        super().__init__()
+        self.config, self.net = config, net
+        sizes = net.config
+        names, predicates = (
+            _names(visual_genome.ENTITIES, sizes.entity_classes),
+            _names(visual_genome.PREDICATES, sizes.predicates),
+        )
+        self._objects = Layout({"box": 4, "score": 1, "velocity": 2}, {"track": 1, "class": 1}, {"class": names})
+        self._layout = Layout(
+            {
+                "predicate": sizes.predicates,
+                "subject": sizes.entity_classes,
+                "object": sizes.entity_classes,
+                "states": 2 * sizes.width,
+                "entities": 2 * sizes.width,
+                "subject_box": 4,
+                "object_box": 4,
+                "score": 1,
+            },
+            {"classes": 2},
+            {"classes": names, "predicate": predicates},
+        )
+
+    @property
+    def objects_layout(self) -> Layout:
+        return self._objects
+
+    @property
+    def layout(self) -> Layout:
+        return self._layout
+
+    @torch.inference_mode()
+    def look(
+        self,
+        images: UInt8[Tensor, "distinct height width 3"],
+        copy_of: Tensor,
+        times_s: list[float],
+        tracker: TrackerState,
+    ) -> Looked:
+        used = copy_of.unique()  # slower than the frames, it need not see every picture
+        pictures: dict[int, Relations] = {}
+        for part in used.split(self.config.batch_size):
+            found = self.net.relations(images[part])
+            pictures |= {int(i): Relations(*(x.cpu() for x in one)) for i, one in zip(part, found, strict=True)}
+        seen: list[tuple[Track, ...]] = []
+        detections = {index: self._detections(found) for index, found in pictures.items()}
+        for index, time_s in zip(copy_of.tolist(), times_s, strict=True):
+            tracker = followed(tracker, detections[index], time_s, self.config.objects)
+            seen.append(embedded_objects.current(tracker, time_s, self.config.objects.max_objects))
+        rows = {index: self._rows(found) for index, found in pictures.items()}
+        values = torch.zeros(len(seen), self.config.max_triplets, self._layout.width)
+        mask = torch.zeros(len(seen), self.config.max_triplets, dtype=torch.bool)
+        for frame, index in enumerate(copy_of.tolist()):
+            values[frame, : len(rows[index])] = rows[index]
+            mask[frame, : len(rows[index])] = True
+        return Looked(
+            seen,
+            Sampled(*written(seen, self._objects, self.config.objects.max_objects)),
+            Sampled(values, mask),
+            tracker,
+        )
+
+    def _detections(self, found: Relations) -> Detections:
+        scores, classes = found.entity_probabilities.max(dim=1)
+        likely = (scores >= self.config.objects.min_score) & (classes > 0)  # class 0 is no class
+        order = scores[likely].argsort(descending=True)
+        return Detections(*(part[likely][order] for part in (found.entity_boxes_frac, scores, classes)))
+
+    def _rows(self, found: Relations) -> Tensor:
+        """The likeliest triplets as entity vectors."""
+        best = top_triplets(found, self.config.max_triplets, self.config.min_triplet_score)
+        near = [
+            found.entity_states[overlaps(boxes, found.entity_boxes_frac).argmax(1)]
+            for boxes in (best.subject_boxes_frac, best.object_boxes_frac)
+        ]
+        classes = torch.stack([best.subjects, best.objects], dim=1).float()
+        boxes = best.subject_boxes_frac, best.object_boxes_frac
+        return torch.cat([best.probabilities, best.states, *near, *boxes, best.scores[:, None], classes], dim=1)
+
+
+class GeometricScene(nn.Module):
+    """The embedded detector and predicates, for those who have no RelTR checkpoint."""
+
+    def __init__(self, detector: ObjectDetector, relation: RelationExtractor) -> None:
+        super().__init__()
+        self.detector, self.relation = detector, relation
+
+    @property
+    def objects_layout(self) -> Layout:
+        return embedded_objects.LAYOUT
+
+    @property
+    def layout(self) -> Layout:
+        return embedded_relation.LAYOUT
+
+    def look(
+        self,
+        images: UInt8[Tensor, "distinct height width 3"],
+        copy_of: Tensor,
+        times_s: list[float],
+        tracker: TrackerState,
+    ) -> Looked:
+        seen, tracker = self.detector(images[copy_of], times_s, tracker)
+        return Looked(seen, Sampled(*self.detector.rows(seen)), Sampled(*self.relation(seen)), tracker)
+
+
+def _names(published: tuple[str, ...], count: int) -> tuple[str, ...]:
+    """The vocabulary's names where it is Visual Genome's, else numbers."""
+    return published if len(published) == count else tuple(f"class {index}" for index in range(count))
