@@ -46,9 +46,16 @@ def resize_levels(
     width_px: int,
     interpolation: Interpolation = "bilinear",
 ) -> Float[Tensor, "batch channels new_height new_width"]:
-    """``resize`` of values 0..255 in rows, then in columns, rounded to whole levels after each, as Pillow does it."""
-    rows = resize(images, images.shape[-2], width_px, interpolation).round().clamp(0, 255)
-    return resize(rows, height_px, width_px, interpolation).round().clamp(0, 255)
+    """``resize`` of values 0..255 in rows, then in columns, rounded to whole levels after each, as Pillow does it.
+
+    No value is off by more than one level (``tests/unit/scenes/nets``).
+    """
+    rows = _whole_levels(resize(images, images.shape[-2], width_px, interpolation))
+    return _whole_levels(resize(rows, height_px, width_px, interpolation))
+
+
+def _whole_levels(images: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
+    return (images + 0.5).floor().clamp(0, 255)  # Pillow rounds halves up, torch to even numbers
 
 
 def resize_short_side(

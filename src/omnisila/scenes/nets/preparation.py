@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import torch
 from jaxtyping import Float
+from pydantic import ValidationError
 from torch import Tensor
 
 from omnisila.config import Config
@@ -48,8 +49,9 @@ class Preparation(Config):
                 stated["interpolation"] = _INTERPOLATIONS[said["resample"]]
             return cls.model_validate(stated)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            said_first = str(error.errors()[0]["msg"]) if isinstance(error, ValidationError) else str(error)
             raise WeightsError(
-                f"{path}: {type(error).__name__}: {error}. Wanted size, image_mean, image_std and resample as "
+                f"{path}: {type(error).__name__}: {said_first}. Wanted size, image_mean, image_std and resample as "
                 "transformers writes them; copy the file that was published with the weights."
             ) from error
 
