@@ -182,13 +182,13 @@ def _described(
     """Absent joints filled, places in frame fractions, surest person first."""
     order = group.scores.mean(1).argsort(descending=True, stable=True)
     group = Grouped(*(part[order] for part in group))
-    whole = refined(Grouped(*(part.to(heat.device) for part in group)), heat, tags)
+    whole = refined(group, heat, tags)
     xy = places(whole, heat)
     corner, size = xy.new_tensor([canvas.left, canvas.top]), xy.new_tensor([canvas.width, canvas.height])
     seen = (whole.scores > 0)[..., None]
     both = whole.tags.expand(-1, -1, 2)
     joints = torch.cat([(xy - corner) / size * seen, whole.scores[..., None], both], dim=2)
-    return People(joints.cpu(), group.scores.mean(1), _encoded(group, heat).cpu())
+    return People(joints, group.scores.mean(1), _encoded(group, heat).cpu())
 
 
 def _encoded(people: Grouped, heat: Float[Tensor, "17 height width"]) -> Float[Tensor, "people 272"]:

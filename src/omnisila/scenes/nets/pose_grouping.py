@@ -17,6 +17,7 @@ from torch import Tensor
 from omnisila.config import Config
 
 JOINTS = 17
+MAPS_AT_ONCE = 8  # that refinement searches together, which bounds its memory
 ORDER = (0, 1, 2, 3, 4, 5, 6, 11, 12, 7, 8, 9, 10, 13, 14, 15, 16)  # head and trunk, whose peaks are surest, first
 
 
@@ -129,29 +130,36 @@ def refined(
 ) -> Grouped:
     """Each person's absent joints, taken where heat minus whole steps of distance to the person's mean tag is largest.
 
-    A filled joint has no tag of its own. Everything must lie on one device.
+    A filled joint has no tag of its own.
+
+    Args:
+        people: on the CPU; maps may lie on any device.
     """
-    filled = Grouped(*(part.clone() for part in people))
-    width = heat.shape[2]
+    person, joint = torch.nonzero(people.scores <= 0, as_tuple=True)
     present = people.scores > 0
     means = (people.tags * present[..., None]).sum(1) / present.sum(1, keepdim=True)
-    for person, mean in enumerate(means):
-        absent = torch.nonzero(~present[person])[:, 0]
-        if not len(absent):
-            continue
-        distance = (tags[absent] - mean[:, None, None]).norm(dim=1)
-        cell = (heat[absent] - distance.round()).flatten(1).argmax(1)
-        score = heat[absent].flatten(1).gather(1, cell[:, None])[:, 0]
-        filled.columns[person, absent] = cell % width
-        filled.rows[person, absent] = cell // width
-        filled.scores[person, absent] = score.clamp(min=0)
+    cells, scores = [joint.new_zeros(0)], [people.scores.new_zeros(0)]
+    for some in torch.arange(len(person)).split(MAPS_AT_ONCE):
+        maps, mean = joint[some].to(heat.device), means[person[some]].to(heat.device)
+        distance = (tags[maps] - mean[..., None, None]).norm(dim=1)
+        best = (heat[maps] - distance.round()).flatten(1).argmax(1)
+        scores.append(heat.flatten(1)[maps, best].clamp(min=0))
+        cells.append(best)
+    cell = torch.cat([part.cpu() for part in cells])
+    filled = Grouped(*(part.clone() for part in people))
+    filled.columns[person, joint], filled.rows[person, joint] = cell % heat.shape[2], cell // heat.shape[2]
+    filled.scores[person, joint] = torch.cat([part.cpu() for part in scores])
     return filled
 
 
 def places(people: Grouped, heat: Float[Tensor, "17 rows columns"]) -> Float[Tensor, "people 17 2"]:
-    """Joints as (x, y) in cells from the top left corner: a cell's middle, a quarter towards its larger neighbour."""
+    """Joints as (x, y) in cells from the top left corner: a cell's middle, a quarter towards its larger neighbour.
+
+    Args:
+        people: on the CPU, where the places come too; the heatmaps may lie on any device.
+    """
     joints = torch.arange(JOINTS, device=heat.device)
-    columns, rows = people.columns, people.rows
+    columns, rows = people.columns.to(heat.device), people.rows.to(heat.device)
 
     def larger(down: int, right: int) -> Bool[Tensor, "people 17"]:
         ahead = heat[joints, (rows + down).clamp(max=heat.shape[1] - 1), (columns + right).clamp(max=heat.shape[2] - 1)]
@@ -159,4 +167,4 @@ def places(people: Grouped, heat: Float[Tensor, "17 rows columns"]) -> Float[Ten
         return ahead > behind
 
     quarter = torch.stack([larger(0, 1), larger(1, 0)], dim=2).float() * 0.5 - 0.25
-    return torch.stack([columns, rows], dim=2).float() + 0.5 + quarter
+    return (torch.stack([columns, rows], dim=2).float() + 0.5 + quarter).cpu()
