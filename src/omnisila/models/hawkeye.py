@@ -1,0 +1,250 @@
+"""Hawkeye as published: two graphs, a balanced mixture, and a Video-LLM that reads it instead of the video.
+
+Source: Hawkeye Fig. 2.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from omnisila.config import Config
+from omnisila.errors import InputError
+from omnisila.models.asg import ActionSensitiveGraph, ASGConfig, JointReading, NoActionGraph, VideoTokens, check_width
+from omnisila.models.bh_moe import (
+    BalancedHeterogeneousMoE,
+    BalancingConstraint,
+    BHMoEConfig,
+    ConstraintConfig,
+    NoConstraint,
+    NoMixture,
+    SceneSequence,
+)
+from omnisila.models.layers import FeatureDropout, Standardise, masked_mean
+from omnisila.models.org import NoRelationGraph, ObjectRelationGraph, ORGConfig, PatchGrid, TripletReading
+from omnisila.models.scene_model import SceneModel, SceneRead
+from omnisila.models.tokens import Tokens
+from omnisila.models.video_llm import VideoLLM, batch_prompts, splice
+from omnisila.scenes.extractor import Entities, SceneInputs
+
+
+class HawkeyePerception(NamedTuple):
+    """What the scene side makes of a window; everything is zero where nothing is present.
+
+    ``probabilities`` has a column a scene: the experts' mean weights stand at action and relation, face and background
+    have none. Tokens of ``weights``, ``present`` and ``is_action`` are those of h.
+    """
+
+    scene_tokens: Float[Tensor, "batch spliced tokens_width"]
+    probabilities: Float[Tensor, "batch frames 4"]
+    weights: Float[Tensor, "batch tokens experts"]
+    present: Bool[Tensor, "batch tokens"]
+    is_action: Bool[Tensor, "tokens"]
+
+
+class VideoEmbedding(nn.Module):
+    """The visual encoder's tokens at Hawkeye's width, each knowing its frame: X_v. Source: Hawkeye 3.1."""
+
+    def __init__(self, features: int, grid: PatchGrid, width: int, frames: int, input_dropout: float) -> None:
+        super().__init__()
+        self.grid = grid
+        self.standardise = Standardise(features)
+        self.input_dropout = FeatureDropout(input_dropout)
+        self.embed = nn.Linear(features, width)
+        self.positions = nn.Parameter(torch.randn(frames, width) * 0.02)
+
+    def forward(self, visual: Entities) -> VideoTokens:
+        """X_v, zero where masked out.
+
+        Raises:
+            InputError: features of another width, another grid, or more frames than there are positions.
+        """
+        self._check(visual)
+        values = self.input_dropout(self.standardise(visual.values.to(self.embed.weight.dtype)))
+        x_v = self.embed(values) + self.positions[: values.shape[1], None]
+        return VideoTokens(x_v * visual.mask.unsqueeze(-1), visual.mask)
+
+    def _check(self, visual: Entities) -> None:
+        check_width("visual", visual, self.embed.in_features)
+        frames, patches = visual.mask.shape[1:]
+        if patches != self.grid.patches or frames > len(self.positions):
+            raise InputError(
+                f"a window of {frames} frames with {patches} visual tokens each, wanted at most {len(self.positions)} "
+                f"with {self.grid.patches}. Cut windows as for training, and encode them with the same visual encoder."
+            )
+
+
+class EveryToken(nn.Module):
+    """y as it is: one token for each patch and each node."""
+
+    def forward(
+        self,
+        y: Float[Tensor, "batch frames tokens width"],
+        present: Bool[Tensor, "batch frames tokens"],  # noqa: ARG002 (same call as FrameMeans)
+    ) -> Float[Tensor, "batch spliced width"]:
+        return y.flatten(1, 2)
+
+    def count(self, frames: int, tokens: int) -> int:
+        """Tokens of a window."""
+        return frames * tokens
+
+
+class FrameMeans(nn.Module):
+    """The mean of each frame's tokens, where the language model's context is short."""
+
+    def forward(
+        self, y: Float[Tensor, "batch frames tokens width"], present: Bool[Tensor, "batch frames tokens"]
+    ) -> Float[Tensor, "batch spliced width"]:
+        return masked_mean(y, present)
+
+    def count(self, frames: int, tokens: int) -> int:  # noqa: ARG002 (same call as EveryToken)
+        """Tokens of a window."""
+        return frames
+
+
+class Hawkeye(SceneModel):
+    """ASG, ORG -> B-H MoE -> projector -> Video-LLM. Source: Hawkeye Fig. 2.
+
+    The language model's input is y + X_t: y, made from the visual tokens, stands in their place.
+    """
+
+    def __init__(
+        self,
+        video: VideoEmbedding,
+        asg: ActionSensitiveGraph | NoActionGraph,
+        org: ObjectRelationGraph | NoRelationGraph,
+        moe: BalancedHeterogeneousMoE | NoMixture,
+        pooling: EveryToken | FrameMeans,
+        projector: nn.Module,
+        constraint: BalancingConstraint | NoConstraint,
+        video_llm: VideoLLM,
+    ) -> None:
+        super().__init__()
+        self.video = video
+        self.asg = asg
+        self.org = org
+        self.moe = moe
+        self.pooling = pooling
+        self.projector = projector
+        self.constraint = constraint
+        self.video_llm = video_llm
+
+    @property
+    def feature_widths(self) -> tuple[int, ...]:
+        """Widths of face, action, relation and background features; 0 for what is not read."""
+        return 0, self.asg.feature_width, self.org.feature_width, 0
+
+    def read(self, scenes: SceneInputs, visual: Entities, tokens: Tokens) -> SceneRead:
+        perception = self.perceive(scenes, visual)
+        embeds = self.video_llm.embed(tokens.ids, Entities(visual.values[:, :0], visual.mask[:, :0]))
+        return SceneRead(splice(embeds, tokens.ids, self.video_llm.scene_id, perception.scene_tokens), perception)
+
+    def perceive(self, scenes: SceneInputs, visual: Entities) -> HawkeyePerception:
+        """The scene side alone.
+
+        Raises:
+            InputError: features of another width, another grid of patches, or too many frames.
+        """
+        x_v = self.video(visual)
+        x_c = self.asg(scenes.action, x_v)
+        x_s = self.org(scenes.relation, x_v)
+        h = _sequence(VideoTokens(x_c, x_v.mask), VideoTokens(x_s.values, x_s.mask))
+        y, weights = self.moe(h)
+        present = _by_frame(h.present.unsqueeze(-1), x_c, x_s.values).squeeze(-1)
+        pooled = self.pooling(_by_frame(y, x_c, x_s.values), present)
+        scene_tokens = self.projector(pooled) * self.pooling(present.unsqueeze(-1).float(), present).bool()
+        shares = masked_mean(_by_frame(weights, x_c, x_s.values), present)
+        nothing = torch.zeros_like(shares[..., :1])
+        probabilities = torch.cat([nothing, shares, nothing], dim=-1)
+        return HawkeyePerception(scene_tokens, probabilities, weights, h.present, h.is_action)
+
+    def prompts(
+        self,
+        instructions: Sequence[str],
+        scenes: SceneInputs,  # noqa: ARG002 (same call as other scene models')
+        visual: Entities,
+    ) -> list[list[int]]:
+        """Each window's instruction behind the mixture's tokens; there is no place for visual ones."""
+        frames, patches = visual.mask.shape[1:]
+        return batch_prompts(self.video_llm, instructions, 0, self.pooling.count(frames, patches + self.org.nodes))
+
+    def total_loss(self, language_loss: Float[Tensor, ""], perception: HawkeyePerception) -> Float[Tensor, ""]:
+        """L_total = L + lambda L_bc. Source: Hawkeye 3.3."""
+        return language_loss + self.constraint(perception.weights, perception.present, perception.is_action)
+
+    def fit_standardisation(self, scenes: SceneInputs, visual: Entities) -> None:
+        """Take mean and spread of visual features and joints from training windows.
+
+        Raises:
+            TrainingError: no frame at all, or features that are not finite.
+        """
+        self.video.standardise.fit(visual.values[visual.mask])
+        self.asg.fit(scenes.action)
+
+
+def _sequence(action: VideoTokens, relation: VideoTokens) -> SceneSequence:
+    """[X_c+1 ; X_s], each frame by frame."""
+    values = torch.cat([action.values.flatten(1, 2), relation.values.flatten(1, 2)], dim=1)
+    present = torch.cat([action.mask.flatten(1), relation.mask.flatten(1)], dim=1)
+    is_action = torch.arange(present.shape[1], device=present.device) < action.mask[0].numel()
+    return SceneSequence(values, present, is_action)
+
+
+def _by_frame(sequence: Tensor, action: Tensor, relation: Tensor) -> Tensor:
+    """A sequence like h as (batch, frames, tokens, ...), each frame's action tokens before its relation tokens."""
+    frames = action.shape[1]
+    first, second = sequence.split([frames * action.shape[2], frames * relation.shape[2]], dim=1)
+    shape = (len(sequence), frames, -1, sequence.shape[-1])
+    second = second.reshape(len(sequence), frames, relation.shape[2], sequence.shape[-1])
+    return torch.cat([first.reshape(shape), second], dim=2)
+
+
+class HawkeyeConfig(Config):
+    """Which parts a Hawkeye has; an ablation leaves one out. The defaults are the paper's beside a 7B language model.
+
+    Attributes:
+        visual_features: width of the visual encoder's tokens.
+        grid: how they lie in a frame.
+        joints: where joints lie in the action features.
+        triplets: where triplets lie in the relation features.
+        asg: None for video tokens as they are.
+        org: None for no object-aware tokens.
+        moe: None for the graphs' tokens without experts.
+        constraint: None for no L_bc.
+        pooled: one token a frame for the language model instead of all.
+    """
+
+    visual_features: int
+    grid: PatchGrid
+    joints: JointReading
+    triplets: TripletReading
+    width: int = 1024  # the papers' 4096 would mean 3.2 B parameters for two experts
+    num_heads: int = 16
+    feedforward_ratio: int = 4
+    frames: int = 8  # Hawkeye 4.4: 8 a second
+    asg: ASGConfig | None = ASGConfig()
+    org: ORGConfig | None = ORGConfig()
+    moe: BHMoEConfig | None = BHMoEConfig()
+    constraint: ConstraintConfig | None = ConstraintConfig()
+    pooled: bool = False
+    dropout: float = 0.0
+    input_dropout: float = 0.0  # of single visual features: small data cannot be trusted with thousands of them
+
+    def build(self, video_llm: VideoLLM) -> Hawkeye:
+        """An untrained Hawkeye in front of that Video-LLM."""
+        width, feedforward = self.width, self.feedforward_ratio * self.width
+        sizes = (width, self.num_heads, feedforward)
+        return Hawkeye(
+            VideoEmbedding(self.visual_features, self.grid, width, self.frames, self.input_dropout),
+            self.asg.build(self.joints, *sizes, self.frames, self.dropout) if self.asg else NoActionGraph(),
+            self.org.build(self.triplets, self.grid, width, feedforward, self.frames)
+            if self.org
+            else NoRelationGraph(),
+            self.moe.build(*sizes, self.dropout) if self.moe else NoMixture(width),
+            FrameMeans() if self.pooled else EveryToken(),
+            nn.Sequential(nn.Dropout(self.dropout), nn.Linear(width, video_llm.width)),
+            self.constraint.build() if self.constraint else NoConstraint(),
+            video_llm,
+        )
