@@ -103,7 +103,7 @@ class FullSEMConfig(Config):
     chunk_frames: int = Field(default=16, ge=1)
     shard_s: float = Field(default=300.0, gt=0)
     background_hz: float = Field(default=1.0, gt=0)
-    face: FaceConfig = FaceConfig(rate_hz=8.0)
+    face: FaceConfig = FaceConfig(rate_hz=8.0, batch_size=8)
     action: FullActionConfig = FullActionConfig()
     relation: FullRelationConfig = FullRelationConfig()
     background: FullBackgroundConfig = FullBackgroundConfig()
