@@ -9,7 +9,7 @@ from torch import Tensor
 
 from omnisila.config import Config, Frozen
 from omnisila.errors import WeightsError
-from omnisila.media.transforms import channels_first, normalise, resize
+from omnisila.media.transforms import channels_first, normalise, resize_levels
 from omnisila.models.tokens import Tokens
 from omnisila.scenes.extractor import Entities
 
@@ -80,11 +80,13 @@ class Backbone(Protocol):
         template: how a prompt is written.
         features: width of the visual features that ``encode`` gives and ``project`` reads.
         patches: feature vectors per frame.
+        size_px: (height, width) that every frame is brought to.
     """
 
     template: ChatTemplate
     features: int
     patches: int
+    size_px: tuple[int, int]
 
     def token_count(self, frames: int) -> int:
         """How many video tokens a window of that many frames has."""
@@ -103,21 +105,20 @@ class Backbone(Protocol):
         ...
 
 
+def fitted(
+    frames: UInt8[Tensor, "images height width 3"], size_px: tuple[int, int]
+) -> UInt8[Tensor, "images fitted_height fitted_width 3"]:
+    """Resize to (height, width) by antialiased bicubic interpolation, rows then columns, in whole grey levels.
+
+    Pillow does the same, but its newer versions take columns first for some shapes, mostly those higher than wide.
+    """
+    parts = (resize_levels(channels_first(part), *size_px, "bicubic") for part in frames.split(FRAMES_AT_ONCE))
+    return torch.cat([part.to(torch.uint8).movedim(1, -1) for part in parts])
+
+
 def preprocess(
     frames: UInt8[Tensor, "batch frames height width 3"], size_px: tuple[int, int], settings: VideoSettings
-) -> Float[Tensor, "images 3 resized_height resized_width"]:
-    """Resize to (height, width) by antialiased bicubic interpolation, round to grey levels, shift and scale.
-
-    Rounding belongs to it: the documented processors resize pictures of whole grey levels, on GPUs by this very
-    computation. Pillow also rounds and clips between the horizontal and the vertical pass: on footage its values lie
-    within 2 levels in 255, where pure noise is enlarged within 24.
-    """
-    return torch.cat([_preprocess(part, size_px, settings) for part in frames.flatten(0, 1).split(FRAMES_AT_ONCE)])
-
-
-def _preprocess(
-    frames: UInt8[Tensor, "images height width 3"], size_px: tuple[int, int], settings: VideoSettings
-) -> Float[Tensor, "images 3 resized_height resized_width"]:
-    resized = resize(channels_first(frames), *size_px, "bicubic").round().clamp(0, 255)
+) -> Float[Tensor, "images 3 fitted_height fitted_width"]:
+    """Pixels as a visual tower reads them: at its size, shifted and scaled. Fitted frames stay as they are."""
     mean, std = ([255 * value for value in values] for values in (settings.image_mean, settings.image_std))
-    return normalise(resized, mean, std)
+    return normalise(channels_first(fitted(frames.flatten(0, 1), size_px)), mean, std)

@@ -14,7 +14,7 @@ from transformers import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING, AutoConfig, Gener
 from transformers.utils.hub import cached_file
 
 from omnisila.errors import InputError, WeightsError
-from omnisila.models.backbone import Backbone, Footage
+from omnisila.models.backbone import Backbone, Footage, fitted
 from omnisila.models.backbones import build_backbone, check_family, family_names
 from omnisila.models.decoding import decode_visible, generate_answers
 from omnisila.models.pretrained import load_model, load_tokenizer, local_folder
@@ -96,6 +96,11 @@ class TransformersVideoLLM(nn.Module):
 
     def answer_ids(self, answer: str) -> list[int]:
         return [*self._plain_ids(answer), self.end_id]
+
+    def fitted(
+        self, frames: UInt8[Tensor, "frames height width 3"]
+    ) -> UInt8[Tensor, "frames fitted_height fitted_width 3"]:
+        return fitted(frames, self.backbone.size_px)
 
     def encode(self, frames: UInt8[Tensor, "batch frames height width 3"]) -> Entities:
         return self.backbone.encode(frames)

@@ -4,6 +4,7 @@ The file is named like the family's ``config.model_type`` and has ``build(model,
 
     class Family:                                 # omnisila.models.backbone.Backbone
         template = ChatTemplate(...)              # the words around a prompt
+        size_px = ..., ...                        # what every frame is brought to
         features, patches = ..., ...              # what encode gives for a frame
         def token_count(self, frames): ...        # how many video tokens a window has
         def encode(self, frames): ...             # pictures -> features: preprocess(), then the model's tower

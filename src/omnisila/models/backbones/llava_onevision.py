@@ -36,7 +36,7 @@ class LlavaOnevision:
         vision = model.config.vision_config
         layers = model.config.vision_feature_layer
         self.layers: tuple[int, ...] = (layers,) if isinstance(layers, int) else tuple(layers)
-        self.side_px: int = vision.image_size
+        self.size_px: tuple[int, int] = (vision.image_size, vision.image_size)
         side = vision.image_size // vision.patch_size
         self.patches = side * side
         self.tokens_per_frame = math.ceil(side / 2) ** 2
@@ -51,7 +51,7 @@ class LlavaOnevision:
     @torch.no_grad()
     def encode(self, frames: UInt8[Tensor, "batch frames height width 3"]) -> Entities:
         """The chosen hidden layers of each frame's patches, before the projector."""
-        pixels = preprocess(frames.to(self.model.device), (self.side_px, self.side_px), self.settings)
+        pixels = preprocess(frames.to(self.model.device), self.size_px, self.settings)
         # naming the layers lets transformers hold no others
         seen = self.model.model.vision_tower(pixels, output_hidden_states=list(self.layers), return_dict=True)
         chosen = torch.cat([seen.hidden_states[layer] for layer in self.layers], dim=-1)[:, self.first_patch :]

@@ -56,16 +56,16 @@ def test_qwens_positions_tell_time_height_and_width(qwen):
 
 def test_qwens_patches_are_those_of_the_documented_processor(qwen, make_natural):
     """Its picture processor shows each picture twice, as a still video; it is the one that runs without torchvision."""
-    frames = make_natural(70, 90)
+    frames = make_natural(56, 90)
     processor = Qwen2VLImageProcessorPil(size=SIZE)
     found = processor(images=[Image.fromarray(frame) for frame in frames], return_tensors="pt")
     assert found["image_grid_thw"].tolist() == [[1, 4, 6]] * 2
     model: Any = qwen.model
-    backbone: Any = build_backbone(model, {"size": SIZE}, Footage(height_px=70, width_px=90))
+    backbone: Any = build_backbone(model, {"size": SIZE}, Footage(height_px=56, width_px=90))
     ours = backbone.patchify(torch.from_numpy(frames)[None, [0, 0, 1, 1]])[0]
     assert ours.shape == found["pixel_values"].shape
     assert (ours - found["pixel_values"]).abs().max() < 1.01 / 255 / 0.26
-    assert (ours - found["pixel_values"]).abs().mean() < 0.25 / 255 / 0.26
+    assert (ours - found["pixel_values"]).abs().mean() < 0.02 / 255 / 0.26
 
 
 def test_qwens_patches_keep_the_order_of_frames(qwen):

@@ -42,6 +42,13 @@ def test_it_is_a_video_llm_and_its_visual_tower(llm: Any):
     assert llm.scene_id >= llm.model.get_input_embeddings().num_embeddings
 
 
+def test_fitted_frames_of_several_videos_make_one_batch(llm, make_frames):
+    window = make_frames()
+    small, same = llm.fitted(window[0]), llm.fitted(window[0, :, 5:40, :30])
+    assert small.shape == same.shape == (FRAMES, *llm.backbone.size_px, 3)
+    assert torch.equal(llm.encode(small[None]).values, llm.encode(window).values)
+
+
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 @pytest.mark.parametrize("frames", [FRAMES, 3])
 def test_without_scene_tokens_logits_are_transformers_own_to_the_bit(llm, attention, frames, make_frames, plain):
