@@ -9,9 +9,13 @@ import typer
 app = typer.Typer(no_args_is_help=True, help="Train a model.")
 
 
-@app.callback()
-def _train() -> None:
-    """Keeps ``train compact`` a sub-command while there is only one model to train."""
+def _print_rows(wanted: bool) -> None:
+    if wanted:
+        from omnisila.recipes.icm_full import ROWS
+
+        for name, row in ROWS.items():
+            typer.echo(f"{name}: {row().name}")
+        raise typer.Exit
 
 
 @app.command()
@@ -44,3 +48,49 @@ def compact(
         workers=workers,
         say=None if quiet else lambda line: typer.echo(line, err=True),
     )
+
+
+@app.command()
+def icm(
+    examples: Annotated[Path, typer.Argument(metavar="EXAMPLES", help="examples.jsonl of the task's data sets.")],
+    footage: Annotated[Path, typer.Option(help="Folder that the examples' videos are in.")],
+    out: Annotated[Path, typer.Option(help="Run folder: the model, and the states to resume from.")],
+    scenes: Annotated[
+        Path | None, typer.Option(help="examples.jsonl for scene tuning, as prepare scene-tuning writes it.")
+    ] = None,
+    scene_footage: Annotated[Path | None, typer.Option(help="Folder of its videos and pictures.")] = None,
+    recipe: Annotated[
+        str, typer.Option(help="A row of the papers' tables (see --rows), or a JSON file with the fields to change.")
+    ] = "full",
+    backbone: Annotated[
+        str | None, typer.Option(help="Folder or hub id of the Video-LLM. Default: Video-LLaVA-7B.")
+    ] = None,
+    extractors: Annotated[
+        str | None, typer.Option(help="full (the paper's networks) or embedded. Default: as the recipe says.")
+    ] = None,
+    until: Annotated[str, typer.Option(help="scene: stop after scene tuning; task: to the end.")] = "task",
+    rows: Annotated[
+        bool, typer.Option("--rows", is_eager=True, callback=_print_rows, help="List the recipes and stop.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+) -> None:
+    """Train the ICM in front of a pretrained Video-LLM: scene tuning, dictionary, task tuning.
+
+    Run it again to go on after a kill. Several GPUs: torchrun --nproc-per-node N -m omnisila train icm ...
+    """
+    del rows  # handled by its callback
+    from omnisila.recipes.icm_full import Questions, Trainer, chosen_recipe
+    from omnisila.scenes.cache import FeatureCache
+    from omnisila.training.parallel import processes
+
+    wanted = chosen_recipe(recipe, backbone, extractors)
+    described = Questions(scenes, scene_footage or footage) if scenes is not None else None
+    with processes() as parallel:
+        trainer = Trainer(
+            wanted,
+            out,
+            FeatureCache(),
+            parallel,
+            (lambda _: None) if quiet else lambda line: typer.echo(line, err=True),
+        )
+        trainer.trained(described, Questions(examples, footage), until)

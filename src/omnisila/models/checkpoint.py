@@ -1,7 +1,8 @@
-"""Run folder <-> model: ``run.json``, both safetensors files, ``tokenizer/`` and ``calibration.json``.
+"""Run folder <-> model: ``run.json``, ``scene.safetensors``, the language side and ``calibration.json``.
 
-``run.json`` is written last and holds the SHA-256 of every other file of the model, so that a run killed while saving,
-or a file from another run, is noticed at loading.
+Of the compact model's language side the folder holds everything (``model.safetensors``, ``tokenizer/``), of a
+pretrained Video-LLM the adapters (``adapter/``, as peft writes them). ``run.json`` is written last and holds the SHA-256
+of every other file of the model, so that a run killed while saving, or a file from another run, is noticed at loading.
 """
 
 import hashlib
@@ -9,7 +10,7 @@ import tempfile
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
 from pydantic import Field, JsonValue, ValidationError
@@ -24,13 +25,18 @@ from omnisila.errors import WeightsError
 from omnisila.files import write_atomically
 from omnisila.models.compact import CompactConfig, CompactVideoLLM
 from omnisila.models.icm import ICM, ICMConfig
+from omnisila.models.lora import adapter_files
+from omnisila.models.sharded import whole
+from omnisila.models.video_backbone import VideoBackboneConfig
+from omnisila.models.visual_tower import VisualTower
 from omnisila.operating_points import Calibration
+from omnisila.scenes.full.sem import FullSEMConfig
 from omnisila.scenes.sem import SEMConfig
 from omnisila.scenes.windows import WindowConfig
 from omnisila.schema import ModelIdentity
 
-RUN, LANGUAGE, SCENE, TOKENIZER, CALIBRATION = (
-    "run.json", "model.safetensors", "scene.safetensors", "tokenizer", "calibration.json",
+RUN, LANGUAGE, SCENE, TOKENIZER, ADAPTER, CALIBRATION = (
+    "run.json", "model.safetensors", "scene.safetensors", "tokenizer", "adapter", "calibration.json",
 )  # fmt: skip
 VIDEO_LLM_PREFIX = "video_llm."
 
@@ -53,8 +59,8 @@ class RunRecord(Frozen):
     name: str
     version: str = Field(default_factory=lambda: metadata.version("omnisila"))
     icm: ICMConfig
-    video_llm: CompactConfig
-    sem: SEMConfig = SEMConfig()
+    video_llm: CompactConfig | VideoBackboneConfig
+    sem: SEMConfig | FullSEMConfig = SEMConfig()
     window: WindowConfig = WindowConfig()
     labels: dict[str, tuple[str, ...]]
     recipe: dict[str, JsonValue] = Field(default_factory=dict)
@@ -74,34 +80,54 @@ class Run(NamedTuple):
     model: ICM
     record: RunRecord
     calibration: Calibration | None
+    tower: VisualTower | None = None  # None where the extractors' own visual stream is what the model sees
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.model.parameters()).device
 
 
 def save_run(
-    folder: Path, model: ICM, record: RunRecord, calibration: Calibration | None = None, half: bool = True
+    folder: Path,
+    model: ICM,
+    record: RunRecord,
+    calibration: Calibration | None = None,
+    half: bool = True,
+    write: bool = True,
 ) -> RunRecord:
     """Write a model into a run folder, each file whole or not at all; returns the record with its hashes.
 
     Args:
         half: store parameters in float16. Statistics of features stay in float32: their range is the data's.
+        write: false in all but one of several processes that hold the model together; all must call this.
 
     Raises:
         OutputError: the folder cannot be written.
     """
-    state = _stored(model, half)
-    language = {key.removeprefix(VIDEO_LLM_PREFIX): value for key, value in state.items() if _is_language(key)}
-    scene = {key: value for key, value in state.items() if not _is_language(key)}
-    contents = {LANGUAGE: save_safetensors(language), SCENE: save_safetensors(scene), **_tokenizer_files(model)}
+    language, scene = _stored(model, half)
+    contents = {SCENE: save_safetensors(scene)}
+    if isinstance(record.video_llm, CompactConfig):
+        contents |= {LANGUAGE: save_safetensors(language), **_tokenizer_files(model)}
+    elif record.video_llm.lora is not None:
+        files = adapter_files(cast("Any", model.video_llm).model)
+        contents |= {f"{ADAPTER}/{name}": content for name, content in files.items()}
     record = record.replace(sha256={name: _sha256(content) for name, content in contents.items()})
     if calibration is not None:
         contents[CALIBRATION] = calibration.model_dump_json(indent=2).encode()
-    for name, content in contents.items():
-        write_atomically(folder / name, content)
-    write_atomically(folder / RUN, record.model_dump_json(indent=2))
+    if write:
+        for name, content in contents.items():
+            write_atomically(folder / name, content)
+        write_atomically(folder / RUN, record.model_dump_json(indent=2))
     return record
 
 
-def load_run(folder: Path) -> Run:
+def load_run(folder: Path, device: torch.device | None = None) -> Run:
     """Build the model that a run folder holds.
+
+    Args:
+        device: where a pretrained Video-LLM goes, and its scenes with it; by default a GPU if there is one. The
+            compact model stays on the processor, where it is fast enough.
 
     Raises:
         WeightsError: a file is missing or changed, or its tensors are not those of the recorded configuration; the
@@ -109,16 +135,24 @@ def load_run(folder: Path) -> Run:
     """
     record = _record(folder)
     contents = {name: _checked(folder / name, digest) for name, digest in record.sha256.items()}
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / TOKENIZER, local_files_only=True)
-    model = record.icm.build(record.video_llm.build(tokenizer))
-    language = {VIDEO_LLM_PREFIX + key: value for key, value in _tensors(folder / LANGUAGE, contents).items()}
-    _fill(model, {**language, **_tensors(folder / SCENE, contents)}, folder)
+    scene = _tensors(folder / SCENE, contents)
+    if isinstance(record.video_llm, CompactConfig):
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / TOKENIZER, local_files_only=True)
+        model, tower = record.icm.build(record.video_llm.build(tokenizer)), None
+        language = {VIDEO_LLM_PREFIX + key: value for key, value in _tensors(folder / LANGUAGE, contents).items()}
+        _fill(dict(_named_tensors(model)), {**language, **scene}, folder)
+    else:
+        device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        backbone = record.video_llm.load(device, folder / ADAPTER)
+        model, tower = record.icm.build(backbone.llm), backbone.tower
+        _fill({key: value for key, value in _named_tensors(model) if not _is_language(key)}, scene, folder)
+        model.to(device)
     path = folder / CALIBRATION
     try:
         calibration = Calibration.model_validate_json(path.read_bytes()) if path.exists() else None
     except ValidationError as error:
         raise WeightsError(f"{path}: {_first(error)}. Calibrate the run again.") from error
-    return Run(model.eval(), record, calibration)
+    return Run(model.eval(), record, calibration, tower)
 
 
 def _record(folder: Path) -> RunRecord:
@@ -154,8 +188,7 @@ def _tensors(path: Path, contents: Mapping[str, bytes]) -> dict[str, Tensor]:
         raise WeightsError(f"{path}: no safetensors file ({error}). Train again.") from error
 
 
-def _fill(model: nn.Module, found: Mapping[str, Tensor], folder: Path) -> None:
-    wanted = dict(_named_tensors(model))
+def _fill(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], folder: Path) -> None:
     problems = [
         *(f"missing {key}" for key in sorted(wanted.keys() - found.keys())),
         *(f"left over {key}" for key in sorted(found.keys() - wanted.keys())),
@@ -182,21 +215,25 @@ def _named_tensors(model: nn.Module) -> list[tuple[str, Tensor]]:
     return [*model.named_parameters(), *((key, value) for key, value in model.named_buffers() if key in stored)]
 
 
-def _stored(model: nn.Module, half: bool) -> dict[str, Tensor]:
+def _stored(model: ICM, half: bool) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The language side, where the folder holds all of it, and the scene side."""
     parameters = dict(model.named_parameters())
-    return {
-        key: tensor.detach().to(torch.float16 if half and key in parameters else tensor.dtype).cpu().contiguous()
-        for key, tensor in _named_tensors(model)
-    }
+    language: dict[str, Tensor] = {}
+    scene: dict[str, Tensor] = {}
+    for key, tensor in _named_tensors(model):
+        if _is_language(key) and not isinstance(model.video_llm, CompactVideoLLM):
+            continue
+        kept = whole(tensor).to(torch.float16 if half and key in parameters else tensor.dtype).contiguous()
+        if _is_language(key):
+            language[key.removeprefix(VIDEO_LLM_PREFIX)] = kept
+        else:
+            scene[key] = kept
+    return language, scene
 
 
 def _tokenizer_files(model: ICM) -> dict[str, bytes]:
-    if not isinstance(model.video_llm, CompactVideoLLM):
-        raise WeightsError(
-            f"{type(model.video_llm).__name__} cannot be saved: only the compact model has a run folder."
-        )
     with tempfile.TemporaryDirectory() as aside:
-        model.video_llm.tokenizer.save_pretrained(aside)
+        cast("CompactVideoLLM", model.video_llm).tokenizer.save_pretrained(aside)
         return {f"{TOKENIZER}/{path.name}": path.read_bytes() for path in sorted(Path(aside).iterdir())}
 
 

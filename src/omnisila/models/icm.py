@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from omnisila.config import Config
+from omnisila.errors import TrainingError
 from omnisila.models.experts import AbsentExpert, ExpertConfig, SceneExpert
 from omnisila.models.iec import IECConfig, ImplicitEnhancedCausal, NoIntervention
 from omnisila.models.layers import masked_mean
@@ -96,9 +97,12 @@ class ICM(SceneModel):
         Raises:
             TrainingError: a scene of the model that is never present, or features that are not finite.
         """
-        for expert, entities in zip(self.experts.values(), scenes, strict=True):
-            if isinstance(expert, SceneExpert):
-                expert.standardise.fit(entities.values[entities.mask])
+        for (scene, expert), entities in zip(self.experts.items(), scenes, strict=True):
+            if not isinstance(expert, SceneExpert):
+                continue
+            if not entities.mask.any():
+                raise TrainingError(f"scene {scene}: never present in the training windows. Leave it out of the model.")
+            expert.standardise.fit(entities.values[entities.mask])
 
 
 class ICMConfig(Config):

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from omnisila.config import Config
 from omnisila.errors import TrainingError
 from omnisila.models.layers import attend
+from omnisila.models.sharded import as_held
 
 
 class ImplicitEnhancedCausal(nn.Module):
@@ -60,7 +61,7 @@ class ImplicitEnhancedCausal(nn.Module):
                 f"confounder dictionary: centres of shape {tuple(centres.shape)}, wanted "
                 f"{tuple(self.dictionary.shape)}. Cluster into as many centres as IECConfig says."
             )
-        self.dictionary.copy_(centres)
+        self.dictionary.copy_(as_held(centres, self.dictionary))
 
 
 def _attention(

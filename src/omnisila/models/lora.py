@@ -82,14 +82,23 @@ def save_adapter(model: nn.Module, folder: Path) -> None:
         WeightsError: the model has no adapters.
         OutputError: the folder cannot be written.
     """
+    for name, content in adapter_files(model).items():
+        write_atomically(folder / name, content)
+
+
+def adapter_files(model: nn.Module) -> dict[str, bytes]:
+    """The same files by name; where several processes hold the model together, all must ask.
+
+    Raises:
+        WeightsError: the model has no adapters.
+    """
     state = {_PREFIX + key: whole(tensor).contiguous() for key, tensor in _stored(model).items()}
     if not state:
         raise WeightsError(f"{type(model).__name__} has no adapters to save. Call add_lora first.")
     with tempfile.TemporaryDirectory() as aside:
         cast("Any", model).peft_config[_NAME].save_pretrained(aside)
         settings = (Path(aside) / SETTINGS).read_bytes()
-    write_atomically(folder / WEIGHTS, save_safetensors(state))
-    write_atomically(folder / SETTINGS, settings)
+    return {WEIGHTS: save_safetensors(state), SETTINGS: settings}
 
 
 def load_adapter(model: nn.Module, folder: Path) -> LoRAConfig:

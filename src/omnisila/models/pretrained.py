@@ -35,7 +35,7 @@ def load_model(
     if find_spec("accelerate") is None:  # transformers places weights with it
         raise WeightsError(f'{source}: loading needs accelerate, which is missing. pip install "omnisila[llm]".')
     folder = local_folder(source)
-    config = _config(folder or source)
+    config = read_config(folder or source)
     wanted = cast("Any", model_class.config_class).model_type
     if config.model_type != wanted:
         raise WeightsError(
@@ -99,7 +99,12 @@ def local_folder(source: str | Path) -> Path | None:
     return None
 
 
-def _config(source: str | Path) -> Any:
+def read_config(source: str | Path) -> Any:
+    """A model's configuration; its ``model_type`` names the family.
+
+    Raises:
+        WeightsError: it cannot be reached or read.
+    """
     try:
         return AutoConfig.from_pretrained(source)
     except (OSError, ValueError, KeyError) as error:

@@ -119,6 +119,7 @@ def without_scene(scene: SceneName) -> CompactRecipe:
     return compact().replace(name=f"without {scene}", left_out=(scene,))
 
 
+DICTIONARY_BATCH = 256
 QUIET = {labels.quiet for labels in BUILT_IN.values()}
 
 
@@ -222,7 +223,7 @@ def task_tuned(
         stage = recipe.expert_tuning.replace(loop=recipe.expert_tuning.loop.replace(seed=recipe.task_tuning.loop.seed))
         folder = state_folder / "experts" if state_folder is not None else None
         expert_tuning(model, data, sampler, recipe.labels, stage, folder, on_step)
-    fill_dictionary(model, material.bank, windows)
+    fill_dictionary(model, (material.bank.batch(part).scenes for part in windows.split(DICTIONARY_BATCH)))
     task_tuning(model, data, sampler, causes, recipe.labels, recipe.task_tuning, state_folder, on_step)
     return model
 

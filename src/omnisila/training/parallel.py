@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
+from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 
 from omnisila.errors import TrainingError
 
@@ -57,6 +57,8 @@ class Parallel(NamedTuple):
         spread = {parameter for layer in layers for parameter in layer.parameters()}
         kept = {p for p in module.parameters() if p not in spread and not p.requires_grad}
         fully_shard(module, mesh=mesh, ignored_params=kept)
+        if hasattr(module, "perceive"):  # called without forward while the dictionary is made
+            register_fsdp_forward_method(module, "perceive")
 
 
 ALONE = Parallel()

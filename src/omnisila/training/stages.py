@@ -1,6 +1,6 @@
 """The stages of training an ICM: scene tuning, the confounder dictionary, task tuning. Source: Omni-SILA 3.4, 4.3."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -15,8 +15,8 @@ from omnisila.models.iec import ImplicitEnhancedCausal, confounder_dictionary
 from omnisila.models.likelihood import answer_likelihood, label_language_loss, label_loss, language_loss
 from omnisila.models.scene_model import SceneModel
 from omnisila.models.tokens import answered
+from omnisila.scenes.extractor import SceneInputs
 from omnisila.scenes.windows import WindowBatch
-from omnisila.training.bank import FeatureBank
 from omnisila.training.descriptions import CauseTable, scene_answer
 from omnisila.training.loop import LoopConfig, StepReport, train
 from omnisila.training.sampling import BalancedSampler, LabelQuestions
@@ -75,8 +75,8 @@ def scene_tuning(
     train(model, step_losses, config.loop, state_folder, on_step)
 
 
-def fill_dictionary(model: ICM, bank: FeatureBank, windows: Int[Tensor, "training"], batch_size: int = 256) -> None:
-    """Cluster X over the training windows into the confounder dictionary; nothing without a causal block.
+def fill_dictionary(model: ICM, scenes: Iterable[SceneInputs]) -> None:
+    """Cluster X over training windows into the confounder dictionary; nothing without a causal block.
 
     Raises:
         TrainingError: fewer frames than centres.
@@ -84,10 +84,10 @@ def fill_dictionary(model: ICM, bank: FeatureBank, windows: Int[Tensor, "trainin
     if not isinstance(model.iec, ImplicitEnhancedCausal):
         return
     seen: list[Tensor] = []
-    with torch.inference_mode():
-        for part in windows.split(batch_size):
-            perceived = model.perceive(bank.batch(part).scenes)
-            seen.append(perceived.x[perceived.present])
+    with torch.no_grad():
+        for part in scenes:
+            perceived = model.perceive(part)
+            seen.append(perceived.x[perceived.present].float().cpu())
     model.iec.set_dictionary(confounder_dictionary(torch.cat(seen), len(model.iec.dictionary)))
 
 

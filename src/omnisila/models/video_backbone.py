@@ -1,0 +1,62 @@
+"""A pretrained Video-LLM as part of a run: which checkpoint, tower and adapters. Source: Omni-SILA 3.4, 4.3."""
+
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import torch
+
+from omnisila.config import Config
+from omnisila.models.languagebind import load_languagebind
+from omnisila.models.lora import PRESETS, LoRAConfig, add_lora, load_adapter
+from omnisila.models.pretrained import local_folder, read_config
+from omnisila.models.quantised import Bits
+from omnisila.models.transformers_llm import TransformersVideoLLM, from_pretrained
+from omnisila.models.video_llava import VIDEO_LLAVA_7B, VideoLlavaLLM, load_video_llava
+from omnisila.models.visual_tower import VisualTower
+
+Precision = Literal["bfloat16", "float32"]
+
+
+class Backbone(NamedTuple):
+    """The language side, and the tower whose features it reads."""
+
+    llm: VideoLlavaLLM | TransformersVideoLLM
+    tower: VisualTower
+
+
+class VideoBackboneConfig(Config):
+    """Which Video-LLM stands behind the scenes.
+
+    Attributes:
+        source: a folder, or a hub id; any family of ``models/backbones``, or Video-LLaVA.
+        languagebind: checkpoint of the original tower with temporal attention, for Video-LLaVA; None takes the port's.
+        lora: adapters on the language model; None leaves it as it is.
+        bits: hold its weights in 8 or 4 bits.
+    """
+
+    source: str = VIDEO_LLAVA_7B
+    languagebind: str | None = None
+    precision: Precision = "bfloat16"
+    bits: Bits | None = None
+    lora: LoRAConfig | None = PRESETS["paper"]
+
+    def load(self, device: torch.device, adapter: Path | None = None) -> Backbone:
+        """The pretrained model with its adapters: fresh ones, or those of a run folder.
+
+        Raises:
+            WeightsError: files are missing or damaged, or there is no network; the message says which.
+        """
+        dtype: torch.dtype = getattr(torch, self.precision)
+        if read_config(local_folder(self.source) or self.source).model_type == "video_llava":
+            llm, tower = load_video_llava(self.source, dtype, device, self.bits)
+            if self.languagebind is not None:
+                tower = load_languagebind(Path(self.languagebind), dtype, device)
+        else:
+            llm = tower = from_pretrained(self.source, dtype, device, bits=self.bits)
+        llm.requires_grad_(False)
+        if self.lora is not None:
+            if adapter is None:
+                add_lora(llm.model, self.lora)
+            else:
+                load_adapter(llm.model, adapter)
+        return Backbone(llm, tower)
