@@ -117,3 +117,15 @@ def test_the_environment_names_the_root(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert default_root() == tmp_path
     monkeypatch.delenv("OMNISILA_CACHE")
     assert default_root() == Path.home() / ".cache" / "omnisila"
+
+
+def test_features_from_before_layouts_were_recorded_are_known(
+    sem: SceneEnrichedModeling, video: Path, tmp_path: Path
+) -> None:
+    first = FeatureCache(tmp_path / "cache").extracted(video, sem)
+    (facts,) = (tmp_path / "cache").rglob("video.json")
+    facts.write_text(first.model_dump_json(exclude={"layouts"}))
+    cache = FeatureCache(tmp_path / "cache")
+    again = cache.extracted(video, sem)
+    assert not fresh(again)
+    assert dict(next(cache.shards(again)).layouts) == LAYOUTS
