@@ -1,0 +1,100 @@
+"""``omnisila judge``: stated causes rated from 1 to 10 by a language model behind an endpoint (Atr-R)."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from omnisila.evaluation.judging import Estimate
+
+
+def judge(
+    examples: Annotated[Path, typer.Argument(metavar="EXAMPLES", help="An examples.jsonl, as prepare writes it.")],
+    predictions: Annotated[
+        list[Path], typer.Argument(metavar="PREDICTIONS...", help="One file a system, of any form that score takes.")
+    ],
+    out: Annotated[Path, typer.Option(help="JSONL file of verdicts; an existing one is gone on with.")],
+    base_url: Annotated[str, typer.Option(help="OpenAI-compatible endpoint, such as http://localhost:8000/v1.")],
+    model: Annotated[str, typer.Option(help="The judge, as the endpoint names it.")],
+    scores: Annotated[
+        Path | None, typer.Option(help="Also put the scores into this scores.json, beside what it holds.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="The split that is judged: train, val or test.")] = "test",
+    key_variable: Annotated[
+        str, typer.Option(help='Environment variable with the key; "" for a server without keys.')
+    ] = "OPENAI_API_KEY",
+    estimate: Annotated[bool, typer.Option("--estimate", help="Only tell what would be asked; ask nothing.")] = False,
+    parallel: Annotated[int, typer.Option(min=1, help="Questions on their way at a time.")] = 4,
+    requests_per_minute: Annotated[float | None, typer.Option(help="At most so many, retries included.")] = None,
+    retries: Annotated[int, typer.Option(help="Of a request refused for the moment.", min=0)] = 5,
+    timeout_s: Annotated[float, typer.Option(help="Seconds for one try.")] = 120.0,
+    max_tokens: Annotated[int, typer.Option(help="Of one answer; 0 sends no limit.", min=0)] = 400,
+    temperature: Annotated[float, typer.Option(help="Below 0: left to the endpoint, as some models insist.")] = 0.0,
+    price_in: Annotated[float | None, typer.Option(help="Of a million tokens read, for the estimate.")] = None,
+    price_out: Annotated[float | None, typer.Option(help="Of a million tokens written, for the estimate.")] = None,
+    draws: Annotated[int, typer.Option(min=0, help="Draws of the bootstrap over videos; 0: no intervals.")] = 1000,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+) -> None:
+    """Let a language model rate each stated cause against the true one; run it again to go on after a kill.
+
+    Exit status: 0 all judged, 1 some failed (each named), 2 wrong usage.
+    """
+    from rich.console import Console
+
+    from omnisila.cli.endpoint_options import endpoint_config
+    from omnisila.cli.scored_systems import asked_and_said, echo_scores
+    from omnisila.evaluation.judging import JudgeConfig, Unjudged, estimated, resumed
+    from omnisila.evaluation.rated import add_scores, judged_scores
+    from omnisila.evaluation.stated_causes import stated_causes
+
+    endpoint = endpoint_config(
+        base_url=base_url,
+        model=model,
+        key_variable=key_variable,
+        retries=retries,
+        timeout_s=timeout_s,
+        requests_per_minute=requests_per_minute,
+        max_tokens=max_tokens or None,
+        temperature=temperature if temperature >= 0 else None,
+        price_in_per_million=price_in,
+        price_out_per_million=price_out,
+    )
+    console = Console(stderr=True, quiet=quiet, highlight=False, markup=False, soft_wrap=True)
+    asked, systems = asked_and_said(examples, predictions, split)
+    causes = stated_causes(asked, systems)
+    config = JudgeConfig(parallel=parallel)
+    expected = estimated(causes, resumed(out, endpoint), config, endpoint)
+    if estimate:
+        typer.echo(_told(expected))
+        return
+    console.print(_told(expected))
+    failed = 0
+    if expected.causes:
+        with endpoint.build() as client:
+            for number, outcome in enumerate(config.build(client).run(causes, out), 1):
+                if isinstance(outcome, Unjudged):
+                    failed += 1
+                    typer.echo(f"failed: {outcome.system}, {outcome.example_id}: {outcome.reason}", err=True)
+                else:
+                    rating = "no rating in the answer" if outcome.rating is None else f"{outcome.rating:g}"
+                    console.print(f"{number}/{expected.causes} {outcome.system}, {outcome.example_id}: {rating}")
+    result = judged_scores(causes, resumed(out, endpoint), draws)
+    if scores is not None:
+        add_scores(scores, result)
+    if not quiet:
+        echo_scores(result)
+    if failed:
+        typer.echo(
+            f"{failed} of {expected.causes} causes stay without a verdict; run the same command again.", err=True
+        )
+        raise typer.Exit(1)
+
+
+def _told(expected: "Estimate") -> str:
+    price = "" if expected.price is None else f", price about {expected.price:.2f}"
+    return (
+        f"{expected.causes} causes to judge, {expected.already_done} done, {expected.empty} empty: "
+        f"{expected.requests} requests, about {expected.prompt_tokens} tokens to read and "
+        f"{expected.completion_tokens} to write{price}"
+    )

@@ -1,0 +1,80 @@
+"""``omnisila rate``: stated causes in a table for people to rate from 1 to 6, and their ratings as scores (Atr-R)."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def rate(
+    examples: Annotated[
+        Path | None, typer.Argument(metavar="EXAMPLES", help="With --sheet: an examples.jsonl, as prepare writes it.")
+    ] = None,
+    predictions: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="PREDICTIONS...", help="With --sheet: one file a system, of any form that score takes."),
+    ] = None,
+    sheet: Annotated[Path | None, typer.Option(help="Write a CSV table here; give each rater a copy.")] = None,
+    read: Annotated[
+        list[Path] | None, typer.Option(help="A rated table, named after its rater; once for each rater.")
+    ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option(help="Which systems each row is from; not for raters. By default beside the sheet: .key.jsonl."),
+    ] = None,
+    scores: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --read: put the scores into this scores.json; where a judge's stand there, the sum too."
+        ),
+    ] = None,
+    split: Annotated[str, typer.Option(help="With --sheet: the split, train, val or test.")] = "test",
+    seed: Annotated[int, typer.Option(min=0, help="With --sheet: orders the rows and makes their ids.")] = 0,
+    draws: Annotated[int, typer.Option(min=0, help="Draws of the bootstrap over videos; 0: no intervals.")] = 1000,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+) -> None:
+    """Write stated causes as a table without their systems' names (--sheet), or score the rated tables (--read).
+
+    Exit status: 0 done, 2 wrong usage or files that are not as expected.
+    """
+    from omnisila.errors import InputError
+
+    if (sheet is None) == (not read):
+        raise InputError("give either --sheet with examples and predictions, or --read for each rated table.")
+    if sheet is not None:
+        if examples is None or not predictions:
+            raise InputError(f"--sheet {sheet}: no causes to rate. Give an examples.jsonl and predictions.")
+        _write(examples, predictions, sheet, key or sheet.with_suffix(".key.jsonl"), split, seed, quiet)
+        return
+    if key is None:
+        raise InputError("--read needs --key: the .key.jsonl that was written beside the table.")
+    _score(key, read or [], scores, draws, quiet)
+
+
+def _write(examples: Path, predictions: list[Path], sheet: Path, key: Path, split: str, seed: int, quiet: bool) -> None:
+    from omnisila.cli.scored_systems import asked_and_said
+    from omnisila.evaluation.ratings import rating_sheet
+    from omnisila.evaluation.stated_causes import stated_causes
+
+    rows = rating_sheet(sheet, key, stated_causes(*asked_and_said(examples, predictions, split)), seed)
+    if not quiet:
+        typer.echo(f"{sheet}: {rows} causes to rate from 1 (completely wrong) to 6 (completely correct)")
+        typer.echo(f"{key}: keep it; omnisila rate --read RATED.csv --key {key} needs it")
+
+
+def _score(key: Path, sheets: list[Path], scores: Path | None, draws: int, quiet: bool) -> None:
+    from omnisila.cli.scored_systems import echo_scores
+    from omnisila.evaluation.rated import add_scores, summed
+    from omnisila.evaluation.ratings import rating_scores, read_ratings
+    from omnisila.evaluation.score_files import read_scores
+
+    result = rating_scores(read_ratings(key, sheets), draws)
+    if scores is not None:
+        known = {one.system: one for one in read_scores(scores)} if scores.exists() else {}
+        result = tuple(
+            one.replace(scores=(*one.scores, *summed(known[one.system], one))) if one.system in known else one
+            for one in result
+        )
+        add_scores(scores, result)
+    if not quiet:
+        echo_scores(result)

@@ -1,0 +1,275 @@
+"""Atr-R by people: stated causes in a table, rated from 1 to 6, read back with the raters' agreement.
+
+A row shows neither the system nor an order that would tell it; which systems a row belongs to stands in a key beside
+the table, which raters are not given. Source: Omni-SILA 4.3, three raters, 1 completely wrong, 6 completely correct.
+"""
+
+import csv
+import hashlib
+import io
+import itertools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from omnisila.config import Frozen
+from omnisila.errors import InputError, OutputError, RecordError
+from omnisila.evaluation.rated import HUMAN, Rated, mean_ratings
+from omnisila.evaluation.score import measured
+from omnisila.evaluation.significance import DRAWS
+from omnisila.evaluation.stated_causes import StatedCause
+from omnisila.files import write_atomically
+from omnisila.records import records
+from omnisila.schema import Score, Scores
+
+LOWEST, HIGHEST = 1, 6
+COLUMNS = ("id", "video", "start_s", "end_s", "label", "cause", "rating")
+_NEEDED = ("id", "rating")
+_SEPARATORS = (",", ";", "\t")  # spreadsheets save with the separator of their language
+_SHOWN = 5  # faults named one by one
+
+
+class RatedCause(Frozen):
+    """One line of a key: a cause, and all systems that stated it; an empty cause stands in no table."""
+
+    id: str
+    systems: tuple[str, ...]
+    example_id: str
+    video: str
+    labels: str
+    label: str
+    cause: str
+
+
+class Ratings(NamedTuple):
+    """What came back; NaN where a rater left a cause without a rating."""
+
+    causes: tuple[RatedCause, ...]
+    raters: tuple[str, ...]
+    values: Float[np.ndarray, "causes raters"]
+
+
+class Agreement(NamedTuple):
+    """How alike the raters are; None, with a note, where it cannot be measured.
+
+    ``alpha`` is Krippendorff's for ordinal values: 1 is full agreement, 0 what chance gives. ``mean_difference`` is
+    that of two ratings of one cause. ``causes`` have at least two ratings.
+    """
+
+    alpha: float | None
+    mean_difference: float | None
+    causes: int
+    note: str | None
+
+
+def rating_sheet(sheet: Path, key: Path, causes: Sequence[StatedCause], seed: int = 0) -> int:
+    """Write a table for raters, each of whom gets a copy, and its key; returns how many rows there are to rate.
+
+    A cause that several systems state of one example is one row. ``seed`` orders the rows and makes their ids.
+
+    Raises:
+        OutputError: one of the files cannot be written, or exists and may hold ratings.
+    """
+    for path in (sheet, key):
+        if path.exists():
+            raise OutputError(f"{path}: exists and may belong to ratings. Choose another name.")
+    alike: dict[tuple[str, str], list[StatedCause]] = {}
+    for one in causes:
+        alike.setdefault((one.example.id, one.cause), []).append(one)
+    rows = [(_rated_cause(group, seed), group[0]) for group in alike.values()]
+    shown = [row for row in rows if row[0].cause]
+    text = io.StringIO()
+    table = csv.writer(text)
+    table.writerow(COLUMNS)
+    for item, one in (shown[index] for index in np.random.default_rng(seed).permutation(len(shown))):
+        times = f"{one.example.start_s:.3f}", f"{one.example.end_s:.3f}"
+        table.writerow((item.id, *map(_inert, (item.video, *times, item.label, item.cause)), ""))
+    write_atomically(key, "".join(item.model_dump_json() + "\n" for item, _ in rows))
+    write_atomically(sheet, "\ufeff" + text.getvalue())  # the mark tells spreadsheets that it is UTF-8
+    return len(shown)
+
+
+def read_ratings(key: Path, sheets: Sequence[Path]) -> Ratings:
+    """The ratings of several people, each named after their file.
+
+    An empty rating is none. Separators, byte-order mark, order of rows and further columns do not matter.
+
+    Raises:
+        RecordError: a file cannot be read, lacks a column or has rows that cannot be understood; up to five are named
+            with line, value and what was wanted.
+        InputError: no table, or two of one name.
+    """
+    raters = tuple(path.stem for path in sheets)
+    if not sheets or len(set(raters)) < len(raters):
+        raise InputError(f"tables {', '.join(map(str, sheets)) or 'none'}. Give each rater's, under a name of its own.")
+    causes = tuple(records(key, RatedCause))
+    position = {one.id: index for index, one in enumerate(causes)}
+    values = np.full((len(causes), len(sheets)), np.nan)
+    for column, path in enumerate(sheets):
+        for name, rating in _sheet_ratings(path, position).items():
+            values[position[name], column] = rating
+    return Ratings(causes, raters, values)
+
+
+def rating_scores(ratings: Ratings, draws: int = DRAWS) -> tuple[Scores, ...]:
+    """Each system's Atr-R: mean over causes of the mean over raters, per label, what nobody rated, and agreement.
+
+    An empty cause has the lowest rating, as nobody is asked about it. Agreement is that of the raters over all causes
+    of the table, whichever system's they are; it is said with each system.
+
+    Raises:
+        InputError: krippendorff is not installed.
+    """
+    recipe = f"{HUMAN}, mean of {len(ratings.raters)} rater{'s' if len(ratings.raters) > 1 else ''}"
+    systems = dict.fromkeys(system for one in ratings.causes for system in one.systems)
+    shared = _agreement_scores(agreement(ratings.values), len(ratings.raters))
+    result = []
+    for system in systems:
+        rows = [
+            Rated(system, one.labels, one.label, one.video, _mean_rating(one, values))
+            for one, values in zip(ratings.causes, ratings.values, strict=True)
+            if system in one.systems
+        ]
+        mine = [one for one in ratings.causes if system in one.systems]
+        counts = (
+            measured("empty causes", f"{recipe}; count, rated {LOWEST}", sum(not one.cause for one in mine), len(mine)),
+            measured(
+                "unrated causes",
+                f"{recipe}; count, not in the mean",
+                sum(bool(np.isnan(row.rating)) for row in rows),
+                len(mine),
+            ),
+        )
+        scores = (*mean_ratings(rows, recipe, draws), *counts, *shared)
+        result.append(Scores(system=system, scores=scores))
+    return tuple(result)
+
+
+def agreement(values: Float[np.ndarray, "causes raters"]) -> Agreement:
+    """How alike raters rate; NaN is no rating.
+
+    Raises:
+        InputError: krippendorff is not installed.
+    """
+    given = (~np.isnan(values)).sum(axis=1)
+    paired = values[given >= 2]
+    if not len(paired):
+        who = "a single rater" if values.shape[1] == 1 else "no cause has two ratings"
+        return Agreement(None, None, 0, f"{who}: agreement needs two ratings of one cause")
+    differences = [np.abs(one - other)[~np.isnan(one - other)] for one, other in itertools.combinations(paired.T, 2)]
+    mean_difference = float(np.concatenate(differences).mean())
+    if len(np.unique(paired[~np.isnan(paired)])) == 1:
+        note = "all ratings are the same number: chance would agree as well"
+        return Agreement(None, mean_difference, len(paired), note)
+    try:
+        import krippendorff
+    except ImportError:
+        raise InputError(
+            'the agreement of raters needs krippendorff, which is not installed. Run: pip install "omnisila[evaluate]"'
+        ) from None
+    domain = np.arange(LOWEST, HIGHEST + 1)
+    alpha = float(krippendorff.alpha(paired.T, value_domain=domain, level_of_measurement="ordinal"))
+    return Agreement(alpha, mean_difference, len(paired), None)
+
+
+def _agreement_scores(found: Agreement, raters: int) -> tuple[Score, ...]:
+    who = f"{HUMAN}, {raters} rater{'s' if raters > 1 else ''}, all systems' causes"
+    return (
+        _stated("Krippendorff's alpha", f"{who}; ordinal", found.alpha, found),
+        _stated("difference of raters", f"{who}; mean over pairs of ratings", found.mean_difference, found),
+    )
+
+
+def _stated(metric: str, variant: str, value: float | None, found: Agreement) -> Score:
+    note = found.note if value is None else None
+    return measured(metric, variant, np.nan if value is None else value, found.causes, note)
+
+
+def _rated_cause(group: Sequence[StatedCause], seed: int) -> RatedCause:
+    first = group[0]
+    digest = hashlib.sha256("\0".join((str(seed), first.example.id, first.cause)).encode())
+    return RatedCause(
+        id=f"r{digest.hexdigest()[:12]}",  # a letter first: spreadsheets would read 12e45 as a number
+        systems=tuple(one.system for one in group),
+        example_id=first.example.id,
+        video=first.example.video,
+        labels=first.example.labels,
+        label=first.label,
+        cause=first.cause,
+    )
+
+
+def _mean_rating(cause: RatedCause, values: Float[np.ndarray, "raters"]) -> float:
+    if not cause.cause:
+        return LOWEST
+    given = values[~np.isnan(values)]
+    return float(given.mean()) if len(given) else np.nan
+
+
+def _sheet_ratings(path: Path, known: Mapping[str, int]) -> dict[str, int]:
+    text = _text(path)
+    header = text.partition("\n")[0]
+    rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(_SEPARATORS, key=header.count))
+    found: dict[str, int] = {}
+    seen: set[str] = set()
+    faults: list[str] = []
+    try:
+        missing = [column for column in _NEEDED if column not in (rows.fieldnames or ())]
+        if missing:
+            raise RecordError(f"{path}, line 1: no column {missing[0]!r}. Wanted: {', '.join(COLUMNS)}.")
+        line = rows.line_num + 1
+        for row in rows:
+            try:
+                name, rating = _row(row, known, seen)
+                if rating is not None:
+                    found[name] = rating
+            except ValueError as error:
+                faults.append(f"line {line}: {error}")
+            line = rows.line_num + 1
+    except csv.Error as error:
+        raise RecordError(f"{path}, after line {rows.line_num}: {error}. Save the table as CSV again.") from None
+    if faults:
+        more = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
+        raise RecordError(f"{path}: {'; '.join(faults[:_SHOWN])}{more}. Correct the table and read it again.")
+    return found
+
+
+def _row(
+    row: Mapping[str | None, str | list[str] | None], known: Mapping[str, int], seen: set[str]
+) -> tuple[str, int | None]:
+    if any(row[column] is None for column in _NEEDED):
+        raise ValueError("fewer fields than the header has")
+    name, said = (str(row[column]).strip() for column in _NEEDED)
+    if name not in known:
+        raise ValueError(f"id {name!r}; wanted: one that the key holds")
+    if name in seen:
+        raise ValueError(f"id {name!r} stands in an earlier row too; wanted: one row a cause")
+    seen.add(name)
+    return name, _rating(said) if said else None
+
+
+def _rating(said: str) -> int:
+    try:
+        value = float(said.replace(",", "."))  # some spreadsheets save 4 as 4.0 or 4,0
+    except ValueError:
+        value = np.nan
+    if not LOWEST <= value <= HIGHEST or value != int(value):
+        raise ValueError(f"rating {said!r}; wanted: a whole number from {LOWEST} to {HIGHEST}, or empty")
+    return int(value)
+
+
+def _inert(text: str) -> str:
+    """A cell that no spreadsheet takes for a formula; ids and ratings alone are read back."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be read ({error.strerror or error}). Give a rated table.") from None
+    except UnicodeDecodeError as error:
+        raise RecordError(f"{path}: not UTF-8 at byte {error.start}. Save the table as CSV in UTF-8.") from None
