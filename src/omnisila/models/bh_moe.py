@@ -13,6 +13,7 @@ from omnisila.config import Config
 from omnisila.models.asg import seeing_present
 from omnisila.models.layers import EncoderLayer
 
+EXPERTS = 2  # Hawkeye 4.4
 LEAST_WEIGHT = 1e-12  # of a mean routing weight, so that its logarithm is finite
 
 
@@ -80,9 +81,8 @@ class NoMixture(nn.Module):
 
 
 class BHMoEConfig(Config):
-    """Number and depth of the projection experts."""
+    """Depth of the projection experts."""
 
-    num_experts: int = 2  # Hawkeye 4.4
     num_layers: int = 8  # Hawkeye 4.4
 
     def build(self, width: int, num_heads: int, feedforward: int, dropout: float = 0.0) -> BalancedHeterogeneousMoE:
@@ -91,7 +91,7 @@ class BHMoEConfig(Config):
             ProjectionExpert(
                 nn.ModuleList(EncoderLayer(width, num_heads, feedforward, dropout) for _ in range(self.num_layers))
             )
-            for _ in range(self.num_experts)
+            for _ in range(EXPERTS)
         )
         return BalancedHeterogeneousMoE(experts, width)
 

@@ -1,8 +1,9 @@
 """Run folder <-> model: ``run.json``, ``scene.safetensors``, the language side and ``calibration.json``.
 
 Of the compact model's language side the folder holds everything (``model.safetensors``, ``tokenizer/``), of a
-pretrained Video-LLM the adapters (``adapter/``, as peft writes them). ``run.json`` is written last and holds the SHA-256
-of every other file of the model, so that a run killed while saving, or a file from another run, is noticed at loading.
+pretrained Video-LLM the adapters (``adapter/``, as peft writes them). ``run.json`` is written last and holds the
+SHA-256 of every other file of the model, so that a run killed while saving, or a file from another run, is noticed at
+loading.
 """
 
 import hashlib
@@ -10,10 +11,10 @@ import tempfile
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, Self, cast
 
 import torch
-from pydantic import Field, JsonValue, ValidationError
+from pydantic import Field, JsonValue, ValidationError, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
@@ -24,8 +25,11 @@ from omnisila.config import Frozen
 from omnisila.errors import WeightsError
 from omnisila.files import write_atomically
 from omnisila.models.compact import CompactConfig, CompactVideoLLM
-from omnisila.models.icm import ICM, ICMConfig
+from omnisila.models.hawkeye import HawkeyeConfig
+from omnisila.models.hawkeye_release import HawkeyeReleaseConfig
+from omnisila.models.icm import ICMConfig
 from omnisila.models.lora import adapter_files
+from omnisila.models.scene_model import SceneModel
 from omnisila.models.sharded import whole
 from omnisila.models.video_backbone import VideoBackboneConfig
 from omnisila.models.visual_tower import VisualTower
@@ -47,6 +51,7 @@ class RunRecord(Frozen):
     Attributes:
         name: what the model is called in results.
         version: of omnisila, when the run was saved.
+        icm: the scene side, unless ``hawkeye`` is.
         sem: the extractors whose features it was trained on.
         window: how videos were cut for it.
         labels: label set -> the labels that the model was trained on.
@@ -58,7 +63,8 @@ class RunRecord(Frozen):
     schema_version: Literal[1] = 1
     name: str
     version: str = Field(default_factory=lambda: metadata.version("omnisila"))
-    icm: ICMConfig
+    icm: ICMConfig | None = None
+    hawkeye: HawkeyeConfig | HawkeyeReleaseConfig | None = None
     video_llm: CompactConfig | VideoBackboneConfig
     sem: SEMConfig | FullSEMConfig = SEMConfig()
     window: WindowConfig = WindowConfig()
@@ -67,17 +73,31 @@ class RunRecord(Frozen):
     data_digests: dict[str, str] = Field(default_factory=dict)
     sha256: dict[str, str] = Field(default_factory=dict)
 
+    @model_validator(mode="after")
+    def _has_one_scene_side(self) -> Self:
+        if (self.icm is None) == (self.hawkeye is None):
+            raise ValueError("wanted one scene side, icm or hawkeye")
+        return self
+
+    @property
+    def scene_side(self) -> ICMConfig | HawkeyeConfig | HawkeyeReleaseConfig:
+        """What is built in front of the Video-LLM."""
+        side = self.icm or self.hawkeye
+        assert side is not None  # validated
+        return side
+
     @property
     def identity(self) -> ModelIdentity:
         """What results say about the model; the digest covers weights, tokenizer and configuration."""
-        core = self.model_dump_json(include={"icm", "video_llm", "sem", "window", "labels", "sha256"})
+        side = "icm" if self.icm else "hawkeye"
+        core = self.model_dump_json(include={side, "video_llm", "sem", "window", "labels", "sha256"})
         return ModelIdentity(name=self.name, version=self.version, digest=hashlib.sha256(core.encode()).hexdigest())
 
 
 class Run(NamedTuple):
     """A loaded run folder; the model is in evaluation mode."""
 
-    model: ICM
+    model: SceneModel
     record: RunRecord
     calibration: Calibration | None
     tower: VisualTower | None = None  # None where the extractors' own visual stream is what the model sees
@@ -90,7 +110,7 @@ class Run(NamedTuple):
 
 def save_run(
     folder: Path,
-    model: ICM,
+    model: SceneModel,
     record: RunRecord,
     calibration: Calibration | None = None,
     half: bool = True,
@@ -138,13 +158,13 @@ def load_run(folder: Path, device: torch.device | None = None) -> Run:
     scene = _tensors(folder / SCENE, contents)
     if isinstance(record.video_llm, CompactConfig):
         tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / TOKENIZER, local_files_only=True)
-        model, tower = record.icm.build(record.video_llm.build(tokenizer)), None
+        model, tower = record.scene_side.build(record.video_llm.build(tokenizer)), None
         language = {VIDEO_LLM_PREFIX + key: value for key, value in _tensors(folder / LANGUAGE, contents).items()}
         _fill(dict(_named_tensors(model)), {**language, **scene}, folder)
     else:
         device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         backbone = record.video_llm.load(device, folder / ADAPTER)
-        model, tower = record.icm.build(backbone.llm), backbone.tower
+        model, tower = record.scene_side.build(backbone.llm), backbone.tower
         _fill({key: value for key, value in _named_tensors(model) if not _is_language(key)}, scene, folder)
         model.to(device)
     path = folder / CALIBRATION
@@ -215,7 +235,7 @@ def _named_tensors(model: nn.Module) -> list[tuple[str, Tensor]]:
     return [*model.named_parameters(), *((key, value) for key, value in model.named_buffers() if key in stored)]
 
 
-def _stored(model: ICM, half: bool) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def _stored(model: SceneModel, half: bool) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """The language side, where the folder holds all of it, and the scene side."""
     parameters = dict(model.named_parameters())
     language: dict[str, Tensor] = {}
@@ -231,7 +251,7 @@ def _stored(model: ICM, half: bool) -> tuple[dict[str, Tensor], dict[str, Tensor
     return language, scene
 
 
-def _tokenizer_files(model: ICM) -> dict[str, bytes]:
+def _tokenizer_files(model: SceneModel) -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as aside:
         cast("CompactVideoLLM", model.video_llm).tokenizer.save_pretrained(aside)
         return {f"{TOKENIZER}/{path.name}": path.read_bytes() for path in sorted(Path(aside).iterdir())}

@@ -4,11 +4,13 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from omnisila.errors import InputError, TrainingError
 from omnisila.labels import IMPLICIT
 from omnisila.models.asg import JointReading, NoActionGraph
 from omnisila.models.bh_moe import BHMoEConfig, NoConstraint, NoMixture
+from omnisila.models.checkpoint import RunRecord, load_run, save_run
 from omnisila.models.compact import CompactConfig
 from omnisila.models.hawkeye import Hawkeye, HawkeyeConfig
 from omnisila.models.likelihood import answer_likelihood, label_loss
@@ -223,3 +225,19 @@ def test_features_of_another_profile_and_other_frames_are_refused():
         model.perceive(scenes, scenes.face)
     with pytest.raises(InputError, match="4 frames with 5 visual tokens each, wanted at most 8 with 1"):
         model.perceive(scenes, windows(patches=5).visual)
+
+
+def test_a_run_folder_gives_back_the_model(tmp_path):
+    compact = CompactConfig(visual_features=VISUAL, width=24, num_layers=2, num_heads=2, feedforward=32)
+    model, given = built(), windows()
+    model.fit_standardisation(given.scenes, given.visual)
+    record = RunRecord(name="hawkeye", hawkeye=config(), video_llm=compact, labels={"implicit": ("Fighting",)})
+    save_run(tmp_path, model, record, half=False)
+    loaded = load_run(tmp_path).model
+    assert isinstance(loaded, Hawkeye)
+    assert torch.equal(loaded.perceive(*given).scene_tokens, model.perceive(*given).scene_tokens)
+
+
+def test_a_run_has_one_scene_side():
+    with pytest.raises(ValidationError, match="wanted one scene side"):
+        RunRecord(name="neither", video_llm=CompactConfig(), labels={})

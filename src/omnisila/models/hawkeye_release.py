@@ -1,0 +1,303 @@
+"""Hawkeye as its authors released it, so that their checkpoints and numbers can be compared.
+
+It differs from the paper in nearly every part: one frame a clip, linear pose tokens, message passing without
+activation, one layer an expert, a sigmoid router, scene tokens behind the visual ones, and a focal term instead of
+L_bc (docs/decisions.md, "Two Hawkeyes").
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Self
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from omnisila.config import Config
+from omnisila.models.asg import JOINTS, JointReading, check_width, seeing_present
+from omnisila.models.layers import attend, masked_mean
+from omnisila.models.scene_model import SceneModel, SceneRead
+from omnisila.models.tokens import Tokens
+from omnisila.models.video_llm import VideoLLM, splice
+from omnisila.scenes.extractor import Entities, Layout, SceneInputs
+
+PEOPLE, TRIPLETS = 5, 5
+NUMBERS = 5  # of a joint: x, y, score and two tags
+PREDICATES, CLASSES = 51, 151
+EXPERTS = 2
+NORM_EPS = 1e-5
+
+
+class ProbabilityReading(Config):
+    """First columns of RelTR's probabilities in the relation features; by default those of the authors' files."""
+
+    features: int = PREDICATES + 2 * CLASSES
+    predicate: int = 0
+    subject: int = PREDICATES
+    object: int = PREDICATES + CLASSES
+
+    @classmethod
+    def of(cls, layout: Layout) -> Self:
+        """The columns of a layout with Visual Genome's vocabulary."""
+        starts = {name: layout.slice(name).start for name in ("predicate", "subject", "object")}
+        return cls(features=layout.feature_width, **starts)
+
+
+class ReleasePerception(NamedTuple):
+    """Scene tokens of a clip; ``present`` is false for places of objects that other places name too."""
+
+    scene_tokens: Float[Tensor, "batch tokens width"]
+    present: Bool[Tensor, "batch tokens"]
+    probabilities: Float[Tensor, "batch 1 4"]
+
+
+class ClipGraph(NamedTuple):
+    """Objects of a clip in the order of their first mention: subject, object, subject, ...
+
+    ``edges[target, source]`` counts the triplets that lead there, self-loops among them; ``predicates`` are summed over
+    the triplets that lead to a node.
+    """
+
+    nodes: Float[Tensor, "batch nodes classes"]
+    present: Bool[Tensor, "batch nodes"]
+    edges: Float[Tensor, "batch nodes nodes"]
+    predicates: Float[Tensor, "batch nodes predicates"]
+
+
+class ClipScenes(NamedTuple):
+    """Poses and relation probabilities of a clip's one frame, filled up with zeros as the authors' loader does."""
+
+    poses: Float[Tensor, "batch people numbers"]
+    predicates: Float[Tensor, "batch triplets predicates"]
+    subjects: Float[Tensor, "batch triplets classes"]
+    objects: Float[Tensor, "batch triplets classes"]
+
+
+def clip_graph(scenes: ClipScenes) -> ClipGraph:
+    """Objects are told apart by their likeliest class alone; a triplet of zeros names class 0 twice, as released."""
+    ends = torch.stack([scenes.subjects, scenes.objects], dim=2).flatten(1, 2)
+    leader = _first_of_class(ends.argmax(-1))
+    count = ends.shape[1]
+    named = F.one_hot(leader, count).to(ends.dtype)
+    present = named.any(1)
+    sources, targets = named[:, ::2], named[:, 1::2]
+    edges = targets.transpose(1, 2) @ sources + torch.diag_embed(present).to(ends.dtype)
+    return ClipGraph(ends * present.unsqueeze(-1), present, edges, targets.transpose(1, 2) @ scenes.predicates)
+
+
+def _first_of_class(classes: Int[Tensor, "batch ends"]) -> Int[Tensor, "batch ends"]:
+    return (classes.unsqueeze(-1) == classes.unsqueeze(-2)).int().argmax(-1)
+
+
+class MessagePassing(nn.Module):
+    """x'_i = W sum_j (x_j + U e_ji): sums over what leads to i and i itself, whose own e is zero; no activation."""
+
+    def __init__(self, width: int, width_out: int) -> None:
+        super().__init__()
+        self.edge = nn.Linear(PREDICATES, width)
+        self.linear = nn.Linear(width, width_out)
+
+    def forward(self, x: Float[Tensor, "batch nodes width"], graph: ClipGraph) -> Float[Tensor, "batch nodes out"]:
+        arrivals = graph.edges.sum(-1, keepdim=True)
+        told = graph.predicates @ self.edge.weight.T + arrivals * self.edge.bias
+        return self.linear(graph.edges @ x + told) * graph.present.unsqueeze(-1)
+
+
+class SceneTower(nn.Module):
+    """Two layers of message passing and two linear maps: one token an object."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList([MessagePassing(CLASSES, width), MessagePassing(width, width)])
+        self.linear = nn.Linear(width, width)
+        self.projector = nn.Linear(width, width)
+
+    def forward(self, graph: ClipGraph) -> Float[Tensor, "batch nodes width"]:
+        x = graph.nodes
+        for layer in self.layers:
+            x = layer(x, graph)
+        return self.projector(self.linear(x))
+
+
+class ReleaseExpert(nn.Module):
+    """One pre-norm layer with RMSNorm, SwiGLU and no positions; every token sees every other."""
+
+    def __init__(self, width: int, num_heads: int, feedforward: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.attention_norm = nn.RMSNorm(width, eps=NORM_EPS)
+        self.query, self.key, self.value, self.attention_out = (nn.Linear(width, width) for _ in range(4))
+        self.feedforward_norm = nn.RMSNorm(width, eps=NORM_EPS)
+        self.gate = nn.Linear(width, feedforward, bias=False)
+        self.up = nn.Linear(width, feedforward, bias=False)
+        self.down = nn.Linear(feedforward, width, bias=False)
+
+    def forward(
+        self, h: Float[Tensor, "batch tokens width"], visible: Bool[Tensor, "batch tokens tokens"]
+    ) -> Float[Tensor, "batch tokens width"]:
+        normed = self.attention_norm(h)
+        queries, keys, values = (
+            linear(normed).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+            for linear in (self.query, self.key, self.value)
+        )
+        mixed = attend(queries, keys, values, visible.unsqueeze(1)).transpose(1, 2).flatten(-2)
+        h = h + self.attention_out(mixed)
+        normed = self.feedforward_norm(h)
+        return h + self.down(F.silu(self.gate(normed)) * self.up(normed))
+
+
+class ReleaseMixture(NamedTuple):
+    """y and the experts' weights; zero where a token is absent."""
+
+    y: Float[Tensor, "batch tokens width"]
+    weights: Float[Tensor, "batch tokens experts"]
+
+
+class ReleaseMoE(nn.Module):
+    """Experts weighted by sigmoids that are made to sum to 1, then a linear map and a LayerNorm."""
+
+    def __init__(self, experts: nn.ModuleList, width: int) -> None:
+        super().__init__()
+        count = len(experts)
+        self.experts = experts
+        self.router = nn.Sequential(nn.Linear(width, count), nn.GELU(), nn.Linear(count, count))
+        self.out = nn.Sequential(nn.Linear(width, width), nn.LayerNorm(width))
+
+    def forward(self, h: Float[Tensor, "batch tokens width"], present: Bool[Tensor, "batch tokens"]) -> ReleaseMixture:
+        gates = self.router(h).float().sigmoid()
+        weights = gates / gates.sum(-1, keepdim=True) * present.unsqueeze(-1)
+        visible = seeing_present(present)
+        outputs = torch.stack([expert(h, visible) for expert in self.experts], dim=2)
+        return ReleaseMixture(self.out((weights.unsqueeze(-1) * outputs).sum(2)), weights)
+
+
+class HawkeyeRelease(SceneModel):
+    """Poses and triplets of a clip's middle frame -> mixture -> tokens behind the clip's visual ones.
+
+    What is missing is zeros, not a mask: a clip without people has five pose tokens of the biases alone. Joints go in
+    as they come; the released weights were trained on pixels.
+    """
+
+    def __init__(
+        self,
+        joints: JointReading,
+        triplets: ProbabilityReading,
+        pose_tower: nn.Module,
+        scene_tower: SceneTower,
+        moe: ReleaseMoE,
+        projector: nn.Module,
+        most_tokens: int,
+        focal_strength: float,
+        video_llm: VideoLLM,
+    ) -> None:
+        super().__init__()
+        self.joints, self.triplets = joints, triplets
+        self.pose_tower = pose_tower
+        self.scene_tower = scene_tower
+        self.moe = moe
+        self.projector = projector
+        self.most_tokens, self.focal_strength = most_tokens, focal_strength
+        self.video_llm = video_llm
+
+    @property
+    def feature_widths(self) -> tuple[int, ...]:
+        """Widths of face, action, relation and background features; 0 for what is not read."""
+        return 0, self.joints.features, self.triplets.features, 0
+
+    def read(self, scenes: SceneInputs, visual: Entities, tokens: Tokens) -> SceneRead:
+        perception = self.perceive(scenes, visual)
+        embeds = self.video_llm.embed(tokens.ids, visual)
+        spliced = splice(embeds, tokens.ids, self.video_llm.scene_id, perception.scene_tokens, perception.present)
+        return SceneRead(spliced, perception)
+
+    def perceive(
+        self,
+        scenes: SceneInputs,
+        visual: Entities,  # noqa: ARG002 (same call as Hawkeye's)
+    ) -> ReleasePerception:
+        """The scene side alone.
+
+        Raises:
+            InputError: features of another width.
+        """
+        clip = self._clip(scenes)
+        graph = clip_graph(clip)
+        h = torch.cat([self.pose_tower(clip.poses), self.scene_tower(graph)], dim=1)
+        present = self._present(graph)
+        y, weights = self.moe(h, present)
+        first, second = masked_mean(weights, present).unsqueeze(1).split(1, dim=-1)
+        nothing = torch.zeros_like(first)
+        kept = present & (present.cumsum(1) <= self.most_tokens)
+        return ReleasePerception(self.projector(y), kept, torch.cat([nothing, first, second, nothing], dim=-1))
+
+    def prompts(self, instructions: Sequence[str], scenes: SceneInputs, visual: Entities) -> list[list[int]]:
+        """Each window's instruction behind its visual tokens, the poses and as many tokens as it has objects."""
+        counts = self._present(clip_graph(self._clip(scenes))).sum(1).clamp(max=self.most_tokens).tolist()
+        frames = visual.mask.shape[1]
+        return [
+            self.video_llm.prompt_ids(instruction, frames, count)
+            for instruction, count in zip(instructions, counts, strict=True)
+        ]
+
+    def total_loss(
+        self,
+        language_loss: Float[Tensor, ""],
+        perception: ReleasePerception,  # noqa: ARG002 (the release balances nothing)
+    ) -> Float[Tensor, ""]:
+        """CE + 0.2 focal(CE)."""
+        return language_loss + self.focal_strength * focal_term(language_loss)
+
+    def _present(self, graph: ClipGraph) -> Bool[Tensor, "batch tokens"]:
+        return F.pad(graph.present, (PEOPLE, 0), value=True)
+
+    def _clip(self, scenes: SceneInputs) -> ClipScenes:
+        poses = _middle(Entities(self.joints.read(scenes.action).flatten(-2), scenes.action.mask), PEOPLE)
+        check_width("relation", scenes.relation, self.triplets.features)
+        rows, places = _middle(scenes.relation, TRIPLETS), self.triplets
+        return ClipScenes(
+            poses,
+            rows[..., places.predicate : places.predicate + PREDICATES],
+            rows[..., places.subject : places.subject + CLASSES],
+            rows[..., places.object : places.object + CLASSES],
+        )
+
+
+def _middle(entities: Entities, count: int) -> Float[Tensor, "batch entities features"]:
+    """The middle frame's first entities, filled up with zeros."""
+    frame = entities.mask.shape[1] // 2
+    rows = entities.values[:, frame] * entities.mask[:, frame].unsqueeze(-1)
+    return F.pad(rows[:, :count], (0, 0, 0, max(count - rows.shape[1], 0)))
+
+
+def focal_term(loss: Float[Tensor, ""], alpha: float = 0.25, gamma: float = 2.0) -> Float[Tensor, ""]:
+    """(alpha (1 - p)^gamma + (1 - alpha) p^gamma) CE with p = exp(-CE), of the mean CE of a batch, as released."""
+    p = (-loss).exp()
+    return (alpha * (1 - p) ** gamma + (1 - alpha) * p**gamma) * loss
+
+
+class HawkeyeReleaseConfig(Config):
+    """The release's sizes; the defaults are those of the published checkpoint and the authors' feature files."""
+
+    joints: JointReading = JointReading(features=JOINTS * NUMBERS, parts=((0, NUMBERS),))
+    triplets: ProbabilityReading = ProbabilityReading()
+    width: int = 4096
+    num_heads: int = 16
+    feedforward: int = 11008
+    most_tokens: int = 30
+    focal_strength: float = 0.2
+
+    def build(self, video_llm: VideoLLM) -> HawkeyeRelease:
+        """An untrained model in front of that Video-LLM, whose embeddings are of the same width as published."""
+        width = self.width
+        experts = nn.ModuleList(ReleaseExpert(width, self.num_heads, self.feedforward) for _ in range(EXPERTS))
+        return HawkeyeRelease(
+            self.joints,
+            self.triplets,
+            nn.Sequential(nn.Linear(JOINTS * self.joints.numbers, width), nn.Linear(width, width)),
+            SceneTower(width),
+            ReleaseMoE(experts, width),
+            nn.Linear(width, video_llm.width),
+            self.most_tokens,
+            self.focal_strength,
+            video_llm,
+        )
