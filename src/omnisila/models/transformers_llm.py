@@ -10,14 +10,14 @@ from typing import Any, NamedTuple, cast
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
-from transformers import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING, AutoConfig, GenerationConfig, PreTrainedTokenizerBase
+from transformers import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING, GenerationConfig, PreTrainedTokenizerBase
 from transformers.utils.hub import cached_file
 
 from omnisila.errors import InputError, WeightsError
 from omnisila.models.backbone import Backbone, Footage, fitted
-from omnisila.models.backbones import build_backbone, check_family, family_names
+from omnisila.models.backbones import build_backbone, check_family
 from omnisila.models.decoding import decode_visible, generate_answers
-from omnisila.models.pretrained import load_model, load_tokenizer, local_folder
+from omnisila.models.pretrained import load_model, load_tokenizer, local_folder, read_config
 from omnisila.models.quantised import Bits
 from omnisila.models.tokens import Tokens
 from omnisila.models.video_llm import Generated, splice
@@ -220,22 +220,12 @@ def from_pretrained(
         InputError: footage of a shape that the family does not take.
     """
     place = local_folder(source) or source
-    config = _config(place)
+    config = read_config(place)
     check_family(config.model_type, str(source))
     model_class = cast("Any", MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING)[type(config)]
     model = load_model(model_class, source, dtype, device, bits)
     backbone = build_backbone(model, _video_settings(place), footage or Footage())
     return TransformersVideoLLM(model, load_tokenizer(source), backbone).eval()
-
-
-def _config(source: str | Path) -> Any:
-    try:
-        return AutoConfig.from_pretrained(source)
-    except (OSError, ValueError, KeyError) as error:
-        raise WeightsError(
-            f"{source}: no configuration that can be read ({str(error).strip().splitlines()[0]}) Give a folder with "
-            f"config.json, or a hub id, whose model type is one of: {', '.join(family_names())}."
-        ) from error
 
 
 def _video_settings(source: str | Path) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def test_what_is_wrong_with_a_folder_is_named(folder, tmp_path):
     with pytest.raises(WeightsError, match="model type 'fuyu', wanted one of: llava_onevision, qwen2_5_vl"):
         from_pretrained(folder)
     (folder / "config.json").write_text(json.dumps(config | {"model_type": "nobody_knows"}))
-    with pytest.raises(WeightsError, match="whose model type is one of: llava_onevision, qwen2_5_vl"):
+    with pytest.raises(WeightsError, match=r"cannot be loaded .*nobody_knows"):
         from_pretrained(folder)
 
 
