@@ -57,7 +57,7 @@ def material(make_video: Callable[..., Path], tmp_path: Path, video_llava_folder
     unreadable = task[0].replace(id="broken#0", video="broken.mp4")
     append(tmp_path / "task.jsonl", [*task, unreadable, task[0].replace(id="later", split="test", video="no.mp4")])
     append(tmp_path / "scenes.jsonl", scenes)
-    backbone = {"source": str(video_llava_folder), "precision": "float32"}
+    backbone = {"source": str(video_llava_folder), "precision": "float32", "lora": {"rank": 4, "dropout": 0.0}}
     (tmp_path / "recipe.json").write_text(json.dumps({**RECIPE, "backbone": backbone}))
     return ["train", "icm", str(tmp_path / "task.jsonl"), "--footage", str(footage),
             "--scenes", str(tmp_path / "scenes.jsonl"), "--recipe", str(tmp_path / "recipe.json"),
@@ -68,13 +68,8 @@ def losses(out: Path) -> list[tuple[str, int, float]]:
     return [(line.stage, line.step, line.loss) for line in records(out / LOSSES, LoggedStep)]
 
 
-def process(*command: str, cache: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", *command],
-        env={**os.environ, "OMNISILA_CACHE": str(cache), "OMP_NUM_THREADS": "1"},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def environment(cache: Path) -> dict[str, str]:
+    return {**os.environ, "OMNISILA_CACHE": str(cache), "OMP_NUM_THREADS": "1"}
 
 
 def test_both_stages_end_in_a_run_folder(
@@ -97,7 +92,8 @@ def test_both_stages_end_in_a_run_folder(
     assert any(parameter.abs().max() > 0 for name, parameter in run.model.named_parameters() if "lora_B" in name)
 
     killed = tmp_path / "killed"
-    child = process("omnisila", *material, "--out", str(killed), cache=cache_folder)
+    command = [sys.executable, "-m", "omnisila", *material, "--out", str(killed), "--quiet"]
+    child = subprocess.Popen(command, env=environment(cache_folder), stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and child.poll() is None:
         if (killed / LOSSES).exists() and len(losses(killed)) >= 4:
@@ -118,11 +114,12 @@ def test_two_processes_take_the_path_of_one(
 ) -> None:
     assert omnisila(*material, "--out", tmp_path / "one").exit_code == 0
     two = tmp_path / "two"
-    command = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "omnisila")
-    child = process(*command, *material, "--out", str(two), cache=cache_folder)
-    _, said = child.communicate(timeout=240)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "omnisila"]
+    done = subprocess.run(
+        [*command, *material, "--out", str(two)], env=environment(cache_folder), capture_output=True, text=True
+    )
 
-    assert child.returncode == 0, said
+    assert done.returncode == 0, done.stderr
     for (stage, step, alone), (_, _, together) in zip(losses(tmp_path / "one"), losses(two), strict=True):
         assert together == pytest.approx(alone, rel=2e-3), (stage, step)
     assert load_run(two).record.labels == {"implicit": ("Fire", "Normal")}

@@ -147,6 +147,9 @@ class Answering:
         if step != self._next_step:
             rest = [places for parts in self.order[step:] for places in parts]
             workers = self.config.workers
-            self._coming = iter(DataLoader(self.source, batch_sampler=rest, collate_fn=list, num_workers=workers))
+            own = torch.Generator()  # the step's randomness is the model's alone, whenever this begins
+            self._coming = iter(
+                DataLoader(self.source, batch_sampler=rest, collate_fn=list, num_workers=workers, generator=own)
+            )
         self._next_step = step + 1
         return [next(self._coming) for _ in self.order[step]]

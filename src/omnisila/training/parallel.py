@@ -56,7 +56,8 @@ class Parallel(NamedTuple):
             fully_shard(layer, mesh=mesh)
         spread = {parameter for layer in layers for parameter in layer.parameters()}
         kept = {p for p in module.parameters() if p not in spread and not p.requires_grad}
-        fully_shard(module, mesh=mesh, ignored_params=kept)
+        # parameters that stayed whole after a forward without gradients would hide the sharded ones from the optimiser
+        fully_shard(module, mesh=mesh, ignored_params=kept, reshard_after_forward=True)
         if hasattr(module, "perceive"):  # called without forward while the dictionary is made
             register_fsdp_forward_method(module, "perceive")
 
