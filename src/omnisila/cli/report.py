@@ -1,0 +1,81 @@
+"""``omnisila report``: scores as tables beside the papers' printed ones, and figures."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from omnisila.schema import Example, Prediction
+
+
+def report(
+    scores: Annotated[list[Path], typer.Argument(metavar="SCORES...", help="scores.json files of omnisila score.")],
+    out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("report"),
+    examples: Annotated[
+        Path | None, typer.Option(help="The examples.jsonl that were scored: for figures of single videos and items.")
+    ] = None,
+    predictions: Annotated[
+        list[Path] | None, typer.Option(help="A system's predictions, in any form that score takes; repeat it.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="The split that was scored: train, val or test.")] = "test",
+    log: Annotated[Path | None, typer.Option(help="losses.jsonl of a run folder: for loss curves.")] = None,
+    video: Annotated[
+        str | None, typer.Option(help="Shown side by side. Default: the one that systems differ on most.")
+    ] = None,
+    formats: Annotated[
+        str, typer.Option("--format", help="Of tables, with commas between: markdown, latex, html.")
+    ] = "markdown,latex,html",
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+) -> None:
+    """Write tables, with the papers' printed figures marked as printed, and the figures that the inputs allow.
+
+    Exit status: 0 written, 2 wrong usage or files that are not as expected.
+    """
+    from omnisila.errors import InputError
+    from omnisila.evaluation.score_files import read_scores
+    from omnisila.report.score_report import FORMATS, Material, together, write_score_report
+
+    wanted = tuple(dict.fromkeys(name.strip() for name in formats.split(",")))
+    if strangers := [name for name in wanted if name not in FORMATS]:
+        raise InputError(f"--format {', '.join(strangers)}: no such format. Choose from: {', '.join(FORMATS)}.")
+    if predictions and examples is None:
+        raise InputError("--predictions without the examples that they answer. Give --examples too.")
+    asked = () if examples is None else _asked(examples, split)
+    said = _said(predictions or [], asked)
+    material = Material(together([(path, read_scores(path)) for path in scores]), asked, said, log)
+    written = write_score_report(material, out, wanted, video)
+    if quiet:
+        return
+    for reason in written.left_out:
+        typer.echo(f"left out: {reason}")
+    typer.echo(f"{out}: {len(written.files)} files")
+
+
+def _asked(path: Path, split: str) -> "tuple[Example, ...]":
+    from omnisila.errors import InputError
+    from omnisila.records import records
+    from omnisila.schema import Example
+
+    asked = tuple(example for example in records(path, Example) if example.split == split)
+    if not asked:
+        raise InputError(f"{path}: no example of split {split!r}. Choose another with --split.")
+    return asked
+
+
+def _said(paths: "list[Path]", asked: "tuple[Example, ...]") -> "dict[str, tuple[Prediction, ...]]":
+    """Each system's predictions.
+
+    Raises:
+        InputError: two files of one system.
+    """
+    from omnisila.errors import InputError
+    from omnisila.report.imports import predictions_from
+
+    said: dict[str, tuple[Prediction, ...]] = {}
+    for path in paths:
+        one = predictions_from(path, asked)
+        if one.system in said:
+            raise InputError(f"{path}: predictions of {one.system}, as in a file before it. Give each system one file.")
+        said[one.system] = one.predictions
+    return said

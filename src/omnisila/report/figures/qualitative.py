@@ -1,0 +1,120 @@
+"""Several systems on one video: time bars of what each found, over its anomaly scores. Source: Hawkeye Figure 5."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from omnisila.evaluation.parts.identify import is_window
+from omnisila.labels import label_set
+from omnisila.report.figures.style import COLOURS, TRUTH_COLOUR, canvas
+from omnisila.schema import Example, Prediction, Span
+
+_ROOM = 0.34  # of a panel's height, below the scores, for time bars
+
+
+class Lane(NamedTuple):
+    """What one system says of the video."""
+
+    system: str
+    spans: tuple[tuple[Span, str], ...]
+    windows: tuple[tuple[float, float, float], ...]
+
+
+class SideBySide(NamedTuple):
+    """A video with its truth and each system's answers; ``windows`` are start, end (s) and anomaly score."""
+
+    video: str
+    labels: str
+    duration_s: float
+    truth: tuple[tuple[Span, str], ...]
+    lanes: tuple[Lane, ...]
+
+
+def telling_video(examples: Sequence[Example], systems: Mapping[str, Sequence[Prediction]]) -> Example | None:
+    """The eventful locate example on which systems differ most in flagged time, of those that all answered."""
+    said = [{one.example_id: one for one in predictions} for predictions in systems.values()]
+    asked = [
+        one for one in examples if one.task == "locate" and one.truth and all(one.id in answers for answers in said)
+    ]
+    return max(asked, key=lambda one: _difference(one, [answers[one.id] for answers in said]), default=None)
+
+
+def side_by_side(
+    asked: Example, examples: Sequence[Example], systems: Mapping[str, Sequence[Prediction]]
+) -> SideBySide:
+    """What the systems say of the video of a locate example; scores are those of its windows."""
+    windows = {
+        one.id: one
+        for one in examples
+        if one.task == "identify" and one.labels == asked.labels and one.video == asked.video and is_window(one)
+    }
+    quiet = label_set(asked.labels).quiet
+    return SideBySide(
+        asked.video,
+        asked.labels,
+        asked.end_s,
+        tuple((one.span, one.label) for one in asked.truth if one.label != quiet),
+        tuple(_lane(name, asked, windows, predictions) for name, predictions in systems.items()),
+    )
+
+
+def side_by_side_figure(shown: SideBySide) -> Figure:
+    """A panel a system: true time shaded behind, found spans as bars below the anomaly scores."""
+    figure, panels = canvas(9.0, 1.3 + 1.25 * len(shown.lanes), rows=len(shown.lanes))
+    names = [*(label for _, label in shown.truth), *(label for lane in shown.lanes for _, label in lane.spans)]
+    colours = {label: COLOURS[index % len(COLOURS)] for index, label in enumerate(dict.fromkeys(names))}
+    for axes, lane in zip(panels, shown.lanes, strict=True):
+        _draw(axes, lane, shown, colours)
+    panels[-1].set_xlabel("time in the video (s)")
+    handles = [Patch(color=TRUTH_COLOUR, alpha=0.22, linewidth=0, label="true time")]
+    handles += [Patch(color=colour, label=f"found: {label}") for label, colour in colours.items()]
+    figure.legend(handles=handles, loc="outside upper center", ncols=4)
+    true_labels = ", ".join(dict.fromkeys(label for _, label in shown.truth))
+    panels[0].set_title(f"{shown.video}: {true_labels}", loc="left")
+    return figure
+
+
+def _draw(axes: Axes, lane: Lane, shown: SideBySide, colours: Mapping[str, str]) -> None:
+    for span, _ in shown.truth:
+        axes.axvspan(span.start_s, span.end_s, color=TRUTH_COLOUR, alpha=0.22, linewidth=0)
+    for span, label in lane.spans:
+        place = [(span.start_s, span.duration_s)]
+        axes.broken_barh(place, (-0.86 * _ROOM, 0.62 * _ROOM), color=colours[label], edgecolor="white", linewidth=0.6)
+    for start_s, end_s, score in lane.windows:
+        axes.fill_between([start_s, end_s], [score, score], color=COLOURS[0], alpha=0.3, linewidth=0)
+        axes.plot([start_s, end_s], [score, score], color=COLOURS[0], linewidth=1.4, solid_capstyle="butt")
+    absent = [*(["no spans"] if not lane.spans else []), *(["no window scores"] if not lane.windows else [])]
+    if absent:
+        axes.text(0.995, 0.94, ", ".join(absent), transform=axes.transAxes, ha="right", va="top", color="#555555")
+    axes.axhline(0, color="#bbbbbb", linewidth=0.8)
+    axes.set_xlim(0, shown.duration_s)
+    axes.set_ylim(-_ROOM, 1.03)
+    axes.set_yticks([0, 0.5, 1])
+    axes.set_ylabel(f"{lane.system}\nanomaly (0 to 1)", fontsize=8)
+
+
+def _lane(system: str, asked: Example, windows: Mapping[str, Example], predictions: Sequence[Prediction]) -> Lane:
+    said = {one.example_id: one for one in predictions}
+    quiet = label_set(asked.labels).quiet
+    scored = [
+        (window.start_s, window.end_s, anomaly)
+        for key, window in windows.items()
+        if key in said and (anomaly := said[key].anomaly) is not None
+    ]
+    answer = said.get(asked.id)
+    findings = answer.findings if answer is not None else ()
+    return Lane(system, tuple((one.span, one.label) for one in findings if one.label != quiet), tuple(sorted(scored)))
+
+
+def _difference(asked: Example, answers: Sequence[Prediction]) -> float:
+    """Range over systems of flagged seconds that are true, less those that are not; then videos with more truth."""
+    marks = [sum(_worth(finding.span, asked) for finding in answer.findings) for answer in answers]
+    return max(marks) - min(marks) if len(marks) > 1 else sum(one.span.duration_s for one in asked.truth)
+
+
+def _worth(span: Span, asked: Example) -> float:
+    true_s = sum(max(0.0, min(span.end_s, one.span.end_s) - max(span.start_s, one.span.start_s)) for one in asked.truth)
+    return 2 * true_s - span.duration_s
