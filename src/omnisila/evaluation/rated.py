@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Float
 
 from omnisila.evaluation.answers import Chosen, numbered
-from omnisila.evaluation.judging import HIGHEST, LOWEST, PROMPT_VERSION, Known
+from omnisila.evaluation.judge_questions import HIGHEST, LOWEST, PROMPT_VERSION
+from omnisila.evaluation.judging import Known, Verdict
 from omnisila.evaluation.score import measured
 from omnisila.evaluation.score_files import read_scores, write_scores
 from omnisila.evaluation.significance import DRAWS, with_intervals
@@ -112,7 +113,7 @@ def add_scores(path: Path, added: Iterable[Scores]) -> None:
     write_scores(path, tuple(systems.values()))
 
 
-def _judging_counts(found: Sequence[tuple], recipe: str) -> Iterator[Score]:
+def _judging_counts(found: Sequence[tuple[StatedCause, Verdict | None]], recipe: str) -> Iterator[Score]:
     """Zeros are said too."""
     for labels in dict.fromkeys(one.example.labels for one, _ in found):
         mine = [(one, verdict) for one, verdict in found if one.example.labels == labels]

@@ -7,7 +7,6 @@ the table, which raters are not given. Source: Omni-SILA 4.3, three raters, 1 co
 import csv
 import hashlib
 import io
-import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +16,7 @@ from jaxtyping import Float
 
 from omnisila.config import Frozen
 from omnisila.errors import InputError, OutputError, RecordError
+from omnisila.evaluation.agreement import HIGHEST, LOWEST, Agreement, agreement
 from omnisila.evaluation.rated import HUMAN, Rated, mean_ratings
 from omnisila.evaluation.score import measured
 from omnisila.evaluation.significance import DRAWS
@@ -25,7 +25,6 @@ from omnisila.files import write_atomically
 from omnisila.records import records
 from omnisila.schema import Score, Scores
 
-LOWEST, HIGHEST = 1, 6
 COLUMNS = ("id", "video", "start_s", "end_s", "label", "cause", "rating")
 _NEEDED = ("id", "rating")
 _SEPARATORS = (",", ";", "\t")  # spreadsheets save with the separator of their language
@@ -50,19 +49,6 @@ class Ratings(NamedTuple):
     causes: tuple[RatedCause, ...]
     raters: tuple[str, ...]
     values: Float[np.ndarray, "causes raters"]
-
-
-class Agreement(NamedTuple):
-    """How alike the raters are; None, with a note, where it cannot be measured.
-
-    ``alpha`` is Krippendorff's for ordinal values: 1 is full agreement, 0 what chance gives. ``mean_difference`` is
-    that of two ratings of one cause. ``causes`` have at least two ratings.
-    """
-
-    alpha: float | None
-    mean_difference: float | None
-    causes: int
-    note: str | None
 
 
 def rating_sheet(sheet: Path, key: Path, causes: Sequence[StatedCause], seed: int = 0) -> int:
@@ -146,33 +132,6 @@ def rating_scores(ratings: Ratings, draws: int = DRAWS) -> tuple[Scores, ...]:
         scores = (*mean_ratings(rows, recipe, draws), *counts, *shared)
         result.append(Scores(system=system, scores=scores))
     return tuple(result)
-
-
-def agreement(values: Float[np.ndarray, "causes raters"]) -> Agreement:
-    """How alike raters rate; NaN is no rating.
-
-    Raises:
-        InputError: krippendorff is not installed.
-    """
-    given = (~np.isnan(values)).sum(axis=1)
-    paired = values[given >= 2]
-    if not len(paired):
-        who = "a single rater" if values.shape[1] == 1 else "no cause has two ratings"
-        return Agreement(None, None, 0, f"{who}: agreement needs two ratings of one cause")
-    differences = [np.abs(one - other)[~np.isnan(one - other)] for one, other in itertools.combinations(paired.T, 2)]
-    mean_difference = float(np.concatenate(differences).mean())
-    if len(np.unique(paired[~np.isnan(paired)])) == 1:
-        note = "all ratings are the same number: chance would agree as well"
-        return Agreement(None, mean_difference, len(paired), note)
-    try:
-        import krippendorff
-    except ImportError:
-        raise InputError(
-            'the agreement of raters needs krippendorff, which is not installed. Run: pip install "omnisila[evaluate]"'
-        ) from None
-    domain = np.arange(LOWEST, HIGHEST + 1)
-    alpha = float(krippendorff.alpha(paired.T, value_domain=domain, level_of_measurement="ordinal"))
-    return Agreement(alpha, mean_difference, len(paired), None)
 
 
 def _agreement_scores(found: Agreement, raters: int) -> tuple[Score, ...]:

@@ -55,7 +55,7 @@ class FolderEncoder:
         self.sha256 = weights_sha256(folder)
         self._model, self._tokenizer = _loaded(folder, self._device)
         self.max_tokens = self._limit(_setting(folder / "sentence_bert_config.json"))
-        self._known: dict[str, Float[np.ndarray, width]] = {}
+        self._known: dict[str, np.ndarray] = {}
         self._title = title or folder.resolve().name
 
     @property

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from omnisila.endpoint import EndpointConfig
 from omnisila.errors import InputError, RecordError
-from omnisila.evaluation.judging import JudgeConfig, Unjudged, Verdict, estimated, rating_in, resumed
+from omnisila.evaluation.judge_questions import rating_in
+from omnisila.evaluation.judging import JudgeConfig, Unjudged, Verdict, estimated, resumed
 from omnisila.evaluation.rated import judged_scores
 from omnisila.evaluation.scored import System
 from omnisila.evaluation.stated_causes import StatedCause, stated_causes
