@@ -13,11 +13,13 @@ from omnisila.models.bh_moe import BHMoEConfig, NoConstraint, NoMixture
 from omnisila.models.checkpoint import RunRecord, load_run, save_run
 from omnisila.models.compact import CompactConfig
 from omnisila.models.hawkeye import Hawkeye, HawkeyeConfig
+from omnisila.models.hawkeye_release import ProbabilityReading
 from omnisila.models.likelihood import answer_likelihood, label_loss
 from omnisila.models.org import NoRelationGraph, PatchGrid, TripletReading
 from omnisila.models.tokenizer import train_tokenizer
+from omnisila.models.video_llava import VideoLlavaLLM
 from omnisila.scenes import action, relation
-from omnisila.scenes.extractor import Entities, SceneInputs
+from omnisila.scenes.extractor import Entities, Layout, SceneInputs
 
 VISUAL, FRAMES = 10, 4
 ACTION, RELATION = action.LAYOUT.feature_width, relation.LAYOUT.feature_width
@@ -241,3 +243,45 @@ def test_a_run_folder_gives_back_the_model(tmp_path):
 def test_a_run_has_one_scene_side():
     with pytest.raises(ValidationError, match="wanted one scene side"):
         RunRecord(name="neither", video_llm=CompactConfig(), labels={})
+
+
+def test_training_lowers_the_loss_in_bfloat16_too():
+    model, (scenes, visual) = built(pooled=True).train(), windows(4)
+    model.fit_standardisation(scenes, visual)
+    optimizer, truth = torch.optim.AdamW(model.parameters(), 3e-3), torch.tensor([0, 1, 1, 0])
+    losses: list[float] = []
+    for _ in range(12):
+        with torch.autocast("cpu", torch.bfloat16):
+            likelihood = answer_likelihood(model, scenes, visual, ["Which event?"] * 4, ["Fighting", "Normal"])
+            loss = model.total_loss(label_loss(likelihood.log_probs, truth), likelihood.perception)
+        optimizer.zero_grad()
+        loss.backward()
+        assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_before_video_llava_patches_and_nodes_stand_where_the_video_was(make_video_llava):
+    torch.manual_seed(0)
+    llm = VideoLlavaLLM(*make_video_llava())
+    grid = PatchGrid(rows=2, columns=2, class_tokens=1)
+    model = config(visual_features=16, grid=grid).build(llm).eval()
+    scenes, visual = (
+        windows().scenes,
+        Entities(torch.randn(3, FRAMES, 5, 16), torch.ones(3, FRAMES, 5, dtype=torch.bool)),
+    )
+    for prompt in model.prompts(["Which event?"] * 3, scenes, visual):
+        assert prompt.count(llm.scene_id) == FRAMES * (5 + 15)
+        assert prompt.count(llm.video_id) == 0
+    answers = answer_likelihood(model, scenes, visual, ["Which event?"] * 3, ["Fighting", "Normal"])
+    assert answers.log_probs.isfinite().all()
+
+
+def test_the_release_of_a_layout_reads_its_columns():
+    full = Layout({"score": 1, "predicate": 51, "subject": 151, "object": 151, "states": 4})
+    assert ProbabilityReading.of(full) == ProbabilityReading(features=358, predicate=1, subject=52, object=203)
+    tagged = Layout({"box": 4, "joints": 51, "tags": 34})
+    people = Entities(torch.arange(89.0).view(1, 1, 1, 89), torch.ones(1, 1, 1, dtype=torch.bool))
+    second = JointReading.of(tagged, "joints", "tags").read(people)[0, 0, 0, 1]
+    assert second.tolist() == [7.0, 8.0, 9.0, 57.0, 58.0]

@@ -1,0 +1,46 @@
+"""Hawkeye in front of any transformers Video-LLM: the mixture's tokens where the video's were."""
+
+from typing import Any
+
+import torch
+
+from omnisila.models.asg import JointReading
+from omnisila.models.bh_moe import BHMoEConfig
+from omnisila.models.hawkeye import HawkeyeConfig
+from omnisila.models.likelihood import answer_likelihood
+from omnisila.models.org import PatchGrid, TripletReading
+from omnisila.scenes import action, relation
+from omnisila.scenes.extractor import Entities, SceneInputs
+
+FRAMES = 8
+QUESTION = "Which event?"
+
+
+def test_hawkeye_replaces_the_video_of_every_family(llm: Any, make_frames):
+    torch.manual_seed(0)
+    config = HawkeyeConfig(
+        visual_features=llm.features,
+        grid=PatchGrid(rows=1, columns=llm.patches),
+        joints=JointReading.of(action.LAYOUT),
+        triplets=TripletReading.of(relation.LAYOUT),
+        width=16,
+        num_heads=2,
+        moe=BHMoEConfig(num_layers=1),
+        pooled=True,
+    )
+    model = config.build(llm)
+
+    def entities(width: int) -> Entities:
+        return Entities(torch.rand(2, FRAMES, 3, width), torch.rand(2, FRAMES, 3) < 0.7)
+
+    scenes = SceneInputs(
+        entities(2), entities(action.LAYOUT.feature_width), entities(relation.LAYOUT.feature_width), entities(2)
+    )
+    visual = llm.encode(make_frames(2))
+    for prompt in model.prompts([QUESTION] * 2, scenes, visual):
+        assert prompt.count(llm.scene_id) == FRAMES
+        assert prompt.count(llm.video_id) == 0
+    likelihood = answer_likelihood(model, scenes, visual, [QUESTION] * 2, ["Fire", "Normal"])
+    model.total_loss(-likelihood.log_probs.mean(), likelihood.perception).backward()
+    assert model.asg.persons.attention.w.weight.grad.abs().sum() > 0  # type: ignore[union-attr]
+    assert len(model.generate(scenes, visual, [QUESTION] * 2, 2).texts) == 2
