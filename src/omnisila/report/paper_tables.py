@@ -13,8 +13,8 @@ from omnisila.report.tables import Cell, Column, Row, Table
 from omnisila.schema import Score, Scores
 
 _SAME_FOOTAGE = (
-    "Measured rows are of the examples that were scored here; they compare with the printed ones only where these are "
-    "the paper's own test videos."
+    "Our rows are of the examples that were scored here; they compare with the printed ones only where these are the "
+    "paper's own test videos."
 )
 
 
@@ -71,6 +71,7 @@ def _variants(printed: PrintedTable, systems: Sequence[Scores]) -> Iterator[str]
     for column in printed.columns:
         found = (score_of(column, one.scores) for one in systems if not is_difference(one))
         for variant in dict.fromkeys(score.variant for score in found if score is not None and score.value is not None):
+            which = variant.replace(f"; {column.head}", "; the column's label")
             unit = "" if column.scale == 1 else f", x {column.scale:g}"
-            told.setdefault(f"{column.metric} ({variant}){unit}", []).append(f"{column.group} {column.head}".strip())
-    yield from (f"Measured {', '.join(heads)}: {score}." for score, heads in told.items())
+            told.setdefault(f"{column.metric} ({which}){unit}", []).append(f"{column.group} {column.head}".strip())
+    yield from (f"Ours, {', '.join(heads)}: {score}." for score, heads in told.items())

@@ -31,7 +31,12 @@ def is_difference(system: Scores) -> bool:
 
 def source_of(system: Scores) -> Source:
     """Whether a system looks at the videos."""
-    return "reference" if system.system in _TRIVIAL else "ours"
+    return "reference" if is_trivial(system.system) else "ours"
+
+
+def is_trivial(system: str) -> bool:
+    """Whether a name is that of flag-all, flag-none or chance."""
+    return system in _TRIVIAL
 
 
 def all_scores(systems: Sequence[Scores]) -> Table:
@@ -101,25 +106,31 @@ def per_label(systems: Sequence[Scores]) -> tuple[PerLabel, ...]:
     return tuple(_per_label(*key, scores) for key, scores in found.items())
 
 
+def kind_of(figures: PerLabel) -> str:
+    """The variant's first words."""
+    return figures.variant.partition(";")[0]
+
+
 def per_label_table(figures: PerLabel) -> Table:
     """A system a row, a label a column."""
-    kind = f"{figures.labels} {figures.metric} {re.split('[;,]', figures.variant)[0]}"
+    kind = f"{figures.labels} {figures.metric} {kind_of(figures)}"
     slug = "-".join(re.findall(r"\w+", kind.lower()))
+    columns = zip(*(scores for _, scores in figures.systems), strict=True)
     counts = ", ".join(
-        f"{name} {max(scores[index].count for _, scores in figures.systems if scores[index] is not None)}"
-        for index, name in enumerate(figures.names)
+        f"{name} {max(score.count for score in column if score is not None)}"
+        for name, column in zip(figures.names, columns, strict=True)
     )
     rows = [
         Row(
             names=(name,),
             cells=tuple(_cell(score) for score in scores),
-            source=source_of(Scores(system=name, scores=())),
+            source="reference" if is_trivial(name) else "ours",
         )
         for name, scores in figures.systems
     ]
     return Table(
         name=f"per-label-{slug}",
-        title=f"{figures.metric} of each label: {figures.labels}",
+        title=f"{figures.metric} of each label: {', '.join(filter(None, [figures.labels, kind_of(figures)]))}",
         heads=("system",),
         columns=tuple(Column(head=name, digits=4) for name in figures.names),
         rows=tuple(sorted(rows, key=lambda row: row.source == "reference")),

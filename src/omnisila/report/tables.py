@@ -1,7 +1,7 @@
 """A table of figures, and how it is written as Markdown, LaTeX (booktabs) and HTML.
 
-Every row says where its figures come from: printed in a paper, measured here, or measured here of a system that looks
-at nothing.
+Every row says where its figures come from: printed in a paper, ours (measured here, whoever's system it is), or trivial
+(measured here of a system that looks at nothing).
 """
 
 from itertools import groupby
@@ -11,7 +11,7 @@ from omnisila.config import Frozen
 from omnisila.report.templates import render
 
 Source = Literal["printed", "ours", "reference"]
-SOURCE_WORDS: dict[Source, str] = {"printed": "printed", "ours": "measured", "reference": "measured, looks at nothing"}
+SOURCE_WORDS: dict[Source, str] = {"printed": "printed", "ours": "ours", "reference": "trivial"}
 UNKNOWN = "–"
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -62,7 +62,8 @@ class Table(Frozen):
     @property
     def blocks(self) -> tuple[tuple[Source | None, tuple[Row, ...]], ...]:
         """The rows in stretches of one source."""
-        return tuple((source, tuple(rows)) for source, rows in groupby(self.rows, lambda row: row.source))
+        stretches = (tuple(rows) for _, rows in groupby(self.rows, lambda row: row.source))
+        return tuple((rows[0].source, rows) for rows in stretches)
 
     @property
     def groups(self) -> tuple[tuple[str, int], ...]:

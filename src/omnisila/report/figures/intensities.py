@@ -83,11 +83,12 @@ def confusion(system: Intensities) -> Figure:
     image = None
     for index, (axes, emotion) in enumerate(zip(panels, REACTION.labels, strict=False)):
         counts = binned(system.truth[:, index], system.predicted[:, index])
-        of_true = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        items = counts.sum(axis=1, keepdims=True)
+        of_true = np.where(items > 0, counts / np.maximum(items, 1), np.nan)
         image = axes.imshow(
             100 * of_true, origin="lower", extent=(0, 1, 0, 1), cmap="cividis", vmin=0, vmax=100, interpolation="none"
         )
-        axes.plot([0, 1], [0, 1], color="white", linewidth=0.8, linestyle=":")
+        axes.plot([0, 1], [0, 1], color="#b0b0b0", linewidth=0.9, linestyle=":")
         predicted = system.predicted[:, index]
         axes.set_title(f"{emotion}\npredicted {predicted.mean():.3f} ± {predicted.std():.3f}", fontsize=9)
         axes.set_xlabel("predicted intensity (bins of 0.1)")
@@ -99,7 +100,7 @@ def confusion(system: Intensities) -> Figure:
         axes.remove()
     if image is not None:
         figure.colorbar(image, ax=panels[:emotions], label="share of the true bin's items (%)", shrink=0.7, pad=0.02)
-    figure.suptitle(f"{system.system}: {len(system.truth)} items")
+    figure.suptitle(f"{system.system}: {len(system.truth)} items; true bins without items are blank")
     return figure
 
 

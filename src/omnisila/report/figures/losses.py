@@ -33,7 +33,7 @@ def loss_curves(log: Path) -> Figure | None:
         axes.plot(steps, trailing_mean(losses, window), color=COLOURS[0], label="mean of the steps before")
         axes.set_title(f"{stage}: mean over {window} step{'s' if window > 1 else ''}")
         axes.set_xlabel("training step (count)")
-        axes.set_ylabel("loss (nats)")
+        axes.set_ylabel("loss (as minimised, mean of the batch)")
         axes.set_ylim(bottom=min(0.0, min(losses)))
     legend_above(figure, panels[0])
     return figure

@@ -3,8 +3,8 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from omnisila.report.figures.style import canvas, legend_above, line_of
-from omnisila.report.score_tables import PerLabel
+from omnisila.report.figures.style import QUIET_COLOUR, canvas, legend_above, line_of
+from omnisila.report.score_tables import PerLabel, is_trivial
 
 DRAWN = {"FNR": "FNR (% of positive frames)", "Sen-A": "Sen-A (% of causes)", "Atr-R": "Atr-R (rating)"}
 _PERCENT = ("FNR", "Sen-A")
@@ -18,7 +18,11 @@ def per_label_lines(figures: PerLabel) -> Figure:
     for index, (system, scores) in enumerate(figures.systems):
         values = [np.nan if one is None or one.value is None else scale * one.value for one in scores]
         color, style, marker = line_of(index)
-        axes.plot(places, values, color=color, linestyle=style, marker=marker, label=system, clip_on=False, zorder=3)
+        looks = not is_trivial(system)
+        axes.plot(
+            places, values, color=color if looks else QUIET_COLOUR, linestyle=style, marker=marker,
+            linewidth=1.6 if looks else 0.9, label=system, clip_on=False, zorder=3 if looks else 2.5,
+        )  # fmt: skip
     axes.set_xticks(places, figures.names, rotation=35, ha="right", rotation_mode="anchor")
     axes.set_xlabel(f"label ({figures.labels})")
     axes.set_ylabel(DRAWN.get(figures.metric, figures.metric))

@@ -12,6 +12,7 @@ from omnisila.labels import label_set
 from omnisila.report.figures.style import COLOURS, TRUTH_COLOUR, canvas
 from omnisila.schema import Example, Prediction, Span
 
+_SCORE_COLOUR = "#222222"  # none of the labels'
 _ROOM = 0.34  # of a panel's height, below the scores, for time bars
 
 
@@ -68,8 +69,10 @@ def side_by_side_figure(shown: SideBySide) -> Figure:
     colours = {label: COLOURS[index % len(COLOURS)] for index, label in enumerate(dict.fromkeys(names))}
     for axes, lane in zip(panels, shown.lanes, strict=True):
         _draw(axes, lane, shown, colours)
+    for axes in panels[:-1]:
+        axes.tick_params(labelbottom=False)
     panels[-1].set_xlabel("time in the video (s)")
-    handles = [Patch(color=TRUTH_COLOUR, alpha=0.22, linewidth=0, label="true time")]
+    handles = [Patch(color=TRUTH_COLOUR, alpha=0.18, linewidth=0, label="true time")]
     handles += [Patch(color=colour, label=f"found: {label}") for label, colour in colours.items()]
     figure.legend(handles=handles, loc="outside upper center", ncols=4)
     true_labels = ", ".join(dict.fromkeys(label for _, label in shown.truth))
@@ -79,13 +82,13 @@ def side_by_side_figure(shown: SideBySide) -> Figure:
 
 def _draw(axes: Axes, lane: Lane, shown: SideBySide, colours: Mapping[str, str]) -> None:
     for span, _ in shown.truth:
-        axes.axvspan(span.start_s, span.end_s, color=TRUTH_COLOUR, alpha=0.22, linewidth=0)
+        axes.axvspan(span.start_s, span.end_s, color=TRUTH_COLOUR, alpha=0.18, linewidth=0)
     for span, label in lane.spans:
         place = [(span.start_s, span.duration_s)]
         axes.broken_barh(place, (-0.86 * _ROOM, 0.62 * _ROOM), color=colours[label], edgecolor="white", linewidth=0.6)
     for start_s, end_s, score in lane.windows:
-        axes.fill_between([start_s, end_s], [score, score], color=COLOURS[0], alpha=0.3, linewidth=0)
-        axes.plot([start_s, end_s], [score, score], color=COLOURS[0], linewidth=1.4, solid_capstyle="butt")
+        axes.fill_between([start_s, end_s], [score, score], color=_SCORE_COLOUR, alpha=0.18, linewidth=0)
+        axes.plot([start_s, end_s], [score, score], color=_SCORE_COLOUR, linewidth=1.4, solid_capstyle="butt")
     absent = [*(["no spans"] if not lane.spans else []), *(["no window scores"] if not lane.windows else [])]
     if absent:
         axes.text(0.995, 0.94, ", ".join(absent), transform=axes.transAxes, ha="right", va="top", color="#555555")

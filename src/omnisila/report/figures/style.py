@@ -4,7 +4,7 @@ import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -16,7 +16,7 @@ from omnisila.files import write_atomically
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 _LINES, _MARKERS = ("-", "--", "-.", ":"), ("o", "s", "^", "D", "v", "P", "X")
 TRUTH_COLOUR, QUIET_COLOUR = "#4d4d4d", "#8c8c8c"
-_LOOK = {
+_LOOK: dict[Any, Any] = {
     "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": 9, "axes.titlesize": 10,
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "axes.axisbelow": True,
     "grid.color": "#e3e3e3", "grid.linewidth": 0.7, "legend.frameon": False, "lines.linewidth": 1.6,
@@ -38,7 +38,7 @@ def line_of(index: int) -> Line:
     """The look of the system at a position; no two of the first 28 are alike."""
     return Line(
         COLOURS[index % len(COLOURS)],
-        _LINES[(index + index // len(COLOURS)) % len(_LINES)],
+        _LINES[(index % len(COLOURS) + index // len(COLOURS)) % len(_LINES)],
         _MARKERS[index % len(_MARKERS)],
     )
 
