@@ -91,7 +91,11 @@ class ICM(SceneModel):
         """L = L_lm + L_rb. Source: Omni-SILA 3.4."""
         return language_loss + self.sbm.balance_loss(perception.probabilities, self.feature_widths)
 
-    def fit_standardisation(self, scenes: SceneInputs) -> None:
+    def fit_standardisation(
+        self,
+        scenes: SceneInputs,
+        visual: Entities | None = None,  # noqa: ARG002 (the Video-LLM's own, which measures them itself)
+    ) -> None:
         """Let every expert know the mean and spread of its training features.
 
         Raises:

@@ -58,6 +58,13 @@ class SceneModel(nn.Module, ABC):
     def total_loss(self, language_loss: Float[Tensor, ""], perception: Any) -> Float[Tensor, ""]:
         """The loss of the answers with what the model adds to it."""
 
+    def fit_standardisation(self, scenes: SceneInputs, visual: Entities) -> None:
+        """Take mean and spread of what the scene side reads from training windows; by default it needs none.
+
+        Raises:
+            TrainingError: nothing to measure, or features that are not finite.
+        """
+
     def forward(self, scenes: SceneInputs, visual: Entities, tokens: Tokens) -> SceneOutput:
         embeds, perception = self.read(scenes, visual, tokens)
         return SceneOutput(self.video_llm.decode(embeds, tokens), perception)
