@@ -67,11 +67,19 @@ def _cell(column: PrintedColumn, score: Score | None) -> Cell:
 
 def _variants(printed: PrintedTable, systems: Sequence[Scores]) -> Iterator[str]:
     """What each measured column is, exactly; columns of one kind are told together."""
-    told: dict[str, list[str]] = {}
+    told: dict[str, list[PrintedColumn]] = {}
     for column in printed.columns:
         found = (score_of(column, one.scores) for one in systems if not is_difference(one))
         for variant in dict.fromkeys(score.variant for score in found if score is not None and score.value is not None):
             which = variant.replace(f"; {column.head}", "; the column's label")
             unit = "" if column.scale == 1 else f", x {column.scale:g}"
-            told.setdefault(f"{column.metric} ({which}){unit}", []).append(f"{column.group} {column.head}".strip())
-    yield from (f"Ours, {', '.join(heads)}: {score}." for score, heads in told.items())
+            told.setdefault(f"{column.metric} ({which}){unit}", []).append(column)
+    yield from (f"Ours, {_heads(columns, printed)}: {score}." for score, columns in told.items())
+
+
+def _heads(columns: Sequence[PrintedColumn], printed: PrintedTable) -> str:
+    """Their headings; the shared one alone where all that it spans are meant."""
+    group = columns[0].group
+    if group and len(columns) > 1 and list(columns) == [one for one in printed.columns if one.group == group]:
+        return group
+    return ", ".join(f"{column.group} {column.head}".strip() for column in columns)

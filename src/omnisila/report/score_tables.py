@@ -51,14 +51,14 @@ def all_scores(systems: Sequence[Scores]) -> Table:
         found = [scores.get(key) for scores in known]
         count = max(score.count for score in found if score is not None)
         notes = [score.note for score in found if score is not None and score.note]
-        cells = (Cell(text=str(count)), *(_cell(score) for score in found))
+        cells = (Cell(value=count), *(_cell(score) for score in found))
         rows.append(Row(names=key, cells=(*cells, Cell(text="; ".join(dict.fromkeys(notes))))))
     return Table(
         name="all-scores",
         title="All scores",
         heads=("metric", "variant"),
         columns=(
-            Column(head="count"),
+            Column(head="count", digits=0),
             *(Column(head=one.system, digits=4) for one in own),
             Column(head="note"),
         ),
@@ -75,7 +75,7 @@ def differences(systems: Sequence[Scores]) -> Table | None:
     rows = [
         Row(
             names=(one.system, score.metric.removeprefix(_DIFFERENCE), score.variant),
-            cells=(_cell(score), Cell(value=score.p_value), Cell(text=str(score.count))),
+            cells=(_cell(score), _p_cell(score.p_value), Cell(value=score.count)),
         )
         for one in systems
         if is_difference(one)
@@ -87,7 +87,7 @@ def differences(systems: Sequence[Scores]) -> Table | None:
         name="differences",
         title="Differences between systems",
         heads=("systems", "metric", "variant"),
-        columns=(Column(head="difference", digits=4), Column(head="p", digits=4), Column(head="count")),
+        columns=(Column(head="difference", digits=4), Column(head="p", digits=4), Column(head="count", digits=0)),
         rows=tuple(rows),
         notes=(_MARKED, "p is two-sided; rows that name a t-test compare means over videos, the others redraw videos."),
     )
@@ -155,3 +155,8 @@ def _label_parts(score: Score) -> tuple[str, str, str] | None:
 
 def _cell(score: Score | None) -> Cell:
     return Cell() if score is None else Cell(value=score.value, low=score.low, high=score.high)
+
+
+def _p_cell(p_value: float | None) -> Cell:
+    """No test finds a p of 0."""
+    return Cell(text="< 0.0001") if p_value is not None and p_value < 1e-4 else Cell(value=p_value)

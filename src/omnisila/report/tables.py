@@ -105,9 +105,8 @@ def markdown(table: Table) -> str:
 
 
 def latex(table: Table) -> str:
-    """A ``table`` environment for a document with ``booktabs`` and ``graphicx``; notes stand below the rules."""
+    """A ``table`` environment for a document with ``booktabs`` and ``graphicx``; notes stand below it."""
     names = len(table.heads) + table.has_sources
-    width = names + len(table.columns)
     lines = [
         r"\begin{table*}",
         r"\centering\small",
@@ -123,9 +122,9 @@ def latex(table: Table) -> str:
     lines += [_latex_row(heads), r"\midrule"]
     for index, (_, rows) in enumerate(table.blocks):
         lines += [*([r"\midrule"] if index else []), *(_latex_row(_texts(table, row)) for row in rows)]
-    lines += [r"\bottomrule"]
-    lines += [rf"\multicolumn{{{width}}}{{l}}{{\footnotesize {latex_text(note)}}} \\" for note in table.notes]
-    lines += [r"\end{tabular}}", r"\end{table*}"]
+    lines += [r"\bottomrule", r"\end{tabular}}", r"\par\raggedright\footnotesize"]
+    lines += [rf"{latex_text(note)}\par" for note in table.notes]
+    lines.append(r"\end{table*}")
     return "\n".join(lines) + "\n"
 
 

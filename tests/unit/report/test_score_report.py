@@ -35,7 +35,7 @@ def test_all_scores_has_a_column_for_each_system_and_none_for_differences() -> N
     assert [column.head for column in table.columns] == ["count", "a", "b", "note"]
     assert table.rows[0].names == ("FNR", "explicit; frames, micro")
     first = table.rows[0].cells
-    assert (first[0].text, first[1].value, first[1].low, first[2].value) == ("2", 0.5, 0.25, None)
+    assert (first[0].value, first[1].value, first[1].low, first[2].value) == (2, 0.5, 0.25, None)
 
 
 def test_differences_carry_p_values() -> None:

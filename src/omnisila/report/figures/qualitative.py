@@ -9,10 +9,11 @@ from matplotlib.patches import Patch
 
 from omnisila.evaluation.parts.identify import is_window
 from omnisila.labels import label_set
-from omnisila.report.figures.style import COLOURS, TRUTH_COLOUR, canvas
+from omnisila.report.figures.style import COLOURS, canvas
 from omnisila.schema import Example, Prediction, Span
 
 _SCORE_COLOUR = "#222222"  # none of the labels'
+_TRUE_TIME_COLOUR = "#f6e3ae"
 _ROOM = 0.34  # of a panel's height, below the scores, for time bars
 
 
@@ -72,7 +73,7 @@ def side_by_side_figure(shown: SideBySide) -> Figure:
     for axes in panels[:-1]:
         axes.tick_params(labelbottom=False)
     panels[-1].set_xlabel("time in the video (s)")
-    handles = [Patch(color=TRUTH_COLOUR, alpha=0.18, linewidth=0, label="true time")]
+    handles = [Patch(color=_TRUE_TIME_COLOUR, linewidth=0, label="true time")]
     handles += [Patch(color=colour, label=f"found: {label}") for label, colour in colours.items()]
     figure.legend(handles=handles, loc="outside upper center", ncols=4)
     true_labels = ", ".join(dict.fromkeys(label for _, label in shown.truth))
@@ -82,7 +83,7 @@ def side_by_side_figure(shown: SideBySide) -> Figure:
 
 def _draw(axes: Axes, lane: Lane, shown: SideBySide, colours: Mapping[str, str]) -> None:
     for span, _ in shown.truth:
-        axes.axvspan(span.start_s, span.end_s, color=TRUTH_COLOUR, alpha=0.18, linewidth=0)
+        axes.axvspan(span.start_s, span.end_s, color=_TRUE_TIME_COLOUR, linewidth=0, zorder=0)
     for span, label in lane.spans:
         place = [(span.start_s, span.duration_s)]
         axes.broken_barh(place, (-0.86 * _ROOM, 0.62 * _ROOM), color=colours[label], edgecolor="white", linewidth=0.6)
