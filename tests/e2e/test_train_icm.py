@@ -16,7 +16,7 @@ from click.testing import Result
 
 from omnisila.models.checkpoint import load_run
 from omnisila.records import append, records
-from omnisila.schema import Example
+from omnisila.schema import Analysis, Example
 from omnisila.training.log import LOSSES, LoggedStep
 
 STEPS = {"scene": 2, "task": 4}
@@ -90,6 +90,14 @@ def test_both_stages_end_in_a_run_folder(
     }  # fmt: skip
     assert not (straight / "model.safetensors").exists(), "the base model's weights are not copied"
     assert any(parameter.abs().max() > 0 for name, parameter in run.model.named_parameters() if "lora_B" in name)
+
+    report = tmp_path / "report"
+    video = tmp_path / "footage/a.mp4"
+    result = omnisila("analyze", video, "--model", straight, "--labels", "implicit", "--out", report)
+    assert result.exit_code == 0, result.stderr
+    analysis = Analysis.model_validate_json((report / "a.mp4.json").read_text())
+    assert analysis.model.name == "tiny"
+    assert [point.posterior["implicit"].keys() for point in analysis.anomaly_curve] == [{"Fire", "Normal"}] * 4
 
     killed = tmp_path / "killed"
     command = [sys.executable, "-m", "omnisila", *material, "--out", str(killed), "--quiet"]

@@ -1,13 +1,12 @@
 """``omnisila annotate``: causes for annotated spans, written by a model behind an endpoint, to be checked by people."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
     from omnisila.data.causes.annotator import Estimate
-    from omnisila.endpoint import EndpointConfig
 
 
 def annotate(
@@ -38,6 +37,7 @@ def annotate(
     """
     from rich.console import Console
 
+    from omnisila.cli.endpoint_options import endpoint_config
     from omnisila.data.annotations import read_annotations
     from omnisila.data.causes.annotator import (
         AnnotatorConfig,
@@ -49,7 +49,7 @@ def annotate(
     )
     from omnisila.data.causes.checking import write_sheet
 
-    endpoint = _endpoint(
+    endpoint = endpoint_config(
         base_url=base_url,
         model=model,
         key_variable=key_variable,
@@ -89,19 +89,6 @@ def annotate(
     if failed:
         typer.echo(f"{failed} of {expected.spans} spans stay without a cause; run the same command again.", err=True)
         raise typer.Exit(1)
-
-
-def _endpoint(**settings: Any) -> "EndpointConfig":
-    from pydantic import ValidationError
-
-    from omnisila.endpoint import EndpointConfig
-    from omnisila.errors import InputError
-
-    try:
-        return EndpointConfig(**settings)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise InputError(f"{'.'.join(map(str, first['loc']))} is {first['input']!r}: {first['msg']}.") from None
 
 
 def _told(expected: "Estimate") -> str:

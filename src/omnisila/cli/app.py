@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from omnisila import __version__
-from omnisila.cli import analyze, annotate, extract, models, predict, prepare, score, train
+from omnisila.cli import analyze, annotate, extract, judge, models, predict, prepare, rate, score, train
 from omnisila.errors import OmnisilaError
 
 app = typer.Typer(
@@ -43,6 +43,8 @@ app.command("prepare")(prepare.prepare)
 app.command("annotate")(annotate.annotate)
 app.command("predict")(predict.predict)
 app.command("score")(score.score)
+app.command("judge")(judge.judge)
+app.command("rate")(rate.rate)
 app.add_typer(train.app, name="train")
 app.command("models")(models.models)
 

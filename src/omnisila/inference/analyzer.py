@@ -4,7 +4,7 @@ Source: specification, section 3 (decision D1).
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -19,15 +19,16 @@ from torch import Tensor
 from omnisila.config import Config
 from omnisila.data.instructions import Instruction, render_instruction, render_label
 from omnisila.errors import InputError
-from omnisila.inference.attributing import attributed
+from omnisila.inference.attributing import attributed, ranked_cause, written_cause
+from omnisila.inference.seeing import seeing
 from omnisila.labels import LabelSet
 from omnisila.labels import label_set as built_in
 from omnisila.models.checkpoint import Run
-from omnisila.models.likelihood import answer_likelihood, posterior
+from omnisila.models.likelihood import Asked, Likelihood, answers_likelihood, posterior
 from omnisila.operating_points import LabelSetCalibration
 from omnisila.scenes.cache import Extracted, FeatureCache
 from omnisila.scenes.profile import SceneModeling
-from omnisila.scenes.windows import SCENES, Window, WindowBatch, WindowConfig, stack, windows
+from omnisila.scenes.windows import SCENES, Window, WindowBatch, WindowConfig, windows
 from omnisila.schema import (
     Analysis,
     CurvePoint,
@@ -42,6 +43,7 @@ from omnisila.spans import ANOMALY_CURVE, LabelledSpan, SpanShape, Thresholds, l
 Progress = Callable[[str, float], None]  # gets a stage's name and the share of it that is done
 
 BATCH_WINDOWS = 32
+PRETRAINED_BATCH_WINDOWS = 8  # of two thousand tokens each
 UNCALIBRATED = LabelSetCalibration(
     temperature=1.0, shape=SpanShape(), thresholds={ANOMALY_CURVE: Thresholds(on=0.6, off=0.45)}
 )
@@ -170,10 +172,11 @@ class Analyzer:
         spans: list[Span] = []
         posteriors: dict[str, list[Tensor]] = {name: [] for name in self.label_sets}
         weights: list[Tensor] = []
-        for batch in _batches(windows(self.cache.shards(extracted), self.window, duration_s), BATCH_WINDOWS):
+        see = seeing(self.run, Path(extracted.info.path))
+        size = BATCH_WINDOWS if self.run.tower is None else PRETRAINED_BATCH_WINDOWS
+        for batch in _batches(windows(self.cache.shards(extracted), self.window, duration_s), size):
             spans += [window.span for window in batch]
-            inputs = stack(batch)
-            judged = {name: self.judged(name, inputs) for name in self.label_sets}
+            judged = self.judged(see(batch), tuple(self.label_sets))
             for name, one in judged.items():
                 posteriors[name].append(one.posterior)
             weights.append(next(iter(judged.values())).expert_weights)  # the scenes do not depend on the question
@@ -186,24 +189,26 @@ class Analyzer:
         )
 
     @torch.inference_mode()
-    def judged(self, name: str, inputs: WindowBatch) -> "Judged":
-        """The calibrated posterior of each window over the labels of a label set that the model was trained on."""
-        labels = self.run.record.labels[name]
-        count = len(inputs.visual.values)
-        likelihood = answer_likelihood(
-            self.run.model,
-            inputs.scenes,
-            inputs.visual,
-            [render_instruction(Instruction("identify", self.label_sets[name]))] * count,
-            [render_label(label) for label in labels],
-        )
-        probability = posterior(likelihood.log_probs, self.calibrations[name].temperature)
-        quiet = self.label_sets[name].quiet
+    def judged(self, inputs: WindowBatch, names: Sequence[str]) -> dict[str, "Judged"]:
+        """The calibrated posterior of each window over the labels that the model was trained on, by label set."""
+        asked = [
+            Asked(
+                render_instruction(Instruction("identify", self.label_sets[name])),
+                tuple(render_label(label) for label in self.run.record.labels[name]),
+            )
+            for name in names
+        ]
+        found = answers_likelihood(self.run.model, inputs.scenes, inputs.visual, asked)
+        return {name: self._calibrated(name, one, inputs) for name, one in zip(names, found, strict=True)}
+
+    def _calibrated(self, name: str, likelihood: Likelihood, inputs: WindowBatch) -> "Judged":
+        labels, quiet = self.run.record.labels[name], self.label_sets[name].quiet
+        probability = posterior(likelihood.log_probs, self.calibrations[name].temperature).cpu()
         if name == FACE_BOUND and quiet in labels:
-            faceless = ~inputs.scenes.face.mask.flatten(1).any(1)
+            faceless = ~inputs.scenes.face.mask.flatten(1).any(1).cpu()
             probability[faceless] = 0.0
             probability[faceless, labels.index(quiet)] = 1.0
-        return Judged(probability, _mean_weights(likelihood.perception.probabilities))
+        return Judged(probability, _mean_weights(likelihood.perception.probabilities).float().cpu())
 
     def _spans(self, name: str, scored: Scored) -> tuple[LabelledSpan, ...]:
         calibration = self.calibrations[name]
@@ -227,6 +232,8 @@ class Analyzer:
             weights,
             lambda span: self.cache.shards(extracted, span),
             self.window.frames,
+            seeing(self.run, Path(extracted.info.path)),
+            ranked_cause if self.run.tower is None else written_cause,
         )
 
     def _curve(self, scored: Scored) -> tuple[CurvePoint, ...]:

@@ -1,7 +1,7 @@
 """The second pass: why a span is what it was found to be, from what was seen in it. Source: Omni-SILA 3.1."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 
@@ -9,11 +9,12 @@ from omnisila.data.causes.attribution import Clause, clauses
 from omnisila.data.causes.evidence import seen_in
 from omnisila.data.instructions import Instruction, render_clauses, render_instruction, render_label
 from omnisila.errors import InputError
+from omnisila.inference.seeing import See
 from omnisila.labels import LabelSet
-from omnisila.models.likelihood import answer_likelihood
+from omnisila.models.likelihood import Asked, answer_likelihood, answers_likelihood
 from omnisila.models.scene_model import SceneModel
-from omnisila.scenes.extractor import SceneShard
-from omnisila.scenes.windows import SCENES, SceneFrames, Window, spread, stack
+from omnisila.scenes.extractor import Entities, SceneInputs, SceneShard
+from omnisila.scenes.windows import SCENES, WindowBatch, spread
 from omnisila.schema import (
     Evidence,
     ExpertWeights,
@@ -33,6 +34,27 @@ ShardsWithin = Callable[[Span], Iterator[SceneShard]]
 KEY_TIMES = 8  # sample times of a finding's evidence and of its attribution
 LOOK_S = 1.0  # at each of them, so much is looked at
 MAX_CLAUSES = 3
+MAX_CAUSE_TOKENS = 128
+
+
+class Found(NamedTuple):
+    """A span that was found, as its cause is looked for.
+
+    Attributes:
+        labels: the label set that its label is from.
+        trained: those of its labels that the model was trained on.
+        inputs: one window spread over the span, as the model reads it.
+        true: what is true of the evidence seen in it.
+    """
+
+    labels: LabelSet
+    trained: Sequence[str]
+    label: str
+    inputs: WindowBatch
+    true: Sequence[Clause]
+
+
+Cause = Callable[[SceneModel, Found], str | None]
 
 
 @torch.inference_mode()
@@ -44,17 +66,21 @@ def attributed(
     weights: ExpertWeights,
     shards_within: ShardsWithin,
     frames: int,
+    see: See,
+    cause: Cause,
 ) -> Finding:
-    """A span as a finding, with the evidence seen in it and what of it is its cause.
+    """A span as a finding, with the evidence seen in it and its cause.
 
     Args:
-        model: ranks the causes.
+        model: what says or ranks causes.
         labels: the label set the span's label is from.
         trained: those of its labels that the model was trained on.
         found: where and what.
         weights: of the experts over the span.
         shards_within: the video's shards that a span touches, read one at a time.
         frames: of the window that the model reads.
+        see: makes the model's input of the window.
+        cause: ``ranked_cause`` or ``written_cause``.
 
     Raises:
         InputError: no shard covers the span.
@@ -66,63 +92,74 @@ def attributed(
     if window is None:
         raise InputError(f"span {span.start_s:.1f}-{span.end_s:.1f} s lies outside the video. Analyse it again.")
     evidence, summary = seen_in(shards_within(span), _looks(span, times_s))
-    true = clauses(evidence, summary)
     return Finding(
         span=span,
         label=found.label,
         labels=labels.name,
         score=min(max(found.score, 0.0), 1.0),
-        cause=_cause(model, labels, trained, found.label, true, window) if true else None,
+        cause=cause(model, Found(labels, trained, found.label, see([window]), clauses(evidence, summary))),
         evidence=thinned(evidence, times_s),
         expert_weights=weights,
     )
 
 
-def _cause(
-    model: SceneModel, labels: LabelSet, trained: Sequence[str], label: str, true: Sequence[Clause], window: Window
-) -> str:
+def written_cause(model: SceneModel, found: Found) -> str | None:
+    """What the model writes when it is asked why."""
+    asked = render_instruction(Instruction("attribute", found.labels, found.label))
+    text = model.generate(found.inputs.scenes, found.inputs.visual, [asked], max_tokens=MAX_CAUSE_TOKENS).texts[0]
+    return text.strip() or None
+
+
+def ranked_cause(model: SceneModel, found: Found) -> str | None:
     """The best of the true statements: likely as the label's cause, and from a scene that speaks for the label.
 
     What is as likely of calm footage explains nothing, so the likelihood is relative to the quiet label's question.
     """
-    inputs, texts = stack([window]), [clause.text for clause in true]
-    asked = [label, *([labels.quiet] if labels.quiet else [])]
-    rows = [
-        answer_likelihood(
-            model, inputs.scenes, inputs.visual, [render_instruction(Instruction("attribute", labels, one))], texts
-        )
-        for one in asked
-    ]
+    if not found.true:
+        return None
+    labels, texts = found.labels, tuple(clause.text for clause in found.true)
+    asked = [found.label, *([labels.quiet] if labels.quiet else [])]
+    rows = answers_likelihood(
+        model,
+        found.inputs.scenes,
+        found.inputs.visual,
+        [Asked(render_instruction(Instruction("attribute", labels, one)), texts) for one in asked],
+    )
     log_probs = rows[0].log_probs[0] - (rows[1].log_probs[0] if len(rows) > 1 else 0.0)
-    speaks = scene_influence(model, labels, trained, label, window)
-    merit = log_probs / rows[0].token_counts + torch.tensor([speaks[clause.scene] for clause in true])
+    speaks = scene_influence(model, labels, found.trained, found.label, found.inputs)
+    merit = log_probs / rows[0].token_counts + torch.tensor([speaks[clause.scene] for clause in found.true])
     best: list[int] = merit.argsort(descending=True)[:MAX_CLAUSES].tolist()
     text = render_clauses([texts[index] for index in best])
     return f"{text[0].upper()}{text[1:]}."
 
 
+@torch.inference_mode()
 def scene_influence(
-    model: SceneModel, labels: LabelSet, trained: Sequence[str], label: str, window: Window
+    model: SceneModel, labels: LabelSet, trained: Sequence[str], label: str, inputs: WindowBatch
 ) -> dict[SceneName, float]:
     """How much each scene speaks for a label: log P(label | all scenes) - log P(label | all but this one), in nats.
 
     0 for every scene where the model was not trained on the label.
+
+    Args:
+        inputs: one window.
     """
     if label not in trained:
         return dict.fromkeys(SCENES, 0.0)
-    versions = [window, *(_without(window, scene) for scene in SCENES)]
-    inputs = stack(versions)
-    instructions = [render_instruction(Instruction("identify", labels))] * len(versions)
-    answers = [render_label(one) for one in trained]
-    likelihood = answer_likelihood(model, inputs.scenes, inputs.visual, instructions, answers)
+    versions = len(SCENES) + 1
+    scenes = SceneInputs(*(_once_without(scene, place) for place, scene in enumerate(inputs.scenes, 1)))
+    visual = Entities(*(part.expand(versions, *part.shape[1:]) for part in inputs.visual))
+    instructions = [render_instruction(Instruction("identify", labels))] * versions
+    likelihood = answer_likelihood(model, scenes, visual, instructions, [render_label(one) for one in trained])
     whole, *left_out = likelihood.log_probs.log_softmax(-1)[:, list(trained).index(label)].tolist()
     return {scene: whole - without for scene, without in zip(SCENES, left_out, strict=True)}
 
 
-def _without(window: Window, scene: SceneName) -> Window:
-    seen: SceneFrames = getattr(window, scene)
-    absent = SceneFrames(torch.zeros_like(seen.values), torch.zeros_like(seen.mask))
-    return window._replace(**{scene: absent})
+def _once_without(scene: Entities, place: int) -> Entities:
+    """The scene for the whole window and for each version that leaves a scene out; absent in its own."""
+    values, mask = (part.repeat(len(SCENES) + 1, *[1] * (part.ndim - 1)) for part in scene)
+    values[place], mask[place] = 0.0, False
+    return Entities(values, mask)
 
 
 def _looks(span: Span, times_s: Iterable[float]) -> list[Span]:

@@ -35,6 +35,46 @@ def answer_likelihood(
     return Likelihood(continuation_log_probs(logits, branches), branches.counts, perception)
 
 
+class Asked(NamedTuple):
+    """An instruction, and the answers whose likelihoods are wanted."""
+
+    instruction: str
+    answers: tuple[str, ...]
+
+
+@torch.inference_mode()
+def answers_likelihood(
+    model: SceneModel, scenes: SceneInputs, visual: Entities, asked: Sequence[Asked]
+) -> list[Likelihood]:
+    """``answer_likelihood`` of several instructions about the same windows, in one pass.
+
+    What all prompts of a window have in common, its pictures and scenes above all, is read once; each answer is a
+    branch behind it that begins with the rest of its own instruction.
+    """
+    llm, batch = model.video_llm, len(visual.values)
+    prompts = [model.prompts([one.instruction] * batch, scenes, visual) for one in asked]
+    shared = _shared(next(iter(zip(*prompts, strict=True))))
+    # windows differ in how many places they have, never in the words that follow
+    rests = [rows[0][shared:] for rows in prompts]
+    branches = continued(
+        [row[: len(row) - len(rests[0])] for row in prompts[0]],
+        [[*rest, *llm.answer_ids(answer)] for rest, one in zip(rests, asked, strict=True) for answer in one.answers],
+        llm.pad_id,
+        [len(rest) for rest, one in zip(rests, asked, strict=True) for _ in one.answers],
+    )
+    logits, perception = model(scenes, visual, branches.tokens)
+    log_probs = continuation_log_probs(logits, branches).split([len(one.answers) for one in asked], dim=1)
+    counts = branches.counts.split([len(one.answers) for one in asked])
+    return [Likelihood(*both, perception) for both in zip(log_probs, counts, strict=True)]
+
+
+def _shared(prompts: Sequence[Sequence[int]]) -> int:
+    """How many tokens all prompts begin with; at least one is left to each."""
+    shortest = min(len(prompt) for prompt in prompts) - 1
+    alike = (len(set(column)) == 1 for column in zip(*prompts, strict=False))
+    return next((place for place, same in enumerate(alike) if not same), shortest)
+
+
 def posterior(log_probs: Float[Tensor, "batch answers"], temperature: float = 1.0) -> Float[Tensor, "batch answers"]:
     """P(label), renormalised over the scored labels; no length normalisation, which would destroy it."""
     return (log_probs / temperature).softmax(-1)

@@ -36,6 +36,8 @@ class Answered(NamedTuple):
 class Continued(NamedTuple):
     """Prompts that share one set of continuations, each a branch that sees the prompt and itself.
 
+    Of a continuation the first tokens may be given (a question), the others are predicted (its answer).
+
     Step k is the prediction of one continuation token: ``wanted[k]``, read from logits ``read_at[k]``, belonging to
     continuation ``owner[k]``.
     """
@@ -68,15 +70,25 @@ def answered(prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]],
     return Answered(_with_diagonal(ids, _causal(real), positions, start.prompt_length), targets)
 
 
-def continued(prompts: Sequence[Sequence[int]], continuations: Sequence[Sequence[int]], pad_id: int) -> Continued:
-    """Prompts followed by every continuation side by side; a continuation sees the prompt and its own tokens only."""
+def continued(
+    prompts: Sequence[Sequence[int]],
+    continuations: Sequence[Sequence[int]],
+    pad_id: int,
+    given: Sequence[int] | None = None,
+) -> Continued:
+    """Prompts followed by every continuation side by side; a continuation sees the prompt and its own tokens only.
+
+    Args:
+        given: how many tokens of each continuation are read without being predicted; default none.
+    """
     start = prompted(prompts, pad_id)
     batch, steps = len(prompts), [(owner, step) for owner, ids in enumerate(continuations) for step in range(len(ids))]
     owner = torch.tensor([owner for owner, _ in steps])
     step = torch.tensor([step for _, step in steps])
     wanted = torch.tensor([continuations[owner][step] for owner, step in steps])
-    counts = torch.tensor([len(ids) for ids in continuations])
-    fed = step < counts[owner] - 1  # the last token of a continuation is predicted, never read
+    lengths = torch.tensor([len(ids) for ids in continuations])
+    first = torch.zeros_like(lengths) if given is None else torch.tensor(given)
+    fed = step < lengths[owner] - 1  # the last token of a continuation is predicted, never read
     branch, depth = owner[fed], step[fed]
 
     ids = torch.cat([start.ids, wanted[fed].expand(batch, -1)], dim=1)
@@ -90,7 +102,9 @@ def continued(prompts: Sequence[Sequence[int]], continuations: Sequence[Sequence
     # A continuation's first token is read from the prompt's last one, every other from the token before it.
     place = torch.cumsum(fed, dim=0)
     read_at = torch.where(step == 0, 0, place - fed.long())
-    return Continued(Tokens(ids, visible, positions, start.prompt_length), read_at, wanted, owner, counts)
+    predicted = step >= first[owner]
+    tokens = Tokens(ids, visible, positions, start.prompt_length)
+    return Continued(tokens, read_at[predicted], wanted[predicted], owner[predicted], lengths - first)
 
 
 def continuation_log_probs(

@@ -8,7 +8,7 @@ from omnisila.inference.load import run_folder
 from omnisila.labels import IMPLICIT
 from omnisila.models.checkpoint import Run, load_run
 from omnisila.scenes.sem import LAYOUTS
-from omnisila.scenes.windows import SCENES, SceneFrames, Window
+from omnisila.scenes.windows import SCENES, SceneFrames, Window, stack
 from omnisila.schema import Box, Evidence, ObjectEvidence, Span
 
 
@@ -26,7 +26,7 @@ def frames(scene: str, present: bool) -> SceneFrames:
 def test_an_absent_scene_has_no_influence_and_a_present_one_has(run: Run):
     parts = {scene: frames(scene, scene != "face") for scene in ("visual", *SCENES)}
     window = Window(Span(start_s=0, end_s=2), **parts)
-    speaks = scene_influence(run.model, IMPLICIT, run.record.labels["implicit"], "Fire", window)
+    speaks = scene_influence(run.model, IMPLICIT, run.record.labels["implicit"], "Fire", stack([window]))
     assert set(speaks) == set(SCENES)
     assert speaks["face"] == pytest.approx(0.0, abs=1e-5)
     assert max(abs(speaks[scene]) for scene in ("action", "relation", "background")) > 1e-3
@@ -34,7 +34,7 @@ def test_an_absent_scene_has_no_influence_and_a_present_one_has(run: Run):
 
 def test_a_label_that_was_not_trained_has_no_influences(run: Run):
     window = Window(Span(start_s=0, end_s=2), **{scene: frames(scene, True) for scene in ("visual", *SCENES)})
-    speaks = scene_influence(run.model, IMPLICIT, run.record.labels["implicit"], "Water Incidents", window)
+    speaks = scene_influence(run.model, IMPLICIT, run.record.labels["implicit"], "Water Incidents", stack([window]))
     assert set(speaks.values()) == {0.0}
 
 

@@ -4,7 +4,15 @@ import pytest
 import torch
 from transformers import DynamicCache
 
-from omnisila.models.likelihood import answer_likelihood, label_language_loss, label_loss, language_loss, posterior
+from omnisila.models.likelihood import (
+    Asked,
+    answer_likelihood,
+    answers_likelihood,
+    label_language_loss,
+    label_loss,
+    language_loss,
+    posterior,
+)
 from omnisila.models.tokens import answered
 from omnisila.models.video_llm import splice
 
@@ -35,6 +43,19 @@ def test_branches_of_one_prompt_equal_one_answer_at_a_time(make_tiny, make_windo
                 wanted = one_by_one(model, windows, instruction, answer, row)
                 assert float(found.log_probs[row, column]) == pytest.approx(float(wanted), abs=1e-4)
     assert found.token_counts.tolist() == [len(model.video_llm.answer_ids(answer)) for answer in ANSWERS]
+
+
+def test_several_questions_about_the_same_windows_are_answered_as_each_alone(make_tiny, make_windows):
+    model, windows = make_tiny().model, make_windows()
+    answers = ("Fighting", "Normal"), tuple(ANSWERS), ("",)
+    asked = [Asked(*one) for one in zip(INSTRUCTIONS, answers, strict=True)]
+    together = answers_likelihood(model, windows.scenes, windows.visual, asked)
+    for found, (instruction, answers) in zip(together, asked, strict=True):
+        alone = answer_likelihood(model, windows.scenes, windows.visual, [instruction] * 3, answers)
+        torch.testing.assert_close(found.log_probs, alone.log_probs.detach(), atol=1e-4, rtol=1e-4)
+        assert torch.equal(found.token_counts, alone.token_counts)
+    (lone,) = answers_likelihood(model, windows.scenes, windows.visual, asked[:1])
+    torch.testing.assert_close(lone.log_probs, together[0].log_probs, atol=1e-4, rtol=1e-4)
 
 
 def test_branches_equal_an_expanded_key_value_cache(make_tiny, make_windows):
