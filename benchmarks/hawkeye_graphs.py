@@ -23,9 +23,10 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPVisionConfig, CLIPVisionModel, LlamaConfig, LlamaModel
 
-from omnisila.models.asg import JOINTS, LIMBS, GraphAttention, JointReading
+from omnisila.models.asg import LIMBS, GraphAttention
+from omnisila.models.graph_inputs import JOINTS, JointReading, PatchGrid, TripletReading, Triplets
 from omnisila.models.hawkeye import Hawkeye, HawkeyeConfig
-from omnisila.models.org import MaskGTN, PatchGrid, TripletReading, Triplets, triplet_graph
+from omnisila.models.org import MaskGTN, triplet_graph
 from omnisila.scenes import action, relation
 from omnisila.scenes.extractor import Entities, SceneInputs
 

@@ -7,14 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from omnisila.models.asg import JOINTS, LIMBS, ActionAwareLayer, CrossAttention, GraphAttention
+from omnisila.models.asg import LIMBS, ActionAwareLayer, CrossAttention, GraphAttention
 from omnisila.models.bh_moe import BHMoEConfig, SceneSequence, balancing_constraint_loss, weighted_importance
+from omnisila.models.graph_inputs import JOINTS, FrameTokens, PatchGrid, Triplets
 from omnisila.models.org import (
     Graph,
     MaskGTN,
-    PatchGrid,
-    Triplets,
-    VideoTokens,
     normalised_adjacency,
     object_aware_masking,
     triplet_graph,
@@ -188,7 +186,7 @@ def test_eq_4_against_loops():
 
 def test_object_aware_masking_keeps_the_patches_that_a_box_touches():
     grid = PatchGrid(rows=2, columns=2, class_tokens=1)
-    video = VideoTokens(torch.arange(1.0, 6.0).view(1, 1, 5, 1), torch.ones(1, 1, 5, dtype=torch.bool))
+    video = FrameTokens(torch.arange(1.0, 6.0).view(1, 1, 5, 1), torch.ones(1, 1, 5, dtype=torch.bool))
     boxes = torch.tensor([[0.1, 0.1, 0.2, 0.9], [0.5, 0.0, 1.0, 0.5], [0.0, 0.0, 1.0, 1.0]])[None, None]
     x_m = object_aware_masking(video, boxes, torch.tensor([[[True, True, False]]]), grid.cells())
     # class token 1; patches 2 3 / 4 5: the first box touches 2 and 4, the second exactly 3, the third is nobody's

@@ -25,8 +25,8 @@ def run_folder(model: str) -> Path:
         return path
     if path.exists() or not _HUB_ID.fullmatch(model):
         raise InputError(
-            f"model {model!r}: neither an embedded model ({', '.join(RUNS)}) nor a run folder with a {RUN}. Give one of "
-            "these, or the hub id (owner/name) of a run folder."
+            f"model {model!r}: neither an embedded model ({', '.join(RUNS)}) nor a run folder with a {RUN}. "
+            "Give one of these, or the hub id (owner/name) of a run folder."
         )
     return _fetched(model)
 
@@ -40,7 +40,8 @@ def _fetched(model: str) -> Path:
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(
-            f"model {model!r}: cannot be fetched from the hub ({reason}). Check the name and the network, or give a folder."
+            f"model {model!r}: cannot be fetched from the hub ({reason.rstrip('.')}). "
+            "Check the name and the network, or give a folder."
         ) from error
     if not (folder / RUN).is_file():
         raise InputError(

@@ -1,7 +1,6 @@
 """Action-Sensitive Graph: people's joints as graphs, and video tokens that look at them. Source: Hawkeye 3.1."""
 
 import math
-from typing import NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
@@ -9,77 +8,15 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from omnisila.config import Config
-from omnisila.errors import InputError
-from omnisila.models.layers import Standardise, attend, masked_mean, masked_softmax
-from omnisila.scenes.extractor import Entities, Layout
+from omnisila.models.graph_inputs import JOINTS, FrameTokens, JointReading
+from omnisila.models.layers import Standardise, attend, masked_mean, masked_softmax, seeing_present
+from omnisila.scenes.extractor import Entities
 
-JOINTS = 17  # COCO's, in the order of omnisila.scenes.action.JOINT_NAMES
 LIMBS = (
     (15, 13), (13, 11), (16, 14), (14, 12), (11, 12), (5, 11), (6, 12), (5, 6), (5, 7), (6, 8), (7, 9), (8, 10),
     (1, 2), (0, 1), (0, 2), (1, 3), (2, 4), (3, 5), (4, 6),
 )  # fmt: skip
 SCORE = 2  # its place among a joint's numbers, after x and y
-
-
-class JointReading(Config):
-    """Where a person's joints lie in the action features.
-
-    Attributes:
-        features: width of the action features.
-        parts: first column, and numbers a joint; the first part begins with x, y and score of each joint.
-    """
-
-    features: int
-    parts: tuple[tuple[int, int], ...]
-
-    @classmethod
-    def of(cls, layout: Layout, *names: str) -> Self:
-        """The joints as a layout has them; by default its ``joints`` alone."""
-        slices = [layout.slice(name) for name in names or ("joints",)]
-        parts = tuple((one.start, (one.stop - one.start) // JOINTS) for one in slices)
-        return cls(features=layout.feature_width, parts=parts)
-
-    @property
-    def numbers(self) -> int:
-        """What is known of each joint."""
-        return sum(count for _, count in self.parts)
-
-    def read(self, people: Entities) -> Float[Tensor, "batch frames people 17 numbers"]:
-        """Each joint's numbers.
-
-        Raises:
-            InputError: features of another width.
-        """
-        check_width("action", people, self.features)
-        found = [people.values[..., first : first + JOINTS * count] for first, count in self.parts]
-        return torch.cat([part.unflatten(-1, (JOINTS, -1)) for part in found], dim=-1)
-
-
-def check_width(scene: str, entities: Entities, wanted: int) -> None:
-    """Refuse features of another profile.
-
-    Raises:
-        InputError: with both widths.
-    """
-    if entities.values.shape[-1] != wanted:
-        raise InputError(
-            f"{scene}: features of width {entities.values.shape[-1]}, wanted {wanted}. "
-            "Extract with the profile the model was trained on."
-        )
-
-
-class VideoTokens(NamedTuple):
-    """X_v: the visual encoder's tokens of a window, zero where masked out."""
-
-    values: Float[Tensor, "batch frames patches width"]
-    mask: Bool[Tensor, "batch frames patches"]
-
-
-class People(NamedTuple):
-    """Person tokens of a window; ``mask`` is false for people of whom no joint is visible."""
-
-    values: Float[Tensor, "batch frames people width"]
-    mask: Bool[Tensor, "batch frames people"]
 
 
 class GraphAttention(nn.Module):
@@ -134,15 +71,15 @@ class PersonTokens(nn.Module):
         self.joints = nn.Parameter(torch.randn(JOINTS, width) * 0.02)
         self.attention = attention
 
-    def forward(self, people: Entities) -> People:
-        """Person tokens of every frame.
+    def forward(self, people: Entities) -> FrameTokens:
+        """X_a: person tokens of every frame, masked out where no joint of a person is visible.
 
         Raises:
             InputError: features of another width.
         """
         joints, visible = self._best(self.reading.read(people), people.mask)
         h = self.embed(self.standardise(joints.flatten(-2)).unflatten(-1, (JOINTS, -1))) + self.joints
-        return People(masked_mean(self.attention(h, visible), visible), visible.any(-1))
+        return FrameTokens(masked_mean(self.attention(h, visible), visible), visible.any(-1))
 
     def fit(self, people: Entities) -> None:
         """Take mean and spread of joints from training windows; none at all leave them as they are.
@@ -230,11 +167,6 @@ class ActionAwareLayer(nn.Module):
         return self.attention_out(mixed.transpose(1, 2).flatten(-2))
 
 
-def seeing_present(present: Bool[Tensor, "batch tokens"]) -> Bool[Tensor, "batch tokens tokens"]:
-    """Every token may look at all that are present; an absent one also at itself, so that no row is empty."""
-    return present.unsqueeze(1) | torch.eye(present.shape[1], dtype=torch.bool, device=present.device)
-
-
 class ActionSensitiveGraph(nn.Module):
     """X_v, X_a -> X_c+1: video tokens enriched with what people do. Source: Hawkeye 3.1, Fig. 2."""
 
@@ -252,8 +184,8 @@ class ActionSensitiveGraph(nn.Module):
         """Width of the action features."""
         return self.persons.reading.features
 
-    def forward(self, people: Entities, video: VideoTokens) -> Float[Tensor, "batch frames patches width"]:
-        """Action-aware video tokens, zero where the video's are; without people they see one another only.
+    def forward(self, people: Entities, video: FrameTokens) -> FrameTokens:
+        """Action-aware video tokens, as many as the video's; without people they see one another only.
 
         Raises:
             InputError: action features of another width.
@@ -262,7 +194,7 @@ class ActionSensitiveGraph(nn.Module):
         timed = x_a.values + self.positions[: x_a.values.shape[1], None]
         x_c = self.cross_attention(video.values.flatten(1, 2), timed.flatten(1, 2), x_a.mask.flatten(1))
         x_next = self.layer(x_c, video.mask.flatten(1)).unflatten(1, video.mask.shape[1:])
-        return x_next * video.mask.unsqueeze(-1)
+        return FrameTokens(x_next * video.mask.unsqueeze(-1), video.mask)
 
     def fit(self, people: Entities) -> None:
         """As ``PersonTokens.fit``."""
@@ -277,9 +209,9 @@ class NoActionGraph(nn.Module):
     def forward(
         self,
         people: Entities,  # noqa: ARG002 (same call as the block it stands for)
-        video: VideoTokens,
-    ) -> Float[Tensor, "batch frames patches width"]:
-        return video.values
+        video: FrameTokens,
+    ) -> FrameTokens:
+        return video
 
     def fit(self, people: Entities) -> None:
         """Nothing to measure."""

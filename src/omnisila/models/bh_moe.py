@@ -10,19 +10,27 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from omnisila.config import Config
-from omnisila.models.asg import seeing_present
-from omnisila.models.layers import EncoderLayer
+from omnisila.models.graph_inputs import FrameTokens
+from omnisila.models.layers import EncoderLayer, seeing_present
 
 EXPERTS = 2  # Hawkeye 4.4
 LEAST_WEIGHT = 1e-12  # of a mean routing weight, so that its logarithm is finite
 
 
 class SceneSequence(NamedTuple):
-    """h = [X_c+1 ; X_s] of a window: first the action graph's tokens, then the relation graph's."""
+    """h = [X_c+1 ; X_s] of a window, frame by frame; the experts know no order."""
 
     values: Float[Tensor, "batch tokens width"]
     present: Bool[Tensor, "batch tokens"]
     is_action: Bool[Tensor, "tokens"]
+
+
+def joined(action: FrameTokens, relation: FrameTokens) -> SceneSequence:
+    """[X_c+1 ; X_s]: in each frame the action graph's tokens, then the relation graph's."""
+    values = torch.cat([action.values, relation.values], dim=2)
+    present = torch.cat([action.mask, relation.mask], dim=2)
+    is_action = torch.arange(present.shape[2], device=present.device) < action.mask.shape[2]
+    return SceneSequence(values.flatten(1, 2), present.flatten(1), is_action.repeat(present.shape[1]))
 
 
 class Mixed(NamedTuple):

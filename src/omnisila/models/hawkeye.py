@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from omnisila.config import Config
 from omnisila.errors import InputError
-from omnisila.models.asg import ActionSensitiveGraph, ASGConfig, JointReading, NoActionGraph, VideoTokens, check_width
+from omnisila.models.asg import ActionSensitiveGraph, ASGConfig, NoActionGraph
 from omnisila.models.bh_moe import (
     BalancedHeterogeneousMoE,
     BalancingConstraint,
@@ -20,10 +21,11 @@ from omnisila.models.bh_moe import (
     ConstraintConfig,
     NoConstraint,
     NoMixture,
-    SceneSequence,
+    joined,
 )
+from omnisila.models.graph_inputs import FrameTokens, JointReading, PatchGrid, TripletReading, check_width
 from omnisila.models.layers import FeatureDropout, Standardise, masked_mean
-from omnisila.models.org import NoRelationGraph, ObjectRelationGraph, ORGConfig, PatchGrid, TripletReading
+from omnisila.models.org import NoRelationGraph, ObjectRelationGraph, ORGConfig
 from omnisila.models.scene_model import SceneModel, SceneRead
 from omnisila.models.tokens import Tokens
 from omnisila.models.video_llm import VideoLLM, batch_prompts, splice
@@ -55,7 +57,7 @@ class VideoEmbedding(nn.Module):
         self.embed = nn.Linear(features, width)
         self.positions = nn.Parameter(torch.randn(frames, width) * 0.02)
 
-    def forward(self, visual: Entities) -> VideoTokens:
+    def forward(self, visual: Entities) -> FrameTokens:
         """X_v, zero where masked out.
 
         Raises:
@@ -64,7 +66,7 @@ class VideoEmbedding(nn.Module):
         self._check(visual)
         values = self.input_dropout(self.standardise(visual.values.to(self.embed.weight.dtype)))
         x_v = self.embed(values) + self.positions[: values.shape[1], None]
-        return VideoTokens(x_v * visual.mask.unsqueeze(-1), visual.mask)
+        return FrameTokens(x_v * visual.mask.unsqueeze(-1), visual.mask)
 
     def _check(self, visual: Entities) -> None:
         check_width("visual", visual, self.embed.in_features)
@@ -76,15 +78,18 @@ class VideoEmbedding(nn.Module):
             )
 
 
+class Pooled(NamedTuple):
+    """What of y the language model reads, zero where masked out."""
+
+    values: Float[Tensor, "batch spliced width"]
+    mask: Bool[Tensor, "batch spliced"]
+
+
 class EveryToken(nn.Module):
     """y as it is: one token for each patch and each node."""
 
-    def forward(
-        self,
-        y: Float[Tensor, "batch frames tokens width"],
-        present: Bool[Tensor, "batch frames tokens"],  # noqa: ARG002 (same call as FrameMeans)
-    ) -> Float[Tensor, "batch spliced width"]:
-        return y.flatten(1, 2)
+    def forward(self, y: FrameTokens) -> Pooled:
+        return Pooled(y.values.flatten(1, 2), y.mask.flatten(1))
 
     def count(self, frames: int, tokens: int) -> int:
         """Tokens of a window."""
@@ -94,10 +99,8 @@ class EveryToken(nn.Module):
 class FrameMeans(nn.Module):
     """The mean of each frame's tokens, where the language model's context is short."""
 
-    def forward(
-        self, y: Float[Tensor, "batch frames tokens width"], present: Bool[Tensor, "batch frames tokens"]
-    ) -> Float[Tensor, "batch spliced width"]:
-        return masked_mean(y, present)
+    def forward(self, y: FrameTokens) -> Pooled:
+        return Pooled(masked_mean(y.values, y.mask), y.mask.any(-1))
 
     def count(self, frames: int, tokens: int) -> int:  # noqa: ARG002 (same call as EveryToken)
         """Tokens of a window."""
@@ -150,14 +153,14 @@ class Hawkeye(SceneModel):
         x_v = self.video(visual)
         x_c = self.asg(scenes.action, x_v)
         x_s = self.org(scenes.relation, x_v)
-        h = _sequence(VideoTokens(x_c, x_v.mask), VideoTokens(x_s.values, x_s.mask))
+        h = joined(x_c, x_s)
         y, weights = self.moe(h)
-        present = _by_frame(h.present.unsqueeze(-1), x_c, x_s.values).squeeze(-1)
-        pooled = self.pooling(_by_frame(y, x_c, x_s.values), present)
-        scene_tokens = self.projector(pooled) * self.pooling(present.unsqueeze(-1).float(), present).bool()
-        shares = masked_mean(_by_frame(weights, x_c, x_s.values), present)
-        nothing = torch.zeros_like(shares[..., :1])
-        probabilities = torch.cat([nothing, shares, nothing], dim=-1)
+        frames = (visual.mask.shape[1], -1)
+        mask = h.present.unflatten(1, frames)
+        pooled = self.pooling(FrameTokens(y.unflatten(1, frames), mask))
+        scene_tokens = self.projector(pooled.values) * pooled.mask.unsqueeze(-1)
+        shares = masked_mean(weights.unflatten(1, frames), mask)
+        probabilities = F.pad(shares, (1, 1))  # no expert for face and background
         return HawkeyePerception(scene_tokens, probabilities, weights, h.present, h.is_action)
 
     def prompts(
@@ -182,23 +185,6 @@ class Hawkeye(SceneModel):
         """
         self.video.standardise.fit(visual.values[visual.mask])
         self.asg.fit(scenes.action)
-
-
-def _sequence(action: VideoTokens, relation: VideoTokens) -> SceneSequence:
-    """[X_c+1 ; X_s], each frame by frame."""
-    values = torch.cat([action.values.flatten(1, 2), relation.values.flatten(1, 2)], dim=1)
-    present = torch.cat([action.mask.flatten(1), relation.mask.flatten(1)], dim=1)
-    is_action = torch.arange(present.shape[1], device=present.device) < action.mask[0].numel()
-    return SceneSequence(values, present, is_action)
-
-
-def _by_frame(sequence: Tensor, action: Tensor, relation: Tensor) -> Tensor:
-    """A sequence like h as (batch, frames, tokens, ...), each frame's action tokens before its relation tokens."""
-    frames = action.shape[1]
-    first, second = sequence.split([frames * action.shape[2], frames * relation.shape[2]], dim=1)
-    shape = (len(sequence), frames, -1, sequence.shape[-1])
-    second = second.reshape(len(sequence), frames, relation.shape[2], sequence.shape[-1])
-    return torch.cat([first.reshape(shape), second], dim=2)
 
 
 class HawkeyeConfig(Config):

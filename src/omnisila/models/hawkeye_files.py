@@ -10,8 +10,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from omnisila.errors import InputError
-from omnisila.models.asg import JOINTS
-from omnisila.models.hawkeye_release import CLASSES, NUMBERS, PEOPLE, PREDICATES, TRIPLETS, HawkeyeRelease
+from omnisila.models.clip_graph import CLASSES, PREDICATES
+from omnisila.models.graph_inputs import JOINTS
+from omnisila.models.hawkeye_release import NUMBERS, PEOPLE, TRIPLETS, HawkeyeRelease
 from omnisila.scenes.extractor import Entities, SceneInputs
 from omnisila.weights.official import load_into, read_state
 

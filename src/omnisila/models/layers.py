@@ -43,6 +43,11 @@ def attend(
         return F.scaled_dot_product_attention(queries, keys, values, visible, dropout_p=dropout, scale=scale)
 
 
+def seeing_present(present: Bool[Tensor, "batch tokens"]) -> Bool[Tensor, "batch tokens tokens"]:
+    """Every token may look at all that are present; an absent one also at itself, so that no row is empty."""
+    return present.unsqueeze(1) | torch.eye(present.shape[1], dtype=torch.bool, device=present.device)
+
+
 class Standardise(nn.Module):
     """Shift and scale each feature by its mean and deviation over the training set, then clip.
 

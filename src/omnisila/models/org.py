@@ -4,7 +4,7 @@ Source: Hawkeye 3.1.
 """
 
 import math
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -12,93 +12,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from omnisila.config import Config
-from omnisila.models.asg import VideoTokens, check_width
-from omnisila.scenes.extractor import Entities, Layout
-
-
-class TripletReading(Config):
-    """Where a triplet's parts lie in the relation features.
-
-    Attributes:
-        features: width of the relation features.
-        subject: first column and number of classes of its probabilities, as are ``predicate`` and ``object``.
-        subject_box: first column of its box in frame fractions, as is ``object_box``.
-    """
-
-    features: int
-    subject: tuple[int, int]
-    predicate: tuple[int, int]
-    object: tuple[int, int]
-    subject_box: int
-    object_box: int
-
-    @classmethod
-    def of(cls, layout: Layout) -> Self:
-        """The triplets as a layout has them, under the names of these fields."""
-
-        def place(name: str) -> tuple[int, int]:
-            found = layout.slice(name)
-            return found.start, found.stop - found.start
-
-        return cls(
-            features=layout.feature_width,
-            subject=place("subject"),
-            predicate=place("predicate"),
-            object=place("object"),
-            subject_box=place("subject_box")[0],
-            object_box=place("object_box")[0],
-        )
-
-    def read(self, relations: Entities) -> "Triplets":
-        """The parts of every triplet.
-
-        Raises:
-            InputError: features of another width.
-        """
-        check_width("relation", relations, self.features)
-        values = relations.values
-
-        def part(first: int, count: int) -> Tensor:
-            return values[..., first : first + count]
-
-        return Triplets(
-            torch.cat([part(*self.subject), part(*self.object)], dim=2),
-            part(*self.predicate),
-            torch.cat([part(self.subject_box, 4), part(self.object_box, 4)], dim=2),
-            relations.mask,
-        )
-
-
-class Triplets(NamedTuple):
-    """k triplets a frame; the 2k ends are the k subjects, then the k objects."""
-
-    end_classes: Float[Tensor, "batch frames ends classes"]
-    predicates: Float[Tensor, "batch frames triplets predicates"]
-    end_boxes: Float[Tensor, "batch frames ends 4"]
-    mask: Bool[Tensor, "batch frames triplets"]
-
-
-class PatchGrid(Config):
-    """How the visual encoder's tokens lie in a frame: class tokens first, then patches row by row.
-
-    One patch stands for the whole frame: it lies in every box, and there is nothing to mask.
-    """
-
-    rows: int = 1
-    columns: int = 1
-    class_tokens: int = 0
-
-    @property
-    def patches(self) -> int:
-        """Tokens of a frame, class tokens among them."""
-        return self.class_tokens + self.rows * self.columns
-
-    def cells(self) -> Float[Tensor, "patches 4"]:
-        """Each token's box in frame fractions; class tokens have empty ones."""
-        row, column = torch.meshgrid(torch.arange(self.rows), torch.arange(self.columns), indexing="ij")
-        corners = torch.stack([column, row, column + 1, row + 1], dim=-1).flatten(0, 1)
-        cells = corners / torch.tensor([self.columns, self.rows, self.columns, self.rows])
-        return torch.cat([torch.zeros(self.class_tokens, 4), cells])
+from omnisila.models.graph_inputs import FrameTokens, PatchGrid, TripletReading, Triplets
+from omnisila.scenes.extractor import Entities
 
 
 class MaskedVideo(NamedTuple):
@@ -114,7 +29,7 @@ class MaskedVideo(NamedTuple):
 
 
 def object_aware_masking(
-    video: VideoTokens,
+    video: FrameTokens,
     boxes: Float[Tensor, "batch frames boxes 4"],
     present: Bool[Tensor, "batch frames boxes"],
     cells: Float[Tensor, "patches 4"],
@@ -201,13 +116,6 @@ class MaskGTN(nn.Module):
         return self.ffn(h) * graph.present.unsqueeze(-1)
 
 
-class Relations(NamedTuple):
-    """X_s: object-aware tokens of a window, one a node, zero where there is none."""
-
-    values: Float[Tensor, "batch frames nodes width"]
-    mask: Bool[Tensor, "batch frames nodes"]
-
-
 class ObjectRelationGraph(nn.Module):
     """X_v and triplets -> X_s. Source: Hawkeye 3.1, Fig. 2.
 
@@ -244,7 +152,7 @@ class ObjectRelationGraph(nn.Module):
         """Node places of a frame: two ends and a predicate for each triplet."""
         return 3 * self.triplets
 
-    def forward(self, relations: Entities, video: VideoTokens) -> Relations:
+    def forward(self, relations: Entities, video: FrameTokens) -> FrameTokens:
         """Object-aware tokens of every frame; of more triplets than ``triplets`` the first ones.
 
         Raises:
@@ -257,7 +165,7 @@ class ObjectRelationGraph(nn.Module):
         objects = self.classes(triplets.end_classes) + x_m.box_means()
         nodes = torch.cat([objects, self.predicates(triplets.predicates)], dim=2)
         x_s = self.gtn(nodes, graph) + self.positions[: nodes.shape[1], None]
-        return Relations(x_s * graph.present.unsqueeze(-1), graph.present)
+        return FrameTokens(x_s * graph.present.unsqueeze(-1), graph.present)
 
 
 def _first(relations: Entities, count: int) -> Entities:
@@ -276,9 +184,9 @@ class NoRelationGraph(nn.Module):
     def forward(
         self,
         relations: Entities,  # noqa: ARG002 (same call as the block it stands for)
-        video: VideoTokens,
-    ) -> Relations:
-        return Relations(video.values[:, :, :0], video.mask[:, :, :0])
+        video: FrameTokens,
+    ) -> FrameTokens:
+        return FrameTokens(video.values[:, :, :0], video.mask[:, :, :0])
 
 
 class ORGConfig(Config):

@@ -12,15 +12,18 @@ Bits = Literal[4, 8]
 FULL_PRECISION = ("lm_head", "multi_modal_projector", "video_tower", "image_tower", "vision_tower", "visual")
 
 
-def quantisation(bits: Bits, dtype: torch.dtype) -> BitsAndBytesConfig:
+def quantisation(bits: Bits | None, dtype: torch.dtype) -> BitsAndBytesConfig | None:
     """How transformers is to load weights: only the language model's layers lose bits.
 
     Args:
+        bits: None loses none, and needs no configuration.
         dtype: of the arithmetic.
 
     Raises:
         WeightsError: bitsandbytes is missing.
     """
+    if bits is None:
+        return None
     if find_spec("bitsandbytes") is None:
         raise WeightsError(f'{bits}-bit weights need bitsandbytes, which is missing. pip install "omnisila[quantise]".')
     skipped = list(FULL_PRECISION)

@@ -3,7 +3,6 @@
 What differs between families (words, video tokens, positions) is one file each in ``omnisila.models.backbones``.
 """
 
-import json
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -11,17 +10,17 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 from transformers import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING, GenerationConfig, PreTrainedTokenizerBase
-from transformers.utils.hub import cached_file
 
 from omnisila.errors import InputError, WeightsError
 from omnisila.models.backbone import Backbone, Footage, fitted
 from omnisila.models.backbones import build_backbone, check_family
 from omnisila.models.decoding import decode_visible, generate_answers
-from omnisila.models.pretrained import load_model, load_tokenizer, local_folder, read_config
-from omnisila.models.quantised import Bits
+from omnisila.models.quantised import Bits, quantisation
 from omnisila.models.tokens import Tokens
 from omnisila.models.video_llm import Generated, splice
 from omnisila.scenes.extractor import Entities
+from omnisila.weights.checkpoint_files import model_folder
+from omnisila.weights.pretrained import load_pretrained, load_tokenizer, read_config, read_settings
 
 ATTENTIONS = ("sdpa", "eager")  # those that take which token sees which
 VIDEO_SETTINGS = ("video_preprocessor_config.json", "video_processor/preprocessor_config.json")
@@ -219,34 +218,14 @@ def from_pretrained(
         WeightsError: nothing there, files missing or cut short, or a family that is not known.
         InputError: footage of a shape that the family does not take.
     """
-    place = local_folder(source) or source
-    config = read_config(place)
+    config = read_config(source)
     check_family(config.model_type, str(source))
     model_class = cast("Any", MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING)[type(config)]
-    model = load_model(model_class, source, dtype, device, bits)
-    backbone = build_backbone(model, _video_settings(place), footage or Footage())
+    model = load_pretrained(model_class, source, dtype, device, quantization=quantisation(bits, dtype))
+    backbone = build_backbone(model, _video_settings(model_folder(source)), footage or Footage())
     return TransformersVideoLLM(model, load_tokenizer(source), backbone).eval()
 
 
-def _video_settings(source: str | Path) -> dict[str, Any]:
+def _video_settings(folder: Path) -> dict[str, Any]:
     """How the checkpoint says that frames are to be prepared; empty where it says nothing about video."""
-    for name in VIDEO_SETTINGS:
-        path = cached_file(
-            source,
-            name,
-            _raise_exceptions_for_missing_entries=False,
-            _raise_exceptions_for_connection_errors=False,
-        )
-        if path is not None:
-            return _read_json(Path(path))
-    return {}
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise WeightsError(f"{path}: no JSON ({error}). Download it again.") from error
-    if not isinstance(found, dict):
-        raise WeightsError(f"{path}: a {type(found).__name__}, wanted an object of settings. Download it again.")
-    return found
+    return next((found for name in VIDEO_SETTINGS if (found := read_settings(folder / name))), {})

@@ -8,11 +8,11 @@ import torch
 from omnisila.config import Config
 from omnisila.models.languagebind import load_languagebind
 from omnisila.models.lora import PRESETS, LoRAConfig, add_lora, load_adapter
-from omnisila.models.pretrained import local_folder, read_config
 from omnisila.models.quantised import Bits
 from omnisila.models.transformers_llm import TransformersVideoLLM, from_pretrained
 from omnisila.models.video_llava import VIDEO_LLAVA_7B, VideoLlavaLLM, load_video_llava
 from omnisila.models.visual_tower import VisualTower
+from omnisila.weights.pretrained import read_config
 
 Precision = Literal["bfloat16", "float32"]
 
@@ -47,7 +47,7 @@ class VideoBackboneConfig(Config):
             WeightsError: files are missing or damaged, or there is no network; the message says which.
         """
         dtype: torch.dtype = getattr(torch, self.precision)
-        if read_config(local_folder(self.source) or self.source).model_type == "video_llava":
+        if read_config(self.source).model_type == "video_llava":
             llm, tower = load_video_llava(self.source, dtype, device, self.bits)
             if self.languagebind is not None:
                 tower = load_languagebind(Path(self.languagebind), dtype, device)

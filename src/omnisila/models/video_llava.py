@@ -13,13 +13,13 @@ from transformers import GenerationConfig, PreTrainedTokenizerBase, VideoLlavaFo
 
 from omnisila.errors import InputError, WeightsError
 from omnisila.models.decoding import decode_visible, generate_answers
-from omnisila.models.pretrained import load_model, load_tokenizer
-from omnisila.models.quantised import Bits
+from omnisila.models.quantised import Bits, quantisation
 from omnisila.models.tokenizer import SCENE, VIDEO
 from omnisila.models.tokens import Tokens
 from omnisila.models.video_llm import Generated, splice
 from omnisila.models.visual_tower import ClipTower
 from omnisila.scenes.extractor import Entities
+from omnisila.weights.pretrained import load_pretrained, load_tokenizer
 
 VIDEO_LLAVA_7B = "LanguageBind/Video-LLaVA-7B-hf"
 _TURN = "ASSISTANT:"
@@ -196,7 +196,9 @@ def load_video_llava(
     Raises:
         WeightsError: nothing there, files missing or cut short, another architecture, or no network.
     """
-    model = load_model(VideoLlavaForConditionalGeneration, source, dtype, device, bits)
+    model = load_pretrained(
+        VideoLlavaForConditionalGeneration, source, dtype, device, quantization=quantisation(bits, dtype)
+    )
     tokenizer = load_tokenizer(source)
     towers, layer = cast("Any", model.model), model.config.vision_feature_layer
     if not isinstance(layer, int):

@@ -8,14 +8,15 @@ from pydantic import ValidationError
 
 from omnisila.errors import InputError, TrainingError
 from omnisila.labels import IMPLICIT
-from omnisila.models.asg import JointReading, NoActionGraph
+from omnisila.models.asg import NoActionGraph
 from omnisila.models.bh_moe import BHMoEConfig, NoConstraint, NoMixture
 from omnisila.models.checkpoint import RunRecord, load_run, save_run
 from omnisila.models.compact import CompactConfig
+from omnisila.models.graph_inputs import JointReading, PatchGrid, TripletReading
 from omnisila.models.hawkeye import Hawkeye, HawkeyeConfig
 from omnisila.models.hawkeye_release import ProbabilityReading
 from omnisila.models.likelihood import answer_likelihood, label_loss
-from omnisila.models.org import NoRelationGraph, PatchGrid, TripletReading
+from omnisila.models.org import NoRelationGraph
 from omnisila.models.tokenizer import train_tokenizer
 from omnisila.models.video_llava import VideoLlavaLLM
 from omnisila.scenes import action, relation

@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 
 from omnisila.errors import InputError, WeightsError
+from omnisila.models.clip_graph import ClipScenes, clip_graph
 from omnisila.models.hawkeye_files import ClipFiles, clip_inputs, load_release, read_poses, read_triplets
-from omnisila.models.hawkeye_release import ClipScenes, HawkeyeRelease, HawkeyeReleaseConfig, clip_graph, focal_term
+from omnisila.models.hawkeye_release import HawkeyeRelease, HawkeyeReleaseConfig, focal_term
 from omnisila.models.likelihood import answer_likelihood
 from omnisila.models.video_llava import VideoLlavaLLM
 from omnisila.scenes.extractor import Entities

@@ -302,7 +302,7 @@ def test_weights_of_another_width_or_depth_are_named(folder):
 
 
 def test_a_missing_extra_is_named(monkeypatch, folder):
-    monkeypatch.setattr("omnisila.models.pretrained.find_spec", lambda _: None)
+    monkeypatch.setattr("omnisila.weights.pretrained.find_spec", lambda _: None)
     with pytest.raises(WeightsError, match=r'accelerate, which is missing\. pip install "omnisila\[llm\]"'):
         load_video_llava(folder)
 

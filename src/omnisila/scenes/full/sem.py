@@ -27,12 +27,12 @@ from omnisila.scenes.nets.expression import ExpressionNet
 from omnisila.scenes.nets.expression_classifier import ExpressionClassifier
 from omnisila.scenes.nets.higher_hrnet import HigherHRNet, HigherHRNetConfig
 from omnisila.scenes.nets.mtcnn import MTCNN
-from omnisila.scenes.nets.published import checkpoint, file_digest, located, published_digest
 from omnisila.scenes.nets.reltr import RelTR, RelTRConfig
 from omnisila.scenes.nets.sam import BoxSegmenter
 from omnisila.scenes.nets.vit import FrameEncoder
 from omnisila.scenes.objects import TrackerState
 from omnisila.scenes.relation import RelationConfig
+from omnisila.weights.checkpoint_files import checkpoint, file_digest, folder_digest, located
 
 FEATURE_VERSION = 1  # raise it when the meaning of a feature changes without a change of configuration
 VISUAL_LAYOUT = Layout({})
@@ -71,9 +71,9 @@ class Checkpoints(Config):
         parts = [
             file_digest(self.pose_file),
             file_digest(self.relation_file) if self.relation_file else "",
-            published_digest(located(self.segmentation)),
-            published_digest(located(self.background)),
-            published_digest(located(self.expression)) if self.expression else "",
+            folder_digest(located(self.segmentation)),
+            folder_digest(located(self.background)),
+            folder_digest(located(self.expression)) if self.expression else "",
             weights.digest(),
         ]
         return hashlib.sha256("|".join(parts).encode()).hexdigest()

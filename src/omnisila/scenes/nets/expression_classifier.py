@@ -14,7 +14,8 @@ from transformers import MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING, PreTrainedModel
 from omnisila.errors import WeightsError
 from omnisila.scenes.nets.expression import EXPRESSIONS, Expressions
 from omnisila.scenes.nets.preparation import Preparation
-from omnisila.scenes.nets.published import load_published, model_folder, published_config
+from omnisila.weights.checkpoint_files import model_folder
+from omnisila.weights.pretrained import load_pretrained, read_config
 
 SYNONYMS = {
     "neutral": "neutral", "neutrality": "neutral", "calm": "neutral",
@@ -55,11 +56,11 @@ class ExpressionClassifier(nn.Module):
         Raises:
             WeightsError: it is not there, or lacks one of the seven expressions.
         """
-        config = published_config(source)
+        config = read_config(source)
         model_class = MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING.get(type(config), None)
         if model_class is None:
             raise WeightsError(f"{source}: a {config.model_type} classifies no images. Give an image classifier.")
-        model = load_published(cast("type[PreTrainedModel]", model_class), source)
+        model = load_pretrained(cast("type[PreTrainedModel]", model_class), source, whole=False).requires_grad_(False)
         size_px = getattr(model.config, "image_size", None)
         preparation = Preparation.beside(model_folder(source), size_px if isinstance(size_px, int) else None)
         return cls(model.to(dtype), preparation, source)  # type: ignore[arg-type]

@@ -14,7 +14,7 @@ from transformers import SamModel
 
 from omnisila.media.transforms import channels_first, resize_levels
 from omnisila.scenes.nets.preparation import IMAGENET_MEAN, IMAGENET_STD, levels
-from omnisila.scenes.nets.published import load_published
+from omnisila.weights.pretrained import load_pretrained
 
 MASKS_AT_ONCE = 8  # full-size masks in memory at a time
 
@@ -39,7 +39,7 @@ class BoxSegmenter(nn.Module):
         Raises:
             WeightsError: it is not there, or no SAM.
         """
-        return cls(load_published(SamModel, source, "sam"), dtype)
+        return cls(load_pretrained(SamModel, source, whole=False).requires_grad_(False), dtype)
 
     @property
     def input_px(self) -> int:

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from transformers import ViTModel
 
 from omnisila.scenes.nets.preparation import Preparation
-from omnisila.scenes.nets.published import load_published, model_folder
+from omnisila.weights.checkpoint_files import model_folder
+from omnisila.weights.pretrained import load_pretrained
 
 
 class FrameEncoder(nn.Module):
@@ -30,7 +31,7 @@ class FrameEncoder(nn.Module):
         Raises:
             WeightsError: it is not there, or no ViT.
         """
-        model = load_published(ViTModel, source, "vit", add_pooling_layer=False)
+        model = load_pretrained(ViTModel, source, whole=False, add_pooling_layer=False).requires_grad_(False)
         preparation = Preparation.beside(model_folder(source), cast("Any", model.config).image_size)
         return cls(model.to(dtype), preparation)  # type: ignore[arg-type]
 

@@ -4,11 +4,10 @@ from typing import Any
 
 import torch
 
-from omnisila.models.asg import JointReading
 from omnisila.models.bh_moe import BHMoEConfig
+from omnisila.models.graph_inputs import JointReading, PatchGrid, TripletReading
 from omnisila.models.hawkeye import HawkeyeConfig
 from omnisila.models.likelihood import answer_likelihood
-from omnisila.models.org import PatchGrid, TripletReading
 from omnisila.scenes import action, relation
 from omnisila.scenes.extractor import Entities, SceneInputs
 

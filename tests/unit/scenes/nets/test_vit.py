@@ -10,8 +10,8 @@ from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPi
 
 from omnisila.errors import WeightsError
 from omnisila.scenes.nets.preparation import Preparation
-from omnisila.scenes.nets.published import published_digest
 from omnisila.scenes.nets.vit import FrameEncoder
+from omnisila.weights.checkpoint_files import folder_digest
 
 SIZES = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
 
@@ -80,8 +80,8 @@ def test_sizes_are_read_as_transformers_writes_them(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        ("cut", "cannot be loaded"),
-        ("pickled", "no .*safetensors"),
+        ("cut", "damaged or cut short"),
+        ("pickled", r"model\.safetensors: missing"),
         ("headless", "config.json: missing"),
         ("other", "type 'sam', wanted 'vit'"),
         ("unknown", "config.json: "),
@@ -107,18 +107,18 @@ def test_a_bad_folder_is_named(folder: Path, damage: str, said: str) -> None:
 def test_tensors_that_are_missing_are_named(folder: Path) -> None:
     ViTModel(ViTConfig(**{**SIZES, "num_hidden_layers": 1}, image_size=32)).save_pretrained(folder / "less")
     (folder / "less" / "model.safetensors").rename(folder / "model.safetensors")
-    with pytest.raises(WeightsError, match=r"lack .*layers?\.1"):
+    with pytest.raises(WeightsError, match=r"missing .*layers?\.1"):
         FrameEncoder.pretrained(str(folder))
 
 
 def test_a_hub_that_cannot_be_reached_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(WeightsError, match="owner/no-such-vit: neither a folder here nor to be had from the hub"):
+    with pytest.raises(WeightsError, match="owner/no-such-vit: cannot be fetched from the hub"):
         FrameEncoder.pretrained("owner/no-such-vit")
 
 
 def test_the_digest_sees_weights_and_preparation(folder: Path) -> None:
-    before = published_digest(str(folder))
-    assert published_digest(str(folder)) == before
+    before = folder_digest(str(folder))
+    assert folder_digest(str(folder)) == before
     (folder / "preprocessor_config.json").write_text("{}")
-    assert published_digest(str(folder)) != before
+    assert folder_digest(str(folder)) != before
