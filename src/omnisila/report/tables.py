@@ -1,6 +1,6 @@
 """A table of figures, and how it is written as Markdown, LaTeX (booktabs) and HTML.
 
-Every row says where its figures come from: printed in a paper, ours (measured here, whoever's system it is), or trivial
+Every row says where its figures come from: printed in a paper, ours (measured here, of any system), or trivial
 (measured here of a system that looks at nothing).
 """
 
