@@ -1,0 +1,109 @@
+"""Where published weights lie, on this machine or on the hub, and what is in the files."""
+
+import hashlib
+import json
+import os
+from functools import cache
+from pathlib import Path
+
+from omnisila.errors import WeightsError
+
+CONFIG, WEIGHTS, PREPARATION = "config.json", "*.safetensors", "preprocessor_config.json"
+_FETCHED = ("*.json", WEIGHTS, "*.model", "*.txt", "*.jinja")  # configurations, weights and tokenizers; no pickles
+
+
+def located(source: str) -> str:
+    """A path that is relative and leads nowhere from here, looked for in ``$OMNISILA_MODELS``; else the source itself.
+
+    So that a run's record can name files and folders without saying where on a machine they lie.
+    """
+    shared = os.environ.get("OMNISILA_MODELS")
+    if shared and not Path(source).expanduser().exists() and (Path(shared) / source).exists():
+        return str(Path(shared) / source)
+    return source
+
+
+def checkpoint(source: str, where_from: str) -> Path:
+    """The file of a checkpoint that no hub has.
+
+    Args:
+        where_from: says where it is published.
+
+    Raises:
+        WeightsError: it is not there.
+    """
+    path = Path(located(source)).expanduser()
+    if not path.exists():
+        shared = os.environ.get("OMNISILA_MODELS")
+        also = f"nor in $OMNISILA_MODELS ({shared})" if shared else "and $OMNISILA_MODELS is not set"
+        raise WeightsError(
+            f"{source}: no such checkpoint, neither here {also}. Download it ({where_from}) and give its path, or put "
+            "it into a folder and set OMNISILA_MODELS to that."
+        )
+    return path
+
+
+@cache
+def model_folder(source: str | Path) -> Path:
+    """The folder that a source means: itself, or the hub's snapshot, fetched where it is not there yet.
+
+    Args:
+        source: a folder, or a hub id such as ``owner/name``; a ``Path`` is never a hub id.
+
+    Raises:
+        WeightsError: no such folder, or the hub cannot be reached or has no such model.
+    """
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        return folder
+    parts = str(source).split("/")
+    if isinstance(source, Path) or folder.exists() or len(parts) != 2 or parts[0] in ("", ".", "..", "~"):
+        raise WeightsError(
+            f"{source}: no such folder. Give one with {CONFIG} and {WEIGHTS}, or a hub id such as owner/name."
+        )
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    try:
+        return Path(snapshot_download(source, allow_patterns=list(_FETCHED), ignore_patterns=[f"*/{WEIGHTS}"]))
+    except (OSError, ValueError, HfHubHTTPError, HFValidationError) as error:
+        raise WeightsError(
+            f"{source}: cannot be fetched from the hub ({first_line(error)}), and no folder here. Check the name and "
+            "the network, or download it elsewhere and give the folder."
+        ) from error
+
+
+def folder_digest(source: str) -> str:
+    """SHA-256 over a model's configuration, preparation and weights, wherever they lie.
+
+    Raises:
+        WeightsError: nothing there.
+    """
+    folder = model_folder(source)
+    files = sorted([*folder.glob(WEIGHTS), *(folder / name for name in (CONFIG, PREPARATION))])
+    hashes = {path.name: file_digest(path) for path in files if path.is_file()}
+    return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """A file's SHA-256; large ones are read once while they stay unchanged.
+
+    Raises:
+        WeightsError: it cannot be read.
+    """
+    try:
+        facts = path.stat()
+        return _digest(path, facts.st_size, facts.st_mtime_ns)
+    except OSError as error:
+        raise WeightsError(f"{path}: {error.strerror}. Give the path of a downloaded checkpoint.") from error
+
+
+@cache
+def _digest(path: Path, _size: int, _changed_ns: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def first_line(error: Exception) -> str:
+    """What a library says of a failure, short enough for a message of ours."""
+    return str(error).strip().split("\n")[0].rstrip(".") or type(error).__name__
