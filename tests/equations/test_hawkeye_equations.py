@@ -194,6 +194,18 @@ def test_object_aware_masking_keeps_the_patches_that_a_box_touches():
     assert x_m.box_means().flatten().tolist() == [3.0, 3.0, 0.0]
 
 
+def test_boxes_are_found_in_the_part_of_the_frame_that_the_encoder_sees():
+    # Of 200 x 100 pixels CLIP sees the middle square: columns 50 to 150.
+    grid = PatchGrid.centre_crop(2, 1, width_px=200, height_px=100)
+    assert grid.cells()[1].tolist() == [0.25, 0.0, 0.5, 0.5]
+    assert grid.cells()[4].tolist() == [0.5, 0.5, 0.75, 1.0]
+    video = FrameTokens(torch.ones(1, 1, 5, 1), torch.ones(1, 1, 5, dtype=torch.bool))
+    boxes = torch.tensor([[0.0, 0.0, 0.2, 1.0], [0.0, 0.6, 0.3, 1.0]])[None, None]
+    x_m = object_aware_masking(video, boxes, torch.ones(1, 1, 2, dtype=torch.bool), grid.cells())
+    assert x_m.inside[0, 0].sum(-1).tolist() == [0, 1]
+    assert x_m.box_means().flatten().tolist() == [0.0, 1.0]
+
+
 def test_eq_5_is_the_normed_sum_of_experts_weighted_for_each_token():
     moe = BHMoEConfig(num_layers=1).build(WIDTH, num_heads=2, feedforward=8).eval()
     shaken(moe)

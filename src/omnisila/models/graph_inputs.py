@@ -133,11 +133,22 @@ class PatchGrid(Config):
     """How the visual encoder's tokens lie in a frame: class tokens first, then patches row by row.
 
     One patch stands for the whole frame: it lies in every box, and there is nothing to mask.
+
+    Attributes:
+        area: the part of the frame that the patches cover (left, top, right, bottom), where the encoder crops it.
     """
 
     rows: int = 1
     columns: int = 1
     class_tokens: int = 0
+    area: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
+
+    @classmethod
+    def centre_crop(cls, side: int, class_tokens: int, width_px: int, height_px: int) -> Self:
+        """A square of patches from the middle of footage of that shape, as CLIP's preprocessing cuts it."""
+        shorter = min(width_px, height_px)
+        x, y = (0.5 - shorter / length / 2 for length in (width_px, height_px))
+        return cls(rows=side, columns=side, class_tokens=class_tokens, area=(x, y, 1 - x, 1 - y))
 
     @property
     def patches(self) -> int:
@@ -148,5 +159,7 @@ class PatchGrid(Config):
         """Each token's box in frame fractions; class tokens have empty ones."""
         row, column = torch.meshgrid(torch.arange(self.rows), torch.arange(self.columns), indexing="ij")
         corners = torch.stack([column, row, column + 1, row + 1], dim=-1).flatten(0, 1)
-        cells = corners / torch.tensor([self.columns, self.rows, self.columns, self.rows])
+        left, top, right, bottom = self.area
+        size = torch.tensor([right - left, bottom - top]).repeat(2)
+        cells = corners / torch.tensor([self.columns, self.rows]).repeat(2) * size + torch.tensor([left, top]).repeat(2)
         return torch.cat([torch.zeros(self.class_tokens, 4), cells])
