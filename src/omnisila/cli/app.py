@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from omnisila import __version__
-from omnisila.cli import analyze, annotate, extract, judge, models, predict, prepare, rate, score, train
+from omnisila.cli import analyze, annotate, chat, extract, judge, models, predict, prepare, rate, report, score, train
 from omnisila.errors import OmnisilaError
 
 app = typer.Typer(
@@ -38,11 +38,13 @@ def _root(
 
 
 app.command("analyze")(analyze.analyze)
+app.command("chat")(chat.chat)
 app.command("extract")(extract.extract)
 app.command("prepare")(prepare.prepare)
 app.command("annotate")(annotate.annotate)
 app.command("predict")(predict.predict)
 app.command("score")(score.score)
+app.command("report")(report.report)
 app.command("judge")(judge.judge)
 app.command("rate")(rate.rate)
 app.add_typer(train.app, name="train")

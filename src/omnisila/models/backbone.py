@@ -2,18 +2,15 @@
 
 from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
 
-import torch
 from jaxtyping import Float, Int, UInt8
 from pydantic import ConfigDict, PositiveFloat, PositiveInt, ValidationError
 from torch import Tensor
 
 from omnisila.config import Config, Frozen
 from omnisila.errors import WeightsError
-from omnisila.media.transforms import channels_first, normalise, resize_levels
+from omnisila.media.transforms import channels_first, normalise, resize_frames
 from omnisila.models.tokens import Tokens
 from omnisila.scenes.extractor import Entities
-
-FRAMES_AT_ONCE = 32  # 0.8 GB of 1080p in float32
 
 
 class Footage(Config):
@@ -38,6 +35,7 @@ class ChatTemplate(NamedTuple):
     after_video: str
     before_instruction: str
     closing: str
+    turn: str  # opens a further question
     end: str  # of the answer
 
 
@@ -108,12 +106,8 @@ class Backbone(Protocol):
 def fitted(
     frames: UInt8[Tensor, "images height width 3"], size_px: tuple[int, int]
 ) -> UInt8[Tensor, "images fitted_height fitted_width 3"]:
-    """Resize to (height, width) by antialiased bicubic interpolation, rows then columns, in whole grey levels.
-
-    Pillow does the same, but its newer versions take columns first for some shapes, mostly those higher than wide.
-    """
-    parts = (resize_levels(channels_first(part), *size_px, "bicubic") for part in frames.split(FRAMES_AT_ONCE))
-    return torch.cat([part.to(torch.uint8).movedim(1, -1) for part in parts])
+    """Frames at (height, width), by antialiased bicubic interpolation in whole grey levels."""
+    return resize_frames(frames, *size_px)
 
 
 def preprocess(

@@ -3,14 +3,14 @@
 It has the Video-LLaVA interface at a thousandth of the size, so that one command works without a GPU or a hub.
 """
 
-from typing import Any, cast
+from typing import Any
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformers import (
     AttentionInterface,
     AttentionMaskInterface,
+    Cache,
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedTokenizerFast,
@@ -19,6 +19,7 @@ from transformers.masking_utils import sdpa_mask
 
 from omnisila.config import Config
 from omnisila.errors import InputError
+from omnisila.models.decoding import generate_answers
 from omnisila.models.layers import FeatureDropout, Standardise, attend, masked_mean
 from omnisila.models.tokenizer import END, PAD, SCENE, START, VIDEO, token_id
 from omnisila.models.tokens import Tokens
@@ -82,6 +83,9 @@ class CompactVideoLLM(nn.Module):
     def answer_ids(self, answer: str) -> list[int]:
         return [*self._plain_ids(answer), self.end_id]
 
+    def turn_ids(self, instruction: str) -> list[int]:
+        return self._plain_ids(instruction + "\n")
+
     def embed(self, ids: Int[Tensor, "batch tokens"], visual: Entities) -> Float[Tensor, "batch tokens width"]:
         """Token embeddings with one visual token a frame at ``<video>``, zero for frames outside the video.
 
@@ -112,28 +116,17 @@ class CompactVideoLLM(nn.Module):
             logits_to_keep=embeds.shape[1] - tokens.prompt_length + 1,
         ).logits
 
-    @torch.no_grad()
     def generate(
-        self, embeds: Float[Tensor, "batch tokens width"], tokens: Tokens, max_tokens: int = 64, beams: int = 1
+        self,
+        embeds: Float[Tensor, "batch tokens width"],
+        tokens: Tokens,
+        max_tokens: int = 64,
+        beams: int = 1,
+        cache: Cache | None = None,
     ) -> Generated:
-        generator = cast("Any", self.language_model)  # pyright does not see that it meets transformers' protocol
-        output = generator.generate(
-            inputs_embeds=embeds,
-            attention_mask=tokens.visible[:, -1].long(),
-            max_new_tokens=max_tokens,
-            num_beams=beams,
-            do_sample=False,
-            length_penalty=0.0 if beams > 1 else None,  # beams compare plain log-probabilities
-            output_scores=True,
-            return_dict_in_generate=True,
-        )
-        scores = generator.compute_transition_scores(
-            output.sequences, output.scores, getattr(output, "beam_indices", None), normalize_logits=True
-        )
-        counts = (output.sequences != self.pad_id).sum(1).tolist()
-        return Generated(
-            tuple(self.tokenizer.batch_decode(output.sequences, skip_special_tokens=True)),
-            tuple(tuple(row[:count]) for row, count in zip(scores.tolist(), counts, strict=True)),
+        ends = {"pad_id": self.pad_id, "end_id": self.end_id}
+        return generate_answers(
+            self.language_model, self.tokenizer, embeds, tokens, max_tokens, beams, **ends, cache=cache
         )
 
     def fit_standardisation(self, visual: Entities) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from transformers import GenerationConfig, PreTrainedTokenizerBase
+from transformers import Cache, GenerationConfig, PreTrainedTokenizerBase
 
 from omnisila.models.tokens import Tokens
 from omnisila.models.video_llm import Generated
@@ -56,11 +56,18 @@ def generate_answers(
     *,
     pad_id: int,
     end_id: int,
+    cache: Cache | None = None,
 ) -> Generated:
-    """The likeliest answers to embedded prompts: greedy for one beam, beam search for more."""
+    """The likeliest answers to embedded prompts: greedy for one beam, beam search for more.
+
+    Args:
+        cache: keys and values of the prompts' beginnings; it grows.
+    """
+    kept = {} if cache is None else {"past_key_values": cache}
     output = language_model.generate(
         inputs_embeds=embeds,
         attention_mask=tokens.visible[:, -1].long().to(embeds.device),
+        **kept,
         generation_config=GenerationConfig(
             max_new_tokens=max_tokens,
             num_beams=beams,

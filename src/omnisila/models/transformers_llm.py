@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
-from transformers import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING, GenerationConfig, PreTrainedTokenizerBase
+from transformers import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING, Cache, GenerationConfig, PreTrainedTokenizerBase
 
 from omnisila.errors import InputError, WeightsError
 from omnisila.models.backbone import Backbone, Footage, fitted
@@ -96,6 +96,14 @@ class TransformersVideoLLM(nn.Module):
     def answer_ids(self, answer: str) -> list[int]:
         return [*self._plain_ids(answer), self.end_id]
 
+    def turn_ids(self, instruction: str) -> list[int]:
+        template = self.backbone.template
+        return [
+            *self._special_ids(template.turn),
+            *self._plain_ids(instruction),
+            *self._special_ids(template.closing),
+        ]
+
     def fitted(
         self, frames: UInt8[Tensor, "frames height width 3"]
     ) -> UInt8[Tensor, "frames fitted_height fitted_width 3"]:
@@ -120,7 +128,12 @@ class TransformersVideoLLM(nn.Module):
         return decode_visible(Positioned(self.model, self.backbone.positions(tokens)), embeds, tokens)
 
     def generate(
-        self, embeds: Float[Tensor, "batch tokens width"], tokens: Tokens, max_tokens: int = 64, beams: int = 1
+        self,
+        embeds: Float[Tensor, "batch tokens width"],
+        tokens: Tokens,
+        max_tokens: int = 64,
+        beams: int = 1,
+        cache: Cache | None = None,
     ) -> Generated:
         return generate_answers(
             Positioned(self.model, self.backbone.positions(tokens)),
@@ -131,6 +144,7 @@ class TransformersVideoLLM(nn.Module):
             beams,
             pad_id=self.pad_id,
             end_id=self.end_id,
+            cache=cache,
         )
 
     def _video_tokens(

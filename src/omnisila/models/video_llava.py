@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from transformers import GenerationConfig, PreTrainedTokenizerBase, VideoLlavaForConditionalGeneration
+from transformers import Cache, GenerationConfig, PreTrainedTokenizerBase, VideoLlavaForConditionalGeneration
 
 from omnisila.errors import InputError, WeightsError
 from omnisila.models.decoding import decode_visible, generate_answers
@@ -90,6 +90,9 @@ class VideoLlavaLLM(nn.Module):
             )
         return [*ids[len(turn) :], self.end_id]
 
+    def turn_ids(self, instruction: str) -> list[int]:
+        return self._plain_ids(f"USER: {instruction} {_TURN}")
+
     def embed(self, ids: Int[Tensor, "batch tokens"], visual: Entities) -> Float[Tensor, "batch tokens width"]:
         """Token embeddings with one visual token a patch at ``<video>``, zero for patches that are masked out.
 
@@ -116,7 +119,12 @@ class VideoLlavaLLM(nn.Module):
         return decode_visible(self.model, embeds, tokens)
 
     def generate(
-        self, embeds: Float[Tensor, "batch tokens width"], tokens: Tokens, max_tokens: int = 256, beams: int = 1
+        self,
+        embeds: Float[Tensor, "batch tokens width"],
+        tokens: Tokens,
+        max_tokens: int = 256,
+        beams: int = 1,
+        cache: Cache | None = None,
     ) -> Generated:
         """The likeliest answers to prompts: greedy for one beam, beam search for more.
 
@@ -124,9 +132,8 @@ class VideoLlavaLLM(nn.Module):
             InputError: answers that would pass the end of what the model reads.
         """
         self._check_length(int(tokens.positions.max()) + 1 + max_tokens)
-        made = generate_answers(
-            self.model, self.tokenizer, embeds, tokens, max_tokens, beams, pad_id=self.pad_id, end_id=self.end_id
-        )
+        ends = {"pad_id": self.pad_id, "end_id": self.end_id}
+        made = generate_answers(self.model, self.tokenizer, embeds, tokens, max_tokens, beams, **ends, cache=cache)
         return made._replace(texts=tuple(text.removeprefix(" ") for text in made.texts))
 
     @property

@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from transformers import Cache
 
 from omnisila.errors import InputError
 from omnisila.models.tokens import Tokens
@@ -56,10 +57,23 @@ class VideoLLM(Protocol):
         """Logits from the prompt's last token on."""
         ...
 
+    def turn_ids(self, instruction: str) -> list[int]:
+        """A further question's tokens, behind an answer and its terminator."""
+        ...
+
     def generate(
-        self, embeds: Float[Tensor, "batch tokens width"], tokens: Tokens, max_tokens: int, beams: int
+        self,
+        embeds: Float[Tensor, "batch tokens width"],
+        tokens: Tokens,
+        max_tokens: int,
+        beams: int,
+        cache: Cache | None = None,
     ) -> Generated:
-        """The likeliest answers to prompts: greedy for one beam, beam search for more."""
+        """The likeliest answers to prompts: greedy for one beam, beam search for more.
+
+        Args:
+            cache: keys and values of the prompts' beginnings, which are then not read again; it grows by what is read.
+        """
         ...
 
 

@@ -27,6 +27,7 @@ class LlavaOnevision:
         after_video="",
         before_instruction="\n",
         closing="<|im_end|><|im_start|>assistant\n",
+        turn="<|im_start|>user\n",
         end="<|im_end|>",
     )
 

@@ -38,6 +38,7 @@ class Qwen25VL:
         after_video="<|vision_end|>",
         before_instruction="",
         closing="<|im_end|>\n<|im_start|>assistant\n",
+        turn="\n<|im_start|>user\n",
         end="<|im_end|>",
     )
 

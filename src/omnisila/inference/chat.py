@@ -1,0 +1,75 @@
+"""Questions about a whole video, one after another: its pictures and scenes are read once.
+
+Source: Omni-SILA 4.1, whose instructions ask about a video of 8 frames (D1).
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from transformers import DynamicCache
+
+from omnisila.errors import InputError
+from omnisila.inference.seeing import seeing
+from omnisila.models.checkpoint import Run
+from omnisila.models.tokens import prompted
+from omnisila.scenes.cache import FeatureCache
+from omnisila.scenes.extractor import Entities
+from omnisila.scenes.windows import spread
+from omnisila.schema import Span
+
+ANSWER_TOKENS = 256
+
+
+class Chat:
+    """A conversation about one video; every turn reads only what is new since the last.
+
+    Args:
+        run: any model; one that was not pretrained answers only what it was taught.
+        video: a video or still picture.
+        cache: of its scene features.
+
+    Raises:
+        MediaError: it cannot be read as a video.
+    """
+
+    def __init__(self, run: Run, video: Path, cache: FeatureCache) -> None:
+        self.model, self.llm = run.model, run.model.video_llm
+        extracted = cache.extracted(video, run.record.sem.at_rate(run.record.window.rate_hz).build())
+        whole = Span(start_s=0.0, end_s=max(extracted.info.duration_s, 1e-3))
+        window = spread(cache.shards(extracted), whole, run.record.window.frames)
+        if window is None:
+            raise InputError(f"{video}: no picture of it was read. Analyse it to see why.")
+        self.inputs = seeing(run, video)([window])
+        self._read = DynamicCache()
+        self._ids: list[int] = []
+        self._embeds = torch.empty(1, 0, self.llm.width)
+
+    @torch.no_grad()
+    def ask(self, question: str, max_tokens: int = ANSWER_TOKENS) -> str:
+        """The likeliest answer, everything said before it in mind.
+
+        Raises:
+            InputError: the conversation is longer than the model reads.
+        """
+        self._hear(question)
+        tokens = prompted([self._ids], self.llm.pad_id)
+        made = self.llm.generate(self._embeds, tokens, max_tokens, 1, self._read)
+        self._add(self.llm.answer_ids(made.texts[0]))
+        return made.texts[0]
+
+    def _hear(self, question: str) -> None:
+        if self._ids:
+            self._add(self.llm.turn_ids(question))
+            return
+        scenes, visual = self.inputs
+        (ids,) = self.model.prompts([question], scenes, visual)
+        self._embeds = self.model.read(scenes, visual, prompted([ids], self.llm.pad_id)).embeds
+        self._ids = ids
+
+    def _add(self, ids: Sequence[int]) -> None:
+        """Text goes on the sequence; it has no places for pictures."""
+        visual = self.inputs.visual
+        embeds = self.llm.embed(torch.tensor([list(ids)]), Entities(visual.values[:, :0], visual.mask[:, :0]))
+        self._embeds = torch.cat([self._embeds, embeds.to(self._embeds)], dim=1)
+        self._ids = [*self._ids, *ids]

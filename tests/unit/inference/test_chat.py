@@ -1,0 +1,38 @@
+"""A conversation says what reading everything anew would say."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from omnisila.inference.chat import Chat
+from omnisila.inference.load import run_folder
+from omnisila.labels import IMPLICIT
+from omnisila.models.checkpoint import load_run
+from omnisila.models.tokens import prompted
+from omnisila.scenes.cache import FeatureCache
+
+QUESTIONS = (IMPLICIT.identify, IMPLICIT.locate, IMPLICIT.identify)
+
+
+@pytest.fixture
+def talk(make_video: Callable[..., Path], tmp_path: Path) -> Chat:
+    return Chat(load_run(run_folder("compact")), make_video("a.mp4", frames=36, rate_hz=12), FeatureCache(tmp_path))
+
+
+def test_cached_turns_equal_reading_the_whole_conversation_again(talk: Chat) -> None:
+    for question in QUESTIONS:
+        before = list(talk._ids)
+        said = talk.ask(question, max_tokens=12)
+        asked = [*before, *talk.llm.turn_ids(question)] if before else talk._ids[: -len(talk.llm.answer_ids(said))]
+        with torch.no_grad():
+            anew = talk.llm.generate(talk._embeds[:, : len(asked)], prompted([asked], talk.llm.pad_id), 12, 1)
+        assert said == anew.texts[0]
+
+
+def test_only_what_is_new_is_read(talk: Chat) -> None:
+    talk.ask(QUESTIONS[0], max_tokens=4)
+    first = talk._read.get_seq_length()
+    talk.ask(QUESTIONS[1], max_tokens=4)
+    assert len(talk._ids) - 1 >= talk._read.get_seq_length() - 3 > first
