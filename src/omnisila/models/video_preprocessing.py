@@ -11,16 +11,14 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from omnisila.config import Config
-from omnisila.media.transforms import centre_crop, channels_first, normalise, resize_levels
-
-_FRAMES_AT_ONCE = 32  # 0.8 GB of 1080p in float32
+from omnisila.media.transforms import centre_crop, channels_first, normalise, resize_frames
 
 
 class ClipPreprocessing(Config):
     """Short side to the tower's size by bicubic interpolation, the middle cropped, normalised by CLIP's statistics.
 
-    Pictures are resized in rows, then in columns, and rounded to whole grey levels after each, as Pillow does, on which
-    transformers' processor rests: no value is off by more than one level in 255 (``tests/unit/models``).
+    Its numbers are those of transformers' processor but for a grey level here and there (``tests/unit/models``);
+    ``resize_levels`` says for which shapes newer versions of Pillow, on which that processor may rest, differ.
     """
 
     size_px: int = 224
@@ -29,19 +27,16 @@ class ClipPreprocessing(Config):
 
     def sized(self, frames: UInt8[Tensor, "frames height width 3"]) -> UInt8[Tensor, "frames size size 3"]:
         """Frames at the tower's size, in whole grey levels: of such frames ``pixels`` makes what it makes of these."""
-        return torch.cat([self._sized(part).to(torch.uint8) for part in frames.split(_FRAMES_AT_ONCE)]).movedim(1, -1)
+        height_px, width_px = (self.size_px * side_px // min(frames.shape[1:3]) for side_px in frames.shape[1:3])
+        resized = resize_frames(frames, height_px, width_px).movedim(-1, 1)
+        return centre_crop(resized, self.size_px, self.size_px).movedim(1, -1)
 
     def pixels(
         self, frames: UInt8[Tensor, "frames height width 3"], dtype: torch.dtype = torch.float32
     ) -> Float[Tensor, "frames 3 size size"]:
-        """All frames on the device they came on; large ones are prepared a few at a time."""
-        parts = (self._sized(part) for part in frames.split(_FRAMES_AT_ONCE))
-        return torch.cat([normalise(part, _levels(self.mean), _levels(self.std)).to(dtype) for part in parts])
-
-    def _sized(self, frames: UInt8[Tensor, "frames height width 3"]) -> Float[Tensor, "frames 3 size size"]:
-        images = channels_first(frames)
-        height_px, width_px = (self.size_px * side_px // min(frames.shape[1:3]) for side_px in frames.shape[1:3])
-        return centre_crop(resize_levels(images, height_px, width_px, "bicubic"), self.size_px, self.size_px)
+        """All frames as the tower reads them, on the device they came on."""
+        images = channels_first(self.sized(frames))
+        return normalise(images, _levels(self.mean), _levels(self.std)).to(dtype)
 
 
 def _levels(fractions: Sequence[float]) -> tuple[float, ...]:
