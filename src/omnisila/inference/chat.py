@@ -55,7 +55,8 @@ class Chat:
         self._hear(question)
         tokens = prompted([self._ids], self.llm.pad_id)
         made = self.llm.generate(self._embeds, tokens, max_tokens, 1, self._read)
-        self._add(self.llm.answer_ids(made.texts[0]))
+        said, end = made.ids[0], self.llm.answer_ids("")[-1]
+        self._add(said if said[-1] == end else (*said, end))
         return made.texts[0]
 
     def _hear(self, question: str) -> None:

@@ -3,6 +3,7 @@
 The language model is reached through its input embeddings alone, so that scene tokens may stand among them.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -83,7 +84,9 @@ def generate_answers(
         output.sequences, output.scores, getattr(output, "beam_indices", None), normalize_logits=True
     )
     counts = (output.sequences != pad_id).sum(1).tolist()
-    return Generated(
-        tuple(tokenizer.batch_decode(output.sequences, skip_special_tokens=True)),
-        tuple(tuple(row[:count]) for row, count in zip(scores.tolist(), counts, strict=True)),
-    )
+
+    def made(rows: Sequence[Sequence[Any]]) -> tuple[tuple[Any, ...], ...]:
+        return tuple(tuple(row[:count]) for row, count in zip(rows, counts, strict=True))
+
+    texts = tuple(tokenizer.batch_decode(output.sequences, skip_special_tokens=True))
+    return Generated(texts, made(scores.tolist()), made(output.sequences.tolist()))

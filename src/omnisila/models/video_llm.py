@@ -14,10 +14,11 @@ from omnisila.scenes.extractor import Entities
 
 
 class Generated(NamedTuple):
-    """A batch of answers without their terminators, and the log-probability of every token incl. the terminator."""
+    """A batch of answers without their terminators; their tokens, the terminator among them, with log-probabilities."""
 
     texts: tuple[str, ...]
     log_probs: tuple[tuple[float, ...], ...]
+    ids: tuple[tuple[int, ...], ...]
 
 
 @runtime_checkable

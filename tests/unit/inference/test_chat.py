@@ -25,7 +25,8 @@ def test_cached_turns_equal_reading_the_whole_conversation_again(talk: Chat) -> 
     for question in QUESTIONS:
         before = list(talk._ids)
         said = talk.ask(question, max_tokens=12)
-        asked = [*before, *talk.llm.turn_ids(question)] if before else talk._ids[: -len(talk.llm.answer_ids(said))]
+        (first,) = talk.model.prompts([question], *talk.inputs)
+        asked = [*before, *talk.llm.turn_ids(question)] if before else first
         with torch.no_grad():
             anew = talk.llm.generate(talk._embeds[:, : len(asked)], prompted([asked], talk.llm.pad_id), 12, 1)
         assert said == anew.texts[0]
