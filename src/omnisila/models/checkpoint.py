@@ -163,7 +163,7 @@ def load_run(folder: Path, device: torch.device | None = None) -> Run:
         _fill(dict(_named_tensors(model)), {**language, **scene}, folder)
     else:
         device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        backbone = record.video_llm.load(device, folder / ADAPTER)
+        backbone = record.video_llm.load(device, record.window.rate_hz, folder / ADAPTER)
         model, tower = record.scene_side.build(backbone.llm), backbone.tower
         _fill({key: value for key, value in _named_tensors(model) if not _is_language(key)}, scene, folder)
         model.to(device)

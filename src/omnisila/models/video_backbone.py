@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import torch
+from pydantic import PositiveInt
 
 from omnisila.config import Config
+from omnisila.models.backbone import Footage
 from omnisila.models.languagebind import load_languagebind
 from omnisila.models.lora import PRESETS, LoRAConfig, add_lora, load_adapter
 from omnisila.models.quantised import Bits
@@ -32,6 +34,8 @@ class VideoBackboneConfig(Config):
         languagebind: checkpoint of the original tower with temporal attention, for Video-LLaVA; None takes the port's.
         lora: adapters on the language model; None leaves it as it is.
         bits: hold its weights in 8 or 4 bits.
+        frame_px: (height, width) of frames as a tower that keeps their shape is to expect them (Qwen2.5-VL); those of
+            other videos are brought to the size that these have in the tower. More pixels are more video tokens.
     """
 
     source: str = VIDEO_LLAVA_7B
@@ -39,9 +43,14 @@ class VideoBackboneConfig(Config):
     precision: Precision = "bfloat16"
     bits: Bits | None = None
     lora: LoRAConfig | None = PRESETS["paper"]
+    frame_px: tuple[PositiveInt, PositiveInt] = (360, 640)
 
-    def load(self, device: torch.device, adapter: Path | None = None) -> Backbone:
+    def load(self, device: torch.device, rate_hz: float, adapter: Path | None = None) -> Backbone:
         """The pretrained model with its adapters: fresh ones, or those of a run folder.
+
+        Args:
+            rate_hz: frames per second of the windows that it will see; position ids that tell the time need it.
+            adapter: the run folder's; None adds fresh ones.
 
         Raises:
             WeightsError: files are missing or damaged, or there is no network; the message says which.
@@ -52,7 +61,7 @@ class VideoBackboneConfig(Config):
             if self.languagebind is not None:
                 tower = load_languagebind(Path(self.languagebind), dtype, device)
         else:
-            llm = tower = from_pretrained(self.source, dtype, device, bits=self.bits)
+            llm = tower = from_pretrained(self.source, dtype, device, self.footage(rate_hz), self.bits)
         llm.requires_grad_(False)
         if self.lora is not None:
             if adapter is None:
@@ -60,3 +69,8 @@ class VideoBackboneConfig(Config):
             else:
                 load_adapter(llm.model, adapter)
         return Backbone(llm, tower)
+
+    def footage(self, rate_hz: float) -> Footage:
+        """What a tower is to expect of windows at that rate."""
+        height_px, width_px = self.frame_px
+        return Footage(height_px=height_px, width_px=width_px, rate_hz=rate_hz)

@@ -185,7 +185,7 @@ class Trainer:
         self.say: Say = say if parallel.leads else lambda _: None
         self.sem = recipe.sem.build()
         torch.manual_seed(recipe.loop.seed)  # all processes begin with the same adapters and experts
-        self.backbone: Backbone = recipe.backbone.load(parallel.device)
+        self.backbone: Backbone = recipe.backbone.load(parallel.device, recipe.window.rate_hz)
         self.model: ICM = recipe.icm(self.sem.layouts).build(self.backbone.llm)
         self.model.to(parallel.device)
         set_gradient_checkpointing(self.backbone.llm.model, recipe.gradient_checkpointing)
