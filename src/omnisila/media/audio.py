@@ -1,0 +1,269 @@
+"""The sound of a file as one channel of float32 at 16 kHz, on the pictures' clock, read in bounded memory.
+
+Time 0 is the container's start, as for ``VideoReader``; sample ``i`` of a stretch is heard at ``start_s + i / 16000``.
+Where the track has a hole there is silence. A file without sound is no error: ``Sound`` says what is missing.
+"""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import av
+import numpy as np
+import torch
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.error import FFmpegError
+from jaxtyping import Float
+from torch import Tensor
+
+from omnisila.config import Config
+from omnisila.media.container import check_file, open_container
+
+RATE_HZ = 16_000
+SILENT_PEAK = 1e-4  # -80 dBFS: below it a track is a muted microphone's
+_FULL_SCALE = 1.0 - 2.0**-14
+_CLIPPED_FRAC = 0.01  # a full-scale tone of 16 bits stays below; speech that is cut off is far above
+_SHORT_S = 0.5
+_HOLE_S = 0.1  # timestamps of blocks that follow each other round and drift by less
+_UNCOVERED_S = 0.25
+_SEEK_FROM_S = 2.0  # up to here decoding from the beginning is cheaper than a seek
+_MAX_IDLE_ERRORS = 1000
+
+
+class SoundLimits(Config):
+    """What keeps a long file from filling the memory: 16,000 samples of 4 bytes a second are kept."""
+
+    max_seconds: float = 600.0
+
+
+@dataclass(frozen=True)
+class Sound:
+    """A stretch of a file's sound.
+
+    Args:
+        start_s: time of the first sample.
+        samples: in -1..1, the whole stretch; zero where nothing is heard.
+        heard_s: from when to when the track lasts within the stretch; None where there is none.
+        warnings: what is wrong with it, in plain words.
+    """
+
+    start_s: float
+    samples: Float[Tensor, "samples"]
+    heard_s: tuple[float, float] | None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def present(self) -> bool:
+        """Whether anything is heard; a muted track is as good as none."""
+        return self.heard_s is not None and bool(self.samples.abs().amax() >= SILENT_PEAK)
+
+
+class Block(NamedTuple):
+    """Consecutive samples at 16 kHz and the time of the first."""
+
+    time_s: float
+    samples: Float[np.ndarray, "samples"]
+
+
+class SoundReader:
+    """A file's best sound track, decoded block by block.
+
+    ``codec`` and ``rate_hz`` are the track's own, None without one. What a pass met stands in the counters until the
+    next pass.
+
+    Raises:
+        MediaError: the file is missing, empty, or nothing that libav opens.
+    """
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        self._path = Path(path)
+        check_file(self._path)
+        self.codec: str | None = None
+        self.rate_hz: int | None = None
+        self.readable = False
+        with open_container(self._path) as container:
+            stream = _track(container)
+            if stream is not None:
+                context: Any = stream.codec_context
+                self.readable = context is not None
+                self.codec = context.name if self.readable else "unknown codec"
+                self.rate_hz = context.sample_rate if self.readable else None
+        self._begin()
+
+    def _begin(self) -> None:
+        self.samples = self.full_scale = self.damaged = self.not_finite = 0
+
+    @property
+    def full_scale_frac(self) -> float:
+        """Share of the track's own samples at the largest value there is, in the latest pass."""
+        return self.full_scale / self.samples if self.samples else 0.0
+
+    def blocks(self, start_s: float = 0.0, end_s: float | None = None) -> Iterator[Block]:
+        """The track's sound from a block at or before ``start_s`` to one at or after ``end_s``; none without a track."""
+        self._begin()
+        if not self.readable:
+            return
+        with open_container(self._path) as container:
+            stream: Any = _track(container)
+            origin_s = container.start_time / av.time_base if container.start_time is not None else 0.0
+            if start_s > _SEEK_FROM_S:
+                with suppress(FFmpegError):
+                    container.seek(int((start_s + origin_s) / stream.time_base), stream=stream)
+            run: _Run | None = None
+            for frame in self._frames(container, stream):
+                stamp_s = _stamp_s(frame, origin_s)
+                if run is None or not run.continues(frame, stamp_s):
+                    if run is not None:
+                        yield from run.rest()
+                    run = _Run(frame, max(stamp_s if stamp_s is not None else run.end_s if run else 0.0, -_HOLE_S))
+                if end_s is not None and run.end_s >= end_s:
+                    break
+                yield from run.blocks(frame)
+            if run is not None:
+                yield from run.rest()
+
+    def _frames(self, container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
+        for packet in self._packets(container, stream):
+            try:
+                frames: Any = packet.decode()
+            except FFmpegError:
+                self.damaged += 1
+                continue
+            for frame in frames:
+                if frame.samples and frame.sample_rate:
+                    self._measure(frame)
+                    yield frame
+
+    def _packets(self, container: InputContainer, stream: AudioStream) -> Iterator[Any]:
+        errors = 0
+        while errors < _MAX_IDLE_ERRORS:
+            try:
+                for packet in container.demux(stream):
+                    errors = 0
+                    yield packet
+                return
+            except IndexError:  # PyAV, after the last packet, when streams have appeared on the way
+                return
+            except FFmpegError:
+                errors += 1
+                self.damaged += 1
+
+    def _measure(self, frame: AudioFrame) -> None:
+        """Full scale is told from the track's own samples: resampling rounds it off."""
+        raw = frame.to_ndarray()
+        if raw.dtype.kind == "u":
+            level = np.abs(raw.astype(np.float32) - 128.0) / 127.0
+        elif raw.dtype.kind == "i":
+            level = np.abs(raw.astype(np.float64)) / np.iinfo(raw.dtype).max
+        else:
+            level = np.abs(raw)
+            self.not_finite += int((~np.isfinite(raw)).sum())
+        self.samples += level.size
+        self.full_scale += int((level >= _FULL_SCALE).sum())
+
+
+class _Run:
+    """Frames of one format that follow each other without a hole, resampled together."""
+
+    def __init__(self, frame: AudioFrame, time_s: float) -> None:
+        self._form = _form(frame)
+        self._resampler = av.AudioResampler(format="flt", layout="mono", rate=RATE_HZ)
+        self.end_s = time_s
+        self._at_s = time_s
+
+    def continues(self, frame: AudioFrame, stamp_s: float | None) -> bool:
+        """Whether a frame comes next; one that jumps back a little, or says no time, does."""
+        return _form(frame) == self._form and (stamp_s is None or abs(stamp_s - self.end_s) < _HOLE_S)
+
+    def blocks(self, frame: AudioFrame) -> Iterator[Block]:
+        self.end_s += frame.samples / frame.sample_rate
+        frame.pts = None  # the resampler would stretch sound to fit rounded stamps
+        yield from self._placed(frame)
+
+    def rest(self) -> Iterator[Block]:
+        yield from self._placed(None)
+
+    def _placed(self, frame: AudioFrame | None) -> Iterator[Block]:
+        for part in self._resampler.resample(frame):
+            samples = np.nan_to_num(part.to_ndarray()[0], nan=0.0, posinf=1.0, neginf=-1.0)
+            yield Block(self._at_s, samples)
+            self._at_s += len(samples) / RATE_HZ
+
+
+def read_sound(
+    path: str | PathLike[str], start_s: float = 0.0, end_s: float | None = None, limits: SoundLimits | None = None
+) -> Sound:
+    """The sound of [start_s, end_s), to the track's end where no end is given.
+
+    Raises:
+        MediaError: the file cannot be opened. No track, a damaged or a silent one is a warning.
+    """
+    reader = SoundReader(path)
+    most_s = (limits or SoundLimits()).max_seconds
+    stop_s = start_s + most_s if end_s is None else min(end_s, start_s + most_s)
+    kept: list[tuple[int, np.ndarray]] = []
+    for block in reader.blocks(start_s, stop_s):
+        first = round((block.time_s - start_s) * RATE_HZ)
+        samples = block.samples[max(-first, 0) : max(round((stop_s - start_s) * RATE_HZ) - first, 0)]
+        if len(samples):
+            kept.append((max(first, 0), samples))
+    heard = max((first + len(samples) for first, samples in kept), default=0)
+    whole = np.zeros(heard if end_s is None else round((stop_s - start_s) * RATE_HZ), np.float32)
+    for first, samples in kept:
+        whole[first : first + len(samples)] = samples
+    heard_s = (start_s + kept[0][0] / RATE_HZ, start_s + heard / RATE_HZ) if kept else None
+    sound = Sound(start_s, torch.from_numpy(whole), heard_s)
+    wanted_s = None if end_s is None else stop_s - start_s
+    cut = heard_s is not None and heard_s[1] - start_s >= most_s - 1 / RATE_HZ and (end_s is None or end_s > stop_s)
+    notes = [*_notes(sound, reader, wanted_s)]
+    if cut:
+        notes.append(f"the sound was read up to {stop_s:.0f} s only (SoundLimits.max_seconds)")
+    return Sound(start_s, sound.samples, heard_s, tuple(notes))
+
+
+def _notes(sound: Sound, reader: SoundReader, wanted_s: float | None) -> Iterator[str]:
+    if reader.codec is None:
+        yield "there is no sound track"
+        return
+    if not reader.readable:
+        yield "the sound cannot be decoded: no decoder for its codec"
+        return
+    if reader.damaged:
+        yield f"{reader.damaged} damaged packets of sound were left out"
+    if sound.heard_s is None:
+        yield f"the sound track ({reader.codec}) holds nothing here"
+        return
+    heard_s = sound.heard_s[1] - sound.heard_s[0]
+    if not sound.present:
+        yield "the sound is silent (its peak is below -80 dBFS): taken as none"
+        return
+    if reader.not_finite:
+        yield f"{reader.not_finite} samples of sound are no numbers"
+    if reader.full_scale_frac > _CLIPPED_FRAC:
+        yield f"{100 * reader.full_scale_frac:.0f} % of the sound is at full scale: it may be clipped"
+    if reader.rate_hz is not None and reader.rate_hz < RATE_HZ:
+        yield f"the sound is sampled at {reader.rate_hz} Hz: nothing above {reader.rate_hz // 2} Hz is in it"
+    if heard_s < _SHORT_S:
+        yield f"the sound lasts {heard_s:.2f} s only"
+    if wanted_s is not None and wanted_s - heard_s > _UNCOVERED_S:
+        yield f"the sound covers {heard_s:.1f} of {wanted_s:.1f} s"
+
+
+def _track(container: InputContainer) -> AudioStream | None:
+    best = container.streams.best("audio")
+    return next((stream for stream in container.streams.audio if best is not None and stream.index == best.index), None)
+
+
+def _stamp_s(frame: AudioFrame, origin_s: float) -> float | None:
+    if frame.pts is None or frame.time_base is None:
+        return None
+    return float(frame.pts * frame.time_base) - origin_s
+
+
+def _form(frame: AudioFrame) -> tuple[str, str, int]:
+    return frame.format.name, frame.layout.name, frame.sample_rate
