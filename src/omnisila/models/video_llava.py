@@ -206,7 +206,20 @@ def load_video_llava(
     model = load_pretrained(
         VideoLlavaForConditionalGeneration, source, dtype, device, quantization=quantisation(bits, dtype)
     )
-    tokenizer = load_tokenizer(source)
+    return taken_apart(model, load_tokenizer(source), str(source))
+
+
+def taken_apart(
+    model: VideoLlavaForConditionalGeneration, tokenizer: PreTrainedTokenizerBase, source: str = "Video-LLaVA"
+) -> VideoLlava:
+    """The language side and the video tower of a model; its image tower is left out.
+
+    Args:
+        source: what messages call it.
+
+    Raises:
+        WeightsError: a tower read at several layers, or a tokenizer of another model.
+    """
     towers, layer = cast("Any", model.model), model.config.vision_feature_layer
     if not isinstance(layer, int):
         raise WeightsError(
