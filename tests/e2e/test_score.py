@@ -97,6 +97,12 @@ def test_figures_are_those_worked_out_by_hand(examples: Path, omnisila: Callable
     result = omnisila("score", examples, *files, "--out", out, "--draws", "0")
     assert result.exit_code == 0, result.stderr
 
+    report = tmp_path / "report"
+    result = omnisila("report", out, "--examples", examples, "--predictions", files[1], "--out", report)
+    assert result.exit_code == 0, result.stderr
+    assert (report / "figures/side-by-side.svg").exists()
+    assert "| perfect | ours |" in (report / "tables.md").read_text()
+
     found = {
         one.system: {(score.metric, score.variant.partition("; ")[2]): score.value for score in one.scores}
         for one in read_scores(out)
