@@ -6,7 +6,7 @@ Where the track has a hole there is silence. A file without sound is no error: `
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -104,7 +104,7 @@ class SoundReader:
         return self.full_scale / self.samples if self.samples else 0.0
 
     def blocks(self, start_s: float = 0.0, end_s: float | None = None) -> Iterator[Block]:
-        """The track's sound from a block at or before ``start_s`` to one at or after ``end_s``; none without a track."""
+        """The sound from a block at or before ``start_s`` to the last before ``end_s``; nothing without a track."""
         self._begin()
         if not self.readable:
             return
@@ -218,15 +218,11 @@ def read_sound(
         whole[first : first + len(samples)] = samples
     heard_s = (start_s + kept[0][0] / RATE_HZ, start_s + heard / RATE_HZ) if kept else None
     sound = Sound(start_s, torch.from_numpy(whole), heard_s)
-    wanted_s = None if end_s is None else stop_s - start_s
-    cut = heard_s is not None and heard_s[1] - start_s >= most_s - 1 / RATE_HZ and (end_s is None or end_s > stop_s)
-    notes = [*_notes(sound, reader, wanted_s)]
-    if cut:
-        notes.append(f"the sound was read up to {stop_s:.0f} s only (SoundLimits.max_seconds)")
-    return Sound(start_s, sound.samples, heard_s, tuple(notes))
+    return replace(sound, warnings=(*_notes(sound, reader), *_gaps(sound, stop_s, end_s)))
 
 
-def _notes(sound: Sound, reader: SoundReader, wanted_s: float | None) -> Iterator[str]:
+def _notes(sound: Sound, reader: SoundReader) -> Iterator[str]:
+    """What is wrong with the track and with what is heard."""
     if reader.codec is None:
         yield "there is no sound track"
         return
@@ -238,7 +234,6 @@ def _notes(sound: Sound, reader: SoundReader, wanted_s: float | None) -> Iterato
     if sound.heard_s is None:
         yield f"the sound track ({reader.codec}) holds nothing here"
         return
-    heard_s = sound.heard_s[1] - sound.heard_s[0]
     if not sound.present:
         yield "the sound is silent (its peak is below -80 dBFS): taken as none"
         return
@@ -248,10 +243,20 @@ def _notes(sound: Sound, reader: SoundReader, wanted_s: float | None) -> Iterato
         yield f"{100 * reader.full_scale_frac:.0f} % of the sound is at full scale: it may be clipped"
     if reader.rate_hz is not None and reader.rate_hz < RATE_HZ:
         yield f"the sound is sampled at {reader.rate_hz} Hz: nothing above {reader.rate_hz // 2} Hz is in it"
+
+
+def _gaps(sound: Sound, stop_s: float, end_s: float | None) -> Iterator[str]:
+    """How much of the stretch that was asked for is not there."""
+    if sound.heard_s is None or not sound.present:
+        return
+    heard_s = sound.heard_s[1] - sound.heard_s[0]
     if heard_s < _SHORT_S:
         yield f"the sound lasts {heard_s:.2f} s only"
-    if wanted_s is not None and wanted_s - heard_s > _UNCOVERED_S:
-        yield f"the sound covers {heard_s:.1f} of {wanted_s:.1f} s"
+    if end_s is not None and stop_s - sound.start_s - heard_s > _UNCOVERED_S:
+        yield f"the sound covers {heard_s:.1f} of {stop_s - sound.start_s:.1f} s"
+    full = sound.heard_s[1] >= stop_s - 1 / RATE_HZ
+    if full and (end_s is None or end_s > stop_s):
+        yield f"the sound was read up to {stop_s:.0f} s only (SoundLimits.max_seconds)"
 
 
 def _track(container: InputContainer) -> AudioStream | None:

@@ -123,7 +123,8 @@ class Answering:
         self._next_step = -1
 
     def __call__(self, step: int, _: torch.Generator) -> Iterator[Float[Tensor, ""]]:
-        parts = [part_of(clips, self.model.video_llm) for clips in self._clips(step)]
+        with torch.autocast(self.parallel.device.type, enabled=False):  # cached features are float16, as they stay
+            parts = [part_of(clips, self.model.video_llm) for clips in self._clips(step)]
         answer_tokens = max(self.parallel.total(sum(part.answer_tokens for part in parts)), 1.0)
         for part in parts:
             self.failures.update(failure for failure in part.failures if failure is not None)

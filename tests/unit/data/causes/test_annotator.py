@@ -136,7 +136,7 @@ def test_a_wrong_key_stops_at_once(
     server = chat_server(answer=lambda *_: (401, "who are you"))
     with pytest.raises(InputError, match="TEST_KEY"):
         _run(server, _set(("a", [_truth(0.0, 1.0), _truth(1.0, 2.0)])), tmp_path, tmp_path / "causes.jsonl")
-    assert server.requests == 4
+    assert 1 <= server.requests <= 4, "the aspects of the first span are asked about together, the second never"
     assert not (tmp_path / "causes.jsonl").exists()
 
 
