@@ -71,8 +71,8 @@ def train_compact(
     """
     tell = say or _silent
     recipe = icm.compact()
-    prepared = _prepared(root, out, features, copies, workers, recipe, tell)
-    bench, material = prepared.bench, prepared.material
+    made = prepared(root, out, features, copies, workers, recipe, tell)
+    bench, material = made.bench, made.material
     jobs = [FoldJob(recipe, fold) for fold in range(FOLDS)]
     if with_folds:
         jobs += [FoldJob(recipe.seeded(seed), fold) for seed in range(1, SEEDS) for fold in range(FOLDS)]
@@ -90,14 +90,14 @@ def train_compact(
         video_llm=recipe.video_llm,
         labels=recipe.labels,
         recipe=recipe.model_dump(mode="json"),
-        data_digests=prepared.data_digests,
+        data_digests=made.data_digests,
     )
     record = save_run(out, model, record, calibration)
     card = write_card(out, bench, material, recipe, ablations(), SEEDS, FOLDS, calibration)
     tell(f"{out}: model {record.identity.digest[:12]} is ready, its card is {card}; analyse with --model {out}")
 
 
-def _prepared(
+def prepared(
     root: Path, out: Path, features: Path, copies: int, workers: int, recipe: CompactRecipe, tell: Say
 ) -> Prepared:
     store = FeatureStore(root, features, SEMConfig(), AugmentConfig())
