@@ -1,7 +1,8 @@
 """The sound of a file as one channel of float32 at 16 kHz, on the pictures' clock, read in bounded memory.
 
 Time 0 is the container's start, as for ``VideoReader``; sample ``i`` of a stretch is heard at ``start_s + i / 16000``.
-Where the track has a hole there is silence. A file without sound is no error: ``Sound`` says what is missing.
+Channels are averaged; where the track has a hole there is silence. A file without sound is no error: ``Sound`` says what
+is missing.
 """
 
 from collections.abc import Iterator
@@ -155,7 +156,7 @@ class SoundReader:
 
     def _measure(self, frame: AudioFrame) -> None:
         """Full scale is told from the track's own samples: resampling rounds it off."""
-        raw = frame.to_ndarray()
+        raw: Any = frame.to_ndarray()
         if raw.dtype.kind == "u":
             level = np.abs(raw.astype(np.float32) - 128.0) / 127.0
         elif raw.dtype.kind == "i":
@@ -172,7 +173,7 @@ class _Run:
 
     def __init__(self, frame: AudioFrame, time_s: float) -> None:
         self._form = _form(frame)
-        self._resampler = av.AudioResampler(format="flt", layout="mono", rate=RATE_HZ)
+        self._resampler = av.AudioResampler(format="fltp", layout=frame.layout, rate=RATE_HZ)
         self.end_s = time_s
         self._at_s = time_s
 
@@ -190,7 +191,8 @@ class _Run:
 
     def _placed(self, frame: AudioFrame | None) -> Iterator[Block]:
         for part in self._resampler.resample(frame):
-            samples = np.nan_to_num(part.to_ndarray()[0], nan=0.0, posinf=1.0, neginf=-1.0)
+            # libav's own mixing adds channels up beyond full scale; an average cannot
+            samples = np.nan_to_num(part.to_ndarray(), nan=0.0, posinf=1.0, neginf=-1.0).mean(0)
             yield Block(self._at_s, samples)
             self._at_s += len(samples) / RATE_HZ
 

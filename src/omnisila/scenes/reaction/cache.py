@@ -1,0 +1,109 @@
+"""Reaction features on disk: one safetensors file a clip, found again by the clip's content and the extractor's digest.
+
+Values are kept in half precision. The file's header holds kinds, warnings and a SHA-256 of the tensors: a file that is
+damaged, or of another version, is as good as none and its clip is extracted again.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from omnisila.errors import RecordError
+from omnisila.files import write_atomically
+from omnisila.media.video import sha256
+from omnisila.scenes.cache import FeatureCache
+from omnisila.scenes.reaction.clip import Clip
+from omnisila.scenes.reaction.features import Modality, ReactionFeatures
+
+_FORM = "omnisila reaction features 1"
+
+
+class ReactionCache:
+    """Features by the SHA-256 of the video, of what was given beside it, and of the extractor.
+
+    Args:
+        root: folder of the cache, as ``FeatureCache``'s; where it cannot be written a temporary one takes its place
+            while this object lives, and ``warning`` says so.
+    """
+
+    def __init__(self, root: Path | None = None) -> None:
+        self._place = FeatureCache(root)
+        self.root = self._place.root / "reaction"
+        self.warning = self._place.warning
+
+    def file(self, clip: Clip, extractor_digest: str) -> Path:
+        """Where the features of a clip are, or would be.
+
+        Raises:
+            MediaError: the video cannot be read.
+            RecordError: a table beside it cannot be read.
+        """
+        video = sha256(clip.path)
+        rest = hashlib.sha256(f"{extractor_digest}|{clip.digest}".encode()).hexdigest()
+        return self.root / video[:2] / f"{video}-{rest[:16]}.safetensors"
+
+    def known(self, file: Path) -> ReactionFeatures | None:
+        """What the file holds; None where it is missing or damaged."""
+        try:
+            return load_features(file)
+        except RecordError:
+            return None
+
+    def keep(self, file: Path, features: ReactionFeatures) -> None:
+        """Write a clip's features, whole or not at all.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        tensors: dict[str, Tensor] = {"times_s": features.times_s.contiguous()}
+        for name, modality in features.modalities.items():
+            values = modality.values if modality.present else modality.values[:0]  # nothing takes no room
+            tensors[f"{name}.values"] = values.half().contiguous()
+            tensors[f"{name}.mask"] = modality.mask.contiguous()
+        facts = {
+            "form": _FORM,
+            "modalities": json.dumps(list(features.modalities)),
+            "kinds": json.dumps(features.kinds),
+            "warnings": json.dumps(features.warnings),
+            "sha256": _content_digest(tensors),
+        }
+        write_atomically(file, save(tensors, facts))
+
+
+def load_features(file: Path) -> ReactionFeatures:
+    """A clip's features from a file that ``ReactionCache`` wrote.
+
+    Raises:
+        RecordError: it is missing, damaged, or no such file.
+    """
+    try:
+        with safe_open(file, "pt") as opened:
+            facts = opened.metadata() or {}
+            tensors: dict[str, Tensor] = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise RecordError(f"{file}: no features that can be read ({error}). Extract the clip again.") from None
+    if facts.get("form") != _FORM:
+        raise RecordError(f"{file}: no reaction features of this version. Extract the clip again.")
+    if facts["sha256"] != _content_digest(tensors):
+        raise RecordError(f"{file}: damaged, its content is not what was written. Extract the clip again.")
+    modalities: dict[str, Modality] = {}
+    for name in json.loads(facts["modalities"]):
+        values, mask = tensors[f"{name}.values"].float(), tensors[f"{name}.mask"]
+        modalities[name] = Modality(values, mask) if len(values) else Modality.absent(len(mask), values.shape[1])
+    return ReactionFeatures(
+        modalities, json.loads(facts["kinds"]), tensors["times_s"], tuple(json.loads(facts["warnings"]))
+    )
+
+
+def _content_digest(tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name}{tuple(tensor.shape)}".encode())
+        digest.update(tensor.view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")
+    return digest.hexdigest()

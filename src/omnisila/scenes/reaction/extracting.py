@@ -1,0 +1,81 @@
+"""Features of many clips: a bad one never stops the rest, a finished one is not done again, none is lost silently."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from os import PathLike
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from omnisila.errors import OmnisilaError
+from omnisila.scenes.reaction.cache import ReactionCache
+from omnisila.scenes.reaction.clip import Clip
+from omnisila.scenes.reaction.extractor import ReactionFeatureExtractor
+from omnisila.scenes.reaction.features import ReactionFeatures
+
+
+class Outcome(NamedTuple):
+    """How one clip ended; ``file`` and ``features`` are there unless it failed, ``reason`` when it did."""
+
+    clip: Clip
+    state: Literal["extracted", "known", "failed"]
+    file: Path | None = None
+    features: ReactionFeatures | None = None
+    reason: str | None = None
+
+
+class Tally(NamedTuple):
+    """How a run ended.
+
+    ``failed`` are paths with reasons; ``missing`` counts clips by modality that no frame has; ``warned`` counts clips
+    by warning.
+    """
+
+    extracted: int
+    known: int
+    failed: tuple[tuple[str, str], ...]
+    missing: dict[str, int]
+    warned: dict[str, int]
+
+
+def extract(
+    clips: Iterable[Clip | str | PathLike[str]], extractor: ReactionFeatureExtractor, cache: ReactionCache
+) -> Iterator[Outcome]:
+    """One outcome a clip, in their order; no error of a single clip leaves this.
+
+    A run that was stopped goes on where it stood: what is in the cache is read, not made again.
+    """
+    for given in clips:
+        clip = extractor.accepted(Clip.of(given))
+        try:
+            yield _outcome(clip, extractor, cache)
+        except OmnisilaError as error:
+            yield Outcome(clip, "failed", reason=str(error))
+        except Exception as error:  # a fault of ours, or of a library, in one clip must not cost the others
+            reason = f"{clip.path}: {type(error).__name__}: {error}. This is a fault of omnisila; please report it."
+            yield Outcome(clip, "failed", reason=reason)
+
+
+def tally(outcomes: Iterable[Outcome]) -> Tally:
+    """The count of a run; features are not kept."""
+    states: Counter[str] = Counter()
+    missing: Counter[str] = Counter()
+    warned: Counter[str] = Counter()
+    failed: list[tuple[str, str]] = []
+    for outcome in outcomes:
+        states[outcome.state] += 1
+        if outcome.features is None:
+            failed.append((str(outcome.clip.path), outcome.reason or ""))
+            continue
+        missing.update(outcome.features.missing)
+        warned.update(outcome.features.warnings)
+    return Tally(states["extracted"], states["known"], tuple(failed), dict(missing), dict(warned))
+
+
+def _outcome(clip: Clip, extractor: ReactionFeatureExtractor, cache: ReactionCache) -> Outcome:
+    file = cache.file(clip, extractor.digest)
+    known = cache.known(file)
+    if known is not None:
+        return Outcome(clip, "known", file, known)
+    features = extractor.features(clip)
+    cache.keep(file, features)
+    return Outcome(clip, "extracted", file, features)
