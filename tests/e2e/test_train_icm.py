@@ -16,7 +16,7 @@ from click.testing import Result
 
 from omnisila.models.checkpoint import load_run
 from omnisila.records import append, records
-from omnisila.schema import Analysis, Example
+from omnisila.schema import Analysis, Example, Span, Truth
 from omnisila.training.log import LOSSES, LoggedStep
 
 STEPS = {"scene": 2, "task": 4}
@@ -54,6 +54,12 @@ def material(make_video: Callable[..., Path], tmp_path: Path, video_llava_folder
                     instruction="Please describe the background.")
         for one in task
     ]  # fmt: skip
+    task += [
+        Example(id=f"{video}#locate", video=f"{video}.mp4", start_s=0, end_s=4, task="locate", labels="implicit",
+                instruction="When?", answer="?", split="val", group="g", truth=(Truth(
+                    span=Span(start_s=k, end_s=k + 1), label="Fire") for k in (0, 2)))  # type: ignore[arg-type]
+        for video in ("a", "b")
+    ]  # fmt: skip
     unreadable = task[0].replace(id="broken#0", video="broken.mp4")
     append(tmp_path / "task.jsonl", [*task, unreadable, task[0].replace(id="later", split="test", video="no.mp4")])
     append(tmp_path / "scenes.jsonl", scenes)
@@ -90,6 +96,10 @@ def test_both_stages_end_in_a_run_folder(
     }  # fmt: skip
     assert not (straight / "model.safetensors").exists(), "the base model's weights are not copied"
     assert any(parameter.abs().max() > 0 for name, parameter in run.model.named_parameters() if "lora_B" in name)
+
+    result = omnisila("calibrate", straight, material[2], "--footage", material[4])
+    assert result.exit_code == 0, result.stderr
+    assert "at most 50% missed per video (empirical)" in result.stdout
 
     report = tmp_path / "report"
     video = tmp_path / "footage/a.mp4"

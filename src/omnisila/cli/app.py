@@ -10,7 +10,21 @@ from typing import Annotated
 import typer
 
 from omnisila import __version__
-from omnisila.cli import analyze, annotate, chat, extract, judge, models, predict, prepare, rate, report, score, train
+from omnisila.cli import (
+    analyze,
+    annotate,
+    calibrate,
+    chat,
+    extract,
+    judge,
+    models,
+    predict,
+    prepare,
+    rate,
+    report,
+    score,
+    train,
+)
 from omnisila.errors import OmnisilaError
 
 app = typer.Typer(
@@ -48,6 +62,7 @@ app.command("report")(report.report)
 app.command("judge")(judge.judge)
 app.command("rate")(rate.rate)
 app.add_typer(train.app, name="train")
+app.command("calibrate")(calibrate.calibrate)
 app.command("models")(models.models)
 
 

@@ -79,10 +79,13 @@ def icm(
     Run it again to go on after a kill. Several GPUs: torchrun --nproc-per-node N -m omnisila train icm ...
     """
     del rows  # handled by its callback
+    from omnisila.errors import InputError
     from omnisila.recipes.icm_full import Questions, Trainer, chosen_recipe
     from omnisila.scenes.cache import FeatureCache
     from omnisila.training.parallel import processes
 
+    if until not in ("scene", "task"):
+        raise InputError(f"--until {until!r}. Choose scene or task.")
     wanted = chosen_recipe(recipe, backbone, extractors)
     described = Questions(scenes, scene_footage or footage) if scenes is not None else None
     with processes() as parallel:

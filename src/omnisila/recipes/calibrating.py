@@ -10,6 +10,7 @@ from omnisila.data.clips.compose import Join, planned_joins
 from omnisila.evaluation.calibration import ValidationVideo, fit_operating_point, fit_temperature, operating_points
 from omnisila.labels import label_set
 from omnisila.operating_points import Calibration, LabelSetCalibration
+from omnisila.schema import Truth
 from omnisila.spans import ANOMALY_CURVE, Curve, SpanShape, Thresholds, anomaly_curve
 from omnisila.training.bank import FeatureBank
 
@@ -92,12 +93,37 @@ def validation_videos(
     videos: list[ValidationVideo] = []
     for join in joins:
         start_s, end_s, posterior = scores.of(join)
-        curves = {ANOMALY_CURVE: anomaly_curve(start_s, end_s, posterior, names, label_set(labels))}
-        curves |= {name: Curve(start_s, end_s, posterior[:, column]) for column, name in enumerate(names)}
-        truth = {name: [t.span for t in join.truth if t.label == name] for name in names}
-        truth[ANOMALY_CURVE] = [t.span for t in join.truth]
-        videos.append(ValidationVideo(join.duration_s, curves, truth))
+        videos.append(validation_video(join.duration_s, start_s, end_s, posterior, join.truth, names, labels))
     return tuple(videos)
+
+
+def validation_video(
+    duration_s: float,
+    start_s: Float[np.ndarray, "windows"],
+    end_s: Float[np.ndarray, "windows"],
+    posterior: Float[np.ndarray, "windows labels"],
+    events: Sequence[Truth],
+    names: Sequence[str],
+    labels: str,
+) -> ValidationVideo:
+    """One video's windows and events as curves and truth."""
+    curves = {ANOMALY_CURVE: anomaly_curve(start_s, end_s, posterior, names, label_set(labels))}
+    curves |= {name: Curve(start_s, end_s, posterior[:, column]) for column, name in enumerate(names)}
+    truth = {name: [event.span for event in events if event.label == name] for name in names}
+    truth[ANOMALY_CURVE] = [event.span for event in events]
+    return ValidationVideo(duration_s, curves, truth)
+
+
+def fitted(videos: Sequence[ValidationVideo], temperature: float) -> LabelSetCalibration:
+    """Default thresholds and the table of operating points of one label set."""
+    shape = SpanShape()
+    default = fit_operating_point(videos, [ANOMALY_CURVE], shape, DEFAULT_FNR, "empirical")
+    return LabelSetCalibration(
+        temperature=temperature,
+        shape=shape,
+        thresholds=default.thresholds if default else {ANOMALY_CURVE: Thresholds(on=0.5, off=0.35)},
+        operating_points=operating_points(videos, [ANOMALY_CURVE], shape),
+    )
 
 
 def softmax(log_probs: Float[np.ndarray, "windows labels"], temperature: float) -> Float[np.ndarray, "windows labels"]:
@@ -132,18 +158,10 @@ def calibrated(
     split: str,
 ) -> Calibration:
     """Temperature, default thresholds and the table of operating points of every label set."""
-    shape = SpanShape()
     sets: dict[str, LabelSetCalibration] = {}
     for labels, names in trained.items():
         temperature = temperature_of(log_probs[labels], clips, bank, windows, names, labels)
         scores = JoinedScores(clips, bank, windows, softmax(log_probs[labels], temperature))
         joins = joins_of(clips, fold_of, scores.durations_s, labels, names, folds, seed=0)
-        videos = validation_videos(joins, scores, names, labels)
-        default = fit_operating_point(videos, [ANOMALY_CURVE], shape, DEFAULT_FNR, "empirical")
-        sets[labels] = LabelSetCalibration(
-            temperature=temperature,
-            shape=shape,
-            thresholds=default.thresholds if default else {ANOMALY_CURVE: Thresholds(on=0.5, off=0.35)},
-            operating_points=operating_points(videos, [ANOMALY_CURVE], shape),
-        )
+        sets[labels] = fitted(validation_videos(joins, scores, names, labels), temperature)
     return Calibration(label_sets=sets, split=split, grid_hz=8.0)

@@ -46,10 +46,7 @@ def window_examples(
         if any(_overlap_s(window, span) > 0 for span in excluded):
             continue
         inside = tuple(_inside(truth, window) for truth in video.truth if _overlap_s(truth.span, window) > 0)
-        covered = _covered_s(inside)
-        label = max(covered, key=covered.__getitem__, default=labels.quiet)
-        if covered.get(label, 0.0) < window.duration_s / 2:
-            label = labels.quiet
+        label = label_over(inside, window, labels.quiet)
         yield Example(
             id=f"{set_name}/{video.id}#{index}", video=video.video, start_s=window.start_s, end_s=window.end_s,
             task="identify", labels=video.labels, instruction=instruction, answer=render_label(label), truth=inside,
@@ -107,6 +104,13 @@ def within(video: AnnotatedVideo, duration_s: float) -> AnnotatedVideo:
         return video
     whole = Span(start_s=0.0, end_s=duration_s)
     return video.replace(truth=tuple(_inside(t, whole) for t in video.truth or () if t.span.start_s < duration_s))
+
+
+def label_over(events: Sequence[Truth], window: Span, quiet: str) -> str:
+    """The label whose events cover at least half of a window, else the quiet one."""
+    covered = _covered_s([_inside(event, window) for event in events if _overlap_s(event.span, window) > 0])
+    label = max(covered, key=covered.__getitem__, default=quiet)
+    return label if covered.get(label, 0.0) >= window.duration_s / 2 else quiet
 
 
 def _can_be_told(span: Span) -> bool:

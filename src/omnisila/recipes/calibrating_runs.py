@@ -1,0 +1,99 @@
+"""Operating points of a run folder from prepared validation examples: real videos with known times, held out."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from omnisila.data.preparation.video_examples import label_over
+from omnisila.errors import InputError, MediaError
+from omnisila.evaluation.calibration import ValidationVideo, fit_temperature
+from omnisila.files import write_atomically
+from omnisila.inference.analyzer import Analyzer, AnalyzerConfig, Scored
+from omnisila.labels import label_set
+from omnisila.models.checkpoint import CALIBRATION, load_run
+from omnisila.operating_points import Calibration, LabelSetCalibration
+from omnisila.recipes.calibrating import fitted, softmax, validation_video
+from omnisila.records import records
+from omnisila.scenes.cache import FeatureCache
+from omnisila.schema import Example
+
+Say = Callable[[str], None]
+SMALLEST = 1e-12  # of a posterior, before its logarithm
+
+
+class _Video(NamedTuple):
+    """One locate example's video with the run's uncalibrated answers to its windows."""
+
+    example: Example
+    scored: Scored
+
+
+def calibrate_run(
+    folder: Path, examples: Path, footage: Path, split: str, cache: FeatureCache, say: Say
+) -> Calibration:
+    """Fit temperature and thresholds on the locate examples of a split, and put them into the run folder.
+
+    Raises:
+        InputError: the split has no video with known times that can be read.
+        RecordError: the examples cannot be read.
+        OutputError: the run folder cannot be written.
+    """
+    run = load_run(folder)._replace(calibration=None)
+    asked = [example for example in records(examples, Example) if example.split == split and example.task == "locate"]
+    sets: dict[str, LabelSetCalibration] = {}
+    for labels, names in run.record.labels.items():
+        analyzer = Analyzer(run, AnalyzerConfig(labels=(labels,)), cache)
+        mine = [example for example in asked if example.labels == labels]
+        videos = list(_scored(analyzer, mine, footage, say))
+        if not videos:
+            say(f"{labels}: no video of split {split!r} that can be read; its thresholds stay uncalibrated")
+            continue
+        sets[labels] = _fitted(videos, labels, names)
+    if not sets:
+        raise InputError(
+            f"{examples}: nothing to calibrate on: no locate example of split {split!r} for "
+            f"{', '.join(run.record.labels)} whose video can be read. Give another --split, or prepare with --resplit."
+        )
+    calibration = Calibration(label_sets=sets, split=f"{split} of {examples.name}", grid_hz=8.0)
+    write_atomically(folder / CALIBRATION, calibration.model_dump_json(indent=2))
+    return calibration
+
+
+def _scored(analyzer: Analyzer, examples: Sequence[Example], footage: Path, say: Say) -> Iterator[_Video]:
+    for number, example in enumerate(examples, 1):
+        try:
+            extracted = analyzer.extracted(footage / example.video)
+        except MediaError as error:
+            say(f"left out: {error}")
+            continue
+        say(f"{example.labels} {number}/{len(examples)}: {example.video}")
+        yield _Video(example, analyzer.scored(extracted))
+
+
+def _fitted(videos: Sequence[_Video], labels: str, names: Sequence[str]) -> LabelSetCalibration:
+    logs = [np.log(np.maximum(video.scored.posteriors[labels], SMALLEST)) for video in videos]
+    truth = np.concatenate([_truth(video, labels, names) for video in videos])
+    known = truth >= 0
+    temperature = fit_temperature(np.concatenate(logs)[known], truth[known])
+    return fitted(
+        [_validation(video, softmax(log, temperature), names, labels) for video, log in zip(videos, logs, strict=True)],
+        temperature,
+    )
+
+
+def _truth(video: _Video, labels: str, names: Sequence[str]) -> Int[np.ndarray, "windows"]:
+    """The position of each window's label; -1 where the model was not trained on it."""
+    quiet = label_set(labels).quiet or ""
+    over = [label_over(video.example.truth, span, quiet) for span in video.scored.spans]
+    return np.array([names.index(label) if label in names else -1 for label in over])
+
+
+def _validation(
+    video: _Video, posterior: Float[np.ndarray, "windows labels"], names: Sequence[str], labels: str
+) -> ValidationVideo:
+    start_s, end_s = (np.array([getattr(span, side) for span in video.scored.spans]) for side in ("start_s", "end_s"))
+    events = [event for event in video.example.truth if event.label in names and event.label != label_set(labels).quiet]
+    return validation_video(float(end_s[-1]), start_s, end_s, posterior, events, names, labels)
