@@ -1,8 +1,8 @@
 """Seconds, memory and utilisation of the full ICM, with random weights of the true shapes: speed does not need others.
 
-    python -m benchmarks.icm_7b --out benchmarks/results/icm_7b.json        one GPU with 24 GB or more
-    python -m benchmarks.icm_7b --sam huge --video FILE                     SAM-H; a video of yours
-    python -m benchmarks.icm_7b --tiny --out benchmarks/results/icm_7b_tiny.json    toy sizes, on the processor
+    python benchmarks/icm_7b.py --out benchmarks/results/icm_7b.json        on one GPU
+    python benchmarks/icm_7b.py --sam huge --video FILE                     SAM-H; a video of yours
+    python benchmarks/icm_7b.py --tiny --out benchmarks/results/icm_7b_tiny.json    toy sizes, on the processor
 
 Measured are the code paths that users take: the extractors into an empty cache, ``Analyzer.scored``,
 ``Analyzer.attributed``, ``Chat.ask``, ``training.loop.train`` over ``Answering``. Scenes are as crowded as the
@@ -45,12 +45,15 @@ from typing import Any
 
 import torch
 
+from omnisila.inference.analyzer import Analyzer, AnalyzerConfig
+from omnisila.scenes.cache import FeatureCache
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # as a script, its folder alone would be searched
+
 from benchmarks.icm_7b_floors import arithmetic, floors
 from benchmarks.icm_7b_networks import LABELS, TRUE_WITH_SAM_HUGE
 from benchmarks.icm_7b_networks import run as random_run
 from benchmarks.icm_7b_stages import FULL, TOY, Clock, Size, analysed, chatted, drawn_video, trained
-from omnisila.inference.analyzer import Analyzer, AnalyzerConfig
-from omnisila.scenes.cache import FeatureCache
 
 
 def rounded(values: Any) -> Any:
@@ -126,7 +129,7 @@ def main(arguments: list[str] | None = None) -> None:
         raise SystemExit("no GPU: the true shapes need one. Give --tiny.")
     device = torch.device("cpu" if options.tiny else "cuda")
     result = {
-        "command": " ".join(["python -m benchmarks.icm_7b", *(sys.argv[1:] if arguments is None else arguments)]),
+        "command": " ".join(["python benchmarks/icm_7b.py", *(sys.argv[1:] if arguments is None else arguments)]),
         "machine": f"{os.cpu_count()} cores, {platform.machine()}"
         + (f", {torch.cuda.get_device_name()}" if device.type == "cuda" else ""),
         "versions": {name: version(name) for name in ("omnisila", "torch", "transformers", "av")},
