@@ -1,0 +1,1 @@
+"""Systems of the papers' tables that are compared with, one file each."""

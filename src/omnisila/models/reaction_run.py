@@ -1,0 +1,112 @@
+"""Run folder of a reaction model: ``reaction.json`` and ``model.safetensors``, the record written last."""
+
+import hashlib
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple
+
+import torch
+from pydantic import Field, JsonValue, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from omnisila.config import Frozen
+from omnisila.errors import WeightsError
+from omnisila.files import write_atomically
+from omnisila.labels import REACTION
+from omnisila.models.baselines.bilstm import BiLSTMConfig
+from omnisila.models.probing import ProbeConfig
+from omnisila.models.reaction import ReactionModel
+from omnisila.models.temporal_av import TemporalAVConfig
+from omnisila.models.viper import ViPERConfig
+from omnisila.schema import ModelIdentity, Probability
+
+RECORD, WEIGHTS = "reaction.json", "model.safetensors"
+
+ReactionModelConfig = Annotated[
+    ProbeConfig | ViPERConfig | BiLSTMConfig | TemporalAVConfig, Field(discriminator="kind")
+]
+
+
+class ReactionRecord(Frozen):
+    """The content of ``reaction.json``: how to build the model, what it reads, and where it came from.
+
+    Attributes:
+        name: what the model is called in results.
+        widths: modality -> width of its values, in the model's order.
+        streams: modality -> the stream of features that it was trained on.
+        labels: one output each.
+        train_mean: mean intensity of each label over the training split.
+        recipe: the training's whole configuration, in its own words.
+        sha256: of the weights; filled in when saving.
+    """
+
+    schema_version: Literal[1] = 1
+    name: str
+    version: str = Field(default_factory=lambda: metadata.version("omnisila"))
+    model: ReactionModelConfig
+    widths: dict[str, int]
+    streams: dict[str, str]
+    labels: tuple[str, ...] = REACTION.labels
+    train_mean: tuple[Probability, ...]
+    recipe: dict[str, JsonValue] = Field(default_factory=dict)
+    sha256: str = ""
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """What results say about the model; the digest covers weights and configuration."""
+        core = self.model_dump_json(include={"model", "widths", "streams", "labels", "sha256"})
+        return ModelIdentity(name=self.name, version=self.version, digest=hashlib.sha256(core.encode()).hexdigest())
+
+
+class ReactionRun(NamedTuple):
+    """A loaded run folder; the model is in evaluation mode."""
+
+    model: ReactionModel
+    record: ReactionRecord
+
+
+def save_reaction(folder: Path, model: ReactionModel, record: ReactionRecord) -> ReactionRecord:
+    """Write a model into a run folder, each file whole or not at all; returns the record with its hash.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    weights = save({name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()})
+    record = record.replace(sha256=hashlib.sha256(weights).hexdigest())
+    write_atomically(folder / WEIGHTS, weights)
+    write_atomically(folder / RECORD, record.model_dump_json(indent=2))
+    return record
+
+
+def load_reaction(folder: Path, device: torch.device | None = None) -> ReactionRun:
+    """Build the model that a run folder holds.
+
+    Raises:
+        WeightsError: a file is missing or changed, or its tensors are not those of the recorded configuration.
+    """
+    try:
+        record = ReactionRecord.model_validate_json((folder / RECORD).read_bytes())
+        weights = (folder / WEIGHTS).read_bytes()
+    except OSError as error:
+        raise WeightsError(
+            f"{error.filename}: {error.strerror}. Give a folder that omnisila train reaction finished."
+        ) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "content"
+        raise WeightsError(
+            f"{folder / RECORD}: {where}: {first['msg']}. It was written by another version; train again."
+        ) from error
+    if (digest := hashlib.sha256(weights).hexdigest()) != record.sha256:
+        raise WeightsError(
+            f"{folder / WEIGHTS}: SHA-256 is {digest}, {RECORD} says {record.sha256}. Copy the whole run folder."
+        )
+    model = record.model.build(record.widths)
+    try:
+        model.load_state_dict(load(weights))
+    except (RuntimeError, SafetensorError) as error:
+        raise WeightsError(
+            f"{folder / WEIGHTS}: not the weights of its {RECORD} ({str(error).splitlines()[0]}). Train again."
+        ) from error
+    return ReactionRun(model.to(device or torch.device("cpu")).eval(), record)
