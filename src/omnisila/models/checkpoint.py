@@ -38,6 +38,7 @@ from omnisila.scenes.full.sem import FullSEMConfig
 from omnisila.scenes.sem import SEMConfig
 from omnisila.scenes.windows import WindowConfig
 from omnisila.schema import ModelIdentity
+from omnisila.weights.official import fill
 
 RUN, LANGUAGE, SCENE, TOKENIZER, ADAPTER, CALIBRATION = (
     "run.json", "model.safetensors", "scene.safetensors", "tokenizer", "adapter", "calibration.json",
@@ -209,24 +210,12 @@ def _tensors(path: Path, contents: Mapping[str, bytes]) -> dict[str, Tensor]:
 
 
 def _fill(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], folder: Path) -> None:
-    problems = [
-        *(f"missing {key}" for key in sorted(wanted.keys() - found.keys())),
-        *(f"left over {key}" for key in sorted(found.keys() - wanted.keys())),
-        *(
-            f"{key} is {tuple(found[key].shape)}, wanted {tuple(tensor.shape)}"
-            for key, tensor in wanted.items()
-            if key in found and found[key].shape != tensor.shape
-        ),
-    ]
-    if problems:
-        more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
-        raise WeightsError(
-            f"{folder}: the weights are not those of its run.json: {'; '.join(problems[:5])}{more}. "
-            "Use the run.json that was saved with them."
-        )
-    with torch.no_grad():
-        for key, tensor in wanted.items():
-            tensor.copy_(found[key])
+    fill(
+        wanted,
+        found,
+        f"{folder}: the weights are not those of its {RUN}",
+        f"Use the {RUN} that was saved with them.",
+    )
 
 
 def _named_tensors(model: nn.Module) -> list[tuple[str, Tensor]]:

@@ -10,7 +10,6 @@ import tempfile
 from pathlib import Path
 from typing import Any, Literal, cast
 
-import torch
 from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
@@ -21,6 +20,7 @@ from omnisila.config import Config
 from omnisila.errors import TrainingError, WeightsError
 from omnisila.files import write_atomically
 from omnisila.models.sharded import whole
+from omnisila.weights.official import fill
 
 Preset = Literal["paper", "code"]
 TARGETS = r"(.*\.)?language_model\.(.*\.)?(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
@@ -109,25 +109,12 @@ def load_adapter(model: nn.Module, folder: Path) -> LoRAConfig:
     """
     config, found = _read_settings(folder / SETTINGS), _read_weights(folder / WEIGHTS)
     add_lora(model, config)
-    wanted = _stored(model)
-    problems = [
-        *(f"missing {key}" for key in sorted(wanted.keys() - found.keys())),
-        *(f"left over {key}" for key in sorted(found.keys() - wanted.keys())),
-        *(
-            f"{key} is {tuple(found[key].shape)}, wanted {tuple(tensor.shape)}"
-            for key, tensor in wanted.items()
-            if key in found and found[key].shape != tensor.shape
-        ),
-    ]
-    if problems:
-        more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
-        raise WeightsError(
-            f"{folder}: the adapter is not of this model: {'; '.join(problems[:5])}{more}. "
-            "Load it onto the base model it was trained on."
-        )
-    with torch.no_grad():
-        for key, tensor in wanted.items():
-            tensor.copy_(found[key])
+    fill(
+        _stored(model),
+        found,
+        f"{folder}: the adapter is not of this model",
+        "Load it onto the base model it was trained on.",
+    )
     return config
 
 

@@ -11,7 +11,7 @@ import pickle
 import re
 import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -86,11 +86,7 @@ def load_into(
     faults = {
         "missing": sorted(key for key in wanted.keys() - found.keys() if not key.endswith(COUNTER)),
         "left over": sorted(key for key in found.keys() - wanted.keys() if not key.endswith(COUNTER)),
-        "of another shape": [
-            f"{key} is {tuple(found[key].shape)}, wanted {tuple(tensor.shape)}"
-            for key, tensor in wanted.items()
-            if key in found and found[key].shape != tensor.shape
-        ],
+        "of another shape": [f"{key} is {shape}, wanted {own}" for key, shape, own in _reshaped(wanted, found)],
     }
     if any(faults.values()):
         said = "; ".join(f"{len(keys)} {fault} ({_listed(keys)})" for fault, keys in faults.items() if keys)
@@ -100,6 +96,36 @@ def load_into(
         )
     module.load_state_dict({key: tensor for key, tensor in found.items() if key in wanted}, strict=False)
     return module
+
+
+def fill(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], fault: str, advice: str) -> None:
+    """Copy stored tensors into a model's own, name by name.
+
+    Args:
+        fault: begins the message where names or shapes differ.
+        advice: ends it.
+
+    Raises:
+        WeightsError: names are missing or left over, or a shape differs; the first few are named.
+    """
+    problems = [
+        *(f"missing {key}" for key in sorted(wanted.keys() - found.keys())),
+        *(f"left over {key}" for key in sorted(found.keys() - wanted.keys())),
+        *(f"{key} is {shape}, wanted {own}" for key, shape, own in _reshaped(wanted, found)),
+    ]
+    if problems:
+        raise WeightsError(f"{fault}: {_listed(problems, '; ')}. {advice}")
+    with torch.no_grad():
+        for key, tensor in wanted.items():
+            tensor.copy_(found[key])
+
+
+def _reshaped(
+    wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]
+) -> Iterator[tuple[str, tuple[int, ...], tuple[int, ...]]]:
+    for key, tensor in wanted.items():
+        if key in found and found[key].shape != tensor.shape:
+            yield key, tuple(found[key].shape), tuple(tensor.shape)
 
 
 def convert(path: Path, out: Path | None = None) -> Path:
@@ -285,9 +311,9 @@ def _renamed(
     return {name: state[key] for key, name in names.items()}
 
 
-def _listed(names: list[str]) -> str:
+def _listed(names: Sequence[str], between: str = ", ") -> str:
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
+    return between.join(names[:NAMED]) + more
 
 
 def _source_digest(path: Path) -> str:
