@@ -3,18 +3,20 @@
 Source: ViPER's audio token, emotional-reaction paper 4.3.
 """
 
+import warnings
 from typing import Any, Protocol, Self, cast, runtime_checkable
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
-from transformers import WavLMForXVector
+from transformers import Wav2Vec2FeatureExtractor, WavLMForXVector
 
 from omnisila.media.audio import RATE_HZ, Sound
 from omnisila.scenes.reaction.features import Modality
 from omnisila.scenes.reaction.prosody import COLUMNS, HOP_S, LOG_F0, VOICED, VOICING, hops
-from omnisila.weights.checkpoint_files import model_folder
+from omnisila.weights.checkpoint_files import PREPARATION, model_folder
 from omnisila.weights.pretrained import load_pretrained, read_settings
 
 _WINDOW = 16_000  # samples; ViPER cuts longer windows and fills shorter ones up
@@ -80,8 +82,8 @@ class SpeakerVectors:
 
     kind = "wavlm_x_vector"
 
-    def __init__(self, model: WavLMForXVector, normalised: bool) -> None:
-        self._model, self._normalised = model, normalised
+    def __init__(self, model: WavLMForXVector, preparation: Wav2Vec2FeatureExtractor) -> None:
+        self._model, self._preparation = model, preparation
         self.width: int = cast("Any", model.config).xvector_output_dim
 
     @classmethod
@@ -92,8 +94,7 @@ class SpeakerVectors:
             WeightsError: it is not there, or no WavLM with an x-vector head.
         """
         model: Any = load_pretrained(WavLMForXVector, source, whole=False).requires_grad_(False)
-        said = read_settings(model_folder(source) / "preprocessor_config.json")
-        return cls(model.to(device), bool(said.get("do_normalize", True)))
+        return cls(model.to(device), Wav2Vec2FeatureExtractor(**read_settings(model_folder(source) / PREPARATION)))
 
     @torch.inference_mode()
     def encode(self, sound: Sound, times_s: Float[Tensor, "frames"]) -> Modality:
@@ -102,18 +103,30 @@ class SpeakerVectors:
         step = len(sound.samples) / (len(times_s) + 1)
         starts = [round(index * step) for index in range(len(times_s))]
         length = max(round(2 * step), 1)
-        windows = torch.stack([self._prepared(sound.samples[start : start + length]) for start in starts])
         device = next(self._model.parameters()).device
-        vectors = [self._model(input_values=part.to(device)).embeddings.float().cpu() for part in windows.split(_BATCH)]
+        vectors = [torch.zeros(0, self.width)]
+        for begin in range(0, len(starts), _BATCH):
+            part = [sound.samples[start : start + length].numpy() for start in starts[begin : begin + _BATCH]]
+            vectors.append(self._embedded(self._prepared(part).to(device)).cpu())
+        values = torch.cat(vectors)
         heard = [(time_s - sound.start_s) * RATE_HZ for time_s in sound.heard_s]
         mask = torch.tensor([start < heard[1] and start + length > heard[0] for start in starts])
-        return Modality.where(torch.cat(vectors), mask)
+        return Modality.where(values, mask & values.isfinite().all(1))  # a window shorter than the network's has none
 
-    def _prepared(self, samples: Float[Tensor, "samples"]) -> Float[Tensor, "16000"]:
-        window = samples[:_WINDOW]
-        if self._normalised:  # over what is there, before filling up, as transformers' extractor does
-            window = (window - window.mean()) / (window.var(correction=0) + 1e-7).sqrt()
-        return F.pad(window, (0, _WINDOW - len(window)))
+    def _embedded(self, inputs: Any) -> Float[Tensor, "windows width"]:
+        with warnings.catch_warnings():  # transformers gives torch masks of two types, of which torch disapproves
+            warnings.filterwarnings("ignore", "Support for mismatched", UserWarning)
+            return self._model(**inputs).embeddings.float()
+
+    def _prepared(self, windows: list[np.ndarray]) -> Any:
+        return self._preparation(
+            windows,
+            sampling_rate=RATE_HZ,
+            max_length=_WINDOW,
+            padding="max_length",
+            truncation=True,
+            return_tensors="pt",
+        )
 
 
 def _statistics(

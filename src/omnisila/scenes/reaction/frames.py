@@ -47,7 +47,9 @@ def clip_frames(
     reader = VideoReader(path)
     duration_s = reader.info.duration_s
     if span is not None and span.start_s >= duration_s:
-        raise MediaError(f"{path}: no pictures from {span.start_s:.1f} s on, it lasts {duration_s:.1f} s. Ask within it.")
+        raise MediaError(
+            f"{path}: no pictures from {span.start_s:.1f} s on, it lasts {duration_s:.1f} s. Ask within it."
+        )
     span = Span(start_s=span.start_s if span else 0.0, end_s=min(span.end_s, duration_s) if span else duration_s)
     times_s = uniform_times(span.start_s, span.end_s, count, ends=True)
     warnings: dict[str, None] = {}

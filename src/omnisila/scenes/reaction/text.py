@@ -122,7 +122,7 @@ def described(encoder: SentenceEncoder, description: str | Sequence[str], frames
 
 def matched(
     encoder: SentenceEncoder, matcher: TemplateMatcher, images: Float[Tensor, "images 3 height width"]
-) -> Float[Tensor, "images width"]:
+) -> Float[Tensor, "images features"]:
     """The vector of each picture's best template."""
     chosen = matcher.chosen(images)
     different = chosen.unique()

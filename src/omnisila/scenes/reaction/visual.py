@@ -36,7 +36,7 @@ class PictureEncoder(Protocol):
         """The size at which crops are cut."""
         ...
 
-    def encode(self, images: Float[Tensor, "images 3 height width"]) -> Float[Tensor, "images width"]:
+    def encode(self, images: Float[Tensor, "images 3 height width"]) -> Float[Tensor, "images features"]:
         """Of RGB pictures with values 0..255; on the processor."""
         ...
 
@@ -52,7 +52,7 @@ class EmbeddedPictures:
         self._encoder = encoder
 
     @torch.inference_mode()
-    def encode(self, images: Float[Tensor, "images 3 height width"]) -> Float[Tensor, "images width"]:
+    def encode(self, images: Float[Tensor, "images 3 height width"]) -> Float[Tensor, "images features"]:
         found = [torch.zeros(0, self.width)]
         for part in images.split(_BATCH):
             found.append(self._encoder.embed(part.round().to(torch.uint8).permute(0, 2, 3, 1)).mean)
@@ -69,7 +69,7 @@ class ClassToken:
         self.width: int = encoder.width
         self.input_px = max(encoder.preparation.height_px, encoder.preparation.width_px)
 
-    def encode(self, images: Float[Tensor, "images 3 height width"]) -> Float[Tensor, "images width"]:
+    def encode(self, images: Float[Tensor, "images 3 height width"]) -> Float[Tensor, "images features"]:
         found = [torch.zeros(0, self.width), *(self._encoder(part).cpu() for part in images.split(_BATCH) if len(part))]
         return torch.cat(found)
 
@@ -95,7 +95,7 @@ class FaceResNet:
         return cls(model.to(device), Preparation.beside(model_folder(source)))
 
     @torch.inference_mode()
-    def encode(self, images: Float[Tensor, "images 3 height width"]) -> Float[Tensor, "images width"]:
+    def encode(self, images: Float[Tensor, "images 3 height width"]) -> Float[Tensor, "images features"]:
         found = [torch.zeros(0, self.width)]
         device = next(self._model.parameters()).device
         for part in images.split(_BATCH):
