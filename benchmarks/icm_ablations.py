@@ -21,8 +21,9 @@ from jaxtyping import Float
 from omnisila.evaluation import identifying
 from omnisila.evaluation.significance import Chosen, PairedDifference, paired_bootstrap
 from omnisila.recipes import icm
+from omnisila.recipes.compact import Material
 from omnisila.recipes.folds import FoldJob, Workbench, judged_windows, out_of_fold, run_jobs
-from omnisila.recipes.icm import CompactRecipe, Material
+from omnisila.recipes.icm import CompactRecipe
 from omnisila.recipes.measures import QUESTIONS, Answers, Judged, Question, judged
 from omnisila.recipes.shipping import FOLDS, ablations, prepared
 

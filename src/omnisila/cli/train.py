@@ -1,6 +1,7 @@
 """``omnisila train``: a model from data sets, in one command that can be killed and repeated."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -18,36 +19,69 @@ def _print_rows(wanted: bool) -> None:
         raise typer.Exit
 
 
+Data = Annotated[Path | None, typer.Option(help="Data root with one folder a set. Default: $OMNISILA_DATA.")]
+RunFolder = Annotated[Path, typer.Option(help="Run folder: the model, and the state to resume from.")]
+Features = Annotated[Path | None, typer.Option(help="Feature store. Default: <out>/../features.")]
+Copies = Annotated[int, typer.Option(help="Pixel-augmented copies of every clip, 0 to 3.", min=0, max=3)]
+Folds = Annotated[
+    bool, typer.Option("--folds", help="Also measure on folds by source, with all ablations (about an hour).")
+]
+Workers = Annotated[int, typer.Option(help="Processes of one thread each.", min=1)]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print errors only.")]
+
+
 @app.command()
 def compact(
-    data: Annotated[Path | None, typer.Option(help="Data root with one folder a set. Default: $OMNISILA_DATA.")] = None,
-    out: Annotated[Path, typer.Option(help="Run folder: the model, and the state to resume from.")] = Path(
-        "runs/compact"
-    ),
-    features: Annotated[Path | None, typer.Option(help="Feature store. Default: <out>/../features.")] = None,
-    copies: Annotated[int, typer.Option(help="Pixel-augmented copies of every clip, 0 to 3.", min=0, max=3)] = 0,
-    folds: Annotated[
-        bool, typer.Option("--folds", help="Also measure on folds by source, with all ablations (about an hour).")
-    ] = False,
-    workers: Annotated[int, typer.Option(help="Processes of one thread each.", min=1)] = 2,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+    data: Data = None,
+    out: RunFolder = Path("runs/compact"),
+    features: Features = None,
+    copies: Copies = 0,
+    folds: Folds = False,
+    workers: Workers = 2,
+    quiet: Quiet = False,
 ) -> None:
     """Train the compact ICM on the data sets under the data root; run it again to go on after a kill."""
-    from omnisila.errors import InputError
+    from omnisila.recipes import icm
+    from omnisila.recipes.shipping import ablations, train_compact
+
+    root, say = _data_root(data), _teller(quiet)
+    store = features or out.parent / "features"
+    train_compact(
+        icm.compact(), ablations(), root, out, store, copies=copies, with_folds=folds, workers=workers, say=say
+    )
+
+
+@app.command("compact-hawkeye")
+def compact_hawkeye(
+    data: Data = None,
+    out: RunFolder = Path("runs/compact-hawkeye"),
+    features: Features = None,
+    copies: Copies = 0,
+    folds: Folds = False,
+    workers: Workers = 2,
+    quiet: Quiet = False,
+) -> None:
+    """Train the compact Hawkeye on the same footage as the compact ICM, for the anomaly label set."""
+    from omnisila.recipes import hawkeye
     from omnisila.recipes.shipping import train_compact
+
+    root, say = _data_root(data), _teller(quiet)
+    store = features or out.parent / "features"
+    recipe, ablated = hawkeye.compact_hawkeye(), hawkeye.ablations()
+    train_compact(recipe, ablated, root, out, store, copies=copies, with_folds=folds, workers=workers, say=say)
+
+
+def _data_root(data: Path | None) -> Path:
+    from omnisila.errors import InputError
 
     root = data or (Path(os.environ["OMNISILA_DATA"]) if "OMNISILA_DATA" in os.environ else None)
     if root is None:
         raise InputError("no data root. Set OMNISILA_DATA or give --data FOLDER with one folder a data set.")
-    train_compact(
-        root,
-        out,
-        features or out.parent / "features",
-        copies=copies,
-        with_folds=folds,
-        workers=workers,
-        say=None if quiet else lambda line: typer.echo(line, err=True),
-    )
+    return root
+
+
+def _teller(quiet: bool) -> Callable[[str], None] | None:
+    return None if quiet else lambda line: typer.echo(line, err=True)
 
 
 @app.command()

@@ -46,6 +46,13 @@ class HawkeyePerception(NamedTuple):
     is_action: Bool[Tensor, "tokens"]
 
 
+class GraphTokens(NamedTuple):
+    """X_c+1 and X_s."""
+
+    action: FrameTokens
+    relation: FrameTokens
+
+
 class VideoEmbedding(nn.Module):
     """The visual encoder's tokens at Hawkeye's width, each knowing its frame: X_v. Source: Hawkeye 3.1."""
 
@@ -150,10 +157,7 @@ class Hawkeye(SceneModel):
         Raises:
             InputError: features of another width, another grid of patches, or too many frames.
         """
-        x_v = self.video(visual)
-        x_c = self.asg(scenes.action, x_v)
-        x_s = self.org(scenes.relation, x_v)
-        h = joined(x_c, x_s)
+        h = joined(*self.graphs(scenes, visual))
         y, weights = self.moe(h)
         frames = (visual.mask.shape[1], -1)
         mask = h.present.unflatten(1, frames)
@@ -162,6 +166,15 @@ class Hawkeye(SceneModel):
         shares = masked_mean(weights.unflatten(1, frames), mask)
         probabilities = F.pad(shares, (1, 1))  # no expert for face and background
         return HawkeyePerception(scene_tokens, probabilities, weights, h.present, h.is_action)
+
+    def graphs(self, scenes: SceneInputs, visual: Entities) -> GraphTokens:
+        """What the two graphs make of a window, before the mixture.
+
+        Raises:
+            InputError: as ``perceive``.
+        """
+        x_v = self.video(visual)
+        return GraphTokens(self.asg(scenes.action, x_v), self.org(scenes.relation, x_v))
 
     def prompts(
         self,

@@ -10,10 +10,9 @@ from omnisila.data.clips.clip import Clip
 from omnisila.evaluation.significance import Interval
 from omnisila.files import write_atomically
 from omnisila.operating_points import Calibration
+from omnisila.recipes.compact import CompactTraining, Material
 from omnisila.recipes.folds import FoldJob, Workbench, judged_windows, out_of_fold
-from omnisila.recipes.icm import CompactRecipe, Material
 from omnisila.recipes.measures import (
-    QUESTIONS,
     Answers,
     Identified,
     Located,
@@ -23,6 +22,7 @@ from omnisila.recipes.measures import (
     judged,
     linear_probe,
     located,
+    questions_on,
     trivial_rows,
 )
 from omnisila.schema import Score
@@ -39,7 +39,7 @@ LOCATED_HEADS = ("mAP@0.1", "@0.2", "@0.3", "mean", "FNR micro", "FNR macro", "F
 class Measured(NamedTuple):
     """One recipe's answers over its seeds."""
 
-    recipe: CompactRecipe
+    recipe: CompactTraining
     seeds: tuple[Answers, ...]
 
 
@@ -47,20 +47,20 @@ def write_card(
     folder: Path,
     bench: Workbench,
     material: Material,
-    main: CompactRecipe,
-    ablations: Sequence[CompactRecipe],
+    main: CompactTraining,
+    ablations: Sequence[CompactTraining],
     seeds: int,
     folds: int,
     calibration: Calibration,
 ) -> Path:
     """Write ``card.md`` into the run folder from the answers there are; what was not measured is named as such."""
 
-    def complete(recipe: CompactRecipe) -> bool:
+    def complete(recipe: CompactTraining) -> bool:
         return all(bench.file(FoldJob(recipe, fold)).exists() for fold in range(folds))
 
     windows = judged_windows(material.bank).tolist()
 
-    def answers(recipe: CompactRecipe) -> Answers:
+    def answers(recipe: CompactTraining) -> Answers:
         log_probs = out_of_fold(bench, recipe, folds)
         return Answers(material.clips, material.bank, windows, bench.fold_of, log_probs, recipe.labels)
 
@@ -70,22 +70,24 @@ def write_card(
     parts = [
         _head(main, material.clips, folds, len(seeded)),
         "## Identifying, on unseen sources\n",
-        *(_question(question, measured, ensemble, folds) for question in QUESTIONS),
+        *(_question(question, measured, ensemble, folds) for question in questions_on(main.labels)),
         _ablations(measured, [Measured(recipe, (answers(recipe),)) for recipe in ablations if complete(recipe)], folds),
-        _not_measured([recipe.name for recipe in ablations if not complete(recipe)], seeds - len(seeded)),
+        _not_measured(
+            main.card.command, [recipe.name for recipe in ablations if not complete(recipe)], seeds - len(seeded)
+        ),
         _locating(measured.seeds[0], main, calibration, folds),
         _operating_points(calibration),
-        _limits(),
+        main.card.limits,
     ]
     write_atomically(folder / CARD, "\n".join(parts))
     return folder / CARD
 
 
-def _head(recipe: CompactRecipe, clips: Sequence[Clip], folds: int, seeds: int) -> str:
+def _head(recipe: CompactTraining, clips: Sequence[Clip], folds: int, seeds: int) -> str:
     rows = []
     for name in sorted({clip.set_name for clip in clips}):
         mine = [clip for clip in clips if clip.set_name == name]
-        labels = sorted({label for clip in mine for label in clip.labels.values()})
+        labels = sorted({label for clip in mine for asked, label in clip.labels.items() if asked in recipe.labels})
         stills = sum(clip.is_still for clip in mine)
         sources = len({clip.sources[0] for clip in mine})
         licences = sorted({clip.licence.split(";")[0] for clip in mine})
@@ -95,17 +97,15 @@ def _head(recipe: CompactRecipe, clips: Sequence[Clip], folds: int, seeds: int) 
             f"{'; '.join(licences)[:120]} |"
         )
     language = recipe.video_llm
+    about = recipe.card.about.format(num_layers=language.num_layers, width=language.width)
     trained = "; ".join(f"**{name}**: {', '.join(labels)}" for name, labels in recipe.labels.items())
     return f"""# Model card: {recipe.name}
 
-An ICM (scene experts, scene-balanced mixture of experts, implicit-enhanced causal attention) at a thousandth of the
-published size, in front of a {language.num_layers}-layer Llama of width {language.width} trained from scratch. It runs
-on a CPU and comes with the package. It is no 7B model: it knows the labels below and nothing else, and its causes are
-chosen among statements that the scene extractors found true, never written freely.
+{about}
 
 Labels it was trained on: {trained}. Other labels of these sets are reported as not scored.
 
-Made, and every number below measured, by `OMNISILA_DATA=<data root> omnisila train compact --folds` ({folds} folds by
+Made, and every number below measured, by `OMNISILA_DATA=<data root> {recipe.card.command} --folds` ({folds} folds by
 source; seeds of the main recipe measured: {seeds}, of each ablation: 1). No clip is judged by a model that saw its
 source: clips that share a video, take, person or camera, and near-duplicate stills, stand in one fold. Scene tuning
 and the standardisation of features read no label and are shared by all folds.
@@ -167,11 +167,12 @@ def _cell(values: Sequence[Interval], *, bounds: bool) -> str:
 
 
 def _ablations(main: Measured, others: Sequence[Measured], folds: int) -> str:
-    heads = [f"{question.label or 'sentiment'}, {question.set_name}" for question in QUESTIONS]
+    questions = questions_on(main.recipe.labels)
+    heads = [f"{question.label or 'sentiment'}, {question.set_name}" for question in questions]
     rows = []
     for measured in (Measured(main.recipe.replace(name="full model"), main.seeds[:1]), *others):
         cells = []
-        for question in QUESTIONS:
+        for question in questions:
             numbers = identified(judged(measured.seeds[0], question, by_clip=True), 2)
             ranked = "" if np.isnan(numbers.auc.value) else f" / {numbers.auc.value:.3f}"
             cells.append(f"{numbers.accuracy.value:.3f}{ranked}")
@@ -186,14 +187,14 @@ Clips, accuracy / AUC, one seed and {folds} folds each. Differences of a few poi
 """
 
 
-def _not_measured(ablations: Sequence[str], seeds: int) -> str:
+def _not_measured(command: str, ablations: Sequence[str], seeds: int) -> str:
     missing = [*([f"{seeds} more seeds of the full model"] if seeds else []), *ablations]
     if not missing:
         return ""
-    return f"Not measured yet (`omnisila train compact --folds` goes on where it stopped): {', '.join(missing)}.\n"
+    return f"Not measured yet (`{command} --folds` goes on where it stopped): {', '.join(missing)}.\n"
 
 
-def _locating(answers: Answers, recipe: CompactRecipe, calibration: Calibration, folds: int) -> str:
+def _locating(answers: Answers, recipe: CompactTraining, calibration: Calibration, folds: int) -> str:
     tables: list[str] = []
     for labels in recipe.labels:
         for one in located(answers, labels, calibration.label_sets[labels], folds, DRAWS):
@@ -252,17 +253,3 @@ def _operating_points(calibration: Calibration) -> str:
 
 def _share(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
-
-
-def _limits() -> str:
-    return """## Limits
-
-* The data are small, and compiled from the web by others; labels are noisy, and sets differ in look and codec. Expect
-  worse numbers on footage unlike these sets, above all for moving cameras, crowds, sport, night and animation.
-* Traffic accidents were learnt from few videos; most of their examples are stills. Treat them as hints.
-* Sentiment is read from single faces: a face that looks unhappy to the training set's annotators may not be.
-* Robbery and vandalism are not scored: their sets show weapons and paint, not the act, and half of their calm pictures
-  come from two scenes, so a model would learn the scene.
-* A person reviews every finding before anything is done. The model identifies no one and must not be used to decide
-  about people, nor to infer emotions at work or in education.
-"""

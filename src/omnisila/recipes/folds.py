@@ -22,9 +22,9 @@ from omnisila.data.instructions import Instruction, render_instruction, render_l
 from omnisila.errors import TrainingError
 from omnisila.files import write_atomically
 from omnisila.labels import label_set
-from omnisila.models.icm import ICM
 from omnisila.models.likelihood import answer_likelihood
-from omnisila.recipes.icm import CompactRecipe, Material, started_from, task_tuned
+from omnisila.models.scene_model import SceneModel
+from omnisila.recipes.compact import CompactTraining, Material, started_from, task_tuned
 from omnisila.training.bank import FeatureBank, load_bank
 from omnisila.training.descriptions import load_descriptions
 
@@ -34,7 +34,7 @@ BATCH_WINDOWS = 64
 class FoldJob(NamedTuple):
     """One model to train: a recipe (with its seed) and the fold that is held out."""
 
-    recipe: CompactRecipe
+    recipe: CompactTraining
     fold: int
 
 
@@ -56,7 +56,7 @@ class Workbench(NamedTuple):
         """
         bank, descriptions = load_bank(self.bank), load_descriptions(self.descriptions)
         if bank is None or descriptions is None:
-            raise TrainingError(f"{self.bank}: no feature bank. Run omnisila train compact again from the start.")
+            raise TrainingError(f"{self.bank}: no feature bank. Run omnisila train again from the start.")
         return Material(self.clips, bank, descriptions)
 
     def file(self, job: FoldJob) -> Path:
@@ -81,7 +81,9 @@ def run_jobs(bench: Workbench, jobs: Sequence[FoldJob], workers: int, say: Calla
                 say(f"{job.recipe.name}, seed {seed}, fold {job.fold}: {done} of {len(missing)}")
 
 
-def out_of_fold(bench: Workbench, recipe: CompactRecipe, folds: int) -> dict[str, Float[np.ndarray, "windows labels"]]:
+def out_of_fold(
+    bench: Workbench, recipe: CompactTraining, folds: int
+) -> dict[str, Float[np.ndarray, "windows labels"]]:
     """Log-likelihoods of each label set's labels for every unaugmented window, in the bank's order of windows."""
     parts = [load_file(bench.file(FoldJob(recipe, fold))) for fold in range(folds)]
     order = torch.cat([part["windows"] for part in parts]).argsort()
@@ -95,7 +97,7 @@ def judged_windows(bank: FeatureBank) -> Int[Tensor, "windows"]:
 
 @torch.inference_mode()
 def label_log_probs(
-    model: ICM, bank: FeatureBank, windows: Int[Tensor, "windows"], labels: Mapping[str, Sequence[str]]
+    model: SceneModel, bank: FeatureBank, windows: Int[Tensor, "windows"], labels: Mapping[str, Sequence[str]]
 ) -> dict[str, Float[Tensor, "windows labels"]]:
     """How likely each label of each label set is as the answer to each window."""
     found: dict[str, list[Tensor]] = {name: [] for name in labels}

@@ -1,43 +1,47 @@
 """The compact ICM and its ablations: one function a row of the results. Source: Omni-SILA Tables 1 to 3."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import NamedTuple
-
-import torch
-from jaxtyping import Int
-from torch import Tensor
+from collections.abc import Mapping
 
 from omnisila.config import Config
-from omnisila.data.clips.clip import Clip
-from omnisila.data.clips.folds import footage_groups
-from omnisila.data.instructions import SCENE_WORDS, Instruction, render_clauses, render_instruction
-from omnisila.labels import BUILT_IN, label_set
+from omnisila.data.instructions import SCENE_WORDS
+from omnisila.models.checkpoint import RunRecord
 from omnisila.models.compact import CompactConfig
 from omnisila.models.experts import COMPACT_EXPERT, ExpertConfig
 from omnisila.models.icm import ICM, ICMConfig
 from omnisila.models.iec import IECConfig
 from omnisila.models.sbm import SBMConfig
-from omnisila.models.tokenizer import train_tokenizer
+from omnisila.models.scene_model import SceneModel
+from omnisila.recipes.compact import CardText, Lesson
 from omnisila.scenes.sem import LAYOUTS
 from omnisila.scenes.windows import SCENES
 from omnisila.schema import SceneName
-from omnisila.training.bank import FeatureBank
-from omnisila.training.descriptions import CauseTable, WindowClauses
 from omnisila.training.experts import ExpertTuningConfig, expert_tuning
 from omnisila.training.loop import LoopConfig
 from omnisila.training.optim import OptimConfig
 from omnisila.training.perturb import PerturbConfig
-from omnisila.training.sampling import BalancedSampler, Question
-from omnisila.training.stages import (
-    OnStep,
-    SceneTuningConfig,
-    TaskTuningConfig,
-    fill_dictionary,
-    scene_tuning,
-    task_tuning,
+from omnisila.training.stages import SceneTuningConfig, TaskTuningConfig, fill_dictionary
+
+DICTIONARY_BATCH = 256
+CARD = CardText(
+    about="""\
+An ICM (scene experts, scene-balanced mixture of experts, implicit-enhanced causal attention) at a thousandth of the
+published size, in front of a {num_layers}-layer Llama of width {width} trained from scratch. It runs
+on a CPU and comes with the package. It is no 7B model: it knows the labels below and nothing else, and its causes are
+chosen among statements that the scene extractors found true, never written freely.""",
+    command="omnisila train compact",
+    limits="""\
+## Limits
+
+* The data are small, and compiled from the web by others; labels are noisy, and sets differ in look and codec. Expect
+  worse numbers on footage unlike these sets, above all for moving cameras, crowds, sport, night and animation.
+* Traffic accidents were learnt from few videos; most of their examples are stills. Treat them as hints.
+* Sentiment is read from single faces: a face that looks unhappy to the training set's annotators may not be.
+* Robbery and vandalism are not scored: their sets show weapons and paint, not the act, and half of their calm pictures
+  come from two scenes, so a model would learn the scene.
+* A person reviews every finding before anything is done. The model identifies no one and must not be used to decide
+  about people, nor to infer emotions at work or in education.
+""",
 )
-from omnisila.training.tuning_data import TuningData
 
 
 class CompactRecipe(Config):
@@ -78,7 +82,17 @@ class CompactRecipe(Config):
     )
 
     @property
-    def icm(self) -> ICMConfig:
+    def card(self) -> CardText:
+        """The model card's words."""
+        return CARD
+
+    @property
+    def described(self) -> tuple[SceneName, ...]:
+        """Scene tuning describes all scenes."""
+        return tuple(SCENE_WORDS)
+
+    @property
+    def scene_side(self) -> ICMConfig:
         """The ICM's configuration."""
         return ICMConfig(
             features={scene: LAYOUTS[scene].feature_width for scene in SCENES if scene not in self.left_out},
@@ -86,6 +100,31 @@ class CompactRecipe(Config):
             sbm=self.sbm,
             iec=self.iec,
             dropout=self.projector_dropout,
+        )
+
+    def before_task_tuning(self, model: SceneModel, lesson: Lesson) -> None:
+        """Experts learn alone, then the dictionary is filled.
+
+        Raises:
+            TrainingError: as ``train``, or fewer frames than centres.
+        """
+        assert isinstance(model, ICM)  # as ``scene_side`` built it
+        if self.expert_tuning is not None:
+            stage = self.expert_tuning.replace(loop=self.expert_tuning.loop.replace(seed=self.task_tuning.loop.seed))
+            folder = lesson.state_folder / "experts" if lesson.state_folder is not None else None
+            expert_tuning(model, lesson.data, lesson.sampler, self.labels, stage, folder, lesson.on_step)
+        bank = lesson.material.bank
+        fill_dictionary(model, (bank.batch(part).scenes for part in lesson.windows.split(DICTIONARY_BATCH)))
+
+    def record(self, data_digests: Mapping[str, str]) -> RunRecord:
+        """What ``run.json`` says."""
+        return RunRecord(
+            name=self.name,
+            icm=self.scene_side,
+            video_llm=self.video_llm,
+            labels=self.labels,
+            recipe=self.model_dump(mode="json"),
+            data_digests=dict(data_digests),
         )
 
     def seeded(self, seed: int) -> "CompactRecipe":
@@ -117,126 +156,3 @@ def without_scene_tuning() -> CompactRecipe:
 def without_scene(scene: SceneName) -> CompactRecipe:
     """One scene's expert is left out. Source: Omni-SILA Table 3."""
     return compact().replace(name=f"without {scene}", left_out=(scene,))
-
-
-DICTIONARY_BATCH = 256
-QUIET = {labels.quiet for labels in BUILT_IN.values()}
-
-
-class Material(NamedTuple):
-    """What all runs on the same data share."""
-
-    clips: Sequence[Clip]
-    bank: FeatureBank
-    descriptions: Sequence[WindowClauses]
-
-
-def questions(material: Material, recipe: CompactRecipe) -> list[Question]:
-    """Each window with each of its true labels that the recipe trains."""
-    asked: list[Question] = []
-    for window in range(len(material.bank)):
-        clip = material.clips[int(material.bank.clip[window])]
-        for labels, trained in recipe.labels.items():
-            label = clip.label_over(labels, material.bank.span(window))
-            if label in trained:
-                asked.append(Question(window, labels, label))
-    return asked
-
-
-def built(recipe: CompactRecipe, material: Material, seed: int = 0) -> ICM:
-    """An untrained model whose tokenizer and standardisation know the material."""
-    torch.manual_seed(seed)
-    model = recipe.icm.build(recipe.video_llm.build(train_tokenizer(_texts(recipe, material))))
-    batch = material.bank.batch(torch.arange(len(material.bank)))
-    model.fit_standardisation(batch.scenes)
-    model.video_llm.fit_standardisation(batch.visual)  # type: ignore[attr-defined]
-    return model
-
-
-def _texts(recipe: CompactRecipe, material: Material) -> list[str]:
-    instructions = [render_instruction(Instruction("describe", scene=scene)) for scene in SCENE_WORDS]
-    answers = ["nothing"]
-    for name, labels in recipe.labels.items():
-        labelled = label_set(name)
-        instructions.append(render_instruction(Instruction("identify", labelled)))
-        instructions += [render_instruction(Instruction("attribute", labelled, label)) for label in labels]
-        answers += labels
-    sentences = {render_clauses([clause.text]) for described in material.descriptions for clause in described}
-    return [*instructions, *answers, *sorted(sentences)]
-
-
-def tuning_data(recipe: CompactRecipe, material: Material, windows: Int[Tensor, "training"]) -> TuningData:
-    """The material as the stages read it.
-
-    Stills borrow the motion of calm moving windows among those given: that of a fight, lent to a calm street, would
-    teach the action expert that fights are calm.
-    """
-    clip_of = material.bank.clip.tolist()
-    is_still = torch.tensor([material.clips[clip].is_still for clip in clip_of])
-    calm = torch.tensor([set(material.clips[clip].labels.values()) <= QUIET for clip in clip_of])
-    donors = windows[(~is_still & calm)[windows]]
-    is_act = torch.tensor([material.clips[clip].set_name in recipe.acts for clip in clip_of])
-    return TuningData(
-        material.bank, is_still, is_act, material.descriptions, recipe.perturb.build(material.bank, donors)
-    )
-
-
-def scene_tuned(
-    recipe: CompactRecipe, material: Material, state_folder: Path | None = None, on_step: OnStep | None = None
-) -> ICM:
-    """A model after scene tuning, or untrained if the recipe has none. It has seen no label."""
-    model = built(recipe, material)
-    if recipe.scene_tuning is not None:
-        windows = torch.arange(len(material.bank))
-        scene_tuning(model, tuning_data(recipe, material, windows), windows, recipe.scene_tuning, state_folder, on_step)
-    return model
-
-
-def task_tuned(
-    recipe: CompactRecipe,
-    material: Material,
-    model: ICM,
-    training_clips: Sequence[int],
-    state_folder: Path | None = None,
-    on_step: OnStep | None = None,
-) -> ICM:
-    """The model after dictionary and task tuning on some of the clips; changed in place.
-
-    Args:
-        training_clips: numbers of the clips whose labels may be read.
-    """
-    allowed = torch.zeros(len(material.clips), dtype=torch.bool)
-    allowed[torch.tensor(list(training_clips))] = True
-    windows = torch.nonzero(allowed[material.bank.clip])[:, 0]
-    asked = [question for question in questions(material, recipe) if allowed[material.bank.clip[question.window]]]
-    groups = footage_groups(material.clips)
-    clip_of = [int(material.bank.clip[question.window]) for question in asked]
-    sampler = BalancedSampler(
-        asked,
-        [material.clips[clip].set_name for clip in clip_of],
-        [groups[clip] for clip in clip_of],
-        {(labels, name): weight for labels, sets in recipe.set_weights.items() for name, weight in sets.items()},
-    )
-    causes = {name: _causes(material, asked, name) for name in recipe.labels}
-    data = tuning_data(recipe, material, windows)
-    if recipe.expert_tuning is not None:
-        stage = recipe.expert_tuning.replace(loop=recipe.expert_tuning.loop.replace(seed=recipe.task_tuning.loop.seed))
-        folder = state_folder / "experts" if state_folder is not None else None
-        expert_tuning(model, data, sampler, recipe.labels, stage, folder, on_step)
-    fill_dictionary(model, (material.bank.batch(part).scenes for part in windows.split(DICTIONARY_BATCH)))
-    task_tuning(model, data, sampler, causes, recipe.labels, recipe.task_tuning, state_folder, on_step)
-    return model
-
-
-def _causes(material: Material, asked: Sequence[Question], labels: str) -> CauseTable:
-    mine = [question for question in asked if question.labels == labels]
-    return CauseTable([material.descriptions[question.window] for question in mine], [q.label for q in mine])
-
-
-def started_from(recipe: CompactRecipe, material: Material, tuned: Mapping[str, Tensor]) -> ICM:
-    """The recipe's model with whatever parts a scene-tuned model shares with it; the rest stays untrained."""
-    model = built(recipe, material, seed=recipe.task_tuning.loop.seed)
-    if recipe.scene_tuning is not None:
-        own = model.state_dict()
-        model.load_state_dict({name: tuned.get(name, value) for name, value in own.items()})
-    return model

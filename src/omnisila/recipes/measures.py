@@ -1,6 +1,6 @@
 """What out-of-fold answers are worth: per data set by window and clip, and on joined clips for localisation."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -41,6 +41,17 @@ QUESTIONS = (
     Question("fire_smoke", "implicit", "Fire"),
     Question("emotion_faces", "explicit", None),
 )
+ANOMALY_QUESTIONS = (
+    Question("fight_surv", "anomaly", "Fighting"),
+    Question("shoplifting_mnnit", "anomaly", "Shoplifting"),
+    Question("traffic_accident", "anomaly", "Accident"),
+    Question("traffic_seq", "anomaly", "Accident"),
+)
+
+
+def questions_on(label_sets: Collection[str]) -> tuple[Question, ...]:
+    """The questions about these label sets."""
+    return tuple(question for question in (*QUESTIONS, *ANOMALY_QUESTIONS) if question.labels in label_sets)
 
 
 class Judged(NamedTuple):

@@ -1,7 +1,7 @@
-"""``omnisila train compact``: from data sets to a run folder, in steps that each resume."""
+"""``omnisila train compact`` and ``compact-hawkeye``: from data sets to a run folder, in steps that each resume."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,19 +9,20 @@ from safetensors.torch import load_file, save
 
 from omnisila.data.clips.augment import AugmentConfig
 from omnisila.data.clips.clip import Clip
+from omnisila.data.clips.crosswalk import judged_as, unjudged
 from omnisila.data.clips.duplicates import with_near_duplicates
 from omnisila.data.clips.features import FeatureStore, extract_all
 from omnisila.data.clips.folds import folds as fold_numbers
 from omnisila.data.readers import read_sets
 from omnisila.errors import DataSetError
 from omnisila.files import write_atomically
-from omnisila.models.checkpoint import RunRecord, save_run
+from omnisila.models.checkpoint import save_run
 from omnisila.operating_points import Calibration
 from omnisila.recipes import icm
 from omnisila.recipes.calibrating import calibrated
 from omnisila.recipes.card import write_card
+from omnisila.recipes.compact import CompactTraining, Material, scene_tuned, started_from, task_tuned
 from omnisila.recipes.folds import FoldJob, Workbench, judged_windows, out_of_fold, run_jobs
-from omnisila.recipes.icm import CompactRecipe, Material, scene_tuned, started_from, task_tuned
 from omnisila.scenes.sem import SEMConfig
 from omnisila.scenes.windows import SCENES, WindowConfig
 from omnisila.training.bank import bank_of, load_bank, save_bank
@@ -33,7 +34,7 @@ SEEDS = 3
 Say = Callable[[str], None]
 
 
-def ablations() -> tuple[CompactRecipe, ...]:
+def ablations() -> tuple[icm.CompactRecipe, ...]:
     """One recipe a row of the ablation table."""
     return (
         icm.without_sbm(),
@@ -52,11 +53,22 @@ class Prepared(NamedTuple):
 
 
 def train_compact(
-    root: Path, out: Path, features: Path, *, copies: int, with_folds: bool, workers: int, say: Say | None = None
+    recipe: CompactTraining,
+    ablated: Sequence[CompactTraining],
+    root: Path,
+    out: Path,
+    features: Path,
+    *,
+    copies: int,
+    with_folds: bool,
+    workers: int,
+    say: Say | None = None,
 ) -> None:
     """Extract, scene tuning, out-of-fold answers, calibration, final model; each step resumes after a kill.
 
     Args:
+        recipe: the model.
+        ablated: its ablations.
         root: the data root.
         out: the run folder.
         features: the feature store.
@@ -70,13 +82,12 @@ def train_compact(
         TrainingError: training diverged, or a state is of another recipe.
     """
     tell = say or _silent
-    recipe = icm.compact()
     made = prepared(root, out, features, copies, workers, recipe, tell)
     bench, material = made.bench, made.material
     jobs = [FoldJob(recipe, fold) for fold in range(FOLDS)]
     if with_folds:
         jobs += [FoldJob(recipe.seeded(seed), fold) for seed in range(1, SEEDS) for fold in range(FOLDS)]
-        jobs += [FoldJob(ablation, fold) for ablation in ablations() for fold in range(FOLDS)]
+        jobs += [FoldJob(ablation, fold) for ablation in ablated for fold in range(FOLDS)]
     tell(f"held-out answers of {len(jobs)} models")
     run_jobs(bench, jobs, workers, tell)
     calibration = _calibration(bench, material, recipe)
@@ -84,21 +95,13 @@ def train_compact(
     tuned = load_file(bench.scene_tuned) if bench.scene_tuned is not None else {}
     model = started_from(recipe, material, tuned)
     task_tuned(recipe, material, model, range(len(material.clips)), out / "state" / "task", _steps("task", tell))
-    record = RunRecord(
-        name=recipe.name,
-        icm=recipe.icm,
-        video_llm=recipe.video_llm,
-        labels=recipe.labels,
-        recipe=recipe.model_dump(mode="json"),
-        data_digests=made.data_digests,
-    )
-    record = save_run(out, model, record, calibration)
-    card = write_card(out, bench, material, recipe, ablations(), SEEDS, FOLDS, calibration)
+    record = save_run(out, model, recipe.record(made.data_digests), calibration)
+    card = write_card(out, bench, material, recipe, ablated, SEEDS, FOLDS, calibration)
     tell(f"{out}: model {record.identity.digest[:12]} is ready, its card is {card}; analyse with --model {out}")
 
 
 def prepared(
-    root: Path, out: Path, features: Path, copies: int, workers: int, recipe: CompactRecipe, tell: Say
+    root: Path, out: Path, features: Path, copies: int, workers: int, recipe: CompactTraining, tell: Say
 ) -> Prepared:
     store = FeatureStore(root, features, SEMConfig(), AugmentConfig())
     reading = read_sets(root)
@@ -114,12 +117,15 @@ def prepared(
     kept = tuple(clip for clip in clips if clip.path not in lost)
     key = hashlib.sha256("".join(f"{clip.path}\n" for clip in kept).encode()).hexdigest()[:12]
     work = out / "state" / f"{store.sem.digest[:12]}-{key}-{copies}"
-    material = _material(store, kept, numbers, work)
+    judged = judged_as(kept, tuple(recipe.labels))
+    for name, count in unjudged(judged, tuple(recipe.labels)).items():
+        tell(f"{name}: {count} clips show what {', '.join(recipe.labels)} has no label for; they are not asked about")
+    material = _material(store, judged, numbers, work)
     bench = Workbench(
         bank=work / "bank.safetensors",
         descriptions=work / "descriptions.jsonl",
         scene_tuned=_scene_tuned(recipe, material, work, tell),
-        clips=kept,
+        clips=judged,
         fold_of=fold_numbers(kept, FOLDS),
         answers=out / "state" / "folds",
     )
@@ -138,7 +144,7 @@ def _material(store: FeatureStore, clips: tuple[Clip, ...], copies: tuple[int, .
     return Material(clips, bank, descriptions)
 
 
-def _scene_tuned(recipe: CompactRecipe, material: Material, work: Path, tell: Say) -> Path | None:
+def _scene_tuned(recipe: CompactTraining, material: Material, work: Path, tell: Say) -> Path | None:
     """The scene-tuned weights' file: the stage has seen no label, so all folds share it."""
     if recipe.scene_tuning is None:
         return None
@@ -151,7 +157,7 @@ def _scene_tuned(recipe: CompactRecipe, material: Material, work: Path, tell: Sa
     return path
 
 
-def _calibration(bench: Workbench, material: Material, recipe: CompactRecipe) -> Calibration:
+def _calibration(bench: Workbench, material: Material, recipe: CompactTraining) -> Calibration:
     windows = judged_windows(material.bank).tolist()
     return calibrated(
         out_of_fold(bench, recipe, FOLDS),

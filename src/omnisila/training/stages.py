@@ -17,6 +17,7 @@ from omnisila.models.scene_model import SceneModel
 from omnisila.models.tokens import answered
 from omnisila.scenes.extractor import SceneInputs
 from omnisila.scenes.windows import WindowBatch
+from omnisila.schema import SceneName
 from omnisila.training.descriptions import CauseTable, scene_answer
 from omnisila.training.loop import LoopConfig, StepReport, train
 from omnisila.training.sampling import BalancedSampler, LabelQuestions
@@ -50,17 +51,19 @@ def scene_tuning(
     config: SceneTuningConfig,
     state_folder: Path | None = None,
     on_step: OnStep | None = None,
+    described: Sequence[SceneName] = tuple(SCENE_WORDS),
 ) -> None:
-    """Teach the model to say what each extractor saw; needs no annotation. Source: Omni-SILA 3.4.
+    """Teach the model to say what each extractor saw; needs no annotation. Source: Omni-SILA 3.4; Hawkeye 4.1.
 
     Args:
         windows: those to learn from.
         state_folder: for resuming.
+        described: the scenes it is asked about.
 
     Raises:
         TrainingError: as ``train``.
     """
-    scenes = list(SCENE_WORDS)
+    scenes = list(described)
 
     def step_losses(_: int, random: torch.Generator) -> Iterator[Float[Tensor, ""]]:
         chosen = windows[torch.randint(len(windows), (config.batch_size,), generator=random)]

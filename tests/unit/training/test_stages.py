@@ -11,7 +11,8 @@ from omnisila.models.compact import CompactConfig
 from omnisila.models.experts import ExpertConfig
 from omnisila.models.icm import ICM
 from omnisila.models.iec import IECConfig, ImplicitEnhancedCausal
-from omnisila.recipes.icm import CompactRecipe, Material, built, scene_tuned, task_tuned
+from omnisila.recipes.compact import Material, built, scene_tuned, task_tuned
+from omnisila.recipes.icm import CompactRecipe
 from omnisila.scenes.extractor import SceneShard, SceneStream
 from omnisila.scenes.sem import LAYOUTS
 from omnisila.scenes.windows import WindowConfig

@@ -1,0 +1,247 @@
+"""Training of compact models: what every recipe has, and the stages from an untrained model to a task-tuned one."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from omnisila.data.clips.clip import Clip
+from omnisila.data.clips.folds import footage_groups
+from omnisila.data.instructions import SCENE_WORDS, Instruction, render_clauses, render_instruction
+from omnisila.labels import BUILT_IN, label_set
+from omnisila.models.checkpoint import RunRecord
+from omnisila.models.compact import CompactConfig
+from omnisila.models.hawkeye import HawkeyeConfig
+from omnisila.models.icm import ICMConfig
+from omnisila.models.scene_model import SceneModel
+from omnisila.models.tokenizer import train_tokenizer
+from omnisila.schema import SceneName
+from omnisila.training.bank import FeatureBank
+from omnisila.training.descriptions import CauseTable, WindowClauses
+from omnisila.training.perturb import PerturbConfig
+from omnisila.training.sampling import BalancedSampler, Question
+from omnisila.training.stages import OnStep, SceneTuningConfig, TaskTuningConfig, scene_tuning, task_tuning
+from omnisila.training.tuning_data import TuningData
+
+QUIET = {labels.quiet for labels in BUILT_IN.values()}
+
+
+class Material(NamedTuple):
+    """What all runs on the same data share."""
+
+    clips: Sequence[Clip]
+    bank: FeatureBank
+    descriptions: Sequence[WindowClauses]
+
+
+class Lesson(NamedTuple):
+    """What the stages before task tuning read; states to resume from stand in the folder."""
+
+    material: Material
+    windows: Int[Tensor, "training"]
+    data: TuningData
+    sampler: BalancedSampler
+    state_folder: Path | None
+    on_step: OnStep | None
+
+
+class CardText(NamedTuple):
+    """What a model card says that is not measured; ``about`` may name {num_layers} and {width} of the Llama."""
+
+    about: str
+    command: str
+    limits: str
+
+
+@runtime_checkable
+class CompactTraining(Protocol):
+    """Everything that decides a compact model beside its features; a frozen record that names its fold answers.
+
+    No base class: its fields would come first, and the order of fields is part of the hash.
+    """
+
+    @property
+    def name(self) -> str:
+        """What the model is called in results."""
+        ...
+
+    @property
+    def labels(self) -> dict[str, tuple[str, ...]]:
+        """The labels that are taught, by label set."""
+        ...
+
+    @property
+    def set_weights(self) -> dict[str, dict[str, float]]:
+        """How often a data set is drawn with a label set; sets that are not named do not train."""
+        ...
+
+    @property
+    def acts(self) -> tuple[str, ...]:
+        """Sets whose label is an act that a place's look must not give away."""
+        ...
+
+    @property
+    def described(self) -> tuple[SceneName, ...]:
+        """The scenes that scene tuning describes."""
+        ...
+
+    @property
+    def scene_side(self) -> ICMConfig | HawkeyeConfig:
+        """What is built in front of the language model."""
+        ...
+
+    @property
+    def video_llm(self) -> CompactConfig:
+        """The language model's size."""
+        ...
+
+    @property
+    def perturb(self) -> PerturbConfig:
+        """What windows lose while training."""
+        ...
+
+    @property
+    def scene_tuning(self) -> SceneTuningConfig | None:
+        """The stage that reads no label; None leaves it out."""
+        ...
+
+    @property
+    def task_tuning(self) -> TaskTuningConfig:
+        """The last stage."""
+        ...
+
+    @property
+    def card(self) -> CardText:
+        """The model card's words."""
+        ...
+
+    def before_task_tuning(self, model: SceneModel, lesson: Lesson) -> None:
+        """The stages that only this kind of model has."""
+        ...
+
+    def record(self, data_digests: Mapping[str, str]) -> RunRecord:
+        """What ``run.json`` says."""
+        ...
+
+    def seeded(self, seed: int) -> Self:
+        """The same recipe with other random numbers in task tuning."""
+        ...
+
+    def replace(self, **changes: Any) -> Self:
+        """A validated copy with some fields changed."""
+        ...
+
+    def model_dump_json(self, *args: Any, **kwargs: Any) -> str:
+        """The recipe as JSON, whose hash names what was made with it."""
+        ...
+
+
+def questions(material: Material, recipe: CompactTraining) -> list[Question]:
+    """Each window with each of its true labels that the recipe trains."""
+    asked: list[Question] = []
+    for window in range(len(material.bank)):
+        clip = material.clips[int(material.bank.clip[window])]
+        for labels, trained in recipe.labels.items():
+            label = clip.label_over(labels, material.bank.span(window))
+            if label in trained:
+                asked.append(Question(window, labels, label))
+    return asked
+
+
+def built(recipe: CompactTraining, material: Material, seed: int = 0) -> SceneModel:
+    """An untrained model whose tokenizer and standardisation know the material."""
+    torch.manual_seed(seed)
+    model = recipe.scene_side.build(recipe.video_llm.build(train_tokenizer(_texts(recipe, material))))
+    batch = material.bank.batch(torch.arange(len(material.bank)))
+    model.fit_standardisation(batch.scenes, batch.visual)
+    model.video_llm.fit_standardisation(batch.visual)  # type: ignore[attr-defined]
+    return model
+
+
+def _texts(recipe: CompactTraining, material: Material) -> list[str]:
+    instructions = [render_instruction(Instruction("describe", scene=scene)) for scene in SCENE_WORDS]
+    answers = ["nothing"]
+    for name, labels in recipe.labels.items():
+        labelled = label_set(name)
+        instructions.append(render_instruction(Instruction("identify", labelled)))
+        instructions += [render_instruction(Instruction("attribute", labelled, label)) for label in labels]
+        answers += labels
+    sentences = {render_clauses([clause.text]) for described in material.descriptions for clause in described}
+    return [*instructions, *answers, *sorted(sentences)]
+
+
+def tuning_data(recipe: CompactTraining, material: Material, windows: Int[Tensor, "training"]) -> TuningData:
+    """The material as the stages read it.
+
+    Stills borrow the motion of calm moving windows among those given: that of a fight, lent to a calm street, would
+    teach the action expert that fights are calm.
+    """
+    clip_of = material.bank.clip.tolist()
+    is_still = torch.tensor([material.clips[clip].is_still for clip in clip_of])
+    calm = torch.tensor([set(material.clips[clip].labels.values()) <= QUIET for clip in clip_of])
+    donors = windows[(~is_still & calm)[windows]]
+    is_act = torch.tensor([material.clips[clip].set_name in recipe.acts for clip in clip_of])
+    return TuningData(
+        material.bank, is_still, is_act, material.descriptions, recipe.perturb.build(material.bank, donors)
+    )
+
+
+def scene_tuned(
+    recipe: CompactTraining, material: Material, state_folder: Path | None = None, on_step: OnStep | None = None
+) -> SceneModel:
+    """A model after scene tuning, or untrained if the recipe has none. It has seen no label."""
+    model = built(recipe, material)
+    if recipe.scene_tuning is not None:
+        windows = torch.arange(len(material.bank))
+        data = tuning_data(recipe, material, windows)
+        scene_tuning(model, data, windows, recipe.scene_tuning, state_folder, on_step, recipe.described)
+    return model
+
+
+def task_tuned(
+    recipe: CompactTraining,
+    material: Material,
+    model: SceneModel,
+    training_clips: Sequence[int],
+    state_folder: Path | None = None,
+    on_step: OnStep | None = None,
+) -> SceneModel:
+    """The model after its own stages and task tuning on some of the clips; changed in place.
+
+    Args:
+        training_clips: numbers of the clips whose labels may be read.
+    """
+    allowed = torch.zeros(len(material.clips), dtype=torch.bool)
+    allowed[torch.tensor(list(training_clips))] = True
+    windows = torch.nonzero(allowed[material.bank.clip])[:, 0]
+    asked = [question for question in questions(material, recipe) if allowed[material.bank.clip[question.window]]]
+    groups = footage_groups(material.clips)
+    clip_of = [int(material.bank.clip[question.window]) for question in asked]
+    sampler = BalancedSampler(
+        asked,
+        [material.clips[clip].set_name for clip in clip_of],
+        [groups[clip] for clip in clip_of],
+        {(labels, name): weight for labels, sets in recipe.set_weights.items() for name, weight in sets.items()},
+    )
+    causes = {name: _causes(material, asked, name) for name in recipe.labels}
+    data = tuning_data(recipe, material, windows)
+    recipe.before_task_tuning(model, Lesson(material, windows, data, sampler, state_folder, on_step))
+    task_tuning(model, data, sampler, causes, recipe.labels, recipe.task_tuning, state_folder, on_step)
+    return model
+
+
+def _causes(material: Material, asked: Sequence[Question], labels: str) -> CauseTable:
+    mine = [question for question in asked if question.labels == labels]
+    return CauseTable([material.descriptions[question.window] for question in mine], [q.label for q in mine])
+
+
+def started_from(recipe: CompactTraining, material: Material, tuned: Mapping[str, Tensor]) -> SceneModel:
+    """The recipe's model with whatever parts a scene-tuned model shares with it; the rest stays untrained."""
+    model = built(recipe, material, seed=recipe.task_tuning.loop.seed)
+    if recipe.scene_tuning is not None:
+        own = model.state_dict()
+        model.load_state_dict({name: tuned.get(name, value) for name, value in own.items()})
+    return model
