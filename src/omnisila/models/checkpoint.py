@@ -38,7 +38,7 @@ from omnisila.scenes.full.sem import FullSEMConfig
 from omnisila.scenes.sem import SEMConfig
 from omnisila.scenes.windows import WindowConfig
 from omnisila.schema import ModelIdentity
-from omnisila.weights.official import fill
+from omnisila.weights.loading import fill
 
 RUN, LANGUAGE, SCENE, TOKENIZER, ADAPTER, CALIBRATION = (
     "run.json", "model.safetensors", "scene.safetensors", "tokenizer", "adapter", "calibration.json",

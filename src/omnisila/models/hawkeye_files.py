@@ -14,7 +14,8 @@ from omnisila.models.clip_graph import CLASSES, PREDICATES
 from omnisila.models.graph_inputs import JOINTS
 from omnisila.models.hawkeye_release import NUMBERS, PEOPLE, TRIPLETS, HawkeyeRelease
 from omnisila.scenes.extractor import Entities, SceneInputs
-from omnisila.weights.official import load_into, read_state
+from omnisila.weights.loading import load_into
+from omnisila.weights.official import read_state
 
 CHECKPOINT = "non_lora_trainables.bin"
 PROBABILITIES = PREDICATES + 2 * CLASSES

@@ -15,7 +15,8 @@ from transformers.models.clip.modeling_clip import CLIPAttention, CLIPEncoderLay
 
 from omnisila.errors import WeightsError
 from omnisila.models.visual_tower import ClipTower
-from omnisila.weights.official import load_into, read_state
+from omnisila.weights.loading import load_into
+from omnisila.weights.official import read_state
 
 FRAMES = 8
 LARGE_14: dict[str, Any] = {  # LanguageBind_Video_merge and the tower inside Video-LLaVA-7B

@@ -20,7 +20,7 @@ from omnisila.config import Config
 from omnisila.errors import TrainingError, WeightsError
 from omnisila.files import write_atomically
 from omnisila.models.sharded import whole
-from omnisila.weights.official import fill
+from omnisila.weights.loading import fill
 
 Preset = Literal["paper", "code"]
 TARGETS = r"(.*\.)?language_model\.(.*\.)?(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"

@@ -68,6 +68,14 @@ class ReactionModel(nn.Module):
         """All of the model's modalities of each frame in one vector."""
         return torch.cat([self.read(batch, name) for name in self.widths], dim=-1)
 
+    @torch.inference_mode()
+    def intensities(self, batch: ReactionBatch) -> Float[Tensor, "batch emotions"]:
+        """What is reported of clips: the outputs in evaluation mode, clipped to [0, 1], on the processor."""
+        was_training, device = self.training, next(self.parameters()).device
+        found = self.eval()(batch.to(device)).float().clamp(0, 1).cpu()
+        self.train(was_training)
+        return found
+
     def fit_standardisation(self, batch: ReactionBatch) -> None:
         """Take mean and spread of the features from training clips; by default a model needs none."""
 

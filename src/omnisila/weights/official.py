@@ -1,4 +1,4 @@
-"""Checkpoints that other people published: read without running their code, put into our networks key by key.
+"""Checkpoints that other people published: read without running their code, as tensors by name.
 
 A file is known by its first bytes, not by its name. Pickles are read with torch's weights-only reader, which builds
 tensors and plain containers and refuses everything else; ``convert`` turns one into safetensors once and for all.
@@ -10,25 +10,21 @@ import json
 import pickle
 import re
 import warnings
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import safetensors
 import torch
 from safetensors.torch import load_file, save
-from torch import Tensor, nn
+from torch import Tensor
 
 from omnisila.errors import WeightsError
 from omnisila.files import write_atomically
-
-Module = TypeVar("Module", bound=nn.Module)
+from omnisila.weights.loading import listed
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "module")  # keys under which training scripts put the weights
 PREFIXES = ("module.", "_orig_mod.")  # what DataParallel and torch.compile put before every key
-COUNTER = "num_batches_tracked"  # batch normalisation counts steps in training; no output depends on it
-NAMED = 5  # keys that a message names before it counts the rest
 
 _WANTED = "Wanted the weights: safetensors, or a .pth, .pt, .bin or .pkl of tensors."
 _AGAIN = "Download it again and compare its size with the published one."
@@ -62,70 +58,6 @@ def without_prefix(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor
     if not state or not all(key.startswith(prefix) for key in state):
         return dict(state)
     return {key.removeprefix(prefix): tensor for key, tensor in state.items()}
-
-
-def load_into(
-    module: Module,
-    state: Mapping[str, Tensor],
-    source: Path | str,
-    renamed: Callable[[str], str | None] | None = None,
-) -> Module:
-    """Copy a state into a module, every tensor to its place and none left over; returns the module.
-
-    Counters of batch normalisation's training steps may be missing or left over. Values keep the module's own type.
-
-    Args:
-        source: what messages call the state.
-        renamed: published key -> the module's key, or None for a tensor the module knowingly leaves out.
-
-    Raises:
-        WeightsError: keys are missing, left over or of another shape; the message names the first and counts the rest.
-    """
-    found = _renamed(state, renamed, source)
-    wanted = module.state_dict()
-    faults = {
-        "missing": sorted(key for key in wanted.keys() - found.keys() if not key.endswith(COUNTER)),
-        "left over": sorted(key for key in found.keys() - wanted.keys() if not key.endswith(COUNTER)),
-        "of another shape": [f"{key} is {shape}, wanted {own}" for key, shape, own in _reshaped(wanted, found)],
-    }
-    if any(faults.values()):
-        said = "; ".join(f"{len(keys)} {fault} ({_listed(keys)})" for fault, keys in faults.items() if keys)
-        raise WeightsError(
-            f"{source}: not the weights of {type(module).__name__}, which has {len(wanted)} tensors: {said}. "
-            "Give the checkpoint of that network, or build it with the sizes that the checkpoint was trained with."
-        )
-    module.load_state_dict({key: tensor for key, tensor in found.items() if key in wanted}, strict=False)
-    return module
-
-
-def fill(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], fault: str, advice: str) -> None:
-    """Copy stored tensors into a model's own, name by name.
-
-    Args:
-        fault: begins the message where names or shapes differ.
-        advice: ends it.
-
-    Raises:
-        WeightsError: names are missing or left over, or a shape differs; the first few are named.
-    """
-    problems = [
-        *(f"missing {key}" for key in sorted(wanted.keys() - found.keys())),
-        *(f"left over {key}" for key in sorted(found.keys() - wanted.keys())),
-        *(f"{key} is {shape}, wanted {own}" for key, shape, own in _reshaped(wanted, found)),
-    ]
-    if problems:
-        raise WeightsError(f"{fault}: {_listed(problems, '; ')}. {advice}")
-    with torch.no_grad():
-        for key, tensor in wanted.items():
-            tensor.copy_(found[key])
-
-
-def _reshaped(
-    wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]
-) -> Iterator[tuple[str, tuple[int, ...], tuple[int, ...]]]:
-    for key, tensor in wanted.items():
-        if key in found and found[key].shape != tensor.shape:
-            yield key, tuple(found[key].shape), tuple(tensor.shape)
 
 
 def convert(path: Path, out: Path | None = None) -> Path:
@@ -233,9 +165,7 @@ def _unwrapped(content: Any, path: Path) -> dict[str, Tensor]:
         if isinstance(value, Tensor)
     }
     if not state:
-        held = (
-            f"the keys {_listed(list(map(str, content)))}" if isinstance(content, Mapping) else type(content).__name__
-        )
+        held = f"the keys {listed(list(map(str, content)))}" if isinstance(content, Mapping) else type(content).__name__
         raise WeightsError(
             f"{path}: holds no weights but {held}. Wanted tensors by name, or such a mapping under one of "
             f"{', '.join(WRAPPERS)}."
@@ -251,7 +181,7 @@ def _in_folder(folder: Path) -> Path:
         found = sorted(folder.glob(pattern))
         if len(found) > 1:
             raise WeightsError(
-                f"{folder}: {len(found)} checkpoints ({_listed([path.name for path in found])}) and no index.json "
+                f"{folder}: {len(found)} checkpoints ({listed([path.name for path in found])}) and no index.json "
                 "that joins them. Give the path of one file, or put the index beside them."
             )
         if found:
@@ -265,7 +195,7 @@ def _sharded(index: Path) -> dict[str, Tensor]:
     absent = [name for name in names if not (index.parent / name).is_file()]
     if absent:
         raise WeightsError(
-            f"{index}: {len(absent)} of its {len(names)} files are not beside it ({_listed(absent)}). Download them."
+            f"{index}: {len(absent)} of its {len(names)} files are not beside it ({listed(absent)}). Download them."
         )
     state: dict[str, Tensor] = {}
     for name in names:
@@ -273,7 +203,7 @@ def _sharded(index: Path) -> dict[str, Tensor]:
         lost = sorted(key for key, place in places.items() if place == name and key not in held)
         if lost:
             raise WeightsError(
-                f"{index.parent / name}: lacks {len(lost)} tensors that {index.name} promises ({_listed(lost)}). "
+                f"{index.parent / name}: lacks {len(lost)} tensors that {index.name} promises ({listed(lost)}). "
                 "Download files and index of one version."
             )
         state |= held
@@ -292,28 +222,8 @@ def _weight_map(index: Path) -> dict[str, str]:
         raise WeightsError(f"{index}: weight_map is not tensor -> file. {_AGAIN}")
     outside = sorted({name for name in places.values() if Path(name).name != name})
     if outside:
-        raise WeightsError(f"{index}: names files elsewhere ({_listed(outside)}). Wanted names of files beside it.")
+        raise WeightsError(f"{index}: names files elsewhere ({listed(outside)}). Wanted names of files beside it.")
     return places
-
-
-def _renamed(
-    state: Mapping[str, Tensor], renamed: Callable[[str], str | None] | None, source: Path | str
-) -> dict[str, Tensor]:
-    if renamed is None:
-        return dict(state)
-    names = {key: name for key in state if (name := renamed(key)) is not None}
-    twice = [name for name, count in Counter(names.values()).items() if count > 1]
-    if twice:
-        raise WeightsError(
-            f"{source}: several of its tensors mean the same one of ours ({_listed(twice)}). "
-            "Give the checkpoint of one network alone."
-        )
-    return {name: state[key] for key, name in names.items()}
-
-
-def _listed(names: Sequence[str], between: str = ", ") -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return between.join(names[:NAMED]) + more
 
 
 def _source_digest(path: Path) -> str:

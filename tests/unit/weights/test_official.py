@@ -15,7 +15,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from omnisila.errors import OutputError, WeightsError
-from omnisila.weights.official import convert, load_into, read_state, without_prefix
+from omnisila.weights.loading import load_into
+from omnisila.weights.official import convert, read_state, without_prefix
 
 RAN: list[str] = []
 STATE = {"conv.weight": torch.arange(6.0).reshape(2, 3), "conv.bias": torch.tensor([0.5, -0.5])}

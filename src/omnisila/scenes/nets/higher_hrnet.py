@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from omnisila.config import Config
 from omnisila.scenes.nets.hrnet import BLOCKS, Basic, HRNet
 from omnisila.scenes.nets.pose_grouping import JOINTS, Grouped, GroupingConfig, Peaks, grouped, peaks, places, refined
-from omnisila.weights.official import load_into, read_state, without_prefix
+from omnisila.weights.loading import load_into
+from omnisila.weights.official import read_state, without_prefix
 
 MIRRORED = (0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15)  # each joint's other side
 GRID = 4

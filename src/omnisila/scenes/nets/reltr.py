@@ -18,7 +18,8 @@ from omnisila.config import Config
 from omnisila.scenes.nets.padding import padded
 from omnisila.scenes.nets.reltr_transformer import Queries, RelTRTransformer, States, sine_positions
 from omnisila.scenes.nets.resnet import RESNET_50, ResNet, halved, inside
-from omnisila.weights.official import load_into, read_state
+from omnisila.weights.loading import load_into
+from omnisila.weights.official import read_state
 
 MAP_PX = 28  # side to which attention maps are brought before they are convolved
 MAP_WIDTH = 128

@@ -1,0 +1,101 @@
+"""Tensors into a network, every one to its place: what is missing, left over or of another shape is named."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from omnisila.errors import WeightsError
+
+Module = TypeVar("Module", bound=nn.Module)
+
+COUNTER = "num_batches_tracked"  # batch normalisation counts steps in training; no output depends on it
+NAMED = 5  # keys that a message names before it counts the rest
+
+
+def load_into(
+    module: Module,
+    state: Mapping[str, Tensor],
+    source: Path | str,
+    renamed: Callable[[str], str | None] | None = None,
+) -> Module:
+    """Copy a state into a module, every tensor to its place and none left over; returns the module.
+
+    Counters of batch normalisation's training steps may be missing or left over. Values keep the module's own type.
+
+    Args:
+        source: what messages call the state.
+        renamed: published key -> the module's key, or None for a tensor the module knowingly leaves out.
+
+    Raises:
+        WeightsError: keys are missing, left over or of another shape; the message names the first and counts the rest.
+    """
+    found = _renamed(state, renamed, source)
+    wanted = module.state_dict()
+    faults = {
+        "missing": sorted(key for key in wanted.keys() - found.keys() if not key.endswith(COUNTER)),
+        "left over": sorted(key for key in found.keys() - wanted.keys() if not key.endswith(COUNTER)),
+        "of another shape": [f"{key} is {shape}, wanted {own}" for key, shape, own in _reshaped(wanted, found)],
+    }
+    if any(faults.values()):
+        said = "; ".join(f"{len(keys)} {fault} ({listed(keys)})" for fault, keys in faults.items() if keys)
+        raise WeightsError(
+            f"{source}: not the weights of {type(module).__name__}, which has {len(wanted)} tensors: {said}. "
+            "Give the checkpoint of that network, or build it with the sizes that the checkpoint was trained with."
+        )
+    module.load_state_dict({key: tensor for key, tensor in found.items() if key in wanted}, strict=False)
+    return module
+
+
+def fill(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], fault: str, advice: str) -> None:
+    """Copy stored tensors into a model's own, name by name.
+
+    Args:
+        fault: begins the message where names or shapes differ.
+        advice: ends it.
+
+    Raises:
+        WeightsError: names are missing or left over, or a shape differs; the first few are named.
+    """
+    problems = [
+        *(f"missing {key}" for key in sorted(wanted.keys() - found.keys())),
+        *(f"left over {key}" for key in sorted(found.keys() - wanted.keys())),
+        *(f"{key} is {shape}, wanted {own}" for key, shape, own in _reshaped(wanted, found)),
+    ]
+    if problems:
+        raise WeightsError(f"{fault}: {listed(problems, '; ')}. {advice}")
+    with torch.no_grad():
+        for key, tensor in wanted.items():
+            tensor.copy_(found[key])
+
+
+def _reshaped(
+    wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]
+) -> Iterator[tuple[str, tuple[int, ...], tuple[int, ...]]]:
+    for key, tensor in wanted.items():
+        if key in found and found[key].shape != tensor.shape:
+            yield key, tuple(found[key].shape), tuple(tensor.shape)
+
+
+def _renamed(
+    state: Mapping[str, Tensor], renamed: Callable[[str], str | None] | None, source: Path | str
+) -> dict[str, Tensor]:
+    if renamed is None:
+        return dict(state)
+    names = {key: name for key in state if (name := renamed(key)) is not None}
+    twice = [name for name, count in Counter(names.values()).items() if count > 1]
+    if twice:
+        raise WeightsError(
+            f"{source}: several of its tensors mean the same one of ours ({listed(twice)}). "
+            "Give the checkpoint of one network alone."
+        )
+    return {name: state[key] for key, name in names.items()}
+
+
+def listed(names: Sequence[str], between: str = ", ") -> str:
+    """The first few, and how many more there are."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return between.join(names[:NAMED]) + more
