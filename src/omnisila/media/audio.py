@@ -1,10 +1,11 @@
 """The sound of a file as one channel of float32 at 16 kHz, on the pictures' clock, read in bounded memory.
 
 Time 0 is the container's start, as for ``VideoReader``; sample ``i`` of a stretch is heard at ``start_s + i / 16000``.
-Channels are averaged; where the track has a hole there is silence. A file without sound is no error: ``Sound`` says what
-is missing.
+Channels are averaged; where the track has a hole there is silence. A file without sound is no error: ``Sound`` says
+what is missing.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -32,8 +33,10 @@ _CLIPPED_FRAC = 0.01  # a full-scale tone of 16 bits stays below; speech that is
 _SHORT_S = 0.5
 _HOLE_S = 0.1  # timestamps of blocks that follow each other round and drift by less
 _UNCOVERED_S = 0.25
+_BEYOND_S = 60.0  # past the stated end: timestamps there are not believed
 _SEEK_FROM_S = 2.0  # up to here decoding from the beginning is cheaper than a seek
 _MAX_IDLE_ERRORS = 1000
+_PLANES = 8  # PyAV reads no more planes of a frame, but crashes
 
 
 class SoundLimits(Config):
@@ -115,18 +118,29 @@ class SoundReader:
             if start_s > _SEEK_FROM_S:
                 with suppress(FFmpegError):
                     container.seek(int((start_s + origin_s) / stream.time_base), stream=stream)
+            last_s = container.duration / av.time_base + _BEYOND_S if container.duration else math.inf
             run: _Run | None = None
             for frame in self._frames(container, stream):
                 stamp_s = _stamp_s(frame, origin_s)
+                if stamp_s is not None and stamp_s > last_s:
+                    stamp_s = None  # headers are wrong by seconds, broken timestamps by hours
                 if run is None or not run.continues(frame, stamp_s):
+                    begin_s = max(stamp_s or 0.0, run.end_s if run else -_HOLE_S)
                     if run is not None:
-                        yield from run.rest()
-                    run = _Run(frame, max(stamp_s if stamp_s is not None else run.end_s if run else 0.0, -_HOLE_S))
+                        yield from self._intact(run.rest())
+                    run = _Run(frame, begin_s)
                 if end_s is not None and run.end_s >= end_s:
                     break
-                yield from run.blocks(frame)
+                yield from self._intact(run.blocks(frame))
             if run is not None:
-                yield from run.rest()
+                yield from self._intact(run.rest())
+
+    def _intact(self, blocks: Iterator[Block]) -> Iterator[Block]:
+        """The blocks, as far as the resampler takes the track's form."""
+        try:
+            yield from blocks
+        except (FFmpegError, ValueError):
+            self.damaged += 1
 
     def _frames(self, container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
         for packet in self._packets(container, stream):
@@ -156,6 +170,8 @@ class SoundReader:
 
     def _measure(self, frame: AudioFrame) -> None:
         """Full scale is told from the track's own samples: resampling rounds it off."""
+        if frame.format.is_planar and frame.layout.nb_channels > _PLANES:
+            return
         raw: Any = frame.to_ndarray()
         if raw.dtype.kind == "u":
             level = np.abs(raw.astype(np.float32) - 128.0) / 127.0
@@ -173,13 +189,14 @@ class _Run:
 
     def __init__(self, frame: AudioFrame, time_s: float) -> None:
         self._form = _form(frame)
-        self._resampler = av.AudioResampler(format="fltp", layout=frame.layout, rate=RATE_HZ)
+        self._resampler = av.AudioResampler(format="flt", layout=frame.layout, rate=RATE_HZ)
+        self._channels = frame.layout.nb_channels
         self.end_s = time_s
         self._at_s = time_s
 
     def continues(self, frame: AudioFrame, stamp_s: float | None) -> bool:
-        """Whether a frame comes next; one that jumps back a little, or says no time, does."""
-        return _form(frame) == self._form and (stamp_s is None or abs(stamp_s - self.end_s) < _HOLE_S)
+        """Whether a frame comes next; one without a time, or whose clock starts over, is counted on."""
+        return _form(frame) == self._form and (stamp_s is None or stamp_s < self.end_s + _HOLE_S)
 
     def blocks(self, frame: AudioFrame) -> Iterator[Block]:
         self.end_s += frame.samples / frame.sample_rate
@@ -192,7 +209,8 @@ class _Run:
     def _placed(self, frame: AudioFrame | None) -> Iterator[Block]:
         for part in self._resampler.resample(frame):
             # libav's own mixing adds channels up beyond full scale; an average cannot
-            samples = np.nan_to_num(part.to_ndarray(), nan=0.0, posinf=1.0, neginf=-1.0).mean(0)
+            channels = part.to_ndarray().reshape(-1, self._channels)
+            samples = np.nan_to_num(channels, nan=0.0, posinf=1.0, neginf=-1.0).mean(1)
             yield Block(self._at_s, samples)
             self._at_s += len(samples) / RATE_HZ
 

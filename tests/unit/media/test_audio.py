@@ -1,5 +1,6 @@
 """Sound of real files: one channel at 16 kHz on the pictures' clock; every way to lack it is named."""
 
+import wave
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,26 @@ def test_a_hole_in_the_timestamps_is_silence(tmp_path: Path) -> None:
     assert len(sound.samples) == pytest.approx(3 * RATE_HZ, abs=64)
     assert not sound.samples[round(1.05 * RATE_HZ) : round(1.95 * RATE_HZ)].any()
     assert sound.samples[round(2.1 * RATE_HZ) :].abs().max() > 0.4
+
+
+def test_timestamps_that_start_over_are_counted_on(make_video: Callable[..., Path], tmp_path: Path) -> None:
+    once = make_video("once.ts", audio_s=2.0).read_bytes()
+    (tmp_path / "twice.ts").write_bytes(once + once)
+    sound = read_sound(tmp_path / "twice.ts")
+    assert len(sound.samples) == pytest.approx(4 * RATE_HZ, rel=0.05)
+    assert all(second.abs().max() > 0.5 for second in sound.samples[: 4 * RATE_HZ - 3200].split(RATE_HZ))
+
+
+@pytest.mark.parametrize("channels", [1, 3, 6, 8, 11, 24])
+def test_any_number_of_channels_is_heard(tmp_path: Path, channels: int) -> None:
+    samples = np.repeat(tone(1.0, 48_000)[:, None], channels, 1)
+    with wave.open(str(tmp_path / "a.wav"), "wb") as file:
+        file.setnchannels(channels)
+        file.setsampwidth(2)
+        file.setframerate(48_000)
+        file.writeframes((samples * 32767).astype("<i2").tobytes())
+    sound = read_sound(tmp_path / "a.wav")
+    assert sound.samples.abs().max() == pytest.approx(0.5, abs=0.02)
 
 
 def test_a_stretch_is_the_same_part_of_the_whole(tmp_path: Path) -> None:

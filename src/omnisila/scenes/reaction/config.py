@@ -113,7 +113,8 @@ class ReactionFeatureConfig(ClipSettings):
             if self.visual
             else EmbeddedPictures(EfficientNetLite0.pretrained())
         )
-        words = self._text_networks
+        sentences = self.sentences if "sentences" in self._text_networks else None
+        clip = self.clip if "clip" in self._text_networks else None
         return ReactionFeatureExtractor(
             self,
             self.digest,
@@ -122,8 +123,8 @@ class ReactionFeatureConfig(ClipSettings):
             visual,
             SpeakerVectors.pretrained(located(self.audio), device) if self.audio else SoundStatistics(),
             FaceResNet.pretrained(located(self.face), device) if self.face else None,
-            SentenceEncoder.pretrained(located(self.sentences), device) if "sentences" in words else None,
-            TemplateMatcher.pretrained(located(self.clip), device) if "clip" in words else None,
+            SentenceEncoder.pretrained(located(sentences), device) if sentences else None,
+            TemplateMatcher.pretrained(located(clip), device) if clip else None,
         )
 
 
