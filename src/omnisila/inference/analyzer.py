@@ -27,7 +27,7 @@ from omnisila.models.checkpoint import Run
 from omnisila.models.likelihood import Asked, Likelihood, answers_likelihood, posterior
 from omnisila.operating_points import LabelSetCalibration
 from omnisila.scenes.cache import Extracted, FeatureCache
-from omnisila.scenes.profile import SceneModeling
+from omnisila.scenes.profile import LoadedWhenNeeded
 from omnisila.scenes.windows import SCENES, Window, WindowBatch, WindowConfig, windows
 from omnisila.schema import (
     Analysis,
@@ -92,7 +92,7 @@ class Analyzer:
         self.window: WindowConfig = own.replace(
             window_s=config.window_s or own.window_s, rate_hz=config.rate_hz or own.rate_hz
         )
-        self.sem: SceneModeling = run.record.sem.at_rate(self.window.rate_hz).build()
+        self.sem = LoadedWhenNeeded(run.record.sem.at_rate(self.window.rate_hz))
         self.calibrations = {name: self._calibration(name) for name in self.label_sets}
 
     def analyze(self, path: str | Path, progress: Progress | None = None) -> Analysis:

@@ -15,6 +15,7 @@ from omnisila.models.checkpoint import Run
 from omnisila.models.tokens import prompted
 from omnisila.scenes.cache import FeatureCache
 from omnisila.scenes.extractor import Entities
+from omnisila.scenes.profile import LoadedWhenNeeded
 from omnisila.scenes.windows import spread
 from omnisila.schema import Span
 
@@ -35,7 +36,8 @@ class Chat:
 
     def __init__(self, run: Run, video: Path, cache: FeatureCache) -> None:
         self.model, self.llm = run.model, run.model.video_llm
-        extracted = cache.extracted(video, run.record.sem.at_rate(run.record.window.rate_hz).build())
+        profile = run.record.sem.at_rate(run.record.window.rate_hz)
+        extracted = cache.extracted(video, LoadedWhenNeeded(profile))
         whole = Span(start_s=0.0, end_s=max(extracted.info.duration_s, 1e-3))
         window = spread(cache.shards(extracted), whole, run.record.window.frames)
         if window is None:

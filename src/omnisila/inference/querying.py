@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import cast
 
 import torch
 from jaxtyping import Float, UInt8
@@ -86,15 +85,27 @@ class Querying:
                 seconds=time.perf_counter() - began,
             )
 
-    @torch.inference_mode()
     def _answer(self, video: Path, example: Example) -> str:
-        visual = self.sight.seen(video, example.start_s, example.end_s)
-        tokens = prompted([self.llm.prompt_ids(REACT_QUESTION, visual.values.shape[1], 0)], self.llm.pad_id)
-        return self.llm.generate(self.llm.embed(tokens.ids, visual), tokens, self.max_tokens, 1).texts[0]
+        span_s = example.start_s, example.end_s
+        return described_clip(self.llm, self.sight, video, span_s, REACT_QUESTION, self.max_tokens)
+
+
+@torch.inference_mode()
+def described_clip(
+    llm: VideoLLM, sight: Sight, video: Path, span_s: tuple[float, float], prompt: str, max_tokens: int = 256
+) -> str:
+    """What a frozen Video-LLM answers to a prompt about a clip, greedily.
+
+    Raises:
+        MediaError: the video cannot be read.
+    """
+    visual = sight.seen(video, *span_s)
+    tokens = prompted([llm.prompt_ids(prompt, visual.values.shape[1], 0)], llm.pad_id)
+    return llm.generate(llm.embed(tokens.ids, visual), tokens, max_tokens, 1).texts[0]
 
 
 def pooled_clip(
-    llm: VideoLLM, sight: Sight, video: Path, span_s: tuple[float, float], prompt: str, pooling: Pooling = "sequence"
+    llm: PooledLLM, sight: Sight, video: Path, span_s: tuple[float, float], prompt: str, pooling: Pooling = "sequence"
 ) -> Float[Tensor, "width"]:
     """A clip's pooled tokens: what a probe reads.
 
@@ -105,4 +116,4 @@ def pooled_clip(
     Raises:
         MediaError: the video cannot be read.
     """
-    return pooled_tokens(cast("PooledLLM", llm), sight.seen(video, *span_s), prompt, pooling)[0].cpu()
+    return pooled_tokens(llm, sight.seen(video, *span_s), prompt, pooling)[0].cpu()

@@ -4,6 +4,7 @@ There are two: ``scenes.sem`` with the embedded networks, ``scenes.full`` with t
 """
 
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from typing import Protocol, Self, runtime_checkable
 
 from omnisila.media.frames import LumaFrame
@@ -65,3 +66,21 @@ class SceneModeling(Protocol):
             seconds: filled with the seconds spent per stage.
         """
         ...
+
+
+class LoadedWhenNeeded:
+    """The extractors of a profile, loaded when the first video has to be looked at: cached features need none."""
+
+    def __init__(self, profile: Profile) -> None:
+        self.config = profile
+
+    @cached_property
+    def _loaded(self) -> SceneModeling:
+        return self.config.build()
+
+    @property
+    def layouts(self) -> Layouts:
+        return self._loaded.layouts
+
+    def extract(self, frames: Iterable[LumaFrame], seconds: dict[str, float] | None = None) -> Iterator[SceneShard]:
+        return self._loaded.extract(frames, seconds)
