@@ -1,5 +1,6 @@
 """Features of many clips: a bad one never stops the rest, a finished one is not done again, none is lost silently."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from os import PathLike
@@ -11,6 +12,8 @@ from omnisila.scenes.reaction.cache import ReactionCache
 from omnisila.scenes.reaction.clip import Clip
 from omnisila.scenes.reaction.extractor import ReactionFeatureExtractor
 from omnisila.scenes.reaction.features import ReactionFeatures
+
+_NUMBER = re.compile(r"\d+(\.\d+)?")
 
 
 class Outcome(NamedTuple):
@@ -27,7 +30,7 @@ class Tally(NamedTuple):
     """How a run ended.
 
     ``failed`` are paths with reasons; ``missing`` counts clips by modality that no frame has; ``warned`` counts clips
-    by warning.
+    by warning, whatever the numbers in it.
     """
 
     extracted: int
@@ -67,7 +70,7 @@ def tally(outcomes: Iterable[Outcome]) -> Tally:
             failed.append((str(outcome.clip.path), outcome.reason or ""))
             continue
         missing.update(outcome.features.missing)
-        warned.update(outcome.features.warnings)
+        warned.update({_NUMBER.sub("#", warning) for warning in outcome.features.warnings})
     return Tally(states["extracted"], states["known"], tuple(failed), dict(missing), dict(warned))
 
 

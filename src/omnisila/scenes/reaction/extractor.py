@@ -164,7 +164,7 @@ class ReactionFeatureExtractor:
             found[name] = frame_table(path, width, frames.info.rate_hz).at(frames.times_s, width)
             unseen = int((~found[name].mask).sum())
             if unseen:
-                warnings.append(f"{path.name} says nothing of {unseen} of {self.settings.frames} frames")
+                warnings.append(f"the table of {name} says nothing of {unseen} of {self.settings.frames} frames")
         return found
 
     def _audio(self, clip: Clip, frames: ClipFrames, warnings: list[str]) -> Modality:

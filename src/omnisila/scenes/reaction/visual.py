@@ -75,7 +75,10 @@ class ClassToken:
 
 
 class FaceResNet:
-    """The pooled features of a ResNet that was trained to tell faces apart, such as VGGFace2's ResNet-50 (2048)."""
+    """The pooled features of a ResNet that was trained to tell faces apart, such as VGGFace2's ResNet-50 (2048).
+
+    Give it the ``preprocessor_config.json`` of its training: without one, values are brought to -1..1.
+    """
 
     kind = "face_resnet"
 

@@ -160,6 +160,8 @@ def test_nothing_is_extracted_twice_and_bad_files_are_counted(
     assert "not a video" in report.failed[0][1]
     assert report.missing == {"audio": 2, "text": 2, "fau": 1, "face": 1}
     assert report.warned["no face was found"] == 1
+    assert report.warned["there is no sound track"] == 2
+    assert not any(sign.isdigit() for warning in report.warned for sign in warning)
 
 
 def test_a_stopped_run_goes_on(quick: ReactionFeatureExtractor, make_clip: Make, tmp_path: Path) -> None:
