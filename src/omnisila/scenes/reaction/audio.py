@@ -21,6 +21,7 @@ from omnisila.weights.pretrained import load_pretrained, read_settings
 
 _WINDOW = 16_000  # samples; ViPER cuts longer windows and fills shorter ones up
 _BATCH = 8
+_LEAST_STEPS = 2
 _NEAR_S = 0.5  # of sound around a frame, at least: less holds no syllable
 
 
@@ -114,9 +115,17 @@ class SpeakerVectors:
         return Modality.where(values, mask & values.isfinite().all(1))  # a window shorter than the network's has none
 
     def _embedded(self, inputs: Any) -> Float[Tensor, "windows width"]:
-        with warnings.catch_warnings():  # transformers gives torch masks of two types, of which torch disapproves
-            warnings.filterwarnings("ignore", "Support for mismatched", UserWarning)
-            return self._model(**inputs).embeddings.float()
+        """Of one window each; not a number where the network's layers leave too little of it for a spread."""
+        with warnings.catch_warnings():
+            # transformers gives torch masks of two types, and takes the spread of a single step
+            warnings.filterwarnings("ignore", "Support for mismatched|std\\(\\): degrees of freedom", UserWarning)
+            vectors = self._model(**inputs).embeddings.float()
+        if "attention_mask" in inputs:
+            samples = inputs["attention_mask"].sum(1)
+            model: Any = self._model
+            steps = model._get_tdnn_output_lengths(model._get_feat_extract_output_lengths(samples))
+            vectors[steps < _LEAST_STEPS] = torch.nan
+        return vectors
 
     def _prepared(self, windows: list[np.ndarray]) -> Any:
         return self._preparation(

@@ -130,6 +130,15 @@ def test_x_vectors_are_the_plain_model_s_of_viper_s_windows(
     torch.testing.assert_close(said.values, wanted, atol=1e-3 * float(wanted.abs().mean()), rtol=1e-3)
 
 
+def test_a_window_too_short_for_the_network_is_masked(networks: Path, tmp_path: Path) -> None:
+    WavLMForXVector.from_pretrained(networks / "wavlm").save_pretrained(tmp_path)
+    Wav2Vec2FeatureExtractor(return_attention_mask=True).save_pretrained(tmp_path)
+    encoder = SpeakerVectors.pretrained(str(tmp_path), torch.device("cpu"))
+    said = encoder.encode(sound(voice(150, 0.3)), torch.linspace(0, 0.3, 32))
+    assert not said.mask.any()
+    assert not said.values.any()
+
+
 def test_another_network_is_refused(networks: Path) -> None:
     with pytest.raises(WeightsError, match="type 'vit', wanted 'wavlm'"):
         SpeakerVectors.pretrained(str(networks / "vit"), torch.device("cpu"))
