@@ -50,7 +50,7 @@ class ProbeConfig(Config):
     """Sizes of the probing network; the paper does not say how wide its hidden layer is."""
 
     kind: Literal["probe"] = "probe"
-    hidden: int = 256
+    hidden: int = 128
     activation: Activation = "relu"
 
     def build(self, widths: Mapping[str, int]) -> "Probe":

@@ -80,7 +80,7 @@ class RegressionConfig(Config):
         return -(-clips // self.batch)
 
 
-PROBE_TRAINING = RegressionConfig(epochs=50, learning_rate=1e-4, batch=128)  # emotional-reaction paper 5.1
+PROBE_TRAINING = RegressionConfig(epochs=50, learning_rate=1e-4, batch=256)  # emotional-reaction paper 5.1
 VIPER_TRAINING = RegressionConfig(epochs=20, learning_rate=1e-5, batch=16)  # emotional-reaction paper 5.1
 
 
@@ -150,16 +150,11 @@ def mean_squared_error(
     return F.mse_loss(predicted, truth)
 
 
-@torch.inference_mode()
 def predicted(
     model: ReactionModel, clips: Clips, places: Int[Tensor, "places"], batch: int = 64
 ) -> Float[Tensor, "places emotions"]:
-    """Intensities of the clips at these places, clipped to [0, 1]; the model is in evaluation mode while it answers."""
-    was_training, device = model.training, next(model.parameters()).device
-    model.eval()
-    parts = [model(clips.batch(part).to(device)).float().clamp(0, 1).cpu() for part in places.split(batch)]
-    model.train(was_training)
-    return torch.cat(parts)
+    """Intensities of the clips at these places, in their order."""
+    return torch.cat([model.intensities(clips.batch(part)) for part in places.split(batch)])
 
 
 def fit(

@@ -1,0 +1,99 @@
+"""Streams made of real small clips by a tiny Video-LLM: kept clip by clip, gone on with, failures named."""
+
+import pytest
+import torch
+
+from omnisila.data.annotated import AnnotatedVideo
+from omnisila.errors import DataSetError
+from omnisila.inference.querying import Sight, pooled_clip
+from omnisila.models.probing import PROMPTS
+from omnisila.models.video_llava import VideoLlavaLLM
+from omnisila.models.visual_tower import ClipTower
+from omnisila.recipes.reaction_streams import Description, descriptions, extracted_streams, pooled_streams
+from omnisila.records import records
+from omnisila.training.reaction_tables import PooledStream, read_stream
+
+
+@pytest.fixture
+def llava(make_video_llava):
+    model, tokenizer = make_video_llava()
+    return VideoLlavaLLM(model, tokenizer), Sight(ClipTower(model.model.video_tower), frames=2)
+
+
+@pytest.fixture
+def videos(make_video, make_bad_file):
+    make_video("1.mp4", frames=12, rate_hz=12)
+    make_video("2.mp4", frames=24, rate_hz=12)
+    make_bad_file("3.mp4", "empty")
+    return [
+        AnnotatedVideo(id=name, video=f"{name}.mp4", labels="reaction", truth=None, split="train", group=name)
+        for name in "123"
+    ]
+
+
+def test_pooled_tokens_of_both_prompts_and_a_clip_that_cannot_be_read(tmp_path, llava, videos):
+    llm, sight = llava
+    out = tmp_path / "streams"
+    failed = pooled_streams("tiny", llm, sight, videos, tmp_path, out)
+    assert [one.name for one in failed] == ["3"]
+    assert "3.mp4" in failed[0].reason
+    for number, prompt in enumerate(PROMPTS, 1):
+        table = read_stream(out / f"pooled-{number}.safetensors")
+        assert table.ids == ("1", "2")
+        wanted = pooled_clip(llm, sight, tmp_path / "2.mp4", (0.0, 2.0), prompt)
+        torch.testing.assert_close(table.values[1, 0].float(), wanted, atol=1e-2, rtol=1e-2)
+
+
+def test_what_is_done_is_not_done_again(tmp_path, llava, videos, monkeypatch):
+    llm, sight = llava
+    out = tmp_path / "streams"
+    pooled_streams("tiny", llm, sight, videos[:1], tmp_path, out)
+    seen = []
+    own = sight.seen
+    monkeypatch.setattr(sight, "seen", lambda video, *span: (seen.append(video.name), own(video, *span))[1])
+    pooled_streams("tiny", llm, sight, videos[:2], tmp_path, out)
+    assert set(seen) == {"2.mp4"}
+    assert read_stream(out / "pooled-1.safetensors").ids == ("1", "2")
+    pooled_streams("another", llm, sight, videos[:1], tmp_path, out)
+    assert "1.mp4" in seen
+
+
+def test_no_clip_at_all_is_an_error(tmp_path, llava, videos):
+    with pytest.raises(DataSetError, match=r"none of 1 clips could be read \(.*3\.mp4"):
+        pooled_streams("tiny", *llava, videos[2:], tmp_path, tmp_path / "streams")
+
+
+def test_descriptions_are_written_once_and_are_of_one_system(tmp_path, llava, videos, monkeypatch):
+    llm, sight = llava
+    own = llm.generate
+    asked = []
+
+    def generate(embeds, tokens, *_):
+        asked.append(tokens.ids.tolist())
+        return own(embeds, tokens, 1, 1)._replace(texts=("She smiles.",))
+
+    monkeypatch.setattr(llm, "generate", generate)
+    out = tmp_path / "descriptions-2.jsonl"
+    failed = descriptions("tiny", llm, sight, videos, tmp_path, 2, out)
+    assert [one.name for one in failed] == ["3"]
+    assert asked[0] == [llm.prompt_ids(PROMPTS[1], 2, 0)]
+    with out.open("a") as file:
+        file.write('{"clip": "half a li')  # as a kill leaves it
+    descriptions("tiny", llm, sight, videos, tmp_path, 2, out)
+    assert len(asked) == 2
+    assert list(records(out, Description)) == [
+        Description(clip=clip, system="tiny", text="She smiles.") for clip in ("1", "2")
+    ]
+    with pytest.raises(DataSetError, match="by tiny, not by another"):
+        descriptions("another", llm, sight, videos, tmp_path, 2, out)
+
+
+def test_extractors_features_become_a_table_a_stream(tmp_path):
+    def clips():
+        for number in (1, 2):
+            stream = PooledStream.of(torch.tensor([float(number)]))
+            yield str(number), {"visual": stream, "text": stream}
+
+    extracted_streams(tmp_path, {"visual": "visual", "text": "text-clip"}, clips)
+    assert read_stream(tmp_path / "text-clip.safetensors").values[:, 0, 0].tolist() == [1, 2]
+    assert read_stream(tmp_path / "visual.safetensors").ids == ("1", "2")
