@@ -1,11 +1,14 @@
 """``omnisila train``: a model from data sets, in one command that can be killed and repeated."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from omnisila.recipes.full_training import FullTraining
 
 app = typer.Typer(no_args_is_help=True, help="Train a model.")
 
@@ -14,9 +17,20 @@ def _print_rows(wanted: bool) -> None:
     if wanted:
         from omnisila.recipes.icm_full import ROWS
 
-        for name, row in ROWS.items():
-            typer.echo(f"{name}: {row().name}")
-        raise typer.Exit
+        _list(ROWS)
+
+
+def _print_hawkeye_rows(wanted: bool) -> None:
+    if wanted:
+        from omnisila.recipes.hawkeye_full import ROWS
+
+        _list(ROWS)
+
+
+def _list(rows: Mapping[str, Callable[[], Any]]) -> None:
+    for name, row in rows.items():
+        typer.echo(f"{name}: {row().name}")
+    raise typer.Exit
 
 
 Data = Annotated[Path | None, typer.Option(help="Data root with one folder a set. Default: $OMNISILA_DATA.")]
@@ -84,50 +98,98 @@ def _teller(quiet: bool) -> Callable[[str], None] | None:
     return None if quiet else lambda line: typer.echo(line, err=True)
 
 
+Examples = Annotated[Path, typer.Argument(metavar="EXAMPLES", help="examples.jsonl of the task's data sets.")]
+Footage = Annotated[Path, typer.Option(help="Folder that the examples' videos are in.")]
+Out = Annotated[Path, typer.Option(help="Run folder: the model, and the states to resume from.")]
+Scenes = Annotated[
+    Path | None, typer.Option(help="examples.jsonl for scene tuning, as prepare scene-tuning writes it.")
+]
+SceneFootage = Annotated[Path | None, typer.Option(help="Folder of its videos and pictures.")]
+Recipe = Annotated[
+    str, typer.Option(help="A row of the papers' tables (see --rows), or a JSON file with the fields to change.")
+]
+VideoLLM = Annotated[str | None, typer.Option(help="Folder or hub id of the Video-LLM. Default: Video-LLaVA-7B.")]
+Extractors = Annotated[
+    str | None, typer.Option(help="full (the paper's networks) or embedded. Default: as the recipe says.")
+]
+Until = Annotated[str, typer.Option(help="scene: stop after scene tuning; task: to the end.")]
+
+
 @app.command()
 def icm(
-    examples: Annotated[Path, typer.Argument(metavar="EXAMPLES", help="examples.jsonl of the task's data sets.")],
-    footage: Annotated[Path, typer.Option(help="Folder that the examples' videos are in.")],
-    out: Annotated[Path, typer.Option(help="Run folder: the model, and the states to resume from.")],
-    scenes: Annotated[
-        Path | None, typer.Option(help="examples.jsonl for scene tuning, as prepare scene-tuning writes it.")
-    ] = None,
-    scene_footage: Annotated[Path | None, typer.Option(help="Folder of its videos and pictures.")] = None,
-    recipe: Annotated[
-        str, typer.Option(help="A row of the papers' tables (see --rows), or a JSON file with the fields to change.")
-    ] = "full",
-    backbone: Annotated[
-        str | None, typer.Option(help="Folder or hub id of the Video-LLM. Default: Video-LLaVA-7B.")
-    ] = None,
-    extractors: Annotated[
-        str | None, typer.Option(help="full (the paper's networks) or embedded. Default: as the recipe says.")
-    ] = None,
-    until: Annotated[str, typer.Option(help="scene: stop after scene tuning; task: to the end.")] = "task",
+    examples: Examples,
+    footage: Footage,
+    out: Out,
+    scenes: Scenes = None,
+    scene_footage: SceneFootage = None,
+    recipe: Recipe = "full",
+    backbone: VideoLLM = None,
+    extractors: Extractors = None,
+    until: Until = "task",
     rows: Annotated[
         bool, typer.Option("--rows", is_eager=True, callback=_print_rows, help="List the recipes and stop.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Train the ICM in front of a pretrained Video-LLM: scene tuning, dictionary, task tuning.
 
     Run it again to go on after a kill. Several GPUs: torchrun --nproc-per-node N -m omnisila train icm ...
     """
     del rows  # handled by its callback
+    from omnisila.recipes.choosing import chosen_recipe
+    from omnisila.recipes.icm_full import ROWS
+
+    wanted = chosen_recipe(ROWS, recipe, backbone, extractors)
+    _train_full(wanted, examples, footage, out, scenes, scene_footage, until, quiet)
+
+
+@app.command()
+def hawkeye(
+    examples: Examples,
+    footage: Footage,
+    out: Out,
+    scenes: Scenes = None,
+    scene_footage: SceneFootage = None,
+    recipe: Recipe = "full",
+    backbone: VideoLLM = None,
+    extractors: Extractors = None,
+    until: Until = "task",
+    rows: Annotated[
+        bool, typer.Option("--rows", is_eager=True, callback=_print_hawkeye_rows, help="List the recipes and stop.")
+    ] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train Hawkeye, as published or as released, in front of a pretrained Video-LLM: pre-tuning, IasDig tuning.
+
+    Pre-tuning reads the descriptions of actions and regions (HumanML3D, RefCOCO) in --scenes; EXAMPLES are those of
+    S-S and S-D. Run it again to go on after a kill; several GPUs as for train icm.
+    """
+    del rows  # handled by its callback
+    from omnisila.recipes.choosing import chosen_recipe
+    from omnisila.recipes.hawkeye_full import ROWS
+
+    wanted = chosen_recipe(ROWS, recipe, backbone, extractors)
+    _train_full(wanted, examples, footage, out, scenes, scene_footage, until, quiet)
+
+
+def _train_full(
+    recipe: "FullTraining",
+    examples: Path,
+    footage: Path,
+    out: Path,
+    scenes: Path | None,
+    scene_footage: Path | None,
+    until: str,
+    quiet: bool,
+) -> None:
     from omnisila.errors import InputError
-    from omnisila.recipes.icm_full import Questions, Trainer, chosen_recipe
+    from omnisila.recipes.full_training import Questions, Trainer
     from omnisila.scenes.cache import FeatureCache
     from omnisila.training.parallel import processes
 
     if until not in ("scene", "task"):
         raise InputError(f"--until {until!r}. Choose scene or task.")
-    wanted = chosen_recipe(recipe, backbone, extractors)
     described = Questions(scenes, scene_footage or footage) if scenes is not None else None
     with processes() as parallel:
-        trainer = Trainer(
-            wanted,
-            out,
-            FeatureCache(),
-            parallel,
-            (lambda _: None) if quiet else lambda line: typer.echo(line, err=True),
-        )
+        trainer = Trainer(recipe, out, FeatureCache(), parallel, _teller(quiet) or (lambda _: None))
         trainer.trained(described, Questions(examples, footage), until)

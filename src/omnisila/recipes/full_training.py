@@ -1,0 +1,233 @@
+"""Training of a scene model in front of a pretrained Video-LLM: what every recipe has, and its two stages."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from omnisila.config import Config
+from omnisila.errors import TrainingError
+from omnisila.models.checkpoint import RunRecord, save_run
+from omnisila.models.lora import set_gradient_checkpointing
+from omnisila.models.scene_model import SceneModel
+from omnisila.models.video_backbone import Backbone, VideoBackboneConfig
+from omnisila.scenes.cache import FeatureCache
+from omnisila.scenes.extractor import Entities, Layouts, SceneInputs
+from omnisila.scenes.full.sem import FullSEMConfig
+from omnisila.scenes.sem import SEMConfig
+from omnisila.scenes.windows import WindowConfig, stack
+from omnisila.schema import Example
+from omnisila.training.answering import Answering, AnsweringConfig
+from omnisila.training.clip_source import ClipSource, prepared_videos
+from omnisila.training.example_file import ExampleFile
+from omnisila.training.log import TrainingLog
+from omnisila.training.loop import STATE_FILE, LoopConfig, StepReport, train
+from omnisila.training.optim import OptimConfig
+from omnisila.training.parallel import Parallel
+
+Say = Callable[[str], None]
+SAMPLED = 2048  # clips that standardisation and dictionary are made from
+SEEN = 16  # clips whose pictures are encoded for standardisation: 2056 visual tokens each
+TUNED = LoopConfig(
+    steps=1,  # as many as the examples take
+    save_every=200,
+    bfloat16=True,
+    optim=OptimConfig(
+        learning_rate=2e-5,  # Omni-SILA 4.3 and Hawkeye 4.4, as the next
+        warmup_frac=0.03,
+        weight_decay=0.0,
+        ema_decay=0.0,
+        betas=(0.9, 0.999),
+    ),
+)
+
+
+class FullTraining(Config, ABC):
+    """Everything that decides a full model beside its data; a row of a table leaves something out.
+
+    Attributes:
+        scene_tuning: None goes straight to task tuning.
+        gradient_checkpointing: far less memory for a third more time.
+    """
+
+    name: str
+    backbone: VideoBackboneConfig = VideoBackboneConfig()
+    sem: FullSEMConfig | SEMConfig = FullSEMConfig()
+    window: WindowConfig = WindowConfig(window_s=1.0, rate_hz=8.0, frames=8)  # Omni-SILA 4.1, Hawkeye 4.4
+    scene_tuning: AnsweringConfig | None = AnsweringConfig()
+    task_tuning: AnsweringConfig = AnsweringConfig()
+    loop: LoopConfig = TUNED
+    gradient_checkpointing: bool = True
+
+    @abstractmethod
+    def build(self, layouts: Layouts, backbone: Backbone) -> SceneModel:
+        """An untrained model for what those extractors and that Video-LLM give.
+
+        Raises:
+            TrainingError: it cannot read what they give.
+        """
+
+    @abstractmethod
+    def describes(self, example: Example) -> bool:
+        """Whether a description is of what scene tuning teaches."""
+
+    @abstractmethod
+    def standardise(self, model: SceneModel, scenes: SceneInputs, seen: Callable[[], Entities]) -> None:
+        """Let the model know mean and spread of what it reads; ``seen`` encodes some clips' pictures."""
+
+    @abstractmethod
+    def before_task_tuning(self, model: SceneModel, scenes: Iterable[SceneInputs]) -> None:
+        """What only this kind of model does between the stages."""
+
+    @abstractmethod
+    def record(self, layouts: Layouts, backbone: Backbone, labels: Mapping[str, tuple[str, ...]]) -> RunRecord:
+        """What ``run.json`` says."""
+
+
+Row = TypeVar("Row", bound=FullTraining)
+Rows = Mapping[str, Callable[[], Row]]  # the published model first
+
+
+class Questions(NamedTuple):
+    """Examples and the footage they are about."""
+
+    examples: Path
+    footage: Path
+
+
+class Trainer:
+    """One training of a recipe: the model, where it is, and where its run folder is.
+
+    Args:
+        recipe: what is trained.
+        out: the run folder; states to resume from stand in its ``state/``.
+        cache: of scene features.
+        parallel: the processes that train together.
+        say: told what happens.
+    """
+
+    def __init__(self, recipe: FullTraining, out: Path, cache: FeatureCache, parallel: Parallel, say: Say) -> None:
+        self.recipe, self.out, self.cache, self.parallel = recipe, out, cache, parallel
+        self.say: Say = say if parallel.leads else lambda _: None
+        self.sem = recipe.sem.build()
+        torch.manual_seed(recipe.loop.seed)  # all processes begin with the same adapters and experts
+        self.backbone: Backbone = recipe.backbone.load(parallel.device, recipe.window.rate_hz)
+        self.model = recipe.build(self.sem.layouts, self.backbone)
+        self.model.to(parallel.device)
+        set_gradient_checkpointing(self.backbone.llm.model, recipe.gradient_checkpointing)
+
+    def trained(self, scene_tuning: Questions | None, task_tuning: Questions, until: str = "task") -> RunRecord | None:
+        """Scene tuning, then task tuning; each goes on where a killed run left it.
+
+        Args:
+            scene_tuning: descriptions of scenes; None only for a recipe without scene tuning.
+            task_tuning: what the model is for.
+            until: ``scene`` stops after scene tuning, ``task`` never.
+
+        Returns:
+            What was saved; None where training stopped before.
+
+        Raises:
+            TrainingError: no example can be used, training diverges, or memory runs out.
+            OutputError: the run folder cannot be written; what stands there is whole.
+        """
+        if self.recipe.scene_tuning is not None and scene_tuning is None:
+            raise TrainingError(
+                f"recipe {self.recipe.name!r} begins with scene tuning. Give --scenes with its examples "
+                "(omnisila prepare scene-tuning), or choose the recipe without-scene-tuning."
+            )
+        task = self._source(task_tuning, lambda example: example.task != "describe")
+        described = self._source(scene_tuning, self._describes) if scene_tuning else None
+        self._standardised([source for source in (described, task) if source is not None])
+        self.parallel.shard(self.model)
+        if self.recipe.scene_tuning is not None and described is not None:
+            self._stage("scene", described, self.recipe.scene_tuning)
+        if until == "scene":
+            return None
+        if not (self.out / "state" / "task" / STATE_FILE).exists():  # which holds what was made here as it was trained
+            self.recipe.before_task_tuning(self.model, self._sampled(task))
+        self._stage("task", task, self.recipe.task_tuning)
+        return self._saved(task)
+
+    def _describes(self, example: Example) -> bool:
+        return example.task == "describe" and self.recipe.describes(example)
+
+    def _stage(self, name: str, source: ClipSource, config: AnsweringConfig) -> None:
+        self.say(f"{name} tuning on {len(source)} examples")
+        loop = self.recipe.loop.replace(steps=config.steps(len(source)))
+        losses = Answering(self.model, self.backbone.tower, source, config, loop.seed, self.parallel)
+        train(self.model, losses, loop, self.out / "state" / name, self._log(name), self.parallel)
+        for reason, count in losses.failures.items():
+            self.say(f"left out {count} times: {reason}")
+
+    def _log(self, stage: str) -> Callable[[StepReport], None]:
+        if not self.parallel.leads:
+            return lambda _: None
+        log = TrainingLog(self.out, stage)
+
+        def on_step(report: StepReport) -> None:
+            log(report)
+            self.say(f"{stage} {report.step + 1}/{report.steps}: loss {report.loss:.4f}")
+
+        return on_step
+
+    def _source(self, questions: Questions, wanted: Callable[[Example], bool]) -> ClipSource:
+        training = ExampleFile(questions.examples, lambda example: example.split == "train" and wanted(example))
+        if self.parallel.leads:  # one process extracts, the others find it in the cache
+            prepared_videos(list(training.videos), questions.footage, self.sem, self.cache, self.say)
+        self.parallel.wait()
+        prepared = prepared_videos(list(training.videos), questions.footage, self.sem, self.cache)
+        for reason in prepared.failed.values():
+            self.say(f"left out: {reason}")
+        lost = sum(training.videos[video] for video in prepared.failed)
+        if lost:
+            self.say(f"{lost} of {len(training)} examples are about {len(prepared.failed)} videos that cannot be read")
+            training = ExampleFile(
+                questions.examples,
+                lambda example: example.split == "train" and wanted(example) and example.video in prepared.extracted,
+            )
+        frames, tower = self.recipe.window.frames, self.backbone.tower
+        return ClipSource(training, questions.footage, prepared.extracted, self.cache, frames, tower.fitted)
+
+    def _sampled(self, source: ClipSource) -> Iterator[SceneInputs]:
+        """Scene features of clips spread evenly over the examples."""
+        for chosen in spread_over(len(source), SAMPLED).split(64):
+            scenes = stack([source.window(place) for place in chosen.tolist()]).scenes
+            device = self.parallel.device
+            yield SceneInputs(*(Entities(e.values.to(device), e.mask.to(device)) for e in scenes))
+
+    def _standardised(self, sources: list[ClipSource]) -> None:
+        seen = [scenes for source in sources for scenes in self._sampled(source)]
+        columns = zip(*seen, strict=True)
+        together = SceneInputs(
+            *(Entities(torch.cat([e.values for e in parts]), torch.cat([e.mask for e in parts])) for parts in columns)
+        )
+        self.recipe.standardise(self.model, together, lambda: self._seen(sources[-1]))
+
+    def _seen(self, source: ClipSource) -> Entities:
+        """What the tower makes of some clips' pictures; of those that cannot be read nothing is there."""
+        clips = [source[place] for place in spread_over(len(source), SEEN).tolist()]
+        encoded = self.backbone.tower.encode(torch.stack([clip.frames for clip in clips]).to(self.parallel.device))
+        seen = torch.stack([clip.seen for clip in clips]).to(encoded.mask.device)
+        return Entities(encoded.values, encoded.mask & seen.unsqueeze(-1))
+
+    def _saved(self, source: ClipSource) -> RunRecord:
+        labels: dict[str, dict[str, None]] = {}
+        for place in range(len(source)):
+            example = source.examples[place]
+            if example.task == "identify":
+                labels.setdefault(example.labels, {})[example.answer] = None
+        trained = {name: tuple(answers) for name, answers in labels.items()}
+        record = self.recipe.record(self.sem.layouts, self.backbone, trained)
+        record = save_run(self.out, self.model, record, half=False, write=self.parallel.leads)
+        self.say(f"{self.out}: model {record.identity.digest[:12]} is ready")
+        return record
+
+
+def spread_over(count: int, wanted: int) -> Int[Tensor, "chosen"]:
+    """At most so many of ``count`` places, evenly spread."""
+    return torch.linspace(0, count - 1, min(count, wanted)).round().long()
