@@ -15,8 +15,9 @@ from av.video.frame import VideoFrame
 
 from benchmarks.icm_7b_networks import TINY, TRUE, Shapes, language_side
 from omnisila.data.instructions import Instruction, render_instruction, render_label
-from omnisila.inference.analyzer import PRETRAINED_BATCH_WINDOWS, Analyzer
+from omnisila.inference.analyzer import Analyzer
 from omnisila.inference.chat import Chat
+from omnisila.inference.scoring import PRETRAINED_BATCH_WINDOWS
 from omnisila.inference.seeing import seeing
 from omnisila.labels import IMPLICIT
 from omnisila.models.checkpoint import Run

@@ -23,7 +23,6 @@ from omnisila.data.instructions import (
 from omnisila.errors import InputError
 from omnisila.inference.analyzer import Analyzer, AnalyzerConfig
 from omnisila.inference.load import run_folder
-from omnisila.inference.seeing import seeing
 from omnisila.labels import label_set
 from omnisila.models.checkpoint import load_run
 from omnisila.scenes.cache import Extracted, FeatureCache
@@ -152,8 +151,8 @@ class ModelSystem:
 
     def _identified(self, examples: Sequence[Example], extracted: Extracted) -> Iterator[Prediction]:
         began = time.perf_counter()
-        inputs = seeing(self.run, Path(extracted.info.path))([self._window(example, extracted) for example in examples])
-        judged = self.analyzer.judged(inputs, sorted({example.labels for example in examples}))
+        inputs = self.analyzer.see(extracted)([self._window(example, extracted) for example in examples])
+        judged = self.analyzer.scorer.judged(inputs, sorted({example.labels for example in examples}))
         seconds = (time.perf_counter() - began) / len(examples)
         for row, example in enumerate(examples):
             labels, trained = label_set(example.labels), self.run.record.labels[example.labels]
@@ -188,11 +187,11 @@ class ModelSystem:
         asked = parse_instruction(example.instruction)
         if asked is None or asked.task != example.task:
             raise InputError(f"{example.id}: instruction {example.instruction!r} is none that the model was taught.")
-        inputs = seeing(self.run, Path(extracted.info.path))([self._window(example, extracted)])
+        inputs = self.analyzer.see(extracted)([self._window(example, extracted)])
         if asked.labels is None or asked.label is None:
             generated = self.run.model.generate(inputs.scenes, inputs.visual, [example.instruction])
             return Prediction(example_id=example.id, system=self.name, answer=generated.texts[0])
-        judged = self.analyzer.judged(inputs, [asked.labels.name])[asked.labels.name]
+        judged = self.analyzer.scorer.judged(inputs, [asked.labels.name])[asked.labels.name]
         trained = self.run.record.labels[asked.labels.name]
         score = float(judged.posterior[0, trained.index(asked.label)]) if asked.label in trained else 0.0
         span = Span(start_s=example.start_s, end_s=example.end_s)

@@ -11,7 +11,8 @@ from omnisila.data.preparation.video_examples import label_over
 from omnisila.errors import InputError, MediaError
 from omnisila.evaluation.calibration import ValidationVideo, fit_temperature
 from omnisila.files import write_atomically
-from omnisila.inference.analyzer import Analyzer, AnalyzerConfig, Scored
+from omnisila.inference.analyzer import Analyzer, AnalyzerConfig
+from omnisila.inference.scoring import Scored
 from omnisila.labels import label_set
 from omnisila.models.checkpoint import CALIBRATION, load_run
 from omnisila.operating_points import Calibration, LabelSetCalibration

@@ -1,0 +1,199 @@
+"""The first pass: every window of a video by the likelihood of each label, and the spans that its curves give."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from omnisila.data.instructions import Instruction, render_instruction, render_label
+from omnisila.errors import InputError
+from omnisila.inference.seeing import See
+from omnisila.labels import LabelSet, label_set
+from omnisila.models.checkpoint import Run
+from omnisila.models.likelihood import Asked, Likelihood, answers_likelihood, posterior
+from omnisila.operating_points import LabelSetCalibration
+from omnisila.scenes.windows import SCENES, Window, WindowBatch
+from omnisila.schema import CurvePoint, ExpertWeights, ExpertWeightsPoint, Span
+from omnisila.spans import ANOMALY_CURVE, LabelledSpan, SpanShape, Thresholds, labelled_spans
+
+BATCH_WINDOWS = 32
+PRETRAINED_BATCH_WINDOWS = 8  # of two thousand tokens each
+UNCALIBRATED = LabelSetCalibration(
+    temperature=1.0, shape=SpanShape(), thresholds={ANOMALY_CURVE: Thresholds(on=0.6, off=0.45)}
+)
+FACE_BOUND = "explicit"  # the label set that is about faces: without one, nothing is conveyed
+
+
+class Scored(NamedTuple):
+    """Windows of a video with what the model makes of them."""
+
+    spans: tuple[Span, ...]
+    posteriors: dict[str, Float[np.ndarray, "windows labels"]]
+    expert_weights: Float[np.ndarray, "windows experts"]
+
+    def weights_over(self, span: Span) -> ExpertWeights:
+        """The experts' mean weights over a span."""
+        shared = np.array([max(min(w.end_s, span.end_s) - max(w.start_s, span.start_s), 0.0) for w in self.spans])
+        return ExpertWeights(**_weights((shared[:, None] * self.expert_weights).sum(0) / max(shared.sum(), 1e-9)))
+
+    def weight_points(self) -> tuple[ExpertWeightsPoint, ...]:
+        """The experts' weights over time."""
+        rows = zip(self.spans, self.expert_weights, strict=True)
+        return tuple(ExpertWeightsPoint(start_s=span.start_s, end_s=span.end_s, **_weights(row)) for span, row in rows)
+
+
+class Judged(NamedTuple):
+    """What the model makes of windows."""
+
+    posterior: Float[Tensor, "windows labels"]
+    expert_weights: Float[Tensor, "windows experts"]
+
+    def weights(self, window: int) -> ExpertWeights:
+        """One window's expert weights."""
+        return ExpertWeights(**_weights(self.expert_weights[window].double().numpy()))
+
+
+class Scorer:
+    """A run's model with the label sets that it is asked about, calibrated.
+
+    Args:
+        run: the model.
+        names: of the label sets; the first one's anomaly curve stands for the video.
+        max_fnr: choose thresholds for at most this false-negative rate per video; None takes the model's own choice.
+
+    Raises:
+        InputError: a label set the model was not trained on, or a false-negative rate it was not calibrated for.
+    """
+
+    def __init__(self, run: Run, names: Sequence[str], max_fnr: float | None = None) -> None:
+        self.run, self.max_fnr = run, max_fnr
+        self.label_sets: dict[str, LabelSet] = {name: label_set(name) for name in dict.fromkeys(names)}
+        for name in self.label_sets:
+            if not run.record.labels.get(name):
+                known = ", ".join(run.record.labels)
+                raise InputError(f"label set {name!r}: model {run.record.name} was trained on: {known}. Ask for those.")
+        self.calibrations = {name: self._calibration(name) for name in self.label_sets}
+
+    @property
+    def labels_not_scored(self) -> tuple[str, ...]:
+        """Labels of the label sets asked for that the model was not trained on."""
+        return tuple(
+            label
+            for name, labels in self.label_sets.items()
+            for label in labels.labels
+            if label not in self.run.record.labels[name]
+        )
+
+    @torch.inference_mode()
+    def scored(
+        self, windows: Iterable[Window], see: See, duration_s: float, progress: Callable[[float], None] | None = None
+    ) -> Scored:
+        """Every window of a video, in order.
+
+        Args:
+            windows: of the video.
+            see: makes the model's input of them.
+            duration_s: of the video, for ``progress``, which gets the share that is done.
+        """
+        spans: list[Span] = []
+        posteriors: dict[str, list[Tensor]] = {name: [] for name in self.label_sets}
+        weights: list[Tensor] = []
+        size = BATCH_WINDOWS if self.run.tower is None else PRETRAINED_BATCH_WINDOWS
+        for batch in _batches(windows, size):
+            spans += [window.span for window in batch]
+            judged = self.judged(see(batch), tuple(self.label_sets))
+            for name, one in judged.items():
+                posteriors[name].append(one.posterior)
+            weights.append(next(iter(judged.values())).expert_weights)  # the scenes do not depend on the question
+            if progress is not None:
+                progress(min(spans[-1].end_s / max(duration_s, 1e-6), 1.0))
+        return Scored(
+            tuple(spans),
+            {name: torch.cat(parts).double().numpy() for name, parts in posteriors.items()},
+            torch.cat(weights).double().numpy(),
+        )
+
+    @torch.inference_mode()
+    def judged(self, inputs: WindowBatch, names: Sequence[str]) -> dict[str, Judged]:
+        """The calibrated posterior of each window over the labels that the model was trained on, by label set."""
+        asked = [
+            Asked(
+                render_instruction(Instruction("identify", self.label_sets[name])),
+                tuple(render_label(label) for label in self.run.record.labels[name]),
+            )
+            for name in names
+        ]
+        found = answers_likelihood(self.run.model, inputs.scenes, inputs.visual, asked)
+        return {name: self._calibrated(name, one, inputs) for name, one in zip(names, found, strict=True)}
+
+    def spans(self, name: str, scored: Scored) -> tuple[LabelledSpan, ...]:
+        """What of a label set was found, and when."""
+        calibration = self.calibrations[name]
+        return labelled_spans(
+            np.array([span.start_s for span in scored.spans]),
+            np.array([span.end_s for span in scored.spans]),
+            scored.posteriors[name],
+            self.run.record.labels[name],
+            self.label_sets[name],
+            calibration.thresholds,
+            calibration.shape,
+        )
+
+    def curve(self, scored: Scored) -> tuple[CurvePoint, ...]:
+        """The anomaly curve of the first label set, with the posteriors of all."""
+        points: list[CurvePoint] = []
+        for index, span in enumerate(scored.spans):
+            rows = {
+                name: dict(zip(self.run.record.labels[name], map(_rounded, matrix[index]), strict=True))
+                for name, matrix in scored.posteriors.items()
+            }
+            first = next(iter(self.label_sets.values()))
+            row = rows[first.name]
+            score = 1.0 - row[first.quiet] if first.quiet in row else max(row.values())
+            points.append(CurvePoint(start_s=span.start_s, end_s=span.end_s, score=_rounded(score), posterior=rows))
+        return tuple(points)
+
+    def _calibrated(self, name: str, likelihood: Likelihood, inputs: WindowBatch) -> Judged:
+        labels, quiet = self.run.record.labels[name], self.label_sets[name].quiet
+        probability = posterior(likelihood.log_probs, self.calibrations[name].temperature).cpu()
+        if name == FACE_BOUND and quiet in labels:
+            faceless = ~inputs.scenes.face.mask.flatten(1).any(1).cpu()
+            probability[faceless] = 0.0
+            probability[faceless, labels.index(quiet)] = 1.0
+        return Judged(probability, _mean_weights(likelihood.perception.probabilities).float().cpu())
+
+    def _calibration(self, name: str) -> LabelSetCalibration:
+        calibration = self.run.calibration.label_sets.get(name) if self.run.calibration else None
+        if self.max_fnr is None:
+            return calibration or UNCALIBRATED
+        if calibration is None:
+            raise InputError(
+                f"--max-fnr {self.max_fnr:g}: model {self.run.record.name} has no calibration for label set "
+                f"{name!r}. Leave --max-fnr out, or calibrate the run."
+            )
+        point = calibration.at_most(self.max_fnr)
+        return calibration.replace(thresholds=point.thresholds)
+
+
+def _mean_weights(probabilities: Float[Tensor, "windows frames experts"]) -> Float[Tensor, "windows experts"]:
+    """Mean over the frames that have any scene."""
+    total = probabilities.sum(dim=(1, 2)).clamp(min=1e-6)
+    return probabilities.sum(1) / total[:, None]
+
+
+def _weights(row: Float[np.ndarray, "experts"]) -> dict[str, float]:
+    return {name: _rounded(value) for name, value in zip(SCENES, row, strict=True)}
+
+
+def _rounded(value: float) -> float:
+    return round(min(max(float(value), 0.0), 1.0), 4)
+
+
+def _batches(items: Iterable[Window], size: int) -> Iterator[list[Window]]:
+    source = iter(items)
+    while batch := list(islice(source, size)):
+        yield batch
