@@ -10,7 +10,11 @@ def predict(
     examples: Annotated[Path, typer.Argument(metavar="EXAMPLES", help="An examples.jsonl, as prepare writes it.")],
     footage: Annotated[Path, typer.Option(help="Folder that the examples' videos are in.")],
     model: Annotated[
-        str, typer.Option(help="compact, a run folder, or module:function of (example, video path).")
+        str,
+        typer.Option(
+            help="compact, a run folder, hawkeye-release:FOLDER (the authors' checkpoint and feature files), or "
+            "module:function of (example, video path)."
+        ),
     ] = "compact",
     out: Annotated[Path, typer.Option(help="Where the answers go; run again to go on after a kill.")] = Path(
         "predictions.jsonl"

@@ -22,6 +22,7 @@ from omnisila.data.instructions import (
 )
 from omnisila.errors import InputError
 from omnisila.inference.analyzer import Analyzer, AnalyzerConfig
+from omnisila.inference.hawkeye_release import PREFIX, ReleaseSystem
 from omnisila.inference.load import run_folder
 from omnisila.labels import label_set
 from omnisila.models.checkpoint import load_run
@@ -57,14 +58,16 @@ def system(model: str, cache: FeatureCache | None = None) -> System:
     """The system that a name stands for.
 
     Args:
-        model: an embedded model, a run folder, or ``module:function`` for a function of (example, video path) that
-            returns an answer or a whole prediction.
+        model: an embedded model, a run folder, ``hawkeye-release:FOLDER`` for what Hawkeye's authors publish, or
+            ``module:function`` for a function of (example, video path) that returns an answer or a whole prediction.
         cache: where scene features are kept.
 
     Raises:
         InputError: nothing of that name.
         WeightsError: the model's files are damaged.
     """
+    if model.startswith(PREFIX):
+        return ReleaseSystem(Path(model.removeprefix(PREFIX)))
     if ":" in model and not Path(model).exists():
         return FunctionSystem(model, _function(model))
     return ModelSystem(model, cache or FeatureCache())
