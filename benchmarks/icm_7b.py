@@ -88,7 +88,7 @@ def measured(size: Size, video: Path | None, device: torch.device, peak_tflops: 
         (footage / shown.name).symlink_to(shown.resolve())
         training = trained(run, recipe, footage / shown.name, extracted, cache, size, clock)
         flops = arithmetic(run, analyzer, shown, extracted.info.duration_s, training)
-        parts = {"video_llm": run.model.video_llm, "all": run.model, "extractors": analyzer.sem}
+        parts = {"video_llm": run.model.video_llm, "all": run.model, "extractors": analyzer.sem.loaded}
         parameters = {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}
     clip_s = training["clips_per_second"]
     model, again = flops["tflop_per_training_clip"], flops["tflop_recomputed_per_training_clip"]

@@ -132,7 +132,7 @@ def arithmetic(run: Run, analyzer: Analyzer, video: Path, seconds: float, traini
     scoring = decoder.forward(tokens, branched_pairs(prompt, branches), sum(branches))
     tower = tower_flops(llm.model.config.vision_config, llm.width)
     frame = next(iter(VideoReader(video).at_rate(1.0, long_side_px=run.record.sem.long_side_px))).image
-    per_look, often = scene_flops(analyzer.sem, frame), looks(analyzer.sem, seconds)  # type: ignore[arg-type]
+    per_look, often = scene_flops(analyzer.sem.loaded, frame), looks(analyzer.sem.loaded, seconds)  # type: ignore[arg-type]
     adapters = sum(parameter.numel() for parameter in adapter_parameters(llm.model))
     clip_tokens = round(training["tokens_per_clip"])
     clip = decoder.training(clip_tokens, round(training["answer_tokens_per_clip"]), adapters) + frames * tower

@@ -75,12 +75,13 @@ class LoadedWhenNeeded:
         self.config = profile
 
     @cached_property
-    def _loaded(self) -> SceneModeling:
+    def loaded(self) -> SceneModeling:
+        """The extractors themselves."""
         return self.config.build()
 
     @property
     def layouts(self) -> Layouts:
-        return self._loaded.layouts
+        return self.loaded.layouts
 
     def extract(self, frames: Iterable[LumaFrame], seconds: dict[str, float] | None = None) -> Iterator[SceneShard]:
-        return self._loaded.extract(frames, seconds)
+        return self.loaded.extract(frames, seconds)
