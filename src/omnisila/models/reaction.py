@@ -3,8 +3,8 @@
 Source: emotional-reaction paper 4.3 and 5.1; widths as ViPER's features have them.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -17,6 +17,21 @@ FRAMES = 32  # emotional-reaction paper 5.1
 EMOTIONS = len(REACTION.labels)
 # 20 action units and 7 expressions, and 5 zeros so that the width divides by the Perceiver's 8 heads
 WIDTHS = {"visual": 768, "audio": 512, "text": 768, "fau": 32}
+
+
+@runtime_checkable
+class Stream(Protocol):
+    """One stream of one clip, as extractors give it."""
+
+    @property
+    def values(self) -> Float[Tensor, "frames width"]:
+        """What it says of each frame."""
+        ...
+
+    @property
+    def mask(self) -> Bool[Tensor, "frames"]:
+        """Where it is there."""
+        ...
 
 
 class ReactionBatch(NamedTuple):
@@ -80,16 +95,21 @@ class ReactionModel(nn.Module):
         """Take mean and spread of the features from training clips; by default a model needs none."""
 
 
-def joined(batches: Sequence[ReactionBatch]) -> ReactionBatch:
-    """The clips of several batches in one.
+def stacked(clips: Sequence[Mapping[str, Stream]], names: Iterable[str]) -> ReactionBatch:
+    """Clips as extractors give them, side by side in those modalities; others are left out.
 
     Raises:
-        InputError: batches of different modalities.
+        InputError: a clip lacks one of them.
     """
-    names = {frozenset(batch.values) for batch in batches}
-    if len(names) != 1:
-        raise InputError(f"reaction features of different modalities: {sorted(map(sorted, names))}. Extract all alike.")
+    wanted = tuple(names)
+    for place, clip in enumerate(clips):
+        lacking = [name for name in wanted if name not in clip]
+        if lacking:
+            raise InputError(
+                f"clip {place}: no {', '.join(lacking)} among {', '.join(clip)}. Extract it; where it is absent it is "
+                "all masked."
+            )
     return ReactionBatch(
-        {name: torch.cat([batch.values[name] for batch in batches]) for name in batches[0].values},
-        {name: torch.cat([batch.masks[name] for batch in batches]) for name in batches[0].values},
+        {name: torch.stack([clip[name].values for clip in clips]) for name in wanted},
+        {name: torch.stack([clip[name].mask for clip in clips]) for name in wanted},
     )

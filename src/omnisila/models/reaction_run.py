@@ -35,6 +35,7 @@ class ReactionRecord(Frozen):
         name: what the model is called in results.
         widths: modality -> width of its values, in the model's order.
         streams: modality -> the stream of features that it was trained on.
+        kinds: modality -> what that stream's numbers are; features of another kind are not what it knows.
         labels: one output each.
         train_mean: mean intensity of each label over the training split.
         recipe: the training's whole configuration, in its own words.
@@ -47,6 +48,7 @@ class ReactionRecord(Frozen):
     model: ReactionModelConfig
     widths: dict[str, int]
     streams: dict[str, str]
+    kinds: dict[str, str] = Field(default_factory=dict)
     labels: tuple[str, ...] = REACTION.labels
     train_mean: tuple[Probability, ...]
     recipe: dict[str, JsonValue] = Field(default_factory=dict)
@@ -55,7 +57,7 @@ class ReactionRecord(Frozen):
     @property
     def identity(self) -> ModelIdentity:
         """What results say about the model; the digest covers weights and configuration."""
-        core = self.model_dump_json(include={"model", "widths", "streams", "labels", "sha256"})
+        core = self.model_dump_json(include={"model", "widths", "streams", "kinds", "labels", "sha256"})
         return ModelIdentity(name=self.name, version=self.version, digest=hashlib.sha256(core.encode()).hexdigest())
 
 

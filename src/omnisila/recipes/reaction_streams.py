@@ -21,8 +21,9 @@ from omnisila.inference.inputs import Failure
 from omnisila.inference.querying import Sight, described_clip, pooled_clip
 from omnisila.media.video import probe
 from omnisila.models.probing import PROMPTS, PooledLLM, Pooling
+from omnisila.models.reaction import Stream
 from omnisila.records import append, cut_half_line, records
-from omnisila.training.reaction_tables import PooledStream, Stream, write_stream
+from omnisila.training.reaction_tables import PooledStream, write_stream
 
 Say = Callable[[str], None]
 Clips = Callable[[], Iterable[tuple[str, Mapping[str, Stream]]]]
@@ -36,12 +37,13 @@ class Description(Frozen):
     text: str
 
 
-def extracted_streams(folder: Path, streams: Mapping[str, str], clips: Clips) -> None:
+def extracted_streams(folder: Path, streams: Mapping[str, str], kinds: Mapping[str, str], clips: Clips) -> None:
     """Tables of what extractors gave, one modality after the other, so that only one is held in memory.
 
     Args:
         folder: where the tables go.
         streams: modality -> the stream that its table is called by; text of each source has a name of its own.
+        kinds: modality -> what its numbers are, as the extractor says.
         clips: called once a modality: ids with their modalities, from the extractors' cache.
 
     Raises:
@@ -49,7 +51,8 @@ def extracted_streams(folder: Path, streams: Mapping[str, str], clips: Clips) ->
         OutputError: a table cannot be written.
     """
     for modality, stream in streams.items():
-        write_stream(folder / f"{stream}.safetensors", ((clip, found[modality]) for clip, found in clips()))
+        chosen = ((clip, found[modality]) for clip, found in clips())
+        write_stream(folder / f"{stream}.safetensors", chosen, kinds[modality])
 
 
 def pooled_streams(
@@ -103,7 +106,7 @@ def pooled_streams(
         )
     for number in range(1, len(PROMPTS) + 1):
         pooled = ((clip, PooledStream.of(_part(parts[clip], str(number)))) for clip in done)
-        write_stream(folder / f"pooled-{number}.safetensors", pooled)
+        write_stream(folder / f"pooled-{number}.safetensors", pooled, f"{system}, {sight.frames} frames, {pooling}")
     return failed
 
 

@@ -111,6 +111,7 @@ def train_row(
             model=row.model,
             widths=known["train"].widths,
             streams=row.streams,
+            kinds=known["train"].kinds,
             train_mean=tuple(data.train_mean.tolist()),
             recipe=row.model_dump(mode="json"),
         ),

@@ -8,7 +8,7 @@ width) in float16 and ``mask`` (clips, frames); the clips' ids stand in its meta
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
 import safetensors
 import torch
@@ -18,24 +18,9 @@ from torch import Tensor
 
 from omnisila.errors import DataSetError
 from omnisila.files import write_atomically
-from omnisila.models.reaction import ReactionBatch
+from omnisila.models.reaction import ReactionBatch, Stream
 
 LARGEST = torch.finfo(torch.float16).max
-
-
-@runtime_checkable
-class Stream(Protocol):
-    """One stream of one clip, as extractors give it."""
-
-    @property
-    def values(self) -> Float[Tensor, "frames width"]:
-        """What it says of each frame."""
-        ...
-
-    @property
-    def mask(self) -> Bool[Tensor, "frames"]:
-        """Where it is there."""
-        ...
 
 
 class PooledStream(NamedTuple):
@@ -51,11 +36,12 @@ class PooledStream(NamedTuple):
 
 
 class StreamTable(NamedTuple):
-    """One stream of many clips; a clip's place is its row."""
+    """One stream of many clips; a clip's place is its row. ``kind`` says what its numbers are, where that is known."""
 
     ids: tuple[str, ...]
     values: Float[Tensor, "clips frames width"]
     mask: Bool[Tensor, "clips frames"]
+    kind: str
 
 
 class FeatureRows(NamedTuple):
@@ -71,6 +57,11 @@ class FeatureRows(NamedTuple):
         """Modality -> width of its values."""
         return {name: table.values.shape[-1] for name, table in self.tables.items()}
 
+    @property
+    def kinds(self) -> dict[str, str]:
+        """Modality -> what its numbers are."""
+        return {name: table.kind for name, table in self.tables.items()}
+
     def batch(self, places: Int[Tensor, "places"]) -> ReactionBatch:
         """The clips at these places among ``ids``; only their part of the files is read."""
         at = {name: rows[places] for name, rows in self.rows.items()}
@@ -80,8 +71,13 @@ class FeatureRows(NamedTuple):
         )
 
 
-def write_stream(path: Path, clips: Iterable[tuple[str, Stream]]) -> None:
+def write_stream(path: Path, clips: Iterable[tuple[str, Stream]], kind: str = "") -> None:
     """Stack the features of clips into one table; a clip stands there once.
+
+    Args:
+        path: its name is the stream's.
+        clips: ids with their features.
+        kind: what the numbers are, which the stream's name does not say: a stand-in for action units is none.
 
     Raises:
         DataSetError: no clip, a clip twice, shapes that differ between clips, or values that are no numbers.
@@ -89,7 +85,7 @@ def write_stream(path: Path, clips: Iterable[tuple[str, Stream]]) -> None:
     """
     ids: list[str] = []
     stacked: list[Float[Tensor, "frames width"]] = []
-    masks: list[Bool[Tensor, frames]] = []
+    masks: list[Tensor] = []
     for name, stream in clips:
         values, mask = stream.values, stream.mask
         shape = stacked[0].shape if stacked else values.shape
@@ -104,7 +100,7 @@ def write_stream(path: Path, clips: Iterable[tuple[str, Stream]]) -> None:
     if not ids or len(set(ids)) < len(ids):
         raise DataSetError(f"{path}: {len(ids)} clips, {len(set(ids))} different. Give each clip once, at least one.")
     tensors = {"values": torch.stack(stacked), "mask": torch.stack(masks)}
-    write_atomically(path, save(tensors, {"ids": json.dumps(ids)}))
+    write_atomically(path, save(tensors, {"ids": json.dumps(ids), "kind": kind}))
 
 
 def read_stream(path: Path) -> StreamTable:
@@ -115,8 +111,9 @@ def read_stream(path: Path) -> StreamTable:
     """
     try:
         with safetensors.safe_open(path, "pt") as file:
-            ids = tuple(json.loads((file.metadata() or {})["ids"]))
-            table = StreamTable(ids, file.get_tensor("values"), file.get_tensor("mask"))
+            metadata = file.metadata() or {}
+            ids, kind = tuple(json.loads(metadata["ids"])), metadata["kind"]
+            table = StreamTable(ids, file.get_tensor("values"), file.get_tensor("mask"), kind)
     except (OSError, KeyError, ValueError, safetensors.SafetensorError) as error:
         raise DataSetError(
             f"{path}: no table of features ({type(error).__name__}: {error}). Extract the stream {path.stem!r} into it."

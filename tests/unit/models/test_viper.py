@@ -5,8 +5,9 @@ import torch
 from torch import nn
 
 from omnisila.errors import InputError
-from omnisila.models.reaction import EMOTIONS, FRAMES, WIDTHS, ReactionBatch, joined
+from omnisila.models.reaction import EMOTIONS, FRAMES, WIDTHS, ReactionBatch, stacked
 from omnisila.models.viper import ViPERConfig
+from omnisila.scenes.reaction.features import Modality
 
 TINY = ViPERConfig(latents=5, width=16, layers=2, heads=4)
 SMALL = {"visual": 6, "audio": 5, "fau": 3}
@@ -120,10 +121,12 @@ def test_a_missing_modality_and_another_profile_are_named():
         model(clips(widths={"visual": 6, "audio": 4, "fau": 3}))
 
 
-def test_batches_are_joined_and_different_ones_refused():
-    both = joined([clips(2), clips(3, seed=1)])
-    assert both.values["visual"].shape == (5, FRAMES, 6)
-    assert both.masks["fau"].shape == (5, FRAMES)
-    assert built()(both).shape == (5, EMOTIONS)
-    with pytest.raises(InputError, match="different modalities"):
-        joined([clips(2), clips(2, {"visual": 6})])
+def test_clips_as_extractors_give_them_become_a_batch():
+    one = {name: Modality.absent(FRAMES, width) for name, width in (SMALL | {"face": 2}).items()}
+    other = one | {"audio": Modality(torch.ones(FRAMES, 5), torch.ones(FRAMES, dtype=torch.bool))}
+    batch = stacked([one, other], SMALL)
+    assert list(batch.values) == list(SMALL)
+    assert batch.masks["audio"].any(1).tolist() == [False, True]
+    assert built()(batch).shape == (2, EMOTIONS)
+    with pytest.raises(InputError, match="clip 1: no fau"):
+        stacked([one, {name: one[name] for name in ("visual", "audio")}], SMALL)

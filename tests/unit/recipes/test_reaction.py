@@ -62,7 +62,7 @@ def features(tmp_path, hume):
 
     truth = hume[1]
     for name in ("visual", "fau", "text-video-llava-2"):
-        write_stream(folder / f"{name}.safetensors", ((clip, frames(row)) for clip, row in truth.items()))
+        write_stream(folder / f"{name}.safetensors", ((clip, frames(row)) for clip, row in truth.items()), name.upper())
     heard = {clip: row for clip, row in truth.items() if clip not in ("00003", "00062")}
     write_stream(folder / "audio.safetensors", ((clip, frames(row)) for clip, row in heard.items()))
     write_stream(folder / "pooled-2.safetensors", ((clip, PooledStream.of(row)) for clip, row in truth.items()))
@@ -131,6 +131,7 @@ def test_a_row_is_trained_scored_and_saved(tmp_path, hume, features, name):
 
     run = load_reaction(out)
     assert run.record.widths == dict.fromkeys(row.streams, 7)
+    assert run.record.kinds.get("fau", "FAU") == "FAU"
     assert run.record.train_mean == pytest.approx(data.train_mean.tolist())
     assert predictions[0].system == f"{row.name}@{run.record.identity.digest[:12]}"
     assert train_row(row, data, features, out, torch.device("cpu"), draws=20) == scores  # nothing is left to do

@@ -39,7 +39,7 @@ def test_pooled_tokens_of_both_prompts_and_a_clip_that_cannot_be_read(tmp_path, 
     assert "3.mp4" in failed[0].reason
     for number, prompt in enumerate(PROMPTS, 1):
         table = read_stream(out / f"pooled-{number}.safetensors")
-        assert table.ids == ("1", "2")
+        assert (table.ids, table.kind) == (("1", "2"), "tiny, 2 frames, sequence")
         wanted = pooled_clip(llm, sight, tmp_path / "2.mp4", (0.0, 2.0), prompt)
         torch.testing.assert_close(table.values[1, 0].float(), wanted, atol=1e-2, rtol=1e-2)
 
@@ -94,6 +94,7 @@ def test_extractors_features_become_a_table_a_stream(tmp_path):
             stream = PooledStream.of(torch.tensor([float(number)]))
             yield str(number), {"visual": stream, "text": stream}
 
-    extracted_streams(tmp_path, {"visual": "visual", "text": "text-clip"}, clips)
+    extracted_streams(tmp_path, {"visual": "visual", "text": "text-clip"}, {"visual": "vit", "text": "template"}, clips)
     assert read_stream(tmp_path / "text-clip.safetensors").values[:, 0, 0].tolist() == [1, 2]
     assert read_stream(tmp_path / "visual.safetensors").ids == ("1", "2")
+    assert read_stream(tmp_path / "text-clip.safetensors").kind == "template"

@@ -64,7 +64,7 @@ FAST = RegressionConfig(epochs=3, learning_rate=1e-2, batch=40, patience=0)
 
 
 @given(st.lists(st.sampled_from("abcdefgh"), min_size=2, max_size=60), st.floats(0.05, 0.9), st.integers(0, 3))
-@settings(max_examples=50)
+@settings(max_examples=20)
 def test_a_group_is_never_on_both_sides(groups, frac, seed):
     if len(set(groups)) < 2:
         with pytest.raises(TrainingError, match="at least two people"):
@@ -130,7 +130,7 @@ def test_a_probe_finds_it_in_pooled_tokens(tmp_path):
 
     torch.manual_seed(0)
     probe = ProbeConfig(hidden=32).build({"pooled": WIDTHS["visual"]})
-    fit(probe, Pooled().labelled, FAST.replace(epochs=30, learning_rate=3e-2), mean_pearson, tmp_path)
+    fit(probe, Pooled().labelled, FAST.replace(epochs=15, learning_rate=5e-2), mean_pearson, tmp_path)
     unseen = Pooled(clips=80, seed=1)
     guesses = predicted(probe, unseen, torch.arange(80)).double().numpy()
     assert pearson(unseen.truth.double().numpy(), guesses).mean > 0.7
@@ -145,7 +145,7 @@ class KilledError(Exception):
     pass
 
 
-@pytest.mark.parametrize("killed_at", [1, 5, 8])
+@pytest.mark.parametrize("killed_at", [1, 5])
 def test_a_killed_run_ends_as_a_straight_one(tmp_path, killed_at):
     data = Planted(clips=120).labelled
     config = FAST
