@@ -95,9 +95,9 @@ def test_rates_and_epochs_are_the_papers():
 
 
 MODELS = {
-    "viper": (ViPERConfig(latents=6, width=32, layers=1, heads=2, dropout=0.0), 10, 1e-2),
-    "bilstm": (BiLSTMConfig(width=12, layers=1, dropout=0.0), 8, 2e-2),
-    "temporal": (TemporalAVConfig(width=16, heads=2, temporal_layers=1, cross_layers=1, dropout=0.0), 6, 2e-2),
+    "viper": (ViPERConfig(latents=6, width=32, layers=1, heads=2, dropout=0.0), 7, 1e-2),
+    "bilstm": (BiLSTMConfig(width=12, layers=1, dropout=0.0), 6, 2e-2),
+    "temporal": (TemporalAVConfig(width=16, heads=2, temporal_layers=1, cross_layers=1, dropout=0.0), 4, 2e-2),
 }
 EACH_AND_ALL = [("visual",), ("audio",), ("fau",), ("visual", "audio", "fau")]
 
@@ -119,7 +119,7 @@ def test_a_planted_signal_is_found_in_each_modality_and_in_all(tmp_path, kind, n
     fit(model, Planted(names=names).labelled, FAST.replace(epochs=epochs, learning_rate=rate), mean_pearson, tmp_path)
     unseen = Planted(clips=80, names=names, seed=1)
     guesses = predicted(model, unseen, torch.arange(80))
-    assert mean_pearson(unseen.truth, guesses) > 0.45
+    assert mean_pearson(unseen.truth, guesses) > 0.35  # by chance 0.04
 
 
 def test_a_probe_finds_it_in_pooled_tokens(tmp_path):
