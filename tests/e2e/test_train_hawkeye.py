@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -63,7 +63,7 @@ def published_extractors(folder: Path) -> dict[str, Any]:
     with torch.no_grad():
         pose.final_layers[1].bias.fill_(0.3)  # untrained, it would see nobody
         for head in (relation.entity_class_embed, relation.sub_class_embed, relation.obj_class_embed):
-            head.bias[78] = 8.0  # a man, of whom it is sure
+            cast("Any", head).bias[78] = 8.0  # a man, of whom it is sure
     save_file(pose.state_dict(), folder / "pose.safetensors")
     save_file(relation.state_dict(), folder / "relation.safetensors")
     checkpoints = {"pose": "pose.safetensors", "relation": "relation.safetensors", "segmentation": "sam",

@@ -73,6 +73,9 @@ def compact_hawkeye(
     copies: Copies = 0,
     folds: Folds = False,
     workers: Workers = 2,
+    beside: Annotated[
+        Path | None, typer.Option(help="Run folder of train compact --folds that the card compares with.")
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Train the compact Hawkeye on the same footage as the compact ICM, for the anomaly label set."""
@@ -82,7 +85,9 @@ def compact_hawkeye(
     root, say = _data_root(data), _teller(quiet)
     store = features or out.parent / "features"
     recipe, ablated = hawkeye.compact_hawkeye(), hawkeye.ablations()
-    train_compact(recipe, ablated, root, out, store, copies=copies, with_folds=folds, workers=workers, say=say)
+    train_compact(
+        recipe, ablated, root, out, store, copies=copies, with_folds=folds, workers=workers, say=say, beside=beside
+    )
 
 
 def _data_root(data: Path | None) -> Path:

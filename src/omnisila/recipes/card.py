@@ -10,6 +10,7 @@ from omnisila.data.clips.clip import Clip
 from omnisila.evaluation.significance import Interval
 from omnisila.files import write_atomically
 from omnisila.operating_points import Calibration
+from omnisila.recipes.beside import Rival, beside_table
 from omnisila.recipes.compact import CompactTraining, Material
 from omnisila.recipes.folds import FoldJob, Workbench, judged_windows, out_of_fold
 from omnisila.recipes.measures import (
@@ -52,6 +53,7 @@ def write_card(
     seeds: int,
     folds: int,
     calibration: Calibration,
+    rivals: Sequence[Rival] = (),
 ) -> Path:
     """Write ``card.md`` into the run folder from the answers there are; what was not measured is named as such."""
 
@@ -75,6 +77,7 @@ def write_card(
         _not_measured(
             main.card.command, [recipe.name for recipe in ablations if not complete(recipe)], seeds - len(seeded)
         ),
+        *([beside_table(bench, material, main, rivals, seeds, folds)] if rivals else []),
         _locating(measured.seeds[0], main, calibration, folds),
         _operating_points(calibration),
         main.card.limits,

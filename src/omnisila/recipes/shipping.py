@@ -19,6 +19,7 @@ from omnisila.files import write_atomically
 from omnisila.models.checkpoint import save_run
 from omnisila.operating_points import Calibration
 from omnisila.recipes import icm
+from omnisila.recipes.beside import Rival, rivals_in
 from omnisila.recipes.calibrating import calibrated
 from omnisila.recipes.card import write_card
 from omnisila.recipes.compact import CompactTraining, Material, scene_tuned, started_from, task_tuned
@@ -63,6 +64,7 @@ def train_compact(
     with_folds: bool,
     workers: int,
     say: Say | None = None,
+    beside: Path | None = None,
 ) -> None:
     """Extract, scene tuning, out-of-fold answers, calibration, final model; each step resumes after a kill.
 
@@ -76,14 +78,17 @@ def train_compact(
         with_folds: also measure all seeds and ablations; without it the card holds what is measured already.
         workers: processes for extraction and folds.
         say: told what happens.
+        beside: the compact ICM's run folder, if the card is to compare with it.
 
     Raises:
         DataSetError: a data set is not as its reader expects, or there is none.
+        InputError: the run to compare with was measured on other clips.
         TrainingError: training diverged, or a state is of another recipe.
     """
     tell = say or _silent
     made = prepared(root, out, features, copies, workers, recipe, tell)
     bench, material = made.bench, made.material
+    rivals = _rivals(bench, ablated, beside)
     jobs = [FoldJob(recipe, fold) for fold in range(FOLDS)]
     if with_folds:
         jobs += [FoldJob(recipe.seeded(seed), fold) for seed in range(1, SEEDS) for fold in range(FOLDS)]
@@ -96,8 +101,16 @@ def train_compact(
     model = started_from(recipe, material, tuned)
     task_tuned(recipe, material, model, range(len(material.clips)), out / "state" / "task", _steps("task", tell))
     record = save_run(out, model, recipe.record(made.data_digests), calibration)
-    card = write_card(out, bench, material, recipe, ablated, SEEDS, FOLDS, calibration)
+    card = write_card(out, bench, material, recipe, ablated, SEEDS, FOLDS, calibration, rivals)
     tell(f"{out}: model {record.identity.digest[:12]} is ready, its card is {card}; analyse with --model {out}")
+
+
+def _rivals(bench: Workbench, ablated: Sequence[CompactTraining], beside: Path | None) -> tuple[Rival, ...]:
+    """The compact ICM with its ablations, then the model's own ablations; none without a run to compare with."""
+    if beside is None:
+        return ()
+    own = tuple(Rival(recipe, bench, recipe.name) for recipe in ablated)
+    return (*rivals_in(beside, bench, (icm.compact(), *ablations())), *own)
 
 
 def prepared(

@@ -1,5 +1,6 @@
-"""The stages on a tiny model: each teaches what it says, and a killed task tuning resumes to the same weights."""
+"""The stages on tiny models: each teaches what it says, and a killed task tuning resumes to the same weights."""
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -7,11 +8,14 @@ import torch
 
 from omnisila.data.causes.attribution import Clause
 from omnisila.data.clips.clip import Clip
+from omnisila.models.bh_moe import BHMoEConfig
 from omnisila.models.compact import CompactConfig
 from omnisila.models.experts import ExpertConfig
 from omnisila.models.icm import ICM
 from omnisila.models.iec import IECConfig, ImplicitEnhancedCausal
-from omnisila.recipes.compact import Material, built, scene_tuned, task_tuned
+from omnisila.models.scene_model import SceneModel
+from omnisila.recipes.compact import CompactTraining, Material, built, scene_tuned, task_tuned
+from omnisila.recipes.hawkeye import CompactHawkeyeRecipe
 from omnisila.recipes.icm import CompactRecipe
 from omnisila.scenes.extractor import SceneShard, SceneStream
 from omnisila.scenes.sem import LAYOUTS
@@ -19,6 +23,7 @@ from omnisila.scenes.windows import WindowConfig
 from omnisila.training.bank import banked
 from omnisila.training.descriptions import CauseTable, load_descriptions, save_descriptions, scene_answer
 from omnisila.training.experts import ExpertTuningConfig
+from omnisila.training.graphs import GraphTuningConfig
 from omnisila.training.loop import LoopConfig, StepReport
 from omnisila.training.optim import OptimConfig
 from omnisila.training.perturb import PerturbConfig
@@ -40,6 +45,24 @@ RECIPE = CompactRecipe(
 )
 
 
+HAWKEYE = CompactHawkeyeRecipe(
+    labels={"anomaly": ("Arson", "Normal")},
+    set_weights={"anomaly": {"s": 1.0}},
+    width=16,
+    num_heads=2,
+    moe=BHMoEConfig(num_layers=1),
+    video_llm=RECIPE.video_llm,
+    perturb=PerturbConfig(),
+    scene_tuning=RECIPE.scene_tuning,
+    graph_tuning=GraphTuningConfig(loop=LOOP, batch_size=8),
+    task_tuning=RECIPE.task_tuning,
+)
+
+
+EVENT = {"implicit": "Fire", "anomaly": "Arson"}
+CALM = {"implicit": "Normal", "anomaly": "Normal"}
+
+
 def shard(hot: bool, seed: int) -> SceneShard:
     random = torch.Generator().manual_seed(seed)
     streams = {}
@@ -57,7 +80,7 @@ def shard(hot: bool, seed: int) -> SceneShard:
 def material() -> Material:
     hot = [number % 2 == 0 for number in range(8)]
     clips = tuple(
-        Clip(set_name="s", path=f"{number}.mp4", labels={"implicit": "Fire" if one else "Normal"},
+        Clip(set_name="s", path=f"{number}.mp4", labels=EVENT if one else CALM,
              sources=(f"{number}",), is_still=number == 3, licence="-")
         for number, one in enumerate(hot)
     )  # fmt: skip
@@ -69,13 +92,14 @@ def material() -> Material:
     return Material(clips, bank, descriptions)
 
 
-def weights(model: ICM) -> torch.Tensor:
+def weights(model: SceneModel) -> torch.Tensor:
     return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
 
 
-def test_scene_tuning_learns_the_descriptions(material: Material):
+@pytest.mark.parametrize("recipe", [RECIPE, HAWKEYE], ids=["icm", "hawkeye"])
+def test_scene_tuning_learns_the_descriptions(material: Material, recipe: CompactTraining):
     losses: list[float] = []
-    scene_tuned(RECIPE, material, on_step=lambda report: losses.append(report.loss))
+    scene_tuned(recipe, material, on_step=lambda report: losses.append(report.loss))
     assert losses[-1] < losses[0]
 
 
@@ -83,11 +107,10 @@ class KilledError(Exception):
     """Stands for the end of the process."""
 
 
-@pytest.mark.parametrize("kill_after", [7, 19])  # steps: while experts learn alone, and in task tuning
-def test_task_tuning_fills_the_dictionary_and_resumes_to_the_same_weights(
-    material: Material, tmp_path: Path, kill_after: int
-):
-    def tuned(folder: Path | None, kill_after: int | None = None) -> ICM:
+def resumed(recipe: CompactTraining, material: Material, folder: Path, kill_after: int) -> bool:
+    """Whether training that is killed after so many steps ends with the weights of one that is not."""
+
+    def tuned(folder: Path | None, kill_after: int | None = None) -> SceneModel:
         steps: list[StepReport] = []
 
         def on_step(report: StepReport) -> None:
@@ -95,23 +118,47 @@ def test_task_tuning_fills_the_dictionary_and_resumes_to_the_same_weights(
             if len(steps) == kill_after:
                 raise KilledError
 
-        model = built(RECIPE, material)
-        assert isinstance(model.iec, ImplicitEnhancedCausal)
-        before = model.iec.dictionary.detach().clone()
-        try:
-            task_tuned(RECIPE, material, model, range(6), folder, on_step)
-        except KilledError:
-            return model
-        assert not torch.allclose(model.iec.dictionary, before)
+        model = built(recipe, material)
+        with contextlib.suppress(KilledError):
+            task_tuned(recipe, material, model, range(6), folder, on_step)
         return model
 
     straight = tuned(None)
-    tuned(tmp_path, kill_after)
-    assert torch.equal(weights(tuned(tmp_path)), weights(straight))
+    tuned(folder, kill_after)
+    return torch.equal(weights(tuned(folder)), weights(straight))
+
+
+@pytest.mark.parametrize("kill_after", [7, 19])  # steps: while experts or graphs learn alone, and in task tuning
+@pytest.mark.parametrize("recipe", [RECIPE, HAWKEYE], ids=["icm", "hawkeye"])
+def test_a_killed_training_resumes_to_the_same_weights(
+    material: Material, tmp_path: Path, recipe: CompactTraining, kill_after: int
+):
+    assert resumed(recipe, material, tmp_path, kill_after)
+
+
+def test_task_tuning_fills_the_dictionary(material: Material):
+    model = built(RECIPE, material)
+    assert isinstance(model, ICM)
+    assert isinstance(model.iec, ImplicitEnhancedCausal)
+    before = model.iec.dictionary.detach().clone()
+    task_tuned(RECIPE, material, model, range(6))
+    assert not torch.allclose(model.iec.dictionary, before)
+
+
+def test_graph_tuning_reaches_both_graphs_and_the_mixture(material: Material):
+    untrained, model = built(HAWKEYE, material).state_dict(), built(HAWKEYE, material)
+    task_tuned(HAWKEYE.replace(task_tuning=TaskTuningConfig(loop=LOOP.replace(steps=0))), material, model, range(8))
+    moved = {name.split(".")[0] for name, value in model.state_dict().items() if not value.equal(untrained[name])}
+    assert moved == {"video", "asg", "org", "moe"}
 
 
 def test_an_ablation_trains_with_its_part_left_out(material: Material):
-    for ablation in (RECIPE.replace(sbm=None), RECIPE.replace(iec=None), RECIPE.replace(left_out=("face", "action"))):
+    for ablation in (
+        RECIPE.replace(sbm=None),
+        RECIPE.replace(iec=None),
+        RECIPE.replace(left_out=("face", "action")),
+        *(HAWKEYE.replace(**{part: None}) for part in ("asg", "org", "moe", "constraint", "scene_tuning")),
+    ):
         model = built(ablation, material)
         task_tuned(ablation, material, model, range(8))
         assert weights(model).isfinite().all()

@@ -1,0 +1,135 @@
+"""A compact model beside others that were measured on the same folds: differences with paired intervals."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from omnisila.errors import InputError
+from omnisila.evaluation import identifying
+from omnisila.evaluation.significance import Chosen, PairedDifference, paired_bootstrap
+from omnisila.recipes.compact import CompactTraining, Material
+from omnisila.recipes.folds import FoldJob, Workbench, judged_windows, out_of_fold
+from omnisila.recipes.measures import Answers, Judged, Question, judged, questions_on
+
+DRAWS = 1000
+
+
+class Rival(NamedTuple):
+    """Another recipe, where its answers stand, and the name it goes by beside this one."""
+
+    recipe: CompactTraining
+    bench: Workbench
+    title: str
+
+
+class Against(NamedTuple):
+    """Accuracy and AUC of both, each the mean over the same seeds, and ours less theirs."""
+
+    seeds: int
+    ours: Float[np.ndarray, "metrics"]
+    theirs: Float[np.ndarray, "metrics"]
+    differences: tuple[PairedDifference, ...]
+
+
+def rivals_in(run: Path, bench: Workbench, recipes: Sequence[CompactTraining]) -> tuple[Rival, ...]:
+    """The recipes as another run folder measured them; the first is its model, the others its ablations.
+
+    Raises:
+        InputError: the folder was not measured on the same clips and features.
+    """
+    if not (run / "state" / bench.bank.parent.name).is_dir():
+        raise InputError(
+            f"{run}: not measured on these clips and features (no state/{bench.bank.parent.name}). Train it from the "
+            "same data root first, or leave --beside out."
+        )
+    theirs = bench._replace(answers=run / "state" / "folds")
+    main, *others = recipes
+    return (Rival(main, theirs, main.name), *(Rival(one, theirs, f"{main.name} {one.name}") for one in others))
+
+
+def beside_table(
+    bench: Workbench, material: Material, main: CompactTraining, rivals: Sequence[Rival], seeds: int, folds: int
+) -> str:
+    """A section of the card: every question with a row a rival; rivals that are not measured have none."""
+    tables = [_table(question, bench, material, main, rivals, seeds, folds) for question in questions_on(main.labels)]
+    return f"""## Beside other models
+
+The same clips and folds; {main.name} less the other, each the mean over the seeds that both have, with 95 % intervals
+and p-values of a paired bootstrap over sources. Other models may call an event by another label set's name; they were
+asked about that event against calm on the same clips. Nothing is corrected for the number of comparisons.
+
+{chr(10).join(tables)}"""
+
+
+def _table(
+    question: Question,
+    bench: Workbench,
+    material: Material,
+    main: CompactTraining,
+    rivals: Sequence[Rival],
+    seeds: int,
+    folds: int,
+) -> str:
+    rows = []
+    for rival in rivals:
+        theirs = next((q for q in questions_on(rival.recipe.labels) if q.set_name == question.set_name), None)
+        if theirs is None:
+            continue
+        have = [
+            seed
+            for seed in range(seeds)
+            if all(
+                at.file(FoldJob(one.seeded(seed), fold)).exists()
+                for one, at in ((main, bench), (rival.recipe, rival.bench))
+                for fold in range(folds)
+            )
+        ]
+        if have:
+            mine = [_judged(main.seeded(seed), bench, material, question, folds) for seed in have]
+            other = [_judged(rival.recipe.seeded(seed), rival.bench, material, theirs, folds) for seed in have]
+            rows.append(_row(rival.title, against(mine, other)))
+    return f"""### {question.label} ({question.set_name})
+
+| other model | seeds | accuracy: ours, other, difference (95 %), p | AUC: ours, other, difference (95 %), p |
+|---|---|---|---|
+{chr(10).join(rows)}
+"""
+
+
+def against(ours: Sequence[Judged], theirs: Sequence[Judged]) -> Against:
+    """Two models on the same items, a ``Judged`` a seed."""
+    everything = np.arange(len(ours[0].truth))
+    differences = paired_bootstrap(
+        lambda chosen: _metrics(theirs, chosen), lambda chosen: _metrics(ours, chosen), ours[0].group, DRAWS
+    )
+    return Against(len(ours), _metrics(ours, everything), _metrics(theirs, everything), differences)
+
+
+def _judged(recipe: CompactTraining, bench: Workbench, material: Material, question: Question, folds: int) -> Judged:
+    log_probs = out_of_fold(bench, recipe, folds)
+    windows = judged_windows(material.bank).tolist()
+    answers = Answers(material.clips, material.bank, windows, bench.fold_of, log_probs, recipe.labels)
+    return judged(answers, question, by_clip=True)
+
+
+def _metrics(seeds: Sequence[Judged], chosen: Chosen) -> Float[np.ndarray, "metrics"]:
+    values = [
+        (
+            identifying.accuracy(items.truth[chosen], items.predicted[chosen]),
+            identifying.ranking(items.truth[chosen] == 1, items.score[chosen]).auc,
+        )
+        for items in seeds
+    ]
+    return np.mean(values, axis=0)
+
+
+def _row(title: str, one: Against) -> str:
+    cells = []
+    for ours, theirs, (difference, p_value) in zip(one.ours, one.theirs, one.differences, strict=True):
+        p = "<0.01" if p_value < 0.005 else f"{p_value:.2f}"
+        bounds = f"{difference.low:+.3f} to {difference.high:+.3f}"
+        cells.append(f"{ours:.3f}, {theirs:.3f}, {difference.value:+.3f} ({bounds}), {p}")
+    return f"| {title} | {one.seeds} | {' | '.join(cells)} |"

@@ -1,0 +1,40 @@
+"""Labels that follow from other labels: what is true of the footage in Hawkeye's words, and nothing else."""
+
+import pytest
+
+from omnisila.data.clips.clip import Clip
+from omnisila.data.clips.crosswalk import judged_as, unjudged
+
+
+def clip(set_name: str, label: str) -> Clip:
+    return Clip(
+        set_name=set_name, path=f"{set_name}/{label}.mp4", labels={"implicit": label}, sources=("s",), is_still=False,
+        licence="-",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("set_name", "label", "anomaly"),
+    [
+        ("fight_surv", "Fighting", "Fighting"),
+        ("shoplifting_mnnit", "Theft", "Shoplifting"),
+        ("elsewhere", "Theft", None),  # a theft outside a shop is no shoplifting
+        ("traffic_seq", "Traffic Accidents", "Accident"),
+        ("fire_smoke", "Fire", None),  # no one is known to have set it
+        ("fire_smoke", "Normal", "Normal"),
+    ],
+)
+def test_a_label_is_carried_over_where_it_stays_true(set_name: str, label: str, anomaly: str | None):
+    (judged,) = judged_as([clip(set_name, label)], ("anomaly",))
+    assert judged.labels.get("anomaly") == anomaly
+    assert judged.labels["implicit"] == label
+
+
+def test_clips_stay_as_they_are_where_no_one_asks():
+    clips = (clip("fight_surv", "Fighting"), clip("fire_smoke", "Fire"))
+    assert judged_as(clips, ("implicit", "explicit")) == clips
+
+
+def test_what_cannot_be_asked_about_is_counted_by_set():
+    clips = judged_as([clip("fire_smoke", "Fire"), clip("fire_smoke", "Normal")], ("anomaly",))
+    assert unjudged(clips, ("anomaly",)) == {"fire_smoke": 1}
