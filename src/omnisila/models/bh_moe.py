@@ -3,10 +3,10 @@
 Source: Hawkeye 3.2.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from omnisila.config import Config
@@ -40,6 +40,31 @@ class Mixed(NamedTuple):
     weights: Float[Tensor, "batch tokens experts"]
 
 
+class Packed(NamedTuple):
+    """The tokens that there are, moved to the front: graphs leave most of their places empty, and experts know no order.
+
+    ``places`` says where in the sequence each token stood.
+    """
+
+    values: Float[Tensor, "batch packed width"]
+    present: Bool[Tensor, "batch packed"]
+    places: Int[Tensor, "batch packed"]
+    length: int
+
+    @classmethod
+    def of(cls, h: SceneSequence) -> Self:
+        """As many places as the fullest window has tokens, at least one."""
+        most = max(int(h.present.sum(1).max()), 1)
+        places = h.present.int().argsort(dim=1, descending=True, stable=True)[:, :most]
+        wide = places.unsqueeze(-1).expand(-1, -1, h.values.shape[-1])
+        return cls(h.values.gather(1, wide), h.present.gather(1, places), places, h.present.shape[1])
+
+    def unpacked(self, values: Float[Tensor, "batch packed numbers"]) -> Float[Tensor, "batch tokens numbers"]:
+        """Values back in the sequence, zero where a token is absent."""
+        whole = values.new_zeros(len(values), self.length, values.shape[-1])
+        return whole.scatter(1, self.places.unsqueeze(-1).expand_as(values), values * self.present.unsqueeze(-1))
+
+
 class ProjectionExpert(nn.Module):
     """A stack of transformer layers over the whole sequence of a window. Source: Hawkeye 3.2."""
 
@@ -68,12 +93,12 @@ class BalancedHeterogeneousMoE(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, h: SceneSequence) -> Mixed:
-        present = h.present.unsqueeze(-1)
-        weights = self.router(h.values).float().softmax(-1) * present
-        visible = seeing_present(h.present)
-        outputs = torch.stack([expert(h.values, visible) for expert in self.experts], dim=2)
-        y = self.norm((weights.unsqueeze(-1) * outputs).sum(2)) * present
-        return Mixed(y, weights)
+        packed = Packed.of(h)
+        weights = self.router(packed.values).float().softmax(-1)
+        visible = seeing_present(packed.present)
+        outputs = torch.stack([expert(packed.values, visible) for expert in self.experts], dim=2)
+        y = self.norm((weights.unsqueeze(-1) * outputs).sum(2))
+        return Mixed(packed.unpacked(y), packed.unpacked(weights))
 
 
 class NoMixture(nn.Module):
