@@ -41,7 +41,7 @@ class Mixed(NamedTuple):
 
 
 class Packed(NamedTuple):
-    """The tokens that there are, moved to the front: graphs leave most of their places empty, and experts know no order.
+    """The tokens that there are, moved to the front: graphs leave most places empty, and experts know no order.
 
     ``places`` says where in the sequence each token stood.
     """
