@@ -91,7 +91,7 @@ def material(make_video: Callable[..., Path], tmp_path: Path, video_llava_folder
     ]
     append(tmp_path / "task.jsonl", task)
     append(tmp_path / "scenes.jsonl", scenes)
-    backbone = {"source": str(video_llava_folder), "precision": "float32", "lora": {"rank": 4, "dropout": 0.0}}
+    backbone = {"source": str(video_llava_folder), "precision": "bfloat16", "lora": {"rank": 4, "dropout": 0.0}}
 
     def arguments(changes: dict[str, Any], *, described: bool = True) -> list[str]:
         (tmp_path / "recipe.json").write_text(json.dumps({**RECIPE, "backbone": backbone, **changes}))
@@ -127,7 +127,8 @@ def test_as_published(omnisila: Callable[..., Result], material: Callable[..., l
 
 def test_as_released(omnisila: Callable[..., Result], material: Callable[..., list[str]], tmp_path: Path) -> None:
     sem = published_extractors(tmp_path)
-    arguments = material({**RELEASE, "sem": sem, "scene_tuning": None}, described=False)
+    as_on_a_gpu = {**RECIPE["loop"], "bfloat16": True}
+    arguments = material({**RELEASE, "sem": sem, "scene_tuning": None, "loop": as_on_a_gpu}, described=False)
     result = omnisila(*arguments, "--out", tmp_path / "run")
     assert result.exit_code == 0, result.stderr
     run = load_run(tmp_path / "run")

@@ -67,14 +67,14 @@ class ReleaseExpert(nn.Module):
     def forward(
         self, h: Float[Tensor, "batch tokens width"], visible: Bool[Tensor, "batch tokens tokens"]
     ) -> Float[Tensor, "batch tokens width"]:
-        normed = self.attention_norm(h)
+        normed = self.attention_norm(h.float())  # bfloat16 would round what all features share
         queries, keys, values = (
             linear(normed).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
             for linear in (self.query, self.key, self.value)
         )
         mixed = attend(queries, keys, values, visible.unsqueeze(1)).transpose(1, 2).flatten(-2)
         h = h + self.attention_out(mixed)
-        normed = self.feedforward_norm(h)
+        normed = self.feedforward_norm(h.float())
         return h + self.down(F.silu(self.gate(normed)) * self.up(normed))
 
 

@@ -209,11 +209,11 @@ class Trainer:
         self.recipe.standardise(self.model, together, lambda: self._seen(sources[-1]))
 
     def _seen(self, source: ClipSource) -> Entities:
-        """What the tower makes of some clips' pictures; of those that cannot be read nothing is there."""
+        """What the tower makes of some clips' pictures, in float32 for statistics; unreadable ones are masked out."""
         clips = [source[place] for place in spread_over(len(source), SEEN).tolist()]
         encoded = self.backbone.tower.encode(torch.stack([clip.frames for clip in clips]).to(self.parallel.device))
         seen = torch.stack([clip.seen for clip in clips]).to(encoded.mask.device)
-        return Entities(encoded.values, encoded.mask & seen.unsqueeze(-1))
+        return Entities(encoded.values.float(), encoded.mask & seen.unsqueeze(-1))
 
     def _saved(self, source: ClipSource) -> RunRecord:
         labels: dict[str, dict[str, None]] = {}

@@ -8,6 +8,8 @@ from omnisila.models.bh_moe import BHMoEConfig
 from omnisila.models.graph_inputs import JointReading, PatchGrid, TripletReading
 from omnisila.models.hawkeye import HawkeyeConfig
 from omnisila.models.likelihood import answer_likelihood
+from omnisila.models.video_backbone import Backbone
+from omnisila.recipes.hawkeye_full import patch_grid
 from omnisila.scenes import action, relation
 from omnisila.scenes.extractor import Entities, SceneInputs
 
@@ -43,3 +45,11 @@ def test_hawkeye_replaces_the_video_of_every_family(llm: Any, make_frames):
     model.total_loss(-likelihood.log_probs.mean(), likelihood.perception).backward()
     assert model.asg.persons.attention.w.weight.grad.abs().sum() > 0  # type: ignore[union-attr]
     assert len(model.generate(scenes, visual, [QUESTION] * 2, 2).texts) == 2
+
+
+def test_the_grid_is_that_of_the_familys_frames(llm: Any):
+    grid = patch_grid(Backbone(llm, llm), (360, 640))
+    height_px, width_px = llm.backbone.size_px
+    assert grid.patches == llm.patches
+    assert grid.rows / grid.columns == height_px / width_px
+    assert grid.area == (0.0, 0.0, 1.0, 1.0)
