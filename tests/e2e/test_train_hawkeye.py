@@ -61,7 +61,7 @@ def published_extractors(folder: Path) -> dict[str, Any]:
     ViTModel(vit).save_pretrained(folder / "vit")
     pose, relation = HigherHRNet(POSE), RelTR(RELATION)
     with torch.no_grad():
-        pose.final_layers[1].bias.fill_(0.3)  # untrained, it would see nobody
+        cast("Any", pose.final_layers[1]).bias.fill_(0.3)  # untrained, it would see nobody
         for head in (relation.entity_class_embed, relation.sub_class_embed, relation.obj_class_embed):
             cast("Any", head).bias[78] = 8.0  # a man, of whom it is sure
     save_file(pose.state_dict(), folder / "pose.safetensors")

@@ -1,6 +1,6 @@
 """Hawkeye in front of any transformers Video-LLM: the mixture's tokens where the video's were."""
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -42,7 +42,7 @@ def test_hawkeye_replaces_the_video_of_every_family(llm: Any, make_frames):
         assert prompt.count(llm.scene_id) == FRAMES
         assert prompt.count(llm.video_id) == 0
     likelihood = answer_likelihood(model, scenes, visual, [QUESTION] * 2, ["Fire", "Normal"])
-    model.total_loss(-likelihood.log_probs.mean(), likelihood.perception).backward()
+    model.total_loss(-likelihood.log_probs.mean(), cast("Any", likelihood.perception)).backward()
     assert model.asg.persons.attention.w.weight.grad.abs().sum() > 0  # type: ignore[union-attr]
     assert len(model.generate(scenes, visual, [QUESTION] * 2, 2).texts) == 2
 
