@@ -4,7 +4,7 @@ import contextlib
 import errno
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -35,6 +35,31 @@ def write_atomically(path: Path, data: bytes | str) -> None:
     """
     with written_aside(path) as file:
         file.write(data.encode() if isinstance(data, str) else data)
+
+
+def write_together(files: Mapping[Path, bytes]) -> None:
+    """Put several files in place that belong together: all are written aside first, so that a full disk changes none.
+
+    Raises:
+        OutputError: one cannot be written; whatever stood there is unchanged.
+    """
+    aside: dict[Path, Path] = {}
+    try:
+        for path, content in files.items():
+            with _named_failure(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                aside[path] = path.parent / f".{secrets.token_hex(8)}.partial"
+                with aside[path].open("xb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+        for path, written in aside.items():
+            with _named_failure(path):
+                written.replace(path)
+                _flush_folder(path.parent)
+    finally:
+        for written in aside.values():
+            written.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

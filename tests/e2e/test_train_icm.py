@@ -86,7 +86,7 @@ def test_both_stages_end_in_a_run_folder(
 
     assert result.exit_code == 0, result.stderr
     assert "broken.mp4" in result.stderr
-    assert "1 of 9 examples are about 1 videos that cannot be read" in result.stderr
+    assert "1 of 9 examples are left out: 1 videos cannot be read" in result.stderr
     steps = losses(straight)
     assert [(stage, step) for stage, step, _ in steps] == [(s, k) for s, count in STEPS.items() for k in range(count)]
     run = load_run(straight)

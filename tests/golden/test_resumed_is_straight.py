@@ -72,8 +72,10 @@ def test_the_caller_s_random_numbers_are_left_alone():
 def test_a_state_of_another_run_is_refused(tmp_path: Path):
     module = network()
     train(module, loss_of(module), CONFIG, tmp_path)
-    with pytest.raises(TrainingError, match="other settings or another model"):
+    with pytest.raises(TrainingError, match="other settings, data or another model"):
         train(network(), loss_of(module), CONFIG.replace(seed=1), tmp_path)
+    with pytest.raises(TrainingError, match="belongs to a run"):
+        train(network(), loss_of(module), CONFIG, tmp_path, material="corrected labels")
     (tmp_path / STATE_FILE).write_bytes(b"half a file")
     with pytest.raises(TrainingError, match="cannot be resumed from"):
         train(network(), loss_of(module), CONFIG, tmp_path)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from omnisila.errors import OutputError
-from omnisila.files import write_atomically
+from omnisila.files import write_atomically, write_together
 
 
 def test_writes_bytes_and_text_and_makes_folders(tmp_path: Path) -> None:
@@ -97,3 +97,15 @@ def test_kill_never_leaves_half_a_file(tmp_path: Path) -> None:
     content = target.read_bytes()
     assert len(content) == 300_000
     assert len(set(content)) == 1
+
+
+def test_files_that_belong_together_are_all_replaced_or_none(tmp_path: Path):
+    first, second = tmp_path / "a", tmp_path / "folder"
+    first.write_bytes(b"old")
+    second.mkdir()  # a folder cannot be replaced by a file
+    with pytest.raises(OutputError, match="folder"):
+        write_together({second: b"new", first: b"new"})
+    assert first.read_bytes() == b"old"
+    write_together({first: b"new", tmp_path / "deep/b": b"new"})
+    assert [path.read_bytes() for path in (first, tmp_path / "deep/b")] == [b"new", b"new"]
+    assert not list(tmp_path.rglob("*.partial"))

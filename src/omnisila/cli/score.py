@@ -14,10 +14,10 @@ _SHOWN = 5  # strangers named one by one
 def score(
     examples: Annotated[Path, typer.Argument(metavar="EXAMPLES", help="An examples.jsonl, as prepare writes it.")],
     predictions: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
             metavar="PREDICTIONS...",
-            help="One file a system: predictions.jsonl, ActivityNet JSON, a CSV of spans, or raw answers.",
+            help="One file a system, or NAME=FILE: predictions.jsonl, ActivityNet JSON, a CSV of spans, raw answers.",
         ),
     ],
     split: Annotated[str, typer.Option(help="The split that is scored: train, val or test.")] = "test",
@@ -42,7 +42,7 @@ def score(
     asked = [example for example in records(examples, Example) if example.split == split]
     if not asked:
         raise InputError(f"{examples}: no example of split {split!r}. Choose another with --split.")
-    said = [predictions_from(path, asked) for path in predictions]
+    said = [predictions_from(path, asked, name) for name, path in map(_named, predictions)]
     systems = [System(one.system, one.predictions, len(one.strangers)) for one in said]
     write_scores(out, scored(asked, systems, draws, None if encoder is None else _sentence_encoder(encoder)))
     if quiet:
@@ -54,6 +54,11 @@ def score(
         if len(one.strangers) > _SHOWN:
             typer.echo(f"  and {len(one.strangers) - _SHOWN} more without an example")
     typer.echo(f"{out}: tables and figures with omnisila report {out}")
+
+
+def _named(argument: str) -> tuple[str | None, Path]:
+    name, equals, path = argument.partition("=")
+    return (name, Path(path)) if equals and name and not Path(argument).exists() else (None, Path(argument))
 
 
 def _sentence_encoder(name: str) -> "SentenceEncoder":

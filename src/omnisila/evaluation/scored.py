@@ -49,7 +49,7 @@ def scored(
     first, *others = systems
     names = [FLAG_ALL, FLAG_NONE, CHANCE, *(system.name for system in systems)]
     if len(set(names)) < len(names):
-        raise InputError(f"systems named {', '.join(names[3:])}. Give each a name of its own.")
+        raise InputError(f"systems named {', '.join(names[3:])}. Give each a name of its own (NAME=FILE).")
     return (
         *(_own_scores(examples, system, draws, encoder) for system in systems),
         *_trivial_scores(examples, encoder),

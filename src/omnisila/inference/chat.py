@@ -54,19 +54,25 @@ class Chat:
         Raises:
             InputError: the conversation is longer than the model reads.
         """
-        self._hear(question)
+        self._hear(question, max_tokens)
         tokens = prompted([self._ids], self.llm.pad_id)
         made = self.llm.generate(self._embeds, tokens, max_tokens, 1, self._read)
         said, end = made.ids[0], self.llm.answer_ids("")[-1]
         self._add(said if said[-1] == end else (*said, end))
         return made.texts[0]
 
-    def _hear(self, question: str) -> None:
-        if self._ids:
-            self._add(self.llm.turn_ids(question))
-            return
+    def _hear(self, question: str, answer_tokens: int) -> None:
         scenes, visual = self.inputs
-        (ids,) = self.model.prompts([question], scenes, visual)
+        ids = self.llm.turn_ids(question) if self._ids else self.model.prompts([question], scenes, visual)[0]
+        length = len(self._ids) + len(ids) + answer_tokens
+        if length > self.llm.max_tokens:
+            raise InputError(
+                f"a conversation of {length} tokens with the next answer, the model reads {self.llm.max_tokens}. Ask a "
+                "shorter question, or begin anew."
+            )
+        if self._ids:
+            self._add(ids)
+            return
         self._embeds = self.model.read(scenes, visual, prompted([ids], self.llm.pad_id)).embeds
         self._ids = ids
 

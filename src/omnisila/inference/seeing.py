@@ -7,7 +7,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from omnisila.media.video import VideoReader
+from omnisila.media.sampling import each_at
 from omnisila.models.checkpoint import Run
 from omnisila.models.visual_tower import VisualTower
 from omnisila.scenes.extractor import Entities, SceneInputs
@@ -40,10 +40,9 @@ def pictures(
     tower: VisualTower, video: Path, items: Sequence[Window], device: torch.device
 ) -> UInt8[Tensor, "windows frames height width 3"]:
     """The windows' frames at the tower's size; one outside the video is the nearest (and masked elsewhere)."""
-    times_s = sorted({time_s for window in items for time_s in window.times_s})
     shown = {
         frame.time_s: tower.fitted(frame.image.to(device).unsqueeze(0))[0]
-        for frame in VideoReader(video).shown_at(times_s)
+        for frame in each_at(video, (time_s for window in items for time_s in window.times_s))
     }
     return torch.stack([torch.stack([shown[time_s] for time_s in window.times_s]) for window in items])
 

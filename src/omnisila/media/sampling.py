@@ -65,8 +65,23 @@ def frames_at(
     Raises:
         MediaError: the file cannot be read.
     """
+    found = {frame.time_s: frame for frame in each_at(path, times_s, long_side_px=long_side_px, limits=limits)}
+    return tuple(found[time_s] for time_s in times_s)
+
+
+def each_at(
+    path: str | PathLike[str],
+    times_s: Iterable[float],
+    *,
+    long_side_px: int | None = None,
+    limits: DecodeLimits | None = None,
+) -> Iterator[Frame]:
+    """``frames_at`` one by one, in order of time and each time once: whoever shrinks them holds one at full size.
+
+    Raises:
+        MediaError: the file cannot be read.
+    """
     reader = VideoReader(path, limits)
-    found: dict[float, Frame] = {}
     wanted = sorted(set(times_s))
     while wanted:
         near = [wanted[0]]
@@ -74,6 +89,5 @@ def frames_at(
             if time_s - near[-1] > _SEEK_GAP_S:
                 break
             near.append(time_s)
-        found.update((frame.time_s, frame) for frame in reader.shown_at(near, long_side_px=long_side_px))
+        yield from reader.shown_at(near, long_side_px=long_side_px)
         wanted = wanted[len(near) :]
-    return tuple(found[time_s] for time_s in times_s)

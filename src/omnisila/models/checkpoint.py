@@ -23,7 +23,7 @@ from transformers import PreTrainedTokenizerFast
 
 from omnisila.config import Frozen
 from omnisila.errors import WeightsError
-from omnisila.files import write_atomically
+from omnisila.files import write_together
 from omnisila.models.compact import CompactConfig, CompactVideoLLM
 from omnisila.models.hawkeye import HawkeyeConfig
 from omnisila.models.hawkeye_release import HawkeyeReleaseConfig
@@ -117,7 +117,9 @@ def save_run(
     half: bool = True,
     write: bool = True,
 ) -> RunRecord:
-    """Write a model into a run folder, each file whole or not at all; returns the record with its hashes.
+    """Write a model into a run folder, all files or none; returns the record with its hashes.
+
+    Thresholds of another model that stood there are taken away.
 
     Args:
         half: store parameters in float16. Statistics of features stay in float32: their range is the data's.
@@ -137,10 +139,19 @@ def save_run(
     if calibration is not None:
         contents[CALIBRATION] = calibration.model_dump_json(indent=2).encode()
     if write:
-        for name, content in contents.items():
-            write_atomically(folder / name, content)
-        write_atomically(folder / RUN, record.model_dump_json(indent=2))
+        other = _is_other_model(folder, record)
+        contents[RUN] = record.model_dump_json(indent=2).encode()
+        write_together({folder / name: content for name, content in contents.items()})
+        if calibration is None and other:  # thresholds of the model that stood here
+            (folder / CALIBRATION).unlink(missing_ok=True)
     return record
+
+
+def _is_other_model(folder: Path, record: RunRecord) -> bool:
+    try:
+        return _record(folder).sha256 != record.sha256
+    except WeightsError:
+        return True
 
 
 def load_run(folder: Path, device: torch.device | None = None) -> Run:

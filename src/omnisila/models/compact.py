@@ -71,6 +71,7 @@ class CompactVideoLLM(nn.Module):
         self.projector = projector
         self.tokenizer = tokenizer
         self.width = language_model.config.hidden_size
+        self.max_tokens = language_model.config.max_position_embeddings
         self.video_id, self.scene_id, self.pad_id, self.start_id, self.end_id = (
             token_id(tokenizer, token) for token in (VIDEO, SCENE, PAD, START, END)
         )

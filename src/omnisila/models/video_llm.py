@@ -29,11 +29,13 @@ class VideoLLM(Protocol):
         width: of its token embeddings.
         scene_id: the id of the ``<scene>`` placeholder.
         pad_id: the id of padding.
+        max_tokens: how long prompt and answer may be together.
     """
 
     width: int
     scene_id: int
     pad_id: int
+    max_tokens: int
 
     def prompt_ids(self, instruction: str, frames: int, scene_tokens: int | None = None) -> list[int]:
         """A prompt with placeholders for that many frames; placeholders in the instruction itself are plain text.

@@ -1,7 +1,7 @@
 """Training of a scene model in front of a pretrained Video-LLM: what every recipe has, and its two stages."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -22,12 +22,13 @@ from omnisila.scenes.sem import SEMConfig
 from omnisila.scenes.windows import WindowConfig, stack
 from omnisila.schema import Example
 from omnisila.training.answering import Answering, AnsweringConfig
-from omnisila.training.clip_source import ClipSource, prepared_videos
+from omnisila.training.clip_source import ClipSource, Prepared, prepared_videos
 from omnisila.training.example_file import ExampleFile
 from omnisila.training.log import TrainingLog
 from omnisila.training.loop import STATE_FILE, LoopConfig, StepReport, train
 from omnisila.training.optim import OptimConfig
 from omnisila.training.parallel import Parallel
+from omnisila.weights.checkpoint_files import file_digest
 
 Say = Callable[[str], None]
 SAMPLED = 2048  # clips that standardisation and dictionary are made from
@@ -111,7 +112,9 @@ class Trainer:
     """
 
     def __init__(self, recipe: FullTraining, out: Path, cache: FeatureCache, parallel: Parallel, say: Say) -> None:
+        recipe = recipe.replace(sem=recipe.sem.at_rate(recipe.window.rate_hz))  # as the analyzer looks at videos
         self.recipe, self.out, self.cache, self.parallel = recipe, out, cache, parallel
+        self.data: dict[str, str] = {}
         self.say: Say = say if parallel.leads else lambda _: None
         self.sem = recipe.sem.build()
         torch.manual_seed(recipe.loop.seed)  # all processes begin with the same adapters and experts
@@ -140,8 +143,10 @@ class Trainer:
                 f"recipe {self.recipe.name!r} begins with scene tuning. Give --scenes with its examples "
                 "(omnisila prepare scene-tuning), or choose the recipe without-scene-tuning."
             )
-        task = self._source(task_tuning, lambda example: example.task != "describe")
-        described = self._source(scene_tuning, self._describes) if scene_tuning else None
+        task = self._source("task", task_tuning, lambda example: example.task != "describe")
+        described = None
+        if scene_tuning is not None and self.recipe.scene_tuning is not None:
+            described = self._source("scene", scene_tuning, self._describes)
         self._standardised([source for source in (described, task) if source is not None])
         self.parallel.shard(self.model)
         if self.recipe.scene_tuning is not None and described is not None:
@@ -160,7 +165,9 @@ class Trainer:
         self.say(f"{name} tuning on {len(source)} examples")
         loop = self.recipe.loop.replace(steps=config.steps(len(source)))
         losses = Answering(self.model, self.backbone.tower, source, config, loop.seed, self.parallel)
-        train(self.model, losses, loop, self.out / "state" / name, self._log(name), self.parallel)
+        data = self.data if name == "task" else {name: self.data[name]}
+        material = f"{self.recipe.model_dump_json()} {data}"
+        train(self.model, losses, loop, self.out / "state" / name, self._log(name), self.parallel, material)
         for reason, count in losses.failures.items():
             self.say(f"left out {count} times: {reason}")
 
@@ -175,23 +182,41 @@ class Trainer:
 
         return on_step
 
-    def _source(self, questions: Questions, wanted: Callable[[Example], bool]) -> ClipSource:
+    def _source(self, stage: str, questions: Questions, wanted: Callable[[Example], bool]) -> ClipSource:
         training = ExampleFile(questions.examples, lambda example: example.split == "train" and wanted(example))
-        if self.parallel.leads:  # one process extracts, the others find it in the cache
-            prepared_videos(list(training.videos), questions.footage, self.sem, self.cache, self.say)
-        self.parallel.wait()
-        prepared = prepared_videos(list(training.videos), questions.footage, self.sem, self.cache)
+        self.data[stage] = file_digest(questions.examples)
+        prepared = self._prepared(sorted(training.videos), questions.footage)
         for reason in prepared.failed.values():
             self.say(f"left out: {reason}")
-        lost = sum(training.videos[video] for video in prepared.failed)
-        if lost:
-            self.say(f"{lost} of {len(training)} examples are about {len(prepared.failed)} videos that cannot be read")
-            training = ExampleFile(
-                questions.examples,
-                lambda example: example.split == "train" and wanted(example) and example.video in prepared.extracted,
+
+        def usable(example: Example) -> bool:
+            """Its video can be read, at least as far as the example begins."""
+            known = prepared.extracted.get(example.video)
+            return known is not None and example.start_s < known.shards[-1][1]
+
+        kept = ExampleFile(
+            questions.examples,
+            lambda example: example.split == "train" and wanted(example) and usable(example),
+        )
+        if len(kept) < len(training):
+            self.say(
+                f"{len(training) - len(kept)} of {len(training)} examples are left out: {len(prepared.failed)} videos "
+                "cannot be read, or end before the example begins"
+            )
+        if not len(kept):
+            reason = next(iter(prepared.failed.values()), "there are no examples")
+            raise TrainingError(
+                f"{questions.footage}: no video to train on ({reason}). Give the folder of the examples' videos."
             )
         frames, tower = self.recipe.window.frames, self.backbone.tower
-        return ClipSource(training, questions.footage, prepared.extracted, self.cache, frames, tower.fitted)
+        return ClipSource(kept, questions.footage, prepared.extracted, self.cache, frames, tower.fitted)
+
+    def _prepared(self, videos: Sequence[str], footage: Path) -> Prepared:
+        """All videos' features in the cache: every process extracts its share, then knows of all."""
+        mine = videos[self.parallel.rank :: self.parallel.world]
+        prepared = prepared_videos(mine, footage, self.sem, self.cache, self.say)
+        self.parallel.wait()
+        return prepared if self.parallel.world == 1 else prepared_videos(videos, footage, self.sem, self.cache)
 
     def _sampled(self, source: ClipSource) -> Iterator[SceneInputs]:
         """Scene features of clips spread evenly over the examples."""
@@ -223,6 +248,7 @@ class Trainer:
                 labels.setdefault(example.labels, {})[example.answer] = None
         trained = {name: tuple(answers) for name, answers in labels.items()}
         record = self.recipe.record(self.sem.layouts, self.backbone, trained)
+        record = record.replace(data_digests=self.data)
         record = save_run(self.out, self.model, record, half=False, write=self.parallel.leads)
         self.say(f"{self.out}: model {record.identity.digest[:12]} is ready")
         return record

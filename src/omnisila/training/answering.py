@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, UInt8
+from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -35,10 +36,10 @@ class AnsweringConfig(Config):
         workers: processes that decode frames, beside each training process.
     """
 
-    batch_size: int = 8  # Omni-SILA 4.3
-    part_size: int = 8
-    epochs: int = 3  # Omni-SILA 4.3
-    workers: int = 4
+    batch_size: PositiveInt = 8  # Omni-SILA 4.3
+    part_size: PositiveInt = 8
+    epochs: PositiveInt = 3  # Omni-SILA 4.3
+    workers: NonNegativeInt = 4
 
     def steps(self, examples: int) -> int:
         """How many steps so many examples take."""
@@ -104,7 +105,7 @@ class Answering:
     """The losses of each step, for ``train``; frames of later steps are decoded meanwhile.
 
     Attributes:
-        failures: how often each reason kept pictures from being read; such examples count for nothing.
+        failures: how often each reason kept pictures from being read; the answers of such examples are not learnt.
     """
 
     def __init__(

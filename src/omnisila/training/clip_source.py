@@ -45,11 +45,7 @@ def prepared_videos(
     cache: FeatureCache,
     tell: Callable[[str], None] | None = None,
 ) -> Prepared:
-    """Be sure that each video's scene features are cached; one that cannot be read is left out and named.
-
-    Raises:
-        TrainingError: not one can be read.
-    """
+    """Be sure that each video's scene features are cached; one that cannot be read is left out and named."""
     extracted: dict[str, Extracted] = {}
     failed: dict[str, str] = {}
     for number, video in enumerate(videos, 1):
@@ -59,11 +55,6 @@ def prepared_videos(
             failed[video] = str(error)
         if tell is not None:
             tell(f"scene features {number}/{len(videos)}: {failed.get(video, video)}")
-    if not extracted:
-        reason = next(iter(failed.values()), "there are no examples")
-        raise TrainingError(
-            f"{footage}: no video to train on ({reason}). Give the folder that the examples' videos are in."
-        )
     return Prepared(extracted, failed)
 
 

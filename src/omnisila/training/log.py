@@ -37,6 +37,8 @@ class TrainingLog:
         append(self.path, [line])
         self._curves.add_scalar(f"{self.stage}/loss", report.loss, report.step)
         self._curves.add_scalar(f"{self.stage}/gradient norm", report.gradient_norm, report.step)
+        if report.step + 1 == report.steps:
+            self._curves.close()
 
     def _begun(self, step: int) -> Any:
         if self.path.exists():
@@ -52,6 +54,8 @@ class _NoCurves:
     """Without TensorBoard the file is all."""
 
     def add_scalar(self, *_: object) -> None: ...
+
+    def close(self) -> None: ...
 
 
 def _curves(folder: Path, step: int) -> Any:

@@ -57,6 +57,7 @@ def train(
     state_folder: Path | None = None,
     on_step: Callable[[StepReport], None] | None = None,
     parallel: Parallel = ALONE,
+    material: str = "",
 ) -> None:
     """Train a module in place; it ends with its averaged weights, in evaluation mode.
 
@@ -68,12 +69,13 @@ def train(
             module found there is resumed.
         on_step: told after each step.
         parallel: the processes that train this module together, each with its own part of a step's batch.
+        material: what else decides the result (data, recipe), in any words; a state of other material is refused.
 
     Raises:
         TrainingError: the loss or its gradient is not finite, memory runs out, or the state found is of another run.
     """
     optimisation = config.optim.build(module, config.steps)
-    identity = _identity(module, config)
+    identity = _identity(module, config, material)
     first = _resumed(state_folder, optimisation, identity) if state_folder is not None else 0
     module.train()
     random = torch.Generator()
@@ -131,9 +133,11 @@ def _step_seed(seed: int, step: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{step}".encode()).digest()[:6], "big")
 
 
-def _identity(module: nn.Module, config: LoopConfig) -> str:
+def _identity(module: nn.Module, config: LoopConfig, material: str) -> str:
     shapes = [(name, list(p.shape)) for name, p in module.named_parameters() if p.requires_grad]
-    return hashlib.sha256(json.dumps([config.model_dump(mode="json"), shapes]).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps([config.model_dump(mode="json"), shapes, *([material] if material else [])]).encode()
+    ).hexdigest()
 
 
 def _save(folder: Path, optimisation: Optimisation, identity: str, done: int, parallel: Parallel) -> None:
@@ -154,7 +158,7 @@ def _resumed(folder: Path, optimisation: Optimisation, identity: str) -> int:
             metadata = file.metadata() or {}
             if metadata.get("identity") != identity:
                 raise TrainingError(
-                    f"{path}: belongs to a run with other settings or another model. "
+                    f"{path}: belongs to a run with other settings, data or another model. "
                     "Give another run folder, or delete this state to start anew."
                 )
             optimisation.restore((name, file.get_tensor(name)) for name in file.keys())  # noqa: SIM118

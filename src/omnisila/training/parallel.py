@@ -6,6 +6,7 @@ Parameters, gradients and moments are sharded (FSDP); a lone process needs none 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import NamedTuple
 
 import torch
@@ -63,6 +64,7 @@ class Parallel(NamedTuple):
 
 
 ALONE = Parallel()
+PATIENCE = timedelta(days=7)  # one process may extract features for days while the others wait
 
 
 @contextmanager
@@ -83,7 +85,7 @@ def processes() -> Iterator[Parallel]:
     if accelerators:
         torch.cuda.set_device(device)
     try:
-        dist.init_process_group("nccl" if accelerators else "gloo")
+        dist.init_process_group("nccl" if accelerators else "gloo", timeout=PATIENCE)
     except (ValueError, RuntimeError) as error:
         raise TrainingError(f"the {world} processes do not find each other ({error}). Start with torchrun.") from error
     try:

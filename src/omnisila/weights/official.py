@@ -154,7 +154,7 @@ def _damaged(path: Path, error: Exception) -> WeightsError:
 
 def _unwrapped(content: Any, path: Path) -> dict[str, Tensor]:
     """The mapping of names to tensors inside what a training script saved."""
-    while isinstance(content, Mapping) and not any(isinstance(value, Tensor) for value in content.values()):
+    while isinstance(content, Mapping):  # a figure of merit may lie beside the weights, as a tensor too
         wrapper = next((name for name in WRAPPERS if isinstance(content.get(name), Mapping)), None)
         if wrapper is None:
             break
@@ -170,7 +170,7 @@ def _unwrapped(content: Any, path: Path) -> dict[str, Tensor]:
             f"{path}: holds no weights but {held}. Wanted tensors by name, or such a mapping under one of "
             f"{', '.join(WRAPPERS)}."
         )
-    for prefix in PREFIXES:
+    while (prefix := next((p for p in PREFIXES if all(key.startswith(p) for key in state)), None)) is not None:
         state = without_prefix(state, prefix)
     return state
 

@@ -66,7 +66,7 @@ def test_answers_that_are_missing_malformed_or_of_nothing_are_wrong_and_counted(
     assert found["predictions without an example", "count"] == 3
     assert found["repeated predictions", "count, the first counts"] == 1
     assert found["seconds per example", "mean"] == 3.0
-    assert ("AUC", "explicit; window level, positive labels as one") not in found, "not every window has a score"
+    assert found["AUC", "explicit; window level, positive labels as one"] == 0.0, "scores that are missing do not help"
     assert values(flag_all)["accuracy", "explicit; window level"] == 0.5
     assert values(flag_none)["accuracy", "explicit; window level"] == 0.25
     assert values(flag_none)["AUC", "explicit; window level, positive labels as one"] == 0.5
@@ -194,6 +194,34 @@ def test_a_later_system_is_compared_with_the_first_on_the_same_videos() -> None:
     t_test = next(s for s in compared.scores if "t-test" in s.variant)
     assert (t_test.value, t_test.count) == (0.5, 8)
     assert t_test.p_value == pytest.approx(0.0331, abs=1e-4)  # t = 0.5 / (0.5345 / sqrt 8) = 2.646, 7 degrees
+
+
+def test_examples_that_cannot_be_scored_are_named() -> None:
+    with pytest.raises(InputError, match=r"a#0: answer 'Yes' is no label of explicit"):
+        scored([WINDOWS[0].replace(answer="Yes")], [System("x", [])], draws=0)
+    with pytest.raises(InputError, match="a: several locate examples"):
+        scored([LOCATE[0], LOCATE[0].replace(id="a#again")], [System("x", [])], draws=0)
+
+
+def test_leaving_windows_out_does_not_raise_the_ranking_of_frames() -> None:
+    windows = [example(f"a#{k}", "identify", "negative" if k < 4 else "neutral", start_s=k, end_s=k + 1.0)
+               for k in range(10)]  # fmt: skip
+    said_all = [said(f"a#{k}", anomaly=0.9 if k < 4 or k == 9 else 0.1) for k in range(10)]
+    whole, without = (
+        values(scored([*LOCATE, *windows], [System("x", some)], draws=0)[0])[
+            "AUC", "explicit; frames; window scores; 8 Hz grid"
+        ]
+        for some in (said_all, said_all[:9])
+    )
+    assert whole is not None
+    assert without is not None
+    assert without <= whole < 1.0
+
+
+def test_a_cause_without_a_true_label_is_nobodys_right_answer() -> None:
+    asked = [example("a#0#why", "attribute", "a man shouts")]
+    ours = scored(asked, [System("ours", [said("a#0#why", answer="nothing")])], draws=0)[0]
+    assert values(ours)["Sen-A", "explicit; the label's name in the text"] == 0.0
 
 
 def test_two_systems_of_one_name_are_refused() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from omnisila.errors import InputError
 from omnisila.inference.chat import Chat
 from omnisila.inference.load import run_folder
 from omnisila.labels import IMPLICIT
@@ -37,3 +38,11 @@ def test_only_what_is_new_is_read(talk: Chat) -> None:
     first = talk._read.get_seq_length()
     talk.ask(QUESTIONS[1], max_tokens=4)
     assert len(talk._ids) - 1 >= talk._read.get_seq_length() - 3 > first
+
+
+def test_a_question_that_is_too_long_is_refused_and_forgotten(talk: Chat) -> None:
+    first = talk.ask(QUESTIONS[0], max_tokens=4)
+    with pytest.raises(InputError, match="the model reads 1024"):
+        talk.ask("word " * 2000, max_tokens=4)
+    assert talk.ask(QUESTIONS[0], max_tokens=4) is not None
+    assert first is not None

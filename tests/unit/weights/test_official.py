@@ -273,3 +273,10 @@ def test_nothing_is_written_from_a_bad_source_or_over_itself(tmp_path: Path) -> 
         convert(tmp_path / "net.safetensors")
     with pytest.raises(OutputError, match="A part of the path is a file"):
         convert(tmp_path / "net.safetensors", source / "out.safetensors")
+
+
+def test_weights_beside_a_figure_of_merit_and_under_two_prefixes(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pth"
+    weights = {"_orig_mod.module.a": torch.ones(2), "_orig_mod.module.b": torch.zeros(1)}
+    torch.save({"state_dict": weights, "best_acc1": torch.tensor(0.8), "epoch": 3}, path)
+    assert read_state(path).keys() == {"a", "b"}

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from omnisila.evaluation import attributing
 from omnisila.evaluation.answers import CHANCE, FLAG_NONE, Answers, Chosen, Part, PerItem, named, numbered
@@ -41,11 +41,13 @@ class Attributed(NamedTuple):
         count, true_label = len(chosen), self.true_label[chosen]
         scores = [
             measured("Sem-R", ROUGE_RECIPE, float(self.overlap[chosen].mean()), count),
-            measured("Sen-A", "the label's name in the text", float((self.label[chosen] == true_label).mean()), count),
+            measured(
+                "Sen-A", "the label's name in the text", float(_right(self.label[chosen], true_label).mean()), count
+            ),
         ]
         if self.meaning is not None:
             nearest = f"the label's name, else the nearest label by {self.meaning.encoder}"
-            right = float((self.meaning.label[chosen] == true_label).mean())
+            right = float(_right(self.meaning.label[chosen], true_label).mean())
             likeness = float(self.meaning.similarity[chosen].mean())
             scores += [
                 measured("Sen-A", nearest, right, count),
@@ -98,6 +100,11 @@ def parts(answers: Answers, labels: LabelSet, encoder: SentenceEncoder | None = 
             encoder,
         )
     ]
+
+
+def _right(said: Int[np.ndarray, "items"], true: Int[np.ndarray, "items"]) -> Bool[np.ndarray, "items"]:
+    """An item without a true label is never right."""
+    return (said == true) & (true >= 0)
 
 
 def _attributed(

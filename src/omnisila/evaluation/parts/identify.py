@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from omnisila.errors import InputError
 from omnisila.evaluation import trivial
 from omnisila.evaluation.answers import (
     CHANCE,
@@ -89,16 +90,37 @@ def is_window(example: Example) -> bool:
 
 
 def _identified(labels: LabelSet, unit: str, pairs: Sequence[tuple[Example, Prediction | None]]) -> Identified:
-    position = {label.casefold(): index for index, label in enumerate(labels.labels)}
-    anomaly = [None if prediction is None else prediction.anomaly for _, prediction in pairs]
+    anomaly = [said_anomaly(prediction) for _, prediction in pairs]
     return Identified(
         labels,
         unit,
-        np.array([position[example.answer.casefold()] for example, _ in pairs]),
+        np.array([_true_label(example, labels) for example, _ in pairs]),
         np.array([_said(prediction, labels) for _, prediction in pairs]),
         numbered(example.video for example, _ in pairs),
-        None if None in anomaly else np.array(anomaly, dtype=np.float64),
+        None
+        if all(score is None for score in anomaly)
+        else np.array([worst_anomaly(e, labels) if s is None else s for (e, _), s in zip(pairs, anomaly, strict=True)]),
     )
+
+
+def said_anomaly(prediction: Prediction | None) -> float | None:
+    """How anomalous a system finds a window or video, where it says so."""
+    return prediction.anomaly if prediction is not None and prediction.parse_ok else None
+
+
+def worst_anomaly(example: Example, labels: LabelSet) -> float:
+    """What a missing score counts as: silence must not help."""
+    return 0.0 if example.answer.casefold() in {label.casefold() for label in labels.negative} else 1.0
+
+
+def _true_label(example: Example, labels: LabelSet) -> int:
+    position = {label.casefold(): index for index, label in enumerate(labels.labels)}
+    if example.answer.casefold() not in position:
+        raise InputError(
+            f"{example.id}: answer {example.answer!r} is no label of {labels.name}. Wanted one of: "
+            f"{', '.join(labels.labels)}. Prepare the examples again."
+        )
+    return position[example.answer.casefold()]
 
 
 def _said(prediction: Prediction | None, labels: LabelSet) -> int:

@@ -1,11 +1,13 @@
 """Locate answers: spans of events in whole videos. Source: Omni-SILA 4.3 (VSL), Hawkeye 4.2."""
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int
 
+from omnisila.errors import InputError
 from omnisila.evaluation import trivial
 from omnisila.evaluation.answers import (
     CHANCE,
@@ -19,7 +21,7 @@ from omnisila.evaluation.answers import (
 )
 from omnisila.evaluation.grid import GRID_HZ
 from omnisila.evaluation.locating import TIOUS, frame_detection, mean_average_precision, missed_per_video
-from omnisila.evaluation.parts.identify import is_window
+from omnisila.evaluation.parts.identify import is_window, said_anomaly, worst_anomaly
 from omnisila.evaluation.ranked import ranked_scores
 from omnisila.evaluation.score import average_precision_scores, locating_scores, measured, refused_score
 from omnisila.evaluation.tables import Footage, Refused, SpanRow, SpanTable, resampled, tabulate, tabulate_truth
@@ -105,6 +107,12 @@ def parts(answers: Answers, labels: LabelSet) -> list[Located]:
     pairs = answers.of("locate", labels.name)
     if not pairs:
         return []
+    twice = [video for video, count in Counter(example.video for example, _ in pairs).items() if count > 1]
+    if twice:
+        raise InputError(
+            f"{twice[0]}: several locate examples of label set {labels.name}. Spans are scored over whole videos: keep "
+            "one locate example a video, or give its parts names of their own."
+        )
     footage = Footage(
         tuple(example.video for example, _ in pairs),
         np.array([example.end_s for example, _ in pairs], dtype=np.float64),
@@ -127,9 +135,18 @@ def parts(answers: Answers, labels: LabelSet) -> list[Located]:
 
 
 def _windows(answers: Answers, labels: LabelSet, footage: Footage) -> SpanTable | None:
+    asked = [pair for pair in answers.of("identify", labels.name) if is_window(pair[0])]
+    scores = [said_anomaly(prediction) for _, prediction in asked]
+    if all(score is None for score in scores):
+        return None
     rows = [
-        SpanRow(example.video, labels.negative[0], example.start_s, example.end_s, prediction.anomaly)
-        for example, prediction in answers.of("identify", labels.name)
-        if is_window(example) and prediction is not None and prediction.anomaly is not None
+        SpanRow(
+            example.video,
+            labels.negative[0],
+            example.start_s,
+            example.end_s,
+            worst_anomaly(example, labels) if score is None else score,
+        )
+        for (example, _), score in zip(asked, scores, strict=True)
     ]
-    return tabulate(rows, footage, labels.reportable).table if rows else None
+    return tabulate(rows, footage, labels.reportable).table
