@@ -53,6 +53,7 @@ def test_scores_alone_give_tables_and_say_what_is_missing(folder: Path) -> None:
     row = next(line for line in text.splitlines() if line.startswith("| half | ours | 100.00 |"))
     assert row.split(" | ")[2:5] == ["100.00", "–", "50.00"]  # FNR of Abuse, none of Arrest, half of Arson's
     assert "| Hawkeye | printed | 62.50 |" in text
+    assert "FNR of each label: anomaly, frames, macro over its videos" in text
     assert (folder / "out" / "tables" / "hawkeye-2.tex").is_file()
     assert (folder / "out" / "index.html").is_file()
 

@@ -70,7 +70,10 @@ class Located(NamedTuple):
         return named(self.labels.name, (*everything, *self._per_label()))
 
     def _per_label(self) -> Iterator[Score]:
-        """A label's frames count as found when they are flagged at all, whatever the label said."""
+        """A label's frames count as found when they are flagged at all, whatever the label said.
+
+        Source: Hawkeye Table 2.
+        """
         precision = mean_average_precision(self.truth, self.predicted, len(self.labels.reportable))
         flagged = self.predicted.of_labels(self.negative)
         for index, label in enumerate(self.labels.reportable):
@@ -78,8 +81,10 @@ class Located(NamedTuple):
             if not len(mine.label):
                 continue
             if index in self.negative:
-                fnr = frame_detection(mine, flagged, self.footage).fnr_micro
-                yield measured("FNR", f"{label}; frames, micro; {GRID_HZ:g} Hz grid", fnr, len(mine.label))
+                frames, grid = frame_detection(mine, flagged, self.footage), f"{GRID_HZ:g} Hz grid"
+                yield measured("FNR", f"{label}; frames, micro; {grid}", frames.fnr_micro, len(mine.label))
+                macro = f"{label}; frames, macro over its videos; {grid}"
+                yield measured("FNR", macro, frames.fnr_macro, frames.eventful_videos)
             ap = float(precision.per_label[:, index].mean())
             yield measured(
                 "AP@tIoU", f"{label}; mean of {', '.join(f'{tiou:g}' for tiou in TIOUS)}", ap, len(mine.label)
