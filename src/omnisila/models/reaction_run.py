@@ -3,10 +3,10 @@
 import hashlib
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple, Self
 
 import torch
-from pydantic import Field, JsonValue, ValidationError
+from pydantic import Field, JsonValue, ValidationError, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
@@ -37,6 +37,7 @@ class ReactionRecord(Frozen):
         streams: modality -> the stream of features that it was trained on.
         kinds: modality -> what that stream's numbers are; features of another kind are not what it knows.
         labels: one output each.
+        scored: those of the labels that were trained, and may be reported; None where all were.
         train_mean: mean intensity of each label over the training split.
         recipe: the training's whole configuration, in its own words.
         sha256: of the weights; filled in when saving.
@@ -50,14 +51,30 @@ class ReactionRecord(Frozen):
     streams: dict[str, str]
     kinds: dict[str, str] = Field(default_factory=dict)
     labels: tuple[str, ...] = REACTION.labels
+    scored: tuple[str, ...] | None = None
     train_mean: tuple[Probability, ...]
     recipe: dict[str, JsonValue] = Field(default_factory=dict)
     sha256: str = ""
 
+    @model_validator(mode="after")
+    def _scored_exist(self) -> Self:
+        unknown = sorted(set(self.scored or ()) - set(self.labels))
+        if unknown or self.scored == ():
+            raise ValueError(
+                f"scored {unknown or 'is empty'}; wanted some of {', '.join(self.labels)}, or null for all"
+            )
+        return self
+
+    @property
+    def labels_scored(self) -> tuple[str, ...]:
+        """The labels that may be reported, in the order of the outputs."""
+        return tuple(label for label in self.labels if self.scored is None or label in self.scored)
+
     @property
     def identity(self) -> ModelIdentity:
         """What results say about the model; the digest covers weights and configuration."""
-        core = self.model_dump_json(include={"model", "widths", "streams", "kinds", "labels", "sha256"})
+        parts = {"model", "widths", "streams", "kinds", "labels", "sha256"}
+        core = self.model_dump_json(include=parts if self.scored is None else {*parts, "scored"})
         return ModelIdentity(name=self.name, version=self.version, digest=hashlib.sha256(core.encode()).hexdigest())
 
 

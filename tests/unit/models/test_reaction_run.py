@@ -67,3 +67,17 @@ def test_missing_changed_and_foreign_files_are_named(tmp_path):
     (tmp_path / "reaction.json").write_text("{}")
     with pytest.raises(WeightsError, match="another version"):
         load_reaction(tmp_path)
+
+
+def test_a_record_says_which_labels_are_scored():
+    config = CONFIGS["bilstm"]
+    known = {"name": "tiny", "model": config, "widths": WIDTHS, "train_mean": (0.0,) * 7}
+    known["streams"] = {name: name for name in WIDTHS}
+    everything = ReactionRecord(**known)
+    some = ReactionRecord(**known, scored=("Fear", "Amusement"))
+    assert everything.labels_scored == everything.labels
+    assert some.labels_scored == ("Amusement", "Fear")
+    assert some.identity != everything.identity
+    for wrong in ((), ("Joy",)):
+        with pytest.raises(ValueError, match="scored"):
+            ReactionRecord(**known, scored=wrong)
