@@ -57,7 +57,7 @@ def folder(tmp_path: Path, video_llava_folder: Path) -> Path:
         for number in range(4):
             np.save(made / kind / f"test/clip/frame_{number}.npy", random.random(shape, np.float32))
     torch.save(checkpoint(), made / "non_lora_trainables.bin")
-    backbone = {"source": str(video_llava_folder), "precision": "float32", "lora": None}
+    backbone = {"source": str(video_llava_folder), "precision": "float32"}
     (made / "release.json").write_text(json.dumps({**SETTINGS, "backbone": backbone}))
     return made
 
@@ -133,6 +133,20 @@ def test_the_published_language_side_is_used(folder: Path, video_llava_folder: P
     assert all(bool((one == 0.5).all()) for one in adapters)
     projector = dict(model.named_parameters())["video_llm.model.model.multi_modal_projector.linear_1.weight"]
     assert torch.equal(projector, checkpoint()[f"{KEY}mm_projector.0.weight"])
+
+
+def test_visual_tokens_are_the_patches_alone_as_released(folder: Path) -> None:
+    released = ReleaseSystem(folder)
+    settings = json.loads((folder / "release.json").read_text())
+    settings["backbone"]["class_tokens"] = True
+    (folder / "release.json").write_text(json.dumps(settings))
+    upstream = ReleaseSystem(folder)
+    assert (released.tower.patches, upstream.tower.patches) == (4, 5)
+    pictures = torch.randint(0, 256, (1, 2, 28, 28, 3), dtype=torch.uint8)
+    patches, every = (one.tower.encode(pictures.to(one.device)).values for one in (released, upstream))
+    assert torch.equal(patches, every[:, :, 1:]), "the class token comes first"
+    asked = [one.model.video_llm for one in (released, upstream)]
+    assert [llm.prompt_ids("?", 2, 5).count(llm.video_id) for llm in asked] == [8, 10]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(

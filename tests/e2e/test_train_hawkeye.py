@@ -134,6 +134,7 @@ def test_as_released(omnisila: Callable[..., Result], material: Callable[..., li
     run = load_run(tmp_path / "run")
     assert isinstance(run.model, HawkeyeRelease)
     assert run.model.joints.numbers == 5
+    assert run.record.video_llm.model_dump()["class_tokens"] is False
     assert len(analysed(omnisila, tmp_path / "run", tmp_path).anomaly_curve) == 4
 
 

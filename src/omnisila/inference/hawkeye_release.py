@@ -25,6 +25,7 @@ from omnisila.models.hawkeye_files import CHECKPOINT, ClipFiles, clip_inputs, lo
 from omnisila.models.hawkeye_language import load_language
 from omnisila.models.hawkeye_release import HawkeyeReleaseConfig
 from omnisila.models.likelihood import Asked, answers_likelihood, posterior
+from omnisila.models.lora import LoRAConfig
 from omnisila.models.video_backbone import VideoBackboneConfig
 from omnisila.models.video_llava import VideoLlavaLLM
 from omnisila.scenes.extractor import Entities, SceneInputs
@@ -40,11 +41,18 @@ BATCH_CLIPS = 4
 AS_THEY_ARE = SpanShape(smooth_s=0.0, merge_gap_s=0.0, min_duration_s=0.0)
 
 
+class ReleaseBackbone(VideoBackboneConfig):
+    """Video-LLaVA as the release reads it: patches alone; adapters are those of the folder."""
+
+    class_tokens: bool = False
+    lora: LoRAConfig | None = None
+
+
 class ReleaseSettings(Config):
     """How the released model is built and asked.
 
     Attributes:
-        backbone: the Video-LLaVA below; the folder's adapter goes on it.
+        backbone: the Video-LLaVA below.
         model: sizes of the checkpoint.
         clip_s: length of a clip.
         frames: shown of each clip.
@@ -54,7 +62,7 @@ class ReleaseSettings(Config):
         threshold: of P(yes) from which a clip counts.
     """
 
-    backbone: VideoBackboneConfig = VideoBackboneConfig(lora=None)
+    backbone: ReleaseBackbone = ReleaseBackbone()
     model: HawkeyeReleaseConfig = HawkeyeReleaseConfig()
     clip_s: float = Field(default=1.0, gt=0)
     frames: int = Field(default=8, ge=1)

@@ -32,6 +32,8 @@ class VideoBackboneConfig(Config):
     Attributes:
         source: a folder, or a hub id; any family of ``models/backbones``, or Video-LLaVA.
         languagebind: checkpoint of the original tower with temporal attention, for Video-LLaVA; None takes the port's.
+        class_tokens: whether Video-LLaVA reads its tower's class tokens (257 visual tokens a frame) or patches alone
+            (256, as its first release did, from which Hawkeye's authors built).
         lora: adapters on the language model; None leaves it as it is.
         bits: hold its weights in 8 or 4 bits.
         frame_px: (height, width) of frames as a tower that keeps their shape is to expect them (Qwen2.5-VL); those of
@@ -40,6 +42,7 @@ class VideoBackboneConfig(Config):
 
     source: str = VIDEO_LLAVA_7B
     languagebind: str | None = None
+    class_tokens: bool = True
     precision: Precision = "bfloat16"
     bits: Bits | None = None
     lora: LoRAConfig | None = PRESETS["paper"]
@@ -60,6 +63,8 @@ class VideoBackboneConfig(Config):
             llm, tower = load_video_llava(self.source, dtype, device, self.bits)
             if self.languagebind is not None:
                 tower = load_languagebind(Path(self.languagebind), dtype, device)
+            tower = tower if self.class_tokens else tower.without_class_token()
+            llm.patches = tower.patches  # a prompt has a place for each
         else:
             llm = tower = from_pretrained(self.source, dtype, device, self.footage(rate_hz), self.bits)
         llm.requires_grad_(False)

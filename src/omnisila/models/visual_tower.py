@@ -44,7 +44,7 @@ class VisualTower(Protocol):
 
 
 class ClipTower(nn.Module):
-    """CLIP's vision transformer, read at an inner layer with its class token: 257 vectors a frame for L/14 at 224 px.
+    """CLIP's vision transformer, read at an inner layer: 257 vectors a frame for L/14 at 224 px, the class token first.
 
     Video-LLaVA's port to transformers has a plain one, in which no frame sees another.
 
@@ -52,15 +52,19 @@ class ClipTower(nn.Module):
         vision_model: its layers after the one that is read are not run.
         layer: which of the hidden states is read, as transformers counts them: -2 is the input of the last layer.
         frames: how many frames a window must have; None for any number.
+        class_token: whether it is given; the patches alone are 256 vectors.
     """
 
-    def __init__(self, vision_model: CLIPVisionModel, layer: int = -2, frames: int | None = None) -> None:
+    def __init__(
+        self, vision_model: CLIPVisionModel, layer: int = -2, frames: int | None = None, *, class_token: bool = True
+    ) -> None:
         super().__init__()
         config = cast("Any", vision_model.config)
         self.vision_model = vision_model.eval().requires_grad_(False)
         self.depth = layer if layer >= 0 else config.num_hidden_layers + 1 + layer
         self.frames = frames
-        self.patches = (config.image_size // config.patch_size) ** 2 + 1
+        self.patches = (config.image_size // config.patch_size) ** 2 + class_token
+        self._first = 0 if class_token else 1
         self.features = config.hidden_size
         self.preprocessing = ClipPreprocessing(size_px=config.image_size)
 
@@ -68,9 +72,13 @@ class ClipTower(nn.Module):
         """The frames at the tower's size."""
         return self.preprocessing.sized(frames)
 
+    def without_class_token(self) -> "ClipTower":
+        """The same tower, which gives patches alone."""
+        return ClipTower(self.vision_model, self.depth, self.frames, class_token=False)
+
     @torch.no_grad()
     def encode(self, frames: UInt8[Tensor, "batch frames height width 3"]) -> Entities:
-        """Features of every patch and the class token of every frame.
+        """Features of every patch and, where it is given, the class token of every frame.
 
         Raises:
             InputError: another number of frames than the tower takes.
@@ -84,7 +92,7 @@ class ClipTower(nn.Module):
         embeddings = cast("nn.Module", self.vision_model.embeddings)
         weight = self.vision_model.embeddings.patch_embedding.weight
         pixels = self.preprocessing.pixels(frames.flatten(0, 1).to(weight.device), weight.dtype)
-        values = self._hidden(embeddings(pixels)).unflatten(0, (batch, count))
+        values = self._hidden(embeddings(pixels))[:, self._first :].unflatten(0, (batch, count))
         return Entities(values, torch.ones(values.shape[:3], dtype=torch.bool, device=values.device))
 
     def _hidden(self, states: Float[Tensor, "images patches features"]) -> Float[Tensor, "images patches features"]:

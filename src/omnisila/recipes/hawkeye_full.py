@@ -111,7 +111,7 @@ class HawkeyeReleaseRecipe(HawkeyeTraining):
     """Hawkeye as released; ``release`` holds its sizes, what it reads is what the extractors give."""
 
     name: str = "Hawkeye (release)"
-    backbone: VideoBackboneConfig = VideoBackboneConfig(lora=PRESETS["code"])
+    backbone: VideoBackboneConfig = VideoBackboneConfig(lora=PRESETS["code"], class_tokens=False)
     release: HawkeyeReleaseConfig = HawkeyeReleaseConfig()
 
     def side(self, layouts: Layouts, backbone: Backbone) -> HawkeyeReleaseConfig:  # noqa: ARG002 (as the paper's)
@@ -134,11 +134,13 @@ class HawkeyeReleaseRecipe(HawkeyeTraining):
 def patch_grid(backbone: Backbone, frame_px: tuple[int, int]) -> PatchGrid:
     """How the tower's tokens lie in frames of that height and width.
 
-    CLIP's are a class token and a square of patches from the frame's middle; other towers see the whole frame.
+    CLIP's are a square of patches from the frame's middle, most often behind a class token; other towers see the whole
+    frame.
     """
     if not isinstance(backbone.llm, TransformersVideoLLM):
         height_px, width_px = frame_px
-        return PatchGrid.centre_crop(math.isqrt(backbone.tower.patches - 1), 1, width_px, height_px)
+        side = math.isqrt(backbone.tower.patches)
+        return PatchGrid.centre_crop(side, backbone.tower.patches - side * side, width_px, height_px)
     height_px, width_px = backbone.llm.backbone.size_px
     rows = round(math.sqrt(backbone.tower.patches * height_px / width_px))
     return PatchGrid(rows=rows, columns=backbone.tower.patches // rows)

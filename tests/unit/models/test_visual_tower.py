@@ -49,6 +49,13 @@ def test_the_hidden_state_is_the_one_that_transformers_counts(layer):
     assert torch.equal(visual.values.flatten(0, 1), theirs)
 
 
+def test_patches_alone_are_all_but_the_first():
+    tower = ClipTower(stirred(CLIPVisionModel(sizes())), frames=FRAMES)
+    alone = tower.without_class_token()
+    assert (tower.patches, alone.patches, alone.frames) == (5, 4, FRAMES)
+    assert torch.equal(alone.encode(pictures()).values, tower.encode(pictures()).values[:, :, 1:])
+
+
 @pytest.mark.parametrize(("height_px", "width_px"), [(480, 640), (361, 203), (224, 224), (120, 90), (1080, 1920)])
 @pytest.mark.parametrize("smooth", [True, False])
 def test_pictures_are_prepared_as_the_documented_processor_does(height_px, width_px, smooth):
