@@ -23,6 +23,7 @@ from omnisila.models.bh_moe import (
     NoMixture,
     joined,
 )
+from omnisila.models.compact import CompactVideoLLM
 from omnisila.models.graph_inputs import FrameTokens, JointReading, PatchGrid, TripletReading, check_width
 from omnisila.models.layers import FeatureDropout, Standardise, masked_mean
 from omnisila.models.org import NoRelationGraph, ObjectRelationGraph, ORGConfig
@@ -112,6 +113,17 @@ class FrameMeans(nn.Module):
     def count(self, frames: int, tokens: int) -> int:  # noqa: ARG002 (same call as EveryToken)
         """Tokens of a window."""
         return frames
+
+
+class NoVisualTokens(nn.Module):
+    """In place of the compact Video-LLM's projector, which nothing would train: it is shown no frame."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+
+    def forward(self, features: Float[Tensor, "batch frames features"]) -> Float[Tensor, "batch frames width"]:
+        return features.new_zeros(*features.shape[:2], self.width)
 
 
 class Hawkeye(SceneModel):
@@ -232,7 +244,9 @@ class HawkeyeConfig(Config):
     input_dropout: float = 0.0  # of single visual features: small data cannot be trusted with thousands of them
 
     def build(self, video_llm: VideoLLM) -> Hawkeye:
-        """An untrained Hawkeye in front of that Video-LLM."""
+        """An untrained Hawkeye in front of that Video-LLM; the compact one loses its projector."""
+        if isinstance(video_llm, CompactVideoLLM):
+            video_llm.projector = NoVisualTokens(video_llm.width)
         width, feedforward = self.width, self.feedforward_ratio * self.width
         sizes = (width, self.num_heads, feedforward)
         return Hawkeye(
