@@ -17,8 +17,10 @@ from omnisila.labels import REACTION
 from omnisila.models.baselines.bilstm import BiLSTMConfig
 from omnisila.models.probing import ProbeConfig
 from omnisila.models.reaction import ReactionModel
+from omnisila.models.reaction_sources import PooledSource
 from omnisila.models.temporal_av import TemporalAVConfig
 from omnisila.models.viper import ViPERConfig
+from omnisila.scenes.reaction.config import ReactionFeatureConfig
 from omnisila.schema import ModelIdentity, Probability
 
 RECORD, WEIGHTS = "reaction.json", "model.safetensors"
@@ -36,6 +38,8 @@ class ReactionRecord(Frozen):
         widths: modality -> width of its values, in the model's order.
         streams: modality -> the stream of features that it was trained on.
         kinds: modality -> what that stream's numbers are; features of another kind are not what it knows.
+        features: the networks that make its streams of a video; None where other programs made them.
+        pooled: the Video-LLM whose pooled tokens it reads; None where it reads none.
         labels: one output each.
         scored: those of the labels that were trained, and may be reported; None where all were.
         train_mean: mean intensity of each label over the training split.
@@ -50,6 +54,8 @@ class ReactionRecord(Frozen):
     widths: dict[str, int]
     streams: dict[str, str]
     kinds: dict[str, str] = Field(default_factory=dict)
+    features: ReactionFeatureConfig | None = None
+    pooled: PooledSource | None = None
     labels: tuple[str, ...] = REACTION.labels
     scored: tuple[str, ...] | None = None
     train_mean: tuple[Probability, ...]
@@ -74,7 +80,8 @@ class ReactionRecord(Frozen):
     def identity(self) -> ModelIdentity:
         """What results say about the model; the digest covers weights and configuration."""
         parts = {"model", "widths", "streams", "kinds", "labels", "sha256"}
-        core = self.model_dump_json(include=parts if self.scored is None else {*parts, "scored"})
+        said = {name for name in ("scored", "features", "pooled") if getattr(self, name) is not None}
+        core = self.model_dump_json(include=parts | said, exclude={"features": {"device"}})
         return ModelIdentity(name=self.name, version=self.version, digest=hashlib.sha256(core.encode()).hexdigest())
 
 

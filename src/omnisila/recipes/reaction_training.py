@@ -23,6 +23,7 @@ from omnisila.files import write_atomically
 from omnisila.labels import REACTION
 from omnisila.models.reaction import ReactionModel
 from omnisila.models.reaction_run import ReactionRecord, save_reaction
+from omnisila.models.reaction_sources import read_sources
 from omnisila.recipes.reaction import ReactionRow
 from omnisila.recipes.reaction_scores import example_of, intensities_of, label_statistics, reaction_scores
 from omnisila.records import records
@@ -78,7 +79,7 @@ def train_row(
     Args:
         row: of the papers' tables.
         data: labelled clips.
-        features: folder with a table a stream.
+        features: folder with a table a stream, and ``features.json`` where it is known how they are made.
         out: run folder: the model, ``predictions-val.jsonl``, ``predictions-test.jsonl``, ``scores.json``,
             ``labels.json`` (Table 2) and ``without_features.csv``.
         device: where the model is trained; by default a GPU if there is one.
@@ -103,6 +104,7 @@ def train_row(
         f"{row.name}: epoch {fitted.best.number + 1} is best (Pearson {fitted.best.score:.4f} on "
         f"{fitted.held_out_clips} clips held out of {fitted.held_out_clips + fitted.trained_clips})"
     )
+    sources = read_sources(features).of(row.streams.values())
     record = save_reaction(
         out,
         model,
@@ -112,6 +114,8 @@ def train_row(
             widths=known["train"].widths,
             streams=row.streams,
             kinds=known["train"].kinds,
+            features=sources.features,
+            pooled=sources.pooled,
             train_mean=tuple(data.train_mean.tolist()),
             recipe=row.model_dump(mode="json"),
         ),

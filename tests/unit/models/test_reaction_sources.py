@@ -1,0 +1,45 @@
+"""``features.json``: how a folder's tables are made, and what of it a run folder keeps."""
+
+import pytest
+
+from omnisila.errors import DataSetError
+from omnisila.models.baselines.bilstm import BiLSTMConfig
+from omnisila.models.reaction_run import ReactionRecord
+from omnisila.models.reaction_sources import PooledSource, StreamSources, read_sources, write_sources
+from omnisila.scenes.reaction.config import ReactionFeatureConfig
+
+POOLED = PooledSource(backbone="somewhere", frames=8, pooling="sequence")
+PAPER = ReactionFeatureConfig.paper()
+
+
+def test_what_is_written_is_read_and_absent_is_unknown(tmp_path):
+    assert read_sources(tmp_path) == StreamSources()
+    sources = StreamSources(features=PAPER, pooled=POOLED)
+    write_sources(tmp_path, sources)
+    assert read_sources(tmp_path) == sources
+    (tmp_path / "features.json").write_text('{"features": {"sight": 1}}')
+    with pytest.raises(DataSetError, match=r"features\.json: not how tables were made"):
+        read_sources(tmp_path)
+
+
+def test_a_row_keeps_what_its_own_streams_are_made_by():
+    known = StreamSources(features=PAPER, pooled=POOLED)
+    assert known.of(["pooled-2"]) == StreamSources(pooled=POOLED)
+    assert known.of(["visual", "audio"]).features == PAPER.replace(text="none")
+    assert known.of(["visual", "text-clip"]) == StreamSources(features=PAPER)
+    assert known.of(["visual", "text-llava"]).features == PAPER.replace(text="descriptions")
+    nameless = StreamSources(features=ReactionFeatureConfig.embedded())
+    assert nameless.of(["visual", "text-clip"]).features is None
+    assert nameless.of(["visual", "text-llava"]).features is None
+    assert nameless.of(["visual"]) == nameless
+
+
+def test_sources_count_in_a_records_identity_and_a_device_does_not():
+    known = {"name": "tiny", "model": BiLSTMConfig(), "widths": {"visual": 5}, "streams": {"visual": "visual"}}
+    old = ReactionRecord(**known, train_mean=(0.0,) * 7)
+    embedded = ReactionFeatureConfig.embedded()
+    with_features = old.replace(features=embedded)
+    assert len({one.identity.digest for one in (old, with_features, old.replace(pooled=POOLED))}) == 3
+    assert old.replace(features=embedded.replace(device="cpu")).identity == with_features.identity
+    content = old.model_dump(exclude={"features", "pooled", "scored"})  # as records were written before
+    assert ReactionRecord.model_validate(content).identity == old.identity
