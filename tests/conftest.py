@@ -193,6 +193,12 @@ def make_video(tmp_path: Path) -> Callable[..., Path]:
     return make
 
 
+@pytest.fixture(scope="session")
+def write_clip() -> Callable[..., Path]:
+    """``write_video`` for footage that several tests share: ``write_clip(path, frames=24, ...)``."""
+    return write_video
+
+
 @pytest.fixture
 def make_bad_file(tmp_path: Path) -> Callable[[str, str], Path]:
     """``make_bad_file("a.mp4", "damaged")`` writes a file that cannot be read, or not wholly: ``write_bad_file``."""

@@ -34,6 +34,8 @@ the labels below and nothing else, and its causes are chosen among statements th
 * It was taught four of the label set's fourteen labels; the others are reported as not scored. Fire was left out:
   Arson is a deed with an intent, and no fire of the footage is known to be one.
 * Robbery and vandalism are not scored: their sets show weapons and paint, not the act.
+* Expert weights are those of two experts that both read people and relations: they stand under actions and relations
+  and say how evenly the router shares, not what a scene contributes. Faces and background are not read.
 * The embedded visual encoder gives one token a frame, so object-aware masking has nothing to mask here.
 * The data are small, and compiled from the web by others; labels are noisy. Expect worse numbers on other footage,
   above all for moving cameras, crowds, sport, night and animation. Accidents were learnt from few videos.

@@ -77,7 +77,7 @@ def test_evidence_is_readable_and_drawn(make_analysis, make_finding, parsed):
     assert "angry face 0:02.5 · 0.90" in page.text
     assert "track 4" in page.text
     assert "angry 0.70" in page.text
-    assert "Faces absent" in page.text, "a scene that was not there has no weight"
+    assert "Faces none" in page.text, "a scene that was not there, or that the model does not read, has no weight"
     for name in ("o-faces", "o-people", "o-objects", "o-relations"):
         assert page.classed(name), name
         assert page.all("input", id=name.replace("o-", "show-"))
