@@ -12,7 +12,8 @@ def predict(
     model: Annotated[
         str,
         typer.Option(
-            help="compact, a run folder, hawkeye-release:FOLDER (the authors' checkpoint and feature files), or "
+            help="compact, a run folder, hawkeye-release:FOLDER (the authors' checkpoint and feature files), "
+            "query:BACKBONE (a folder or hub id of a Video-LLM, asked for the intensities of reactions), or "
             "module:function of (example, video path)."
         ),
     ] = "compact",

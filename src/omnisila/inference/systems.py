@@ -1,39 +1,18 @@
-"""Systems that answer examples: a trained ICM, or any Python function."""
+"""Systems that answer examples, by name: a trained model, a Video-LLM that is asked, or any Python function."""
 
-import importlib
-import inspect
-import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol, cast, runtime_checkable
+from typing import Protocol, runtime_checkable
 
-import torch
-
-from omnisila.data.instructions import (
-    NOTHING,
-    Located,
-    parse_instruction,
-    parse_intensities,
-    parse_label,
-    parse_located,
-    render_label,
-    render_located,
-)
-from omnisila.errors import InputError
-from omnisila.inference.analyzer import Analyzer, AnalyzerConfig
+from omnisila.inference.frozen_backbone import frozen_backbone
+from omnisila.inference.function_system import FunctionSystem
 from omnisila.inference.hawkeye_release import PREFIX, ReleaseSystem
-from omnisila.inference.load import run_folder
-from omnisila.labels import label_set
-from omnisila.models.checkpoint import load_run
-from omnisila.scenes.cache import Extracted, FeatureCache
-from omnisila.scenes.windows import Window, spread, window_at
-from omnisila.schema import Example, Finding, Prediction, Span
-from omnisila.spans import LabelledSpan
+from omnisila.inference.model_system import ModelSystem
+from omnisila.inference.querying import Querying
+from omnisila.scenes.cache import FeatureCache
+from omnisila.schema import Example, Prediction
 
-BATCH_EXAMPLES = 32
-MODEL_TASKS = ("identify", "locate", "attribute", "describe")
-Function = Callable[[Example, Path], str | Prediction]
+QUERY = "query:"
 
 
 @runtime_checkable
@@ -58,8 +37,9 @@ def system(model: str, cache: FeatureCache | None = None) -> System:
     """The system that a name stands for.
 
     Args:
-        model: an embedded model, a run folder, ``hawkeye-release:FOLDER`` for what Hawkeye's authors publish, or
-            ``module:function`` for a function of (example, video path) that returns an answer or a whole prediction.
+        model: an embedded model, a run folder, ``hawkeye-release:FOLDER`` for what Hawkeye's authors publish,
+            ``query:BACKBONE`` for a Video-LLM that is asked about reactions, or ``module:function`` for a function of
+            (example, video path) that returns an answer or a whole prediction.
         cache: where scene features are kept.
 
     Raises:
@@ -68,174 +48,8 @@ def system(model: str, cache: FeatureCache | None = None) -> System:
     """
     if model.startswith(PREFIX):
         return ReleaseSystem(Path(model.removeprefix(PREFIX)))
+    if model.startswith(QUERY):
+        return Querying(model, *frozen_backbone(model.removeprefix(QUERY)))
     if ":" in model and not Path(model).exists():
-        return FunctionSystem(model, _function(model))
+        return FunctionSystem.named(model)
     return ModelSystem(model, cache or FeatureCache())
-
-
-class FunctionSystem:
-    """A Python function as a system; a plain answer is parsed, and kept raw where it cannot be."""
-
-    def __init__(self, name: str, function: Function) -> None:
-        self.name, self.function = name, function
-
-    def predictions(self, video: Path, examples: Sequence[Example]) -> Iterator[Prediction]:
-        for example in examples:
-            began = time.perf_counter()
-            said = self.function(example, video)
-            seconds = time.perf_counter() - began
-            if isinstance(said, str):
-                said = parsed_answer(example, said, self.name)
-            yield said.replace(example_id=example.id, system=self.name, seconds=said.seconds or seconds)
-
-
-def parsed_answer(example: Example, answer: str, name: str) -> Prediction:
-    """An answer's text as a prediction; what is not of the form stays raw with ``parse_ok`` false."""
-    labels = label_set(example.labels)
-    findings: tuple[Finding, ...] | None = ()
-    if example.task == "identify":
-        label = parse_label(answer, labels)
-        whole = Span(start_s=example.start_s, end_s=example.end_s)
-        said = () if label == labels.quiet else (Located(label, whole),) if label is not None else None
-        findings = None if said is None else _findings(said, labels.name)
-    elif example.task == "locate":
-        located = parse_located(answer, labels)
-        findings = None if located is None else _findings(located, labels.name)
-    elif example.task == "react":
-        intensities = parse_intensities(answer, labels)
-        parse_ok = intensities is not None
-        return Prediction(example_id=example.id, system=name, answer=answer, intensities=intensities, parse_ok=parse_ok)
-    return Prediction(
-        example_id=example.id, system=name, answer=answer, findings=findings or (), parse_ok=findings is not None
-    )
-
-
-class ModelSystem:
-    """A run folder's model over examples of every label set it was trained on.
-
-    Raises:
-        InputError: no such model.
-        WeightsError: its files are damaged.
-    """
-
-    def __init__(self, model: str, cache: FeatureCache) -> None:
-        self.run = load_run(run_folder(model))
-        self.analyzer = Analyzer(self.run, AnalyzerConfig(labels=tuple(self.run.record.labels)), cache)
-        self.name = f"{self.run.record.name}@{self.run.record.identity.digest[:12]}"
-
-    def predictions(self, video: Path, examples: Sequence[Example]) -> Iterator[Prediction]:
-        for example in examples:
-            self._check(example)
-        extracted = self.analyzer.extracted(video)
-        identified = [example for example in examples if example.task == "identify"]
-        for first in range(0, len(identified), BATCH_EXAMPLES):
-            yield from self._identified(identified[first : first + BATCH_EXAMPLES], extracted)
-        located = [example for example in examples if example.task == "locate"]
-        if located:
-            began = time.perf_counter()
-            findings = self.analyzer.analyze(video).findings
-            seconds = (time.perf_counter() - began) / len(located)
-            for example in located:
-                yield self._located(example, findings).replace(seconds=seconds)
-        for example in examples:
-            if example.task in ("attribute", "describe"):
-                began = time.perf_counter()
-                prediction = self._said(example, extracted)
-                yield prediction.replace(seconds=time.perf_counter() - began)
-
-    def _check(self, example: Example) -> None:
-        if example.task not in MODEL_TASKS or (
-            example.task != "describe" and example.labels not in self.run.record.labels
-        ):
-            raise InputError(
-                f"{example.id}: model {self.run.record.name} does not answer {example.task} of label set "
-                f"{example.labels!r}. It answers {', '.join(MODEL_TASKS)} of {', '.join(self.run.record.labels)}."
-            )
-
-    def _identified(self, examples: Sequence[Example], extracted: Extracted) -> Iterator[Prediction]:
-        began = time.perf_counter()
-        inputs = self.analyzer.see(extracted)([self._window(example, extracted) for example in examples])
-        judged = self.analyzer.scorer.judged(inputs, sorted({example.labels for example in examples}))
-        seconds = (time.perf_counter() - began) / len(examples)
-        for row, example in enumerate(examples):
-            labels, trained = label_set(example.labels), self.run.record.labels[example.labels]
-            shares = judged[example.labels].posterior[row].tolist()
-            posterior = {label: min(max(share, 0.0), 1.0) for label, share in zip(trained, shares, strict=True)}
-            best = max(posterior, key=posterior.__getitem__)
-            span = Span(start_s=example.start_s, end_s=example.end_s)
-            found = () if best == labels.quiet else (Located(best, span),)
-            yield Prediction(
-                example_id=example.id,
-                system=self.name,
-                answer=render_label(best),
-                findings=_findings(found, labels.name, posterior[best]),
-                anomaly=1.0 - posterior[labels.quiet] if labels.quiet in posterior else None,
-                posterior=posterior,
-                expert_weights=judged[example.labels].weights(row),
-                seconds=seconds,
-            )
-
-    def _located(self, example: Example, findings: Sequence[Finding]) -> Prediction:
-        """What was found in the example's stretch of the video; spans are cut to it."""
-        mine: list[Finding] = []
-        for finding in findings:
-            start_s, end_s = max(finding.span.start_s, example.start_s), min(finding.span.end_s, example.end_s)
-            if finding.labels == example.labels and start_s < end_s:
-                mine.append(finding.replace(span=Span(start_s=start_s, end_s=end_s)))
-        answer = render_located([Located(finding.label, finding.span) for finding in mine])
-        return Prediction(example_id=example.id, system=self.name, answer=answer, findings=tuple(mine))
-
-    @torch.inference_mode()
-    def _said(self, example: Example, extracted: Extracted) -> Prediction:
-        asked = parse_instruction(example.instruction)
-        if asked is None or asked.task != example.task:
-            raise InputError(f"{example.id}: instruction {example.instruction!r} is none that the model was taught.")
-        inputs = self.analyzer.see(extracted)([self._window(example, extracted)])
-        if asked.labels is None or asked.label is None:
-            generated = self.run.model.generate(inputs.scenes, inputs.visual, [example.instruction])
-            return Prediction(example_id=example.id, system=self.name, answer=generated.texts[0])
-        judged = self.analyzer.scorer.judged(inputs, [asked.labels.name])[asked.labels.name]
-        trained = self.run.record.labels[asked.labels.name]
-        score = float(judged.posterior[0, trained.index(asked.label)]) if asked.label in trained else 0.0
-        span = Span(start_s=example.start_s, end_s=example.end_s)
-        found = LabelledSpan(span=span, label=asked.label, score=score)
-        finding = self.analyzer.attributed(asked.labels.name, found, judged.weights(0), extracted)
-        return Prediction(example_id=example.id, system=self.name, answer=finding.cause or NOTHING, findings=(finding,))
-
-    def _window(self, example: Example, extracted: Extracted) -> Window:
-        """The window that training showed for such a stretch: with its context if short, else spread over it."""
-        span = Span(start_s=example.start_s, end_s=example.end_s)
-        config = self.analyzer.window
-        shards = self.analyzer.cache.shards
-        short = span.duration_s <= config.frames / config.rate_hz
-        reach = Span(start_s=max(span.start_s - 1.0, 0.0), end_s=span.end_s + 1.0)
-        window = (
-            window_at(shards(extracted, reach), span, config)
-            if short
-            else spread(shards(extracted, span), span, config.frames)
-        )
-        if window is None:
-            raise InputError(
-                f"{example.id}: {span.start_s:g}-{span.end_s:g} s lies outside {example.video} "
-                f"({extracted.info.duration_s:.1f} s). Prepare the examples again from this footage."
-            )
-        return window
-
-
-def _findings(located: Sequence[Located], labels: str, score: float = 1.0) -> tuple[Finding, ...]:
-    score = min(max(score, 0.0), 1.0)
-    return tuple(Finding(span=span, label=label, labels=labels, score=score, cause=None) for label, span in located)
-
-
-def _function(name: str) -> Function:
-    module, _, attribute = name.partition(":")
-    sys.path.insert(0, str(Path.cwd()))  # a user's own file beside the call
-    try:
-        function = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise InputError(f"{name}: no such function ({error}). Give module:function, importable from here.") from error
-    finally:
-        sys.path.pop(0)
-    if not callable(function) or len(inspect.signature(function).parameters) != 2:
-        raise InputError(f"{name}: not a function of (example, video path). Give one that returns its answer.")
-    return cast("Function", function)

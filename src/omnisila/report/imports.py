@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 from omnisila.errors import RecordError
 from omnisila.inference.inputs import VIDEO_SUFFIXES
-from omnisila.inference.systems import parsed_answer
+from omnisila.inference.parsed_answers import parsed_answer
 from omnisila.labels import label_set
 from omnisila.records import records
 from omnisila.report.exports import activitynet

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from omnisila.errors import InputError, MediaError, RecordError
+from omnisila.inference.function_system import FunctionSystem
+from omnisila.inference.parsed_answers import parsed_answer
 from omnisila.inference.predict import predict
-from omnisila.inference.systems import FunctionSystem, parsed_answer, system
+from omnisila.inference.systems import system
 from omnisila.labels import IMPLICIT
 from omnisila.records import records
 from omnisila.schema import Example, Prediction

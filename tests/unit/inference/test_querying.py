@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from omnisila.data.instructions import REACT_QUESTION
-from omnisila.errors import InputError
+from omnisila.errors import InputError, WeightsError
 from omnisila.inference.querying import Querying, Sight, pooled_clip
-from omnisila.inference.systems import System
+from omnisila.inference.systems import System, system
 from omnisila.models.probing import PROMPTS, pooled_tokens
 from omnisila.models.video_llava import VideoLlavaLLM
 from omnisila.models.visual_tower import ClipTower
@@ -66,3 +66,14 @@ def test_other_tasks_are_refused(parts, tmp_path):
     llm, sight = parts
     with pytest.raises(InputError, match="react alone, not identify"):
         next(Querying("llava", llm, sight).predictions(tmp_path / "1.mp4", [example("identify")]))
+
+
+def test_a_backbone_is_asked_by_its_name(video_llava_folder, make_video):
+    asked = system(f"query:{video_llava_folder}")
+    assert isinstance(asked, Querying)
+    assert (asked.name, asked.sight.frames) == (f"query:{video_llava_folder}", 8)
+    asked.max_tokens = 3
+    (said,) = asked.predictions(make_video("1.mp4", frames=24, rate_hz=12), [example()])
+    assert said.system == asked.name
+    with pytest.raises(WeightsError, match="nowhere: no such folder"):
+        system("query:./nowhere")

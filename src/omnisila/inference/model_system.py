@@ -1,0 +1,134 @@
+"""A trained scene model as a system that answers examples."""
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+
+from omnisila.data.instructions import NOTHING, Located, parse_instruction, render_label, render_located
+from omnisila.errors import InputError
+from omnisila.inference.analyzer import Analyzer, AnalyzerConfig
+from omnisila.inference.load import run_folder
+from omnisila.inference.parsed_answers import located_findings
+from omnisila.labels import label_set
+from omnisila.models.checkpoint import load_run
+from omnisila.scenes.cache import Extracted, FeatureCache
+from omnisila.scenes.windows import Window, spread, window_at
+from omnisila.schema import Example, Finding, Prediction, Span
+from omnisila.spans import LabelledSpan
+
+BATCH_EXAMPLES = 32
+MODEL_TASKS = ("identify", "locate", "attribute", "describe")
+
+
+class ModelSystem:
+    """A run folder's model over examples of every label set it was trained on.
+
+    Raises:
+        InputError: no such model.
+        WeightsError: its files are damaged.
+    """
+
+    def __init__(self, model: str, cache: FeatureCache) -> None:
+        self.run = load_run(run_folder(model))
+        self.analyzer = Analyzer(self.run, AnalyzerConfig(labels=tuple(self.run.record.labels)), cache)
+        self.name = f"{self.run.record.name}@{self.run.record.identity.digest[:12]}"
+
+    def predictions(self, video: Path, examples: Sequence[Example]) -> Iterator[Prediction]:
+        for example in examples:
+            self._check(example)
+        extracted = self.analyzer.extracted(video)
+        identified = [example for example in examples if example.task == "identify"]
+        for first in range(0, len(identified), BATCH_EXAMPLES):
+            yield from self._identified(identified[first : first + BATCH_EXAMPLES], extracted)
+        located = [example for example in examples if example.task == "locate"]
+        if located:
+            began = time.perf_counter()
+            findings = self.analyzer.analyze(video).findings
+            seconds = (time.perf_counter() - began) / len(located)
+            for example in located:
+                yield self._located(example, findings).replace(seconds=seconds)
+        for example in examples:
+            if example.task in ("attribute", "describe"):
+                began = time.perf_counter()
+                prediction = self._said(example, extracted)
+                yield prediction.replace(seconds=time.perf_counter() - began)
+
+    def _check(self, example: Example) -> None:
+        if example.task not in MODEL_TASKS or (
+            example.task != "describe" and example.labels not in self.run.record.labels
+        ):
+            raise InputError(
+                f"{example.id}: model {self.run.record.name} does not answer {example.task} of label set "
+                f"{example.labels!r}. It answers {', '.join(MODEL_TASKS)} of {', '.join(self.run.record.labels)}."
+            )
+
+    def _identified(self, examples: Sequence[Example], extracted: Extracted) -> Iterator[Prediction]:
+        began = time.perf_counter()
+        inputs = self.analyzer.see(extracted)([self._window(example, extracted) for example in examples])
+        judged = self.analyzer.scorer.judged(inputs, sorted({example.labels for example in examples}))
+        seconds = (time.perf_counter() - began) / len(examples)
+        for row, example in enumerate(examples):
+            labels, trained = label_set(example.labels), self.run.record.labels[example.labels]
+            shares = judged[example.labels].posterior[row].tolist()
+            posterior = {label: min(max(share, 0.0), 1.0) for label, share in zip(trained, shares, strict=True)}
+            best = max(posterior, key=posterior.__getitem__)
+            span = Span(start_s=example.start_s, end_s=example.end_s)
+            found = () if best == labels.quiet else (Located(best, span),)
+            yield Prediction(
+                example_id=example.id,
+                system=self.name,
+                answer=render_label(best),
+                findings=located_findings(found, labels.name, posterior[best]),
+                anomaly=1.0 - posterior[labels.quiet] if labels.quiet in posterior else None,
+                posterior=posterior,
+                expert_weights=judged[example.labels].weights(row),
+                seconds=seconds,
+            )
+
+    def _located(self, example: Example, findings: Sequence[Finding]) -> Prediction:
+        """What was found in the example's stretch of the video; spans are cut to it."""
+        mine: list[Finding] = []
+        for finding in findings:
+            start_s, end_s = max(finding.span.start_s, example.start_s), min(finding.span.end_s, example.end_s)
+            if finding.labels == example.labels and start_s < end_s:
+                mine.append(finding.replace(span=Span(start_s=start_s, end_s=end_s)))
+        answer = render_located([Located(finding.label, finding.span) for finding in mine])
+        return Prediction(example_id=example.id, system=self.name, answer=answer, findings=tuple(mine))
+
+    @torch.inference_mode()
+    def _said(self, example: Example, extracted: Extracted) -> Prediction:
+        asked = parse_instruction(example.instruction)
+        if asked is None or asked.task != example.task:
+            raise InputError(f"{example.id}: instruction {example.instruction!r} is none that the model was taught.")
+        inputs = self.analyzer.see(extracted)([self._window(example, extracted)])
+        if asked.labels is None or asked.label is None:
+            generated = self.run.model.generate(inputs.scenes, inputs.visual, [example.instruction])
+            return Prediction(example_id=example.id, system=self.name, answer=generated.texts[0])
+        judged = self.analyzer.scorer.judged(inputs, [asked.labels.name])[asked.labels.name]
+        trained = self.run.record.labels[asked.labels.name]
+        score = float(judged.posterior[0, trained.index(asked.label)]) if asked.label in trained else 0.0
+        span = Span(start_s=example.start_s, end_s=example.end_s)
+        found = LabelledSpan(span=span, label=asked.label, score=score)
+        finding = self.analyzer.attributed(asked.labels.name, found, judged.weights(0), extracted)
+        return Prediction(example_id=example.id, system=self.name, answer=finding.cause or NOTHING, findings=(finding,))
+
+    def _window(self, example: Example, extracted: Extracted) -> Window:
+        """The window that training showed for such a stretch: with its context if short, else spread over it."""
+        span = Span(start_s=example.start_s, end_s=example.end_s)
+        config = self.analyzer.window
+        shards = self.analyzer.cache.shards
+        short = span.duration_s <= config.frames / config.rate_hz
+        reach = Span(start_s=max(span.start_s - 1.0, 0.0), end_s=span.end_s + 1.0)
+        window = (
+            window_at(shards(extracted, reach), span, config)
+            if short
+            else spread(shards(extracted, span), span, config.frames)
+        )
+        if window is None:
+            raise InputError(
+                f"{example.id}: {span.start_s:g}-{span.end_s:g} s lies outside {example.video} "
+                f"({extracted.info.duration_s:.1f} s). Prepare the examples again from this footage."
+            )
+        return window
