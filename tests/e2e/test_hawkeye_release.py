@@ -149,11 +149,63 @@ def test_visual_tokens_are_the_patches_alone_as_released(folder: Path) -> None:
     assert [llm.prompt_ids("?", 2, 5).count(llm.video_id) for llm in asked] == [8, 10]  # type: ignore[attr-defined]
 
 
+def poses(people: int, joints: int = 17) -> np.ndarray:
+    """People of whom so many joints are seen; the others are zeros, as HigherHRNet leaves them."""
+    made = np.zeros((people, 17, 5), np.float32)
+    made[:, :joints] = np.random.default_rng(1).random((people, joints, 5))
+    return made
+
+
+def same_object(triplets: int) -> np.ndarray:
+    """A man near that man, so many times."""
+    row = np.full(353, 0.001, np.float32)
+    row[[29, 51 + 78, 202 + 78]] = 0.8
+    return np.tile(row, (triplets, 1))
+
+
+@pytest.mark.parametrize(
+    ("pose", "scene", "as_if_pose", "as_if_scene"),
+    [
+        (poses(0), same_object(0), poses(5, joints=0), np.zeros((5, 353))),  # neither people nor objects
+        (poses(0), None, np.zeros((0,)), None),  # an empty list, as numpy saves it
+        (poses(1, joints=1), None, np.concatenate([poses(1, joints=1), poses(4, joints=0)]), None),
+        (poses(50), None, poses(50)[:5], None),
+        (None, same_object(2), None, np.concatenate([same_object(2), np.zeros((3, 353))])),
+    ],
+    ids=["nobody and nothing", "an empty file", "one joint", "fifty people", "one object twice"],
+)
+def test_odd_features_are_read_as_the_authors_loader_does(
+    predict: Callable[[], Result],
+    folder: Path,
+    tmp_path: Path,
+    pose: np.ndarray | None,
+    scene: np.ndarray | None,
+    as_if_pose: np.ndarray | None,
+    as_if_scene: np.ndarray | None,
+) -> None:
+    """Cut or filled up with zeros to five people and five triplets."""
+
+    def anomaly(pose: np.ndarray | None, scene: np.ndarray | None) -> float:
+        for kind, values in (("pose_feat", pose), ("rel_feat", scene)):
+            if values is not None:
+                np.save(folder / kind / "test/clip/frame_1.npy", values)
+        (tmp_path / "out.jsonl").unlink(missing_ok=True)
+        ended = predict()
+        assert ended.exit_code == 0, ended.stderr
+        said = {one.example_id: one for one in records(tmp_path / "out.jsonl", Prediction)}
+        return float(said["1"].anomaly or 0.0)
+
+    assert anomaly(pose, scene) == pytest.approx(anomaly(as_if_pose, as_if_scene), abs=1e-6)
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
         (lambda f: np.save(f / "pose_feat/test/clip/frame_2.npy", np.zeros((1, 3))), "wanted pose_feat (people, 17"),
         (lambda f: np.save(f / "rel_feat/test/clip/frame_1.npy", np.full((1, 353), np.nan)), "is nan, wanted finite"),
+        (lambda f: np.save(f / "pose_feat/test/clip/frame_1.npy", np.full((1, 17, 5), 1e39)), "wanted finite numbers"),
+        (lambda f: np.save(f / "pose_feat/test/clip/frame_1.npy", np.full((1, 17, 5), 1e30)), "clip 1: no answer"),
+        (lambda f: (f / "rel_feat/test/clip/frame_1.npy").write_text("text"), "as a plain .npy array"),
         (lambda f: (f / "rel_feat/test/clip/frame_1.npy").unlink(), "clip is in pose_feat but not in rel_feat"),
         (lambda f: [(f / kind / "test/clip/frame_3.npy").unlink() for kind in ("pose_feat", "rel_feat")],
          "no features of clip.mp4 from 3 s on, there are 3 clips"),

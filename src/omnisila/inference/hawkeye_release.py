@@ -179,7 +179,14 @@ class ReleaseSystem:
             said, which = answers_likelihood(self.model, scenes, visual, asked)
             yes_no, shares = posterior(said.log_probs.double()), posterior(which.log_probs.double())
             rows.append(torch.cat([yes_no[:, :1] * shares, yes_no[:, 1:]], dim=1).cpu().numpy())
-        return Answered(tuple(clips), np.concatenate(rows))
+        answered = Answered(tuple(clips), np.concatenate(rows))
+        for clip, row in zip(clips, answered.probabilities, strict=True):
+            if not np.isfinite(row).all():
+                raise InputError(
+                    f"{video}, clip {clip}: no answer is a number. Look for numbers far from those of other clips in "
+                    f"{files[clip].pose} and {files[clip].scene}."
+                )
+        return answered
 
     def _prediction(self, example: Example, answered: Answered, clips: Sequence[int]) -> Prediction:
         rows = answered.probabilities[[answered.clips.index(clip) for clip in clips]]

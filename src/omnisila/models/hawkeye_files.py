@@ -140,7 +140,9 @@ def _array(path: Path, row: tuple[int, ...], wanted: str) -> Tensor:
         return torch.zeros(0, *row)
     if found.ndim != len(row) + 1 or found.shape[1:] != row:
         raise InputError(f"{path}: shape {found.shape}, wanted {wanted}. Give the other file, or extract it again.")
-    if not np.isfinite(found).all():
-        at = tuple(map(int, np.argwhere(~np.isfinite(found))[0]))
+    with np.errstate(over="ignore"):
+        numbers = found.astype(np.float32)
+    if not np.isfinite(numbers).all():
+        at = tuple(map(int, np.argwhere(~np.isfinite(numbers))[0]))
         raise InputError(f"{path}: value at {at} is {found[at]}, wanted finite numbers. Extract it again.")
-    return torch.from_numpy(found.astype(np.float32))
+    return torch.from_numpy(numbers)

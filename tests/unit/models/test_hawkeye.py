@@ -165,6 +165,18 @@ def test_one_visible_joint_is_a_person_and_none_is_nobody():
     torch.testing.assert_close(model.perceive(scenes, visual).scene_tokens, one)
 
 
+def test_a_triplet_of_one_object_twice_is_that_object_and_its_predicate():
+    model, (scenes, visual) = built(), windows()
+    own = {name: relation.LAYOUT.read(scenes.relation.values, name) for name in ("subject", "subject_box")}
+    for name, other in (("object", "subject"), ("object_box", "subject_box")):
+        relation.LAYOUT.read(scenes.relation.values, name).copy_(own[other])
+    scenes.relation.mask[:, :, 0], scenes.relation.mask[:, :, 1:] = True, False
+    perception = model.perceive(scenes, visual)
+    assert perception.scene_tokens.isfinite().all()
+    per_frame = (perception.present & ~perception.is_action).unflatten(1, (FRAMES, -1)).sum(-1)
+    assert (per_frame == 2).all(), "one object and one predicate"
+
+
 def test_patches_of_a_large_encoder_are_masked_by_boxes():
     grid = PatchGrid(rows=2, columns=2, class_tokens=1)
     model, (scenes, visual) = built(grid=grid), windows(patches=5)
