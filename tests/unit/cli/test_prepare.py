@@ -63,6 +63,36 @@ def test_s_s_is_negative_faceless_and_muted(make_video: Callable[..., Path], tmp
     assert probe(tmp_path / "out/footage" / str(located["video"])).duration_s == pytest.approx(5.0)
 
 
+def test_s_d_is_by_the_users_times_or_named_weak(tmp_path: Path):
+    folder, segments, durations = tmp_path / "set", tmp_path / "segments.csv", tmp_path / "durations.csv"
+    folder.mkdir()
+    (folder / "Temporal_Anomaly_Annotation.txt").write_text("Arson011_x264  Arson  30  90  -1  -1\n")
+    calm = "Training_Normal_Videos_Anomaly/Normal_Videos001_x264.mp4"
+    (folder / "Anomaly_Train.txt").write_text(f"Abuse/Abuse001_x264.mp4\nAbuse/Abuse002_x264.mp4\n{calm}\n")
+    segments.write_text("video,start_s,end_s\nAbuse001_x264.mp4,2,4.5\n")
+    videos = ("Arson/Arson011_x264.mp4", "Abuse/Abuse001_x264.mp4", "Abuse/Abuse002_x264.mp4", calm)
+    durations.write_text("video,duration_s\n" + "".join(f"{video},6\n" for video in videos))
+    arguments = ("ucf_crime", folder, "--out", tmp_path / "out", "--subset", "s-d", "--durations", durations)
+
+    def located(*more: object) -> dict[str, object]:
+        result = run(*arguments, *more)
+        assert result.exit_code == 0, result.output
+        return {str(line["id"]): line["answer"] for line in lines_of(tmp_path / "out") if line["task"] == "locate"}
+
+    nothing = "nothing"
+    assert located("--segments", segments) == {
+        "ucf_crime-s-d/Arson011_x264#locate": "Arson from 1s to 3s",
+        "ucf_crime-s-d/Abuse001_x264#locate": "Abuse from 2s to 4.5s",
+        "ucf_crime-s-d/Normal_Videos001_x264#locate": nothing,
+    }
+    assert located() == {
+        "ucf_crime-s-d-weak/Arson011_x264#locate": "Arson from 1s to 3s",
+        "ucf_crime-s-d-weak/Abuse001_x264#locate": "Abuse from 0s to 6s",
+        "ucf_crime-s-d-weak/Abuse002_x264#locate": "Abuse from 0s to 6s",
+        "ucf_crime-s-d-weak/Normal_Videos001_x264#locate": nothing,
+    }
+
+
 def test_scene_tuning_mixes_the_sets_that_are_there(tmp_path: Path):
     root = tmp_path / "root"
     places, motions = root / "places365", root / "humanml3d"

@@ -78,8 +78,13 @@ def s_s(videos: Iterable[AnnotatedVideo], shows_face: ShowsFace, left_out: LeftO
 def s_d(
     videos: Iterable[AnnotatedVideo], segments: Mapping[str, tuple[Span, ...]], left_out: LeftOut
 ) -> Iterator[Kept]:
-    """Videos of known times; those whose times are unknown take the user's segments, by file name without suffix."""
+    """Videos of known times; those whose times are unknown take the user's segments, by file name without suffix.
+
+    Segments that fit no video are told when all videos have been read.
+    """
+    strangers = dict.fromkeys(segments)
     for video in videos:
+        strangers.pop(PurePosixPath(video.video).stem, None)
         if video.truth is not None:
             yield Kept(video)
             continue
@@ -88,6 +93,8 @@ def s_d(
             left_out.add("no segment given for an anomaly of unknown time", video.video)
             continue
         yield Kept(video.replace(truth=tuple(Truth(span=span, label=video.video_label) for span in spans)))
+    for name in strangers:
+        left_out.add("segments of no video of the set", name)
 
 
 def s_d_weak(videos: Iterable[AnnotatedVideo], durations: Durations) -> Iterator[Kept]:

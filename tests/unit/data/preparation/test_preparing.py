@@ -139,7 +139,7 @@ def test_a_face_in_the_footage_is_found(make_video: Callable[..., Path], tmp_pat
 
 def test_s_d_takes_the_users_segments_or_is_called_weak(tmp_path: Path):
     table = tmp_path / "segments.csv"
-    table.write_text("video,start_s,end_s\nArson/v.mp4,3,5\nv,1,2\n")
+    table.write_text("video,start_s,end_s\nArson/v.mp4,3,5\nv,1,2\nAnson/z.mp4,1,2\nk,1,2\n")
     segments = read_segments(table)
     untimed = [video(n, labels="anomaly", truth=None, video_label="Arson", duration_s=9.0) for n in ("v", "w")]
     known = video("k", labels="anomaly")
@@ -147,7 +147,10 @@ def test_s_d_takes_the_users_segments_or_is_called_weak(tmp_path: Path):
     found = [item.video for item in s_d([*untimed, known], segments, left_out)]
     assert [v.id for v in found] == ["v", "k"]
     assert [(t.span.start_s, t.span.end_s, t.label) for t in found[0].truth or ()] == [(1, 2, "Arson"), (3, 5, "Arson")]
-    assert left_out.lines() == ("1 left out: no segment given for an anomaly of unknown time (w.mp4)",)
+    assert left_out.lines() == (
+        "1 left out: no segment given for an anomaly of unknown time (w.mp4)",
+        "1 left out: segments of no video of the set (z)",
+    )
     weak = [item.video for item in s_d_weak([*untimed, known], Durations(None, left_out))]
     assert [[t.span.end_s for t in v.truth or ()] for v in weak] == [[9.0], [9.0], []]
     table.write_text("video,start_s,end_s\nv,5,3\n")
