@@ -35,7 +35,10 @@ def balanced_accuracy(truth: Labels, predicted: Labels) -> float:
 
 
 def f_beta(truth: Bool[np.ndarray, "items"], predicted: Bool[np.ndarray, "items"], beta: float = 2.0) -> float:
-    """Binary F: recall counts ``beta`` times as much as precision; NaN without a true positive item to find."""
+    """Binary F: recall counts ``beta`` times as much as precision; NaN without a true positive item to find.
+
+    Source: Hawkeye Eq. (9).
+    """
     return f_from_counts(
         int((truth & predicted).sum()), int((~truth & predicted).sum()), int((truth & ~predicted).sum()), beta
     )

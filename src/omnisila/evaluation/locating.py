@@ -41,6 +41,8 @@ class FrameDetection(NamedTuple):
         normal_false_positive_rate: flagged share of the frames of videos without any event.
         positive_frac: share of frames that are positive: what flag-all gets as precision.
         eventful_videos: videos with at least one positive frame.
+
+    Source: Hawkeye Eq. (8), which is ``fnr_micro``.
     """
 
     fnr_micro: float

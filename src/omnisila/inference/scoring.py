@@ -144,7 +144,11 @@ class Scorer:
         )
 
     def curve(self, scored: Scored) -> tuple[CurvePoint, ...]:
-        """The anomaly curve of the first label set, with the posteriors of all."""
+        """The anomaly curve of the first label set, with the posteriors of all.
+
+        A window's score is 1 - P(the quiet label), or the likeliest label's where the model knows no quiet one: what
+        Hawkeye's Figure 5 calls A.Score and defines nowhere (D1).
+        """
         points: list[CurvePoint] = []
         for index, span in enumerate(scored.spans):
             rows = {
