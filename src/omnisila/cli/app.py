@@ -16,6 +16,7 @@ from omnisila.cli import (
     calibrate,
     chat,
     extract,
+    extract_reaction,
     judge,
     models,
     predict,
@@ -54,6 +55,7 @@ def _root(
 app.command("analyze")(analyze.analyze)
 app.command("chat")(chat.chat)
 app.command("extract")(extract.extract)
+app.add_typer(extract_reaction.app, name="extract-reaction")
 app.command("prepare")(prepare.prepare)
 app.command("annotate")(annotate.annotate)
 app.command("predict")(predict.predict)

@@ -12,14 +12,16 @@ from omnisila.data.instructions import REACT_QUESTION
 from omnisila.errors import InputError
 from omnisila.inference.stated_intensities import stated_intensities
 from omnisila.media.sampling import frames_at, uniform_times
-from omnisila.models.probing import PooledLLM, Pooling, pooled_tokens
+from omnisila.models.probing import PROMPTS, PooledLLM, Pooling, pooled_tokens
 from omnisila.models.tokens import prompted
 from omnisila.models.video_llm import VideoLLM
 from omnisila.models.visual_tower import VisualTower
 from omnisila.scenes.extractor import Entities
 from omnisila.schema import Example, Prediction
 
+FRAME_PROMPT = PROMPTS[1].replace("video", "picture")  # the paper does not say how LLaVA was asked of single frames
 VIDEO_LLM_FRAMES = 8  # Video-LLaVA's own number: 32 frames of its 257 patches would not fit what it reads
+_BATCH = 8  # single frames that are described together
 
 
 class Sight:
@@ -40,10 +42,22 @@ class Sight:
         Raises:
             MediaError: the video cannot be read.
         """
-        return self.tower.encode(self._pictures(video, start_s, end_s).unsqueeze(0))
+        return self.tower.encode(self._pictures(video, start_s, end_s, self.frames).unsqueeze(0))
 
-    def _pictures(self, video: Path, start_s: float, end_s: float) -> UInt8[Tensor, "frames height width 3"]:
-        shown = frames_at(video, uniform_times(start_s, end_s, self.frames, ends=True))
+    @torch.inference_mode()
+    def each_seen(self, video: Path, start_s: float, end_s: float, count: int) -> Iterator[Entities]:
+        """Features of single frames of a stretch, in batches of a few; the first and the last are among them.
+
+        Raises:
+            MediaError: the video cannot be read.
+        """
+        for some in self._pictures(video, start_s, end_s, count).split(_BATCH):
+            yield self.tower.encode(some.unsqueeze(1))
+
+    def _pictures(
+        self, video: Path, start_s: float, end_s: float, count: int
+    ) -> UInt8[Tensor, "frames height width 3"]:
+        shown = frames_at(video, uniform_times(start_s, end_s, count, ends=True))
         return self.tower.fitted(torch.stack([frame.image for frame in shown]))
 
 
@@ -99,9 +113,30 @@ def described_clip(
     Raises:
         MediaError: the video cannot be read.
     """
-    visual = sight.seen(video, *span_s)
-    tokens = prompted([llm.prompt_ids(prompt, visual.values.shape[1], 0)], llm.pad_id)
-    return llm.generate(llm.embed(tokens.ids, visual), tokens, max_tokens, 1).texts[0]
+    return _said(llm, sight.seen(video, *span_s), prompt, max_tokens)[0]
+
+
+@torch.inference_mode()
+def described_frames(
+    llm: VideoLLM, sight: Sight, video: Path, span_s: tuple[float, float], count: int, max_tokens: int = 256
+) -> tuple[str, ...]:
+    """What a frozen Video-LLM answers of each of a clip's frames alone. Source: emotional-reaction paper 4.3.
+
+    Args:
+        count: how many frames, equidistant.
+
+    Raises:
+        MediaError: the video cannot be read.
+    """
+    seen = sight.each_seen(video, *span_s, count)
+    return tuple(text for visual in seen for text in _said(llm, visual, FRAME_PROMPT, max_tokens))
+
+
+def _said(llm: VideoLLM, visual: Entities, prompt: str, max_tokens: int) -> tuple[str, ...]:
+    """Greedy answers to one prompt about each of a batch."""
+    batch, frames = visual.values.shape[:2]
+    tokens = prompted([llm.prompt_ids(prompt, frames, 0)] * batch, llm.pad_id)
+    return llm.generate(llm.embed(tokens.ids, visual), tokens, max_tokens, 1).texts
 
 
 def pooled_clip(

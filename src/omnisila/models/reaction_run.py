@@ -17,7 +17,7 @@ from omnisila.labels import REACTION
 from omnisila.models.baselines.bilstm import BiLSTMConfig
 from omnisila.models.probing import ProbeConfig
 from omnisila.models.reaction import ReactionModel
-from omnisila.models.reaction_sources import PooledSource
+from omnisila.models.reaction_sources import DescribedSource, PooledSource
 from omnisila.models.temporal_av import TemporalAVConfig
 from omnisila.models.viper import ViPERConfig
 from omnisila.scenes.reaction.config import ReactionFeatureConfig
@@ -40,6 +40,7 @@ class ReactionRecord(Frozen):
         kinds: modality -> what that stream's numbers are; features of another kind are not what it knows.
         features: the networks that make its streams of a video; None where other programs made them.
         pooled: the Video-LLM whose pooled tokens it reads; None where it reads none.
+        described: stream of texts that it reads -> the Video-LLM that writes them.
         labels: one output each.
         scored: those of the labels that were trained, and may be reported; None where all were.
         train_mean: mean intensity of each label over the training split.
@@ -56,6 +57,7 @@ class ReactionRecord(Frozen):
     kinds: dict[str, str] = Field(default_factory=dict)
     features: ReactionFeatureConfig | None = None
     pooled: PooledSource | None = None
+    described: dict[str, DescribedSource] = Field(default_factory=dict)
     labels: tuple[str, ...] = REACTION.labels
     scored: tuple[str, ...] | None = None
     train_mean: tuple[Probability, ...]
@@ -80,7 +82,7 @@ class ReactionRecord(Frozen):
     def identity(self) -> ModelIdentity:
         """What results say about the model; the digest covers weights and configuration."""
         parts = {"model", "widths", "streams", "kinds", "labels", "sha256"}
-        said = {name for name in ("scored", "features", "pooled") if getattr(self, name) is not None}
+        said = {name for name in ("scored", "features", "pooled", "described") if getattr(self, name)}
         core = self.model_dump_json(include=parts | said, exclude={"features": {"device"}})
         return ModelIdentity(name=self.name, version=self.version, digest=hashlib.sha256(core.encode()).hexdigest())
 

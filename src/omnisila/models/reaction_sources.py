@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from pathlib import Path
 
-from pydantic import PositiveInt, ValidationError
+from pydantic import Field, PositiveInt, ValidationError
 
 from omnisila.config import Frozen
 from omnisila.errors import DataSetError
@@ -29,32 +29,52 @@ class PooledSource(Frozen):
     pooling: Pooling
 
 
+class DescribedSource(Frozen):
+    """Which Video-LLM describes clips, and which encoder reads what it wrote.
+
+    Attributes:
+        backbone: folder or hub id.
+        frames: that it is shown at once.
+        sentences: RoBERTa, folder or hub id.
+    """
+
+    backbone: str
+    frames: PositiveInt
+    sentences: str
+
+
 class StreamSources(Frozen):
-    """The content of ``features.json``; what other programs made is None.
+    """The content of ``features.json``; what other programs made is None, or not there.
 
     Attributes:
         features: the networks that describe each frame.
         pooled: the Video-LLM of ``pooled-1`` and ``pooled-2``.
+        described: stream of a Video-LLM's texts -> how it is made.
     """
 
     features: ReactionFeatureConfig | None = None
     pooled: PooledSource | None = None
+    described: dict[str, DescribedSource] = Field(default_factory=dict)
 
     def of(self, streams: Collection[str]) -> "StreamSources":
         """Only what these streams are made by; None for features whose text was made by networks that are not named."""
-        pooled = self.pooled if any(stream.startswith(POOLED) for stream in streams) else None
-        read = {stream for stream in streams if not stream.startswith(POOLED)}
-        return StreamSources(features=self._features_with_text_of(read) if read else None, pooled=pooled)
+        read = [stream for stream in streams if not stream.startswith(POOLED)]
+        return StreamSources(
+            features=self._features_with_text_of(read) if read else None,
+            pooled=self.pooled if len(read) < len(streams) else None,
+            described={stream: self.described[stream] for stream in read if stream in self.described},
+        )
 
     def _features_with_text_of(self, streams: Collection[str]) -> ReactionFeatureConfig | None:
         known = self.features
-        if known is None:
-            return None
-        if TEMPLATES in streams:
+        text = next((stream for stream in streams if stream.startswith(TEXT)), None)
+        if known is None or text is None:
+            return known and known.replace(text="none")
+        if text == TEMPLATES:
             return known.replace(text="templates") if known.clip and known.sentences else None
-        if any(stream.startswith(TEXT) for stream in streams):
-            return known.replace(text="descriptions") if known.sentences else None
-        return known.replace(text="none")
+        if text in self.described:
+            return known.replace(text="descriptions", sentences=self.described[text].sentences)
+        return None
 
 
 def read_sources(folder: Path) -> StreamSources:

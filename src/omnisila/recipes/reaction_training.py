@@ -116,6 +116,7 @@ def train_row(
             kinds=known["train"].kinds,
             features=sources.features,
             pooled=sources.pooled,
+            described=sources.described,
             train_mean=tuple(data.train_mean.tolist()),
             recipe=row.model_dump(mode="json"),
         ),

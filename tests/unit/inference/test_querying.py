@@ -51,7 +51,7 @@ def test_what_the_model_says_is_kept_and_read(parts, make_video, monkeypatch):
 def test_the_first_and_the_last_frame_are_seen(parts, make_video):
     _, sight = parts
     video = make_video("1.mp4", frames=24, rate_hz=12)
-    levels = sight._pictures(video, 0.0, 2.0).float()[:, -4:, -4:].mean((1, 2, 3))
+    levels = sight._pictures(video, 0.0, 2.0, 3).float()[:, -4:, -4:].mean((1, 2, 3))
     assert levels.tolist() == pytest.approx([20, 20 + 10 * 12, 20 + 10 * (23 % 22)], abs=6)
 
 

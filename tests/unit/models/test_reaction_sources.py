@@ -5,16 +5,23 @@ import pytest
 from omnisila.errors import DataSetError
 from omnisila.models.baselines.bilstm import BiLSTMConfig
 from omnisila.models.reaction_run import ReactionRecord
-from omnisila.models.reaction_sources import PooledSource, StreamSources, read_sources, write_sources
+from omnisila.models.reaction_sources import (
+    DescribedSource,
+    PooledSource,
+    StreamSources,
+    read_sources,
+    write_sources,
+)
 from omnisila.scenes.reaction.config import ReactionFeatureConfig
 
 POOLED = PooledSource(backbone="somewhere", frames=8, pooling="sequence")
+DESCRIBED = DescribedSource(backbone="somewhere", frames=1, sentences="roberta")
 PAPER = ReactionFeatureConfig.paper()
 
 
 def test_what_is_written_is_read_and_absent_is_unknown(tmp_path):
     assert read_sources(tmp_path) == StreamSources()
-    sources = StreamSources(features=PAPER, pooled=POOLED)
+    sources = StreamSources(features=PAPER, pooled=POOLED, described={"text-llava": DESCRIBED})
     write_sources(tmp_path, sources)
     assert read_sources(tmp_path) == sources
     (tmp_path / "features.json").write_text('{"features": {"sight": 1}}')
@@ -23,11 +30,14 @@ def test_what_is_written_is_read_and_absent_is_unknown(tmp_path):
 
 
 def test_a_row_keeps_what_its_own_streams_are_made_by():
-    known = StreamSources(features=PAPER, pooled=POOLED)
+    known = StreamSources(features=PAPER, pooled=POOLED, described={"text-llava": DESCRIBED})
     assert known.of(["pooled-2"]) == StreamSources(pooled=POOLED)
     assert known.of(["visual", "audio"]).features == PAPER.replace(text="none")
     assert known.of(["visual", "text-clip"]) == StreamSources(features=PAPER)
-    assert known.of(["visual", "text-llava"]).features == PAPER.replace(text="descriptions")
+    described = known.of(["visual", "text-llava"])
+    assert described.features == PAPER.replace(text="descriptions", sentences="roberta")
+    assert described.described == {"text-llava": DESCRIBED}
+    assert known.of(["visual", "text-video-llava-1"]).features is None
     nameless = StreamSources(features=ReactionFeatureConfig.embedded())
     assert nameless.of(["visual", "text-clip"]).features is None
     assert nameless.of(["visual", "text-llava"]).features is None
@@ -41,5 +51,5 @@ def test_sources_count_in_a_records_identity_and_a_device_does_not():
     with_features = old.replace(features=embedded)
     assert len({one.identity.digest for one in (old, with_features, old.replace(pooled=POOLED))}) == 3
     assert old.replace(features=embedded.replace(device="cpu")).identity == with_features.identity
-    content = old.model_dump(exclude={"features", "pooled", "scored"})  # as records were written before
+    content = old.model_dump(exclude={"features", "pooled", "described", "scored"})  # as records were written before
     assert ReactionRecord.model_validate(content).identity == old.identity

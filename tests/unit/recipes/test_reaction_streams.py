@@ -9,7 +9,8 @@ from omnisila.inference.querying import Sight, pooled_clip
 from omnisila.models.probing import PROMPTS
 from omnisila.models.video_llava import VideoLlavaLLM
 from omnisila.models.visual_tower import ClipTower
-from omnisila.recipes.reaction_streams import Description, descriptions, extracted_streams, pooled_streams
+from omnisila.recipes.reaction_streams import extracted_streams, pooled_streams
+from omnisila.recipes.reaction_texts import Description, descriptions
 from omnisila.records import records
 from omnisila.training.reaction_tables import PooledStream, read_stream
 
@@ -74,18 +75,18 @@ def test_descriptions_are_written_once_and_are_of_one_system(tmp_path, llava, vi
 
     monkeypatch.setattr(llm, "generate", generate)
     out = tmp_path / "descriptions-2.jsonl"
-    failed = descriptions("tiny", llm, sight, videos, tmp_path, 2, out)
+    failed = descriptions("tiny", llm, sight, videos, tmp_path, "2", out)
     assert [one.name for one in failed] == ["3"]
     assert asked[0] == [llm.prompt_ids(PROMPTS[1], 2, 0)]
     with out.open("a") as file:
         file.write('{"clip": "half a li')  # as a kill leaves it
-    descriptions("tiny", llm, sight, videos, tmp_path, 2, out)
+    descriptions("tiny", llm, sight, videos, tmp_path, "2", out)
     assert len(asked) == 2
     assert list(records(out, Description)) == [
         Description(clip=clip, system="tiny", text="She smiles.") for clip in ("1", "2")
     ]
     with pytest.raises(DataSetError, match="by tiny, not by another"):
-        descriptions("another", llm, sight, videos, tmp_path, 2, out)
+        descriptions("another", llm, sight, videos, tmp_path, "2", out)
 
 
 def test_extractors_features_become_a_table_a_stream(tmp_path):

@@ -110,7 +110,7 @@ class ReactionFeatureExtractor:
     def _text_kind(self) -> str:
         if self.sentences is None:
             return "none"
-        return "roberta_of_templates" if self.matcher else "roberta_of_descriptions"
+        return text.OF_TEMPLATES if self.matcher else text.OF_DESCRIPTIONS
 
     def accepted(self, clip: Clip) -> Clip:
         """The clip without what is not read of it, so that this makes no other features of it."""

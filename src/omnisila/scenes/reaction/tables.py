@@ -72,13 +72,8 @@ def frame_table(path: Path, width: int, rate_hz: float | None) -> FrameTable:
     Raises:
         RecordError: the file cannot be read, is of no known form, or a cell is no number.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            lines = list(csv.reader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise RecordError(f"{path}: cannot be read ({error}). Give a CSV file.") from None
-    header = [name.strip() for name in lines[0]] if lines else []
-    rows = _py_feat(path, header, lines[1:], rate_hz) if "AU01" in header else _muse(path, header, lines[1:])
+    header, lines = _cells(path)
+    rows = _py_feat(path, header, lines, rate_hz) if "AU01" in header else _muse(path, header, lines)
     columns = len(rows[0].values) if rows else 0
     if columns > width:
         raise RecordError(f"{path}, line 1: {columns} features, wanted at most {width}. Raise the modality's width.")
@@ -94,6 +89,29 @@ def frame_table(path: Path, width: int, rate_hz: float | None) -> FrameTable:
         torch.tensor([line.values for line in seen], dtype=torch.float32).reshape(len(seen), columns),
         gaps[len(gaps) // 2] if gaps else 0.0,
     )
+
+
+def table_width(path: Path) -> int:
+    """How many numbers a frame a table of this form gives.
+
+    Raises:
+        RecordError: the file cannot be read, or is of no known form.
+    """
+    header, _ = _cells(path)
+    if "AU01" in header:
+        return ACTION_UNIT_WIDTH
+    _muse(path, header, [])
+    return len(header) - 2
+
+
+def _cells(path: Path) -> tuple[list[str], list[list[str]]]:
+    """The names of the columns, and the lines below them."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            lines = list(csv.reader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise RecordError(f"{path}: cannot be read ({error}). Give a CSV file.") from None
+    return [name.strip() for name in lines[0]] if lines else [], lines[1:]
 
 
 def _py_feat(path: Path, header: list[str], lines: list[list[str]], rate_hz: float | None) -> list[_Line]:

@@ -20,6 +20,7 @@ from omnisila.weights.checkpoint_files import model_folder
 from omnisila.weights.pretrained import load_pretrained, load_tokenizer
 
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+OF_TEMPLATES, OF_DESCRIPTIONS = "roberta_of_templates", "roberta_of_descriptions"  # kinds
 _BATCH = 16
 _RESERVED = 2  # positions that RoBERTa counts from
 

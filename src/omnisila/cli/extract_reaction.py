@@ -1,0 +1,167 @@
+"""``omnisila extract-reaction``: the tables of features that ``omnisila train reaction`` reads, from a set's clips."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:  # importing it takes seconds, and --help needs it not
+    from omnisila.data.annotated import AnnotatedVideo
+
+_SHOWN = 10  # failed clips told one by one; all are in the file
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Features of emotional reactions: one table a stream, from the clips of Hume-Reaction.\n\n"
+    "frames makes visual, audio, fau, face and (with CLIP and RoBERTa) text-clip. pooled makes pooled-1 and pooled-2, "
+    "which the probing rows read. descriptions makes text-video-llava-1, text-video-llava-2 or text-llava.",
+)
+
+Data = Annotated[Path, typer.Argument(metavar="FOLDER", help="Hume-Reaction's labels, in either layout.")]
+Footage = Annotated[Path, typer.Option(help="Folder of the clips, <id>.mp4.")]
+Out = Annotated[Path, typer.Option(help="Folder of the tables; run again to go on after a kill.")]
+Backbone = Annotated[str, typer.Option(help="Folder or hub id of a Video-LLM.")]
+Shown = Annotated[int, typer.Option("--shown", help="Frames of a clip that the Video-LLM is shown.", min=1)]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print errors only.")]
+
+
+@app.command()
+def frames(
+    data: Data,
+    footage: Footage,
+    out: Out,
+    networks: Annotated[
+        str,
+        typer.Option(
+            help="embedded (nothing else is needed), paper (ViT, WavLM, CLIP and RoBERTa from the hub), or a JSON file "
+            'such as {"visual": FOLDER, "audio": FOLDER, "text": "templates", "clip": FOLDER, "sentences": FOLDER}.'
+        ),
+    ] = "embedded",
+    face: Annotated[
+        str | None, typer.Option(help="ResNet trained on faces (VGGFace2) for the stream face: folder or hub id.")
+    ] = None,
+    tables: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What another program measured, as MODALITY=FOLDER with <id>.csv a clip, of py-feat or MuSe: "
+            "fau=FOLDER gives facial action units. May be given several times."
+        ),
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Streams of 32 frames: visual, audio, fau, face; text-clip where CLIP and RoBERTa choose from templates.
+
+    Without tables of action units the stream fau holds seven expressions and the face's geometry, and says so.
+
+    Exit status: 0 all extracted, 1 some clips failed (each named), 2 wrong usage.
+    """
+    from omnisila.recipes.reaction_features import FAILED, NOTES, Place, chosen_networks, frame_streams
+    from omnisila.scenes.reaction.cache import ReactionCache
+
+    say = _teller(quiet)
+    beside = dict(_named_folder(text) for text in tables or ())
+    place, cache = Place(footage=footage, tables=beside, out=out), ReactionCache()
+    if cache.warning:
+        say(cache.warning)
+    counted = frame_streams(chosen_networks(networks, face, beside), _videos(data), place, cache, say)
+    done = counted.extracted + counted.known
+    say(f"{out}: {done} clips, of which {counted.known} were there before")
+    for modality, clips in counted.missing.items():
+        say(f"  missing {modality}: {clips} of {done} clips")
+    for warning, clips in sorted(counted.warned.items(), key=lambda one: -one[1]):
+        say(f"  {warning}: {clips} of {done} clips")
+    say(f"  clip by clip: {out / NOTES}")
+    _end((reason for _, reason in counted.failed), out / FAILED)
+
+
+@app.command()
+def pooled(
+    data: Data,
+    footage: Footage,
+    out: Out,
+    backbone: Backbone,
+    shown: Shown = 8,
+    pooling: Annotated[
+        str, typer.Option(help="sequence (the prompt and the clip), video (the clip alone) or answer (what it says).")
+    ] = "sequence",
+    quiet: Quiet = False,
+) -> None:
+    """Streams pooled-1 and pooled-2: the mean token of a Video-LLM under the paper's two prompts.
+
+    Exit status: 0 all extracted, 1 some clips failed (each named), 2 wrong usage.
+    """
+    from pydantic import ValidationError
+
+    from omnisila.errors import InputError
+    from omnisila.models.reaction_sources import PooledSource
+    from omnisila.recipes.reaction_asking import pooled_features
+
+    try:
+        source = PooledSource.model_validate({"backbone": backbone, "frames": shown, "pooling": pooling})
+    except ValidationError:
+        raise InputError(f"--pooling {pooling!r}. Choose sequence, video or answer.") from None
+    failed = pooled_features(source, _videos(data), footage, out, _teller(quiet))
+    _end((failure.reason for failure in failed), out / "failed-pooled.csv")
+
+
+@app.command()
+def descriptions(
+    data: Data,
+    footage: Footage,
+    out: Out,
+    backbone: Backbone,
+    prompt: Annotated[
+        str, typer.Option(help="1 or 2: the paper's prompts of the clip; frames: each of the 32 frames alone.")
+    ] = "2",
+    sentences: Annotated[
+        str, typer.Option(help="RoBERTa that reads the texts: folder or hub id.")
+    ] = "FacebookAI/roberta-base",
+    shown: Shown = 8,
+    quiet: Quiet = False,
+) -> None:
+    """Stream text-video-llava-1, text-video-llava-2 or text-llava: what a Video-LLM writes, read by RoBERTa.
+
+    The texts stand in descriptions-<prompt>.jsonl.
+
+    Exit status: 0 all described, 1 some clips failed (each named), 2 wrong usage.
+    """
+    from omnisila.errors import InputError
+    from omnisila.models.reaction_sources import DescribedSource
+    from omnisila.recipes.reaction_asking import STREAMS, described_features
+
+    asked = next((known for known in STREAMS if known == prompt), None)
+    if asked is None:
+        raise InputError(f"--prompt {prompt!r}. Choose from: {', '.join(STREAMS)}.")
+    source = DescribedSource(backbone=backbone, frames=1 if asked == "frames" else shown, sentences=sentences)
+    failed = described_features(source, asked, _videos(data), footage, out, _teller(quiet))
+    _end((failure.reason for failure in failed), out / f"failed-descriptions-{asked}.csv")
+
+
+def _videos(data: Path) -> "tuple[AnnotatedVideo, ...]":
+    from omnisila.data.annotations import hume_reaction
+
+    return hume_reaction.read(data).videos
+
+
+def _named_folder(text: str) -> tuple[str, Path]:
+    from omnisila.errors import InputError
+
+    modality, equals, folder = text.partition("=")
+    if not equals or not Path(folder).is_dir():
+        raise InputError(f"--tables {text}: no such folder. Give MODALITY=FOLDER, such as fau=feats/faus.")
+    return modality, Path(folder)
+
+
+def _teller(quiet: bool) -> Callable[[str], None]:
+    return lambda line: None if quiet else typer.echo(line, err=True)
+
+
+def _end(reasons: Iterable[str], file: Path) -> None:
+    failed = list(reasons)
+    for reason in failed[:_SHOWN]:
+        typer.echo(f"failed: {reason}", err=True)
+    if failed:
+        typer.echo(f"{len(failed)} clips failed; all are in {file}", err=True)
+        raise typer.Exit(1)

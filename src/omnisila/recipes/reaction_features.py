@@ -1,0 +1,168 @@
+"""Features of a data set's clips, frame by frame: from videos to the tables that reaction models are trained on.
+
+Source: emotional-reaction paper 4.3, 5.1.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import Field, ValidationError
+
+from omnisila.config import Frozen
+from omnisila.data.annotated import AnnotatedVideo
+from omnisila.errors import InputError
+from omnisila.models.reaction_sources import TEMPLATES, read_sources, write_sources
+from omnisila.recipes.clip_lists import Say, nothing_read, write_clip_list
+from omnisila.recipes.reaction_streams import extracted_streams
+from omnisila.scenes.reaction.cache import ReactionCache, load_features
+from omnisila.scenes.reaction.clip import Clip
+from omnisila.scenes.reaction.config import ReactionFeatureConfig
+from omnisila.scenes.reaction.extracting import Outcome, Tally, extract, tally
+from omnisila.scenes.reaction.features import MODALITIES, Modality
+from omnisila.scenes.reaction.tables import ACTION_UNIT_WIDTH, table_width
+
+FAILED, NOTES = "failed-frames.csv", "notes-frames.csv"
+NETWORKS = {"embedded": ReactionFeatureConfig.embedded, "paper": ReactionFeatureConfig.paper}
+Tables = Mapping[str, Path]  # modality -> folder with a table ``<id>.csv`` a clip
+
+
+class Place(Frozen):
+    """Where a data set's clips and their features are.
+
+    Args:
+        footage: folder of the clips.
+        tables: modality -> folder with what another program measured, ``<id>.csv`` a clip.
+        out: folder of the tables of features.
+    """
+
+    footage: Path
+    tables: dict[str, Path] = Field(default_factory=dict)
+    out: Path
+
+
+class _Done(NamedTuple):
+    clip: str
+    file: Path
+
+
+def chosen_networks(name: str, face: str | None, tables: Tables) -> ReactionFeatureConfig:
+    """The networks by a profile's name, or with the fields that a JSON file gives; tables replace networks.
+
+    Args:
+        name: ``embedded``, ``paper``, or a JSON file with fields of ``ReactionFeatureConfig``.
+        face: ResNet trained on faces, where the file names none.
+        tables: modality -> folder.
+
+    Raises:
+        InputError: no such profile, a file that is none, a folder without tables, or no such modality.
+        RecordError: a table of no known form.
+    """
+    if name in NETWORKS:
+        config = NETWORKS[name]()
+    elif Path(name).suffix == ".json":
+        config = _from_file(Path(name))
+    else:
+        raise InputError(f"networks {name!r}. Choose {', '.join(NETWORKS)}, or give a JSON file.")
+    unknown = sorted(tables.keys() - set(MODALITIES))
+    if unknown:
+        raise InputError(f"tables of {', '.join(unknown)}. Choose from: {', '.join(MODALITIES)}.")
+    given = {modality: _width(modality, folder) for modality, folder in tables.items()}
+    return config.replace(given=given, **({"face": face} if face is not None else {}))
+
+
+def frame_streams(
+    config: ReactionFeatureConfig,
+    videos: Sequence[AnnotatedVideo],
+    place: Place,
+    cache: ReactionCache,
+    say: Say = lambda _: None,
+) -> Tally:
+    """Tables ``visual``, ``audio``, ``fau``, ``face`` and, with templates, ``text-clip``.
+
+    Each clip is kept in the cache at once, so that a killed run goes on where it stood. What is not right with a clip
+    stands in ``failed-frames.csv`` and ``notes-frames.csv``, and is counted in what is returned.
+
+    Raises:
+        DataSetError: not one clip could be read.
+        WeightsError: a network is missing.
+        OutputError: a file cannot be written.
+    """
+    extractor = config.build()
+    done: list[_Done] = []
+    failed: list[tuple[str, str]] = []
+    notes: list[tuple[str, str]] = []
+
+    def told() -> Iterator[Outcome]:
+        outcomes = extract((_clip(video, place) for video in videos), extractor, cache)
+        for number, (video, outcome) in enumerate(zip(videos, outcomes, strict=True), 1):
+            if outcome.features is None or outcome.file is None:
+                failed.append((video.id, outcome.reason or ""))
+            else:
+                done.append(_Done(video.id, outcome.file))
+                notes.extend((video.id, note) for note in _notes(outcome, config))
+            say(f"{number}/{len(videos)}: {outcome.reason or _told(video.id, outcome, config)}")
+            yield outcome
+
+    counted = tally(told())
+    write_clip_list(place.out / FAILED, "reason", failed)
+    write_clip_list(place.out / NOTES, "note", notes)
+    if not done:
+        raise nothing_read(place.footage, len(videos), failed[0][1] if failed else None)
+    streams = {name: TEMPLATES if name == "text" else name for name in _wanted(config)}
+    extracted_streams(place.out, streams, extractor.kinds, lambda: _kept(done))
+    write_sources(place.out, read_sources(place.out).replace(features=config))
+    return counted._replace(missing={name: counted.missing.get(name, 0) for name in streams})
+
+
+def _from_file(path: Path) -> ReactionFeatureConfig:
+    try:
+        return ReactionFeatureConfig.model_validate(json.loads(path.read_bytes()))
+    except (OSError, ValueError) as error:
+        if isinstance(error, ValidationError):
+            first = error.errors()[0]
+            reason = f"{'.'.join(map(str, first['loc'])) or 'fields'}: {first['msg']}"
+        else:
+            reason = str(error)
+        raise InputError(f'{path}: no networks ({reason}). Give a JSON object such as {{"visual": FOLDER}}.') from None
+
+
+def _width(modality: str, folder: Path) -> int:
+    first = min(folder.glob("*.csv"), default=None)
+    if first is None:
+        raise InputError(f"{folder}: no tables of {modality}. Give a folder with <id>.csv for each clip.")
+    width = table_width(first)
+    return max(width, ACTION_UNIT_WIDTH) if modality == "fau" else width
+
+
+def _clip(video: AnnotatedVideo, place: Place) -> Clip:
+    tables = {name: folder / f"{video.id}.csv" for name, folder in place.tables.items()}
+    there = {name: path for name, path in tables.items() if path.is_file()}
+    return Clip(place.footage / video.video, tables=there)
+
+
+def _wanted(config: ReactionFeatureConfig) -> tuple[str, ...]:
+    """The modalities that make a table; text that nobody writes makes none."""
+    written = config.text == "templates" or "text" in config.given
+    return tuple(name for name in MODALITIES if name != "text" or written)
+
+
+def _missing(outcome: Outcome, config: ReactionFeatureConfig) -> list[str]:
+    wanted = _wanted(config)
+    return [name for name in (outcome.features.missing if outcome.features else ()) if name in wanted]
+
+
+def _notes(outcome: Outcome, config: ReactionFeatureConfig) -> Iterable[str]:
+    missing = [f"missing: {name}" for name in _missing(outcome, config)]
+    return [*missing, *(outcome.features.warnings if outcome.features else ())]
+
+
+def _told(name: str, outcome: Outcome, config: ReactionFeatureConfig) -> str:
+    notes = _notes(outcome, config)
+    return f"{name}, {outcome.state}" + (f" ({'; '.join(notes)})" if notes else "")
+
+
+def _kept(done: Sequence[_Done]) -> Iterator[tuple[str, dict[str, Modality]]]:
+    for one in done:
+        yield one.clip, load_features(one.file).modalities
