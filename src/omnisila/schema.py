@@ -131,6 +131,14 @@ class CurvePoint(Frozen):
     posterior: dict[str, dict[str, Probability]] = Field(default_factory=dict)
 
 
+class IntensityPoint(Frozen):
+    """Reaction intensities over [start_s, end_s), by label. Source: emotional-reaction paper 5.1."""
+
+    start_s: Seconds
+    end_s: Seconds
+    intensities: dict[str, Probability]
+
+
 class Finding(Frozen):
     """What (label), when (span) and why (cause, evidence); score = mean posterior of the label over the span."""
 
@@ -175,6 +183,7 @@ class Analysis(Frozen):
     anomaly_curve: tuple[CurvePoint, ...]
     expert_weights: tuple[ExpertWeightsPoint, ...]
     intensities: dict[str, Probability] | None = None
+    intensity_curve: tuple[IntensityPoint, ...] = ()
     warnings: tuple[str, ...] = ()
     timings_s: dict[str, Seconds] = Field(default_factory=dict)
 

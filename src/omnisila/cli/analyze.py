@@ -12,7 +12,11 @@ def analyze(
     videos: Annotated[list[str], typer.Argument(metavar="VIDEO...", help="Videos, pictures, folders or globs.")],
     labels: Annotated[
         list[str] | None,
-        typer.Option("--labels", help="Label set to report; repeatable. Default: implicit and explicit."),
+        typer.Option(
+            "--labels",
+            help="Label set to report: implicit, explicit, anomaly or reaction; repeatable. Default: implicit and "
+            "explicit, of a reaction run its own.",
+        ),
     ] = None,
     model: Annotated[str, typer.Option(help="compact, or a run folder.")] = "compact",
     out: Annotated[Path, typer.Option(help="Folder for the results; made when missing.")] = Path("omnisila-report"),
@@ -23,7 +27,13 @@ def analyze(
     cut: Annotated[
         bool, typer.Option("--cut", help="Cut each finding out of its video, into a folder beside the results.")
     ] = False,
-    window: Annotated[float | None, typer.Option(help="Length of a scored window in seconds [model's own: 1].")] = None,
+    window: Annotated[
+        float | None, typer.Option(help="Length of a scored window in seconds [model's own: 1; of reactions: 10].")
+    ] = None,
+    hop: Annotated[
+        float | None,
+        typer.Option(help="Seconds from one window of reaction intensities to the next [their length: no overlap]."),
+    ] = None,
     rate: Annotated[
         float | None, typer.Option(help="Frames per second that a window's 8 frames are taken at [model's own: 4].")
     ] = None,
@@ -40,7 +50,7 @@ def analyze(
         bool, typer.Option("--json", help="Print one JSON analysis per line and nothing else on standard output.")
     ] = False,
 ) -> None:
-    """Analyse videos: findings on a timeline with causes and the evidence of each scene expert.
+    """Analyse videos: findings on a timeline with causes and the evidence of each scene expert; reaction intensities.
 
     Exit status: 0 all analysed, 1 some failed (each named), 2 wrong usage.
     """
@@ -48,34 +58,33 @@ def analyze(
     from omnisila.inference.analyzer import AnalyzerConfig
     from omnisila.inference.batch import Batch, RunIdentity, summary
     from omnisila.inference.inputs import expand
-    from omnisila.inference.load import load, run_folder
-    from omnisila.operating_points import VALIDITY
+    from omnisila.inference.load import folders, load
     from omnisila.report.writer import Report
 
     if max_fnr is not None and not 0 < max_fnr < 1:
         raise typer.BadParameter(f"{max_fnr:g} is not between 0 and 1", param_hint="--max-fnr")
-    for option, value in (("--window", window), ("--rate", rate)):
+    for option, value in (("--window", window), ("--hop", hop), ("--rate", rate)):
         if value is not None and value <= 0:
             raise typer.BadParameter(f"{value:g} is not above 0", param_hint=option)
     inputs = expand(videos)
-    settings = AnalyzerConfig(
-        labels=tuple(labels or ("implicit", "explicit")), window_s=window, rate_hz=rate, max_fnr=max_fnr
-    )
+    settings = AnalyzerConfig(window_s=window, hop_s=hop, rate_hz=rate, max_fnr=max_fnr)
+    if labels:
+        settings = settings.replace(labels=tuple(labels))
     wanted = tuple(name.strip() for name in formats.split(",") if name.strip())
     analyzer = load(model, settings)
-    calibration, card = analyzer.run.calibration, run_folder(model) / "card.md"
+    cards = [folder / "card.md" for folder in folders(model, analyzer.config)]
     report = Report(
         out,
         wanted,
         blur_faces=blur_faces,
         cuts=cut,
-        model_card=card.read_text(encoding="utf-8") if card.is_file() else None,
-        calibration_note=calibration.note if calibration else VALIDITY,
+        model_card="\n\n".join(card.read_text(encoding="utf-8") for card in cards if card.is_file()) or None,
+        calibration_note=analyzer.validity,
     )
     identity = RunIdentity(
-        model_digest=analyzer.run.record.identity.digest,
-        labels=settings.labels,
-        settings={"window_s": window, "rate_hz": rate, "max_fnr": max_fnr, "blur_faces": blur_faces},
+        model_digest=analyzer.identity.digest,
+        labels=analyzer.config.labels,
+        settings={"window_s": window, "hop_s": hop, "rate_hz": rate, "max_fnr": max_fnr, "blur_faces": blur_faces},
     )
     with BatchProgress(len(inputs.files), shown=not (quiet or as_json)) as progress:
         batch = Batch(out, lambda path: analyzer.analyze(path, progress.stage), report.writers(), identity)

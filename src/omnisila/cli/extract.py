@@ -18,11 +18,11 @@ def extract(
 
     from omnisila.errors import OmnisilaError
     from omnisila.inference.inputs import expand
-    from omnisila.inference.load import load
+    from omnisila.inference.load import load_scenes
 
     console = Console(stderr=True, quiet=quiet)
     inputs = expand(videos)
-    analyzer = load(model)
+    analyzer = load_scenes(model)
     failures = [failure.reason for failure in inputs.failed]
     for item in inputs.files:
         try:

@@ -11,20 +11,27 @@ def models(
 ) -> None:
     """List the embedded models, show a model card, or verify the hashes of all weights."""
     from omnisila import weights
-    from omnisila.inference.load import run_folder
-    from omnisila.models.checkpoint import load_run
+    from omnisila.inference.load import is_reaction, model_folder
+    from omnisila.labels import REACTION
+    from omnisila.models.checkpoint import RunRecord, load_run
+    from omnisila.models.reaction_run import ReactionRecord, load_reaction
+
+    def record_of(run: str) -> RunRecord | ReactionRecord:
+        folder = model_folder(run)
+        return load_reaction(folder).record if is_reaction(folder) else load_run(folder).record
 
     if verify:
         for network, record in weights.verify().items():
             typer.echo(f"ok  {record.file}  {network} from {record.package} {record.version} ({record.licence})")
         for run in weights.RUNS:
-            typer.echo(f"ok  {run}/  digest {load_run(run_folder(run)).record.identity.digest}")
+            typer.echo(f"ok  {run}/  digest {record_of(run).identity.digest}")
         return
     if name is not None:
-        card = run_folder(name) / "card.md"
+        card = model_folder(name) / "card.md"
         typer.echo(card.read_text(encoding="utf-8") if card.is_file() else f"{name}: no model card in {card.parent}")
         return
     for run in weights.RUNS:
-        record = load_run(run_folder(run)).record
-        scored = "; ".join(f"{labels}: {', '.join(names)}" for labels, names in record.labels.items())
+        record = record_of(run)
+        labels = {REACTION.name: record.labels_scored} if isinstance(record, ReactionRecord) else record.labels
+        scored = "; ".join(f"{name}: {', '.join(of_set)}" for name, of_set in labels.items())
         typer.echo(f"{run}  version {record.version}  {scored}")

@@ -8,10 +8,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from omnisila.inference.batch import BatchReport, Outcome
+from omnisila.labels import REACTION
 from omnisila.schema import Analysis
 
 # How a file's time is shared between the stages, about, so that the time left means something.
-_STAGES = {"features": (0.0, 0.85), "locate": (0.85, 0.1), "attribute": (0.95, 0.05)}
+_STAGES = {"features": (0.0, 0.85), "locate": (0.85, 0.1), "attribute": (0.95, 0.05), "reaction": (0.0, 1.0)}
 
 
 class BatchProgress:
@@ -73,7 +74,10 @@ class BatchProgress:
 
 
 def _lines(name: str, analysis: Analysis) -> list[str]:
-    lines = [f"{name}: {analysis.video.duration_s:.1f} s, {_counted(len(analysis.findings))}"]
+    told = [] if analysis.labels == (REACTION.name,) else [_counted(len(analysis.findings))]
+    if analysis.intensities:
+        told.append(", ".join(f"{label} {value:.2f}" for label, value in analysis.intensities.items()))
+    lines = [f"{name}: {analysis.video.duration_s:.1f} s, {'; '.join(told)}"]
     lines += [
         f"  {finding.span.start_s:6.1f}-{finding.span.end_s:.1f} s  {finding.label} ({finding.score:.2f})"
         + (f"  {finding.cause}" if finding.cause else "")

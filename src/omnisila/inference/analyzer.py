@@ -4,7 +4,7 @@ Source: specification, section 3 (decision D1).
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,11 +14,13 @@ from omnisila.config import Config
 from omnisila.inference.attributing import attributed, ranked_cause, written_cause
 from omnisila.inference.scoring import Scored, Scorer
 from omnisila.inference.seeing import See, seeing
+from omnisila.media.video import VideoInfo
 from omnisila.models.checkpoint import Run
+from omnisila.operating_points import VALIDITY
 from omnisila.scenes.cache import Extracted, FeatureCache
 from omnisila.scenes.profile import LoadedWhenNeeded
 from omnisila.scenes.windows import WindowConfig, windows
-from omnisila.schema import Analysis, ExpertWeights, Finding, VideoIdentity
+from omnisila.schema import Analysis, ExpertWeights, Finding, ModelIdentity, VideoIdentity
 from omnisila.spans import LabelledSpan
 
 Progress = Callable[[str, float], None]  # gets a stage's name and the share of it that is done
@@ -30,12 +32,14 @@ class AnalyzerConfig(Config):
     Attributes:
         labels: names of label sets; the first one's anomaly curve is the page's.
         window_s: length of a window; None takes the model's own, as does ``rate_hz``.
+        hop_s: from the start of one window of reaction intensities to the next; None: they do not overlap.
         rate_hz: frames per second within a window.
         max_fnr: choose thresholds for at most this false-negative rate per video; None takes the model's own choice.
     """
 
     labels: tuple[str, ...] = ("implicit", "explicit")
     window_s: float | None = Field(default=None, gt=0)
+    hop_s: float | None = Field(default=None, gt=0)
     rate_hz: float | None = Field(default=None, gt=0)
     max_fnr: float | None = Field(default=None, gt=0, lt=1)
 
@@ -56,6 +60,16 @@ class Analyzer:
         )
         self.sem = LoadedWhenNeeded(run.record.sem.at_rate(self.window.rate_hz))
 
+    @property
+    def identity(self) -> ModelIdentity:
+        """Which model answers."""
+        return self.run.record.identity
+
+    @property
+    def validity(self) -> str:
+        """What the thresholds hold for."""
+        return self.run.calibration.note if self.run.calibration else VALIDITY
+
     def analyze(self, path: str | Path, progress: Progress | None = None) -> Analysis:
         """Findings of one video with their causes and evidence.
 
@@ -66,14 +80,14 @@ class Analyzer:
         Raises:
             MediaError: it cannot be read as a video.
         """
-        path, report = Path(path), progress or _silent
+        path, report = Path(path), progress or silent
         timings: dict[str, float] = {}
-        with _timed(timings, "features"):
+        with timed(timings, "features"):
             extracted = self.extracted(path, lambda share: report("features", share))
         timings |= {f"features/{stage}": seconds for stage, seconds in extracted.seconds.items()}
-        with _timed(timings, "locate"):
+        with timed(timings, "locate"):
             scored = self.scored(extracted, lambda share: report("locate", share))
-        with _timed(timings, "attribute"):
+        with timed(timings, "attribute"):
             found = [(name, span) for name in self.scorer.label_sets for span in self.scorer.spans(name, scored)]
             found.sort(key=lambda item: (item[1].span.start_s, item[1].span.end_s))
             findings: list[Finding] = []
@@ -82,7 +96,7 @@ class Analyzer:
                 findings.append(self.attributed(name, span, scored.weights_over(span.span), extracted))
         report("attribute", 1.0)
         return Analysis(
-            video=_identity(path, extracted),
+            video=video_identity(path, extracted.sha256, extracted.info, extracted.decoded_ratio),
             labels=tuple(self.scorer.label_sets),
             labels_not_scored=self.scorer.labels_not_scored,
             model=self.run.record.identity,
@@ -127,8 +141,7 @@ class Analyzer:
     def _warnings(self) -> Iterator[str]:
         if self.cache.warning:
             yield self.cache.warning
-        if self.scorer.labels_not_scored:
-            yield f"not scored, for the model was not trained on them: {', '.join(self.scorer.labels_not_scored)}"
+        yield from not_scored(self.scorer.labels_not_scored)
         own = self.run.record.window
         if self.window != own:
             yield (
@@ -147,25 +160,32 @@ class Analyzer:
                 )
 
 
-def _silent(_stage: str, _share: float) -> None:
+def silent(_stage: str, _share: float) -> None:
     """No one is told."""
 
 
-def _identity(path: Path, extracted: Extracted) -> VideoIdentity:
-    info = extracted.info
+def not_scored(labels: Sequence[str]) -> Iterator[str]:
+    """The warning that names labels which a model was not trained on."""
+    if labels:
+        yield f"not scored, for the model was not trained on them: {', '.join(labels)}"
+
+
+def video_identity(path: Path, digest: str, info: VideoInfo, decoded_ratio: float) -> VideoIdentity:
+    """Which file was analysed; ``digest`` is its SHA-256."""
     return VideoIdentity(
         path=str(path),
-        sha256=extracted.sha256,
+        sha256=digest,
         duration_s=info.duration_s,
         rate_hz=info.rate_hz,
         width_px=info.width_px,
         height_px=info.height_px,
-        decoded_ratio=extracted.decoded_ratio,
+        decoded_ratio=decoded_ratio,
     )
 
 
 @contextmanager
-def _timed(timings: dict[str, float], stage: str) -> Iterator[None]:
+def timed(timings: dict[str, float], stage: str) -> Iterator[None]:
+    """Note the seconds that a stage takes."""
     began = time.perf_counter()
     yield
     timings[stage] = time.perf_counter() - began

@@ -7,8 +7,10 @@ from typing import Protocol, runtime_checkable
 from omnisila.inference.frozen_backbone import frozen_backbone
 from omnisila.inference.function_system import FunctionSystem
 from omnisila.inference.hawkeye_release import PREFIX, ReleaseSystem
+from omnisila.inference.load import is_reaction, model_folder
 from omnisila.inference.model_system import ModelSystem
 from omnisila.inference.querying import Querying
+from omnisila.inference.reaction_system import ReactionSystem
 from omnisila.scenes.cache import FeatureCache
 from omnisila.schema import Example, Prediction
 
@@ -52,4 +54,6 @@ def system(model: str, cache: FeatureCache | None = None) -> System:
         return Querying(model, *frozen_backbone(model.removeprefix(QUERY)))
     if ":" in model and not Path(model).exists():
         return FunctionSystem.named(model)
+    if is_reaction(model_folder(model)):
+        return ReactionSystem(model, cache)
     return ModelSystem(model, cache or FeatureCache())

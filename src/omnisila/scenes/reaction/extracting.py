@@ -50,7 +50,7 @@ def extract(
     for given in clips:
         clip = extractor.accepted(Clip.of(given))
         try:
-            yield _outcome(clip, extractor, cache)
+            yield extracted(clip, extractor, cache)
         except OmnisilaError as error:
             yield Outcome(clip, "failed", reason=str(error))
         except Exception as error:  # a fault of ours, or of a library, in one clip must not cost the others
@@ -74,7 +74,15 @@ def tally(outcomes: Iterable[Outcome]) -> Tally:
     return Tally(states["extracted"], states["known"], tuple(failed), dict(missing), dict(warned))
 
 
-def _outcome(clip: Clip, extractor: ReactionFeatureExtractor, cache: ReactionCache) -> Outcome:
+def extracted(clip: Clip, extractor: ReactionFeatureExtractor, cache: ReactionCache) -> Outcome:
+    """One clip that the extractor has accepted, from the cache where it is there.
+
+    Raises:
+        MediaError: it cannot be read.
+        RecordError: a table beside it cannot be read.
+        InputError: another number of descriptions than of frames.
+        OutputError: its features cannot be written.
+    """
     file = cache.file(clip, extractor.digest)
     known = cache.known(file)
     if known is not None:

@@ -1,0 +1,74 @@
+"""Events and reactions of the same video: two models, one analysis."""
+
+import hashlib
+from pathlib import Path
+
+from omnisila.errors import InputError
+from omnisila.inference.analyzer import Analyzer, AnalyzerConfig, Progress
+from omnisila.inference.reacting import ReactionAnalyzer
+from omnisila.schema import Analysis, ModelIdentity
+
+
+class Both:
+    """A scene model's findings with a reaction model's intensities.
+
+    Args:
+        scenes: of the label sets that have findings.
+        reaction: of reactions.
+    """
+
+    def __init__(self, scenes: Analyzer, reaction: ReactionAnalyzer) -> None:
+        self.scenes, self.reaction = scenes, reaction
+
+    @property
+    def config(self) -> AnalyzerConfig:
+        """What is asked of a video, by both."""
+        scenes, reaction = self.scenes.config, self.reaction.config
+        return scenes.replace(labels=(*scenes.labels, *reaction.labels), hop_s=reaction.hop_s)
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Which models answer; the digest is over both."""
+        one, other = self.scenes.identity, self.reaction.identity
+        digest = hashlib.sha256(f"{one.digest}{other.digest}".encode()).hexdigest()
+        return ModelIdentity(name=f"{one.name} and {other.name}", version=one.version, digest=digest)
+
+    @property
+    def validity(self) -> str:
+        """What the results of both hold for."""
+        return f"{self.scenes.validity} {self.reaction.validity}"
+
+    def analyze(self, path: str | Path, progress: Progress | None = None) -> Analysis:
+        """Findings and intensities of one video.
+
+        Raises:
+            MediaError: it cannot be read as a video.
+        """
+        found, felt = self.scenes.analyze(path, progress), self.reaction.analyze(path, progress)
+        return found.replace(
+            labels=(*found.labels, *felt.labels),
+            labels_not_scored=(*found.labels_not_scored, *felt.labels_not_scored),
+            model=self.identity,
+            intensities=felt.intensities,
+            intensity_curve=felt.intensity_curve,
+            warnings=tuple(dict.fromkeys((*found.warnings, *felt.warnings))),
+            timings_s={**found.timings_s, **felt.timings_s},
+        )
+
+
+def split_settings(settings: AnalyzerConfig, reaction: str) -> tuple[AnalyzerConfig, AnalyzerConfig]:
+    """What is asked of the scene model, and what of the reaction model.
+
+    Raises:
+        InputError: a window's length, which would be one for windows of very different kinds.
+    """
+    if settings.window_s is not None:
+        raise InputError(
+            f"window {settings.window_s:g} s: events are looked for in windows of about 1 s, reactions in windows of "
+            "about 10 s. Leave it out, or analyse one of the two at a time."
+        )
+    events = tuple(name for name in settings.labels if name != reaction)
+    return (
+        settings.replace(labels=events, hop_s=None),
+        AnalyzerConfig(labels=(reaction,), hop_s=settings.hop_s),
+    )

@@ -1,0 +1,138 @@
+"""A stretch of a video as a reaction run's model reads it: features of its frames and sound, or pooled tokens.
+
+Source: emotional-reaction paper 4.2, 4.3 and 5.1.
+"""
+
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import torch
+
+from omnisila.errors import InputError
+from omnisila.inference.frozen_backbone import FrozenBackbone, frozen_backbone
+from omnisila.inference.querying import pooled_clip
+from omnisila.models.probing import PROMPTS
+from omnisila.models.reaction import ReactionBatch, stacked
+from omnisila.models.reaction_run import ReactionRecord
+from omnisila.models.reaction_sources import POOLED, PooledSource
+from omnisila.scenes.reaction.cache import ReactionCache
+from omnisila.scenes.reaction.clip import Clip
+from omnisila.scenes.reaction.config import ReactionFeatureConfig
+from omnisila.scenes.reaction.extracting import extracted
+from omnisila.scenes.reaction.extractor import ReactionFeatureExtractor
+from omnisila.schema import Span
+
+
+class ReadClip(NamedTuple):
+    """One clip.
+
+    Attributes:
+        missing: modalities that no frame has, such as a face or sound.
+        warnings: what is missing or doubtful, in plain words.
+        seconds: stage -> seconds it took; empty where nothing had to be done.
+    """
+
+    batch: ReactionBatch
+    missing: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    seconds: dict[str, float] = {}  # noqa: RUF012  # a NamedTuple's default, never changed
+
+
+@runtime_checkable
+class ClipStreams(Protocol):
+    """How clips become what one run's model reads."""
+
+    def read(self, video: Path, span: Span) -> ReadClip:
+        """One stretch of a video.
+
+        Raises:
+            MediaError: it cannot be read.
+        """
+        ...
+
+
+def clip_streams(record: ReactionRecord, cache: ReactionCache) -> ClipStreams:
+    """What a run's record says of how its streams are made.
+
+    Raises:
+        InputError: it does not say, or its features are not what the model was trained on.
+        WeightsError: a network of its features or its backbone is missing.
+    """
+    if record.pooled is not None:
+        return PooledStreams(record, record.pooled)
+    if record.features is not None:
+        return FeatureStreams(record, record.features, cache)
+    raise InputError(
+        f"{record.name}: its run folder does not say how {', '.join(record.streams.values())} are made of a video; "
+        "their tables came from other programs. Extract the streams with omnisila and train again."
+    )
+
+
+class FeatureStreams:
+    """The modalities of ``ReactionFeatureExtractor``, from the cache where they are there.
+
+    Raises:
+        InputError: the extractor makes other numbers than the model was trained on.
+        WeightsError: a network is missing or damaged.
+    """
+
+    def __init__(self, record: ReactionRecord, config: ReactionFeatureConfig, cache: ReactionCache) -> None:
+        self.record, self.config, self.cache = record, config, cache
+
+    @cached_property
+    def extractor(self) -> ReactionFeatureExtractor:
+        """Loaded when the first clip is read."""
+        built = self.config.build()
+        for name, width in self.record.widths.items():
+            found = (built.widths.get(name), built.kinds.get(name))
+            wanted = (width, self.record.kinds.get(name, found[1]))
+            if found != wanted:
+                raise InputError(
+                    f"{self.record.name}: modality {name!r} is {found[0]} numbers of {found[1]}, but the model was "
+                    f"trained on {wanted[0]} of {wanted[1]}. Train again on features of this version."
+                )
+        return built
+
+    def read(self, video: Path, span: Span) -> ReadClip:
+        """One stretch of a video; what is missing of it is masked.
+
+        Raises:
+            MediaError: it cannot be read.
+        """
+        found = extracted(self.extractor.accepted(Clip(video, span)), self.extractor, self.cache).features
+        assert found is not None  # what fails raises
+        batch = stacked([found.modalities], self.record.widths)
+        return ReadClip(batch, found.missing, found.warnings, found.seconds)
+
+
+class PooledStreams:
+    """The pooled tokens of a frozen Video-LLM, which a probe reads.
+
+    Raises:
+        InputError: the record names no prompt of the paper.
+    """
+
+    def __init__(self, record: ReactionRecord, source: PooledSource) -> None:
+        self.record, self.source = record, source
+        ((self.modality, stream),) = record.streams.items()
+        number = stream.removeprefix(POOLED)
+        if number not in map(str, range(1, len(PROMPTS) + 1)):
+            raise InputError(f"{record.name}: stream {stream!r}, wanted {POOLED}1 or {POOLED}2. Train the probe again.")
+        self.prompt = PROMPTS[int(number) - 1]
+
+    @cached_property
+    def parts(self) -> FrozenBackbone:
+        """The frozen model and what it sees, loaded when the first clip is read."""
+        return frozen_backbone(self.source.backbone, self.source.frames)
+
+    def read(self, video: Path, span: Span) -> ReadClip:
+        """One stretch of a video.
+
+        Raises:
+            MediaError: it cannot be read.
+        """
+        llm, sight = self.parts
+        pooled = pooled_clip(llm, sight, video, (span.start_s, span.end_s), self.prompt, self.source.pooling)
+        mask = torch.ones(1, 1, dtype=torch.bool)
+        return ReadClip(ReactionBatch({self.modality: pooled[None, None]}, {self.modality: mask}))

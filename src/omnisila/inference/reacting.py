@@ -1,0 +1,200 @@
+"""Emotional reaction intensities of a video: of the whole, and over time.
+
+Each clip that a model is shown is 32 frames of a stretch, as in the paper; over time the stretches are as long as the
+clips that models are trained on, one after the other. Source: emotional-reaction paper 3 and 5.1.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from omnisila.errors import InputError
+from omnisila.inference.analyzer import AnalyzerConfig, Progress, not_scored, silent, timed, video_identity
+from omnisila.inference.clip_streams import clip_streams
+from omnisila.labels import REACTION
+from omnisila.media.sampling import window_starts
+from omnisila.media.video import VideoInfo, VideoReader, sha256
+from omnisila.models.reaction_run import ReactionRun
+from omnisila.scenes.reaction.cache import ReactionCache
+from omnisila.schema import Analysis, IntensityPoint, ModelIdentity, Span
+
+WINDOW_S = 10.0  # Hume-Reaction's clips last about as long
+STAGE = "reaction"
+VALIDITY = (
+    "Intensities hold only for footage like the clips that the model was trained on: one person who reacts, filmed "
+    "from near."
+)
+_LEAST_SHARE = 0.5  # of a window: a shorter rest at the end belongs to the window before it
+_FACE, _SOUND = "face", "audio"
+
+
+class Measured(NamedTuple):
+    """One stretch of a video: its intensities, and what of it was not there."""
+
+    span: Span
+    intensities: dict[str, float]
+    missing: tuple[str, ...]
+    warnings: tuple[str, ...]
+    seconds: dict[str, float]
+
+
+class ReactionAnalyzer:
+    """A reaction model with what makes its streams of a video.
+
+    Args:
+        run: the model.
+        config: its label set is reaction, and no option is set that reactions do not know.
+        cache: of features.
+
+    Raises:
+        InputError: other settings, or a run that does not say how its streams are made.
+    """
+
+    def __init__(self, run: ReactionRun, config: AnalyzerConfig, cache: ReactionCache) -> None:
+        _check(config)
+        self.run, self.config, self.cache = run, config, cache
+        self.streams = clip_streams(run.record, cache)
+
+    @property
+    def identity(self) -> ModelIdentity:
+        """Which model answers."""
+        return self.run.record.identity
+
+    @property
+    def validity(self) -> str:
+        """What intensities hold for."""
+        return VALIDITY
+
+    @property
+    def labels_not_scored(self) -> tuple[str, ...]:
+        """Emotions that the model was not trained on."""
+        return tuple(label for label in REACTION.labels if label not in self.run.record.labels_scored)
+
+    def analyze(self, path: str | Path, progress: Progress | None = None) -> Analysis:
+        """Intensities of one video, of the whole and window by window; there are no findings.
+
+        Args:
+            path: a video or still picture.
+            progress: told how far it is.
+
+        Raises:
+            MediaError: it cannot be read as a video.
+        """
+        path, report = Path(path), progress or silent
+        timings: dict[str, float] = {}
+        with timed(timings, STAGE):
+            footage = _footage(path)
+            spans = clip_windows(footage.end_s, self.config.window_s or WINDOW_S, self.config.hop_s)
+            whole = self.measured(path, Span(start_s=0.0, end_s=footage.end_s))
+            over_time = [whole] if len(spans) == 1 else []
+            for span in spans[len(over_time) :]:
+                report(STAGE, len(over_time) / len(spans))
+                over_time.append(self.measured(path, span))
+        report(STAGE, 1.0)
+        done = over_time if len(spans) == 1 else [whole, *over_time]
+        for one in done:
+            for part, seconds in one.seconds.items():
+                timings[f"{STAGE}/{part}"] = timings.get(f"{STAGE}/{part}", 0.0) + seconds
+        return Analysis(
+            video=video_identity(path, sha256(path), footage.info, footage.decoded_ratio),
+            labels=(REACTION.name,),
+            labels_not_scored=self.labels_not_scored,
+            model=self.identity,
+            findings=(),
+            anomaly_curve=(),
+            expert_weights=(),
+            intensities=whole.intensities,
+            intensity_curve=tuple(
+                IntensityPoint(start_s=one.span.start_s, end_s=one.span.end_s, intensities=one.intensities)
+                for one in over_time
+            ),
+            warnings=tuple(dict.fromkeys(self._warnings(footage, whole, over_time))),
+            timings_s={stage: round(seconds, 3) for stage, seconds in timings.items()},
+        )
+
+    def measured(self, path: Path, span: Span) -> Measured:
+        """What the model says of one stretch.
+
+        Raises:
+            MediaError: it cannot be read.
+        """
+        read = self.streams.read(path, span)
+        found = dict(zip(self.run.record.labels, self.run.model.intensities(read.batch)[0].tolist(), strict=True))
+        scored = {label: found[label] for label in self.run.record.labels_scored}
+        return Measured(span, scored, read.missing, read.warnings, read.seconds)
+
+    def _warnings(self, footage: "_Footage", whole: Measured, over_time: Sequence[Measured]) -> Iterator[str]:
+        if self.cache.warning:
+            yield self.cache.warning
+        yield from not_scored(self.labels_not_scored)
+        yield from footage.warnings
+        yield from whole.warnings
+        yield from missing_over_time(over_time)
+
+
+def clip_windows(end_s: float, window_s: float, hop_s: float | None = None) -> tuple[Span, ...]:
+    """The stretches that are measured: together they cover [0, end_s), and the last ends there.
+
+    A rest of less than half a window is no clip of its own: it belongs to the window before it.
+
+    Args:
+        hop_s: from one start to the next; by default windows touch without overlap.
+
+    Raises:
+        InputError: a hop longer than the window, which would leave time unseen.
+    """
+    if hop_s is not None and hop_s > window_s:
+        raise InputError(
+            f"windows of {window_s:g} s every {hop_s:g} s leave time between them unseen. Give a hop of at most "
+            f"{window_s:g} s, or a longer window."
+        )
+    starts = window_starts(0.0, end_s, window_s, hop_s)
+    if len(starts) > 1 and end_s - starts[-1] < _LEAST_SHARE * window_s:
+        starts = starts[:-1]
+    ends = [start_s + window_s for start_s in starts[:-1]]
+    return tuple(Span(start_s=begin, end_s=end) for begin, end in zip(starts, [*ends, end_s], strict=True))
+
+
+def missing_over_time(windows: Sequence[Measured]) -> Iterator[str]:
+    """One line on the windows in which no face or no sound was found; the model answers without them."""
+    no_face, no_sound = (sum(name in one.missing for one in windows) for name in (_FACE, _SOUND))
+    neither = sum({_FACE, _SOUND} <= {*one.missing} for one in windows)
+    if not no_face and not no_sound:
+        return
+    told = [f"{count} without {word}" for count, word in ((no_face, "a face"), (no_sound, "sound")) if count]
+    if neither:
+        told.append(f"{neither} without either, where the intensities say little more than what is usual")
+    yield f"of {len(windows)} window{'s' if len(windows) > 1 else ''} {', '.join(told)}"
+
+
+class _Footage(NamedTuple):
+    """What decoding the video from end to end found; ``end_s`` is where its pictures end."""
+
+    info: VideoInfo
+    end_s: float
+    decoded_ratio: float
+    warnings: tuple[str, ...]
+
+
+def _footage(path: Path) -> _Footage:
+    reader = VideoReader(path)
+    last_s = 0.0
+    for picture in reader.pictures():
+        last_s = picture.end_s
+    cut_off = reader.decoded_ratio < 1 and last_s > 0
+    end_s = min(last_s, reader.info.duration_s) if cut_off else reader.info.duration_s
+    return _Footage(reader.info, end_s, reader.decoded_ratio, reader.warnings)
+
+
+def _check(config: AnalyzerConfig) -> None:
+    if config.labels != (REACTION.name,):
+        raise InputError(
+            f"a reaction model measures label set {REACTION.name!r} alone, not {', '.join(config.labels)}. Give "
+            f"--labels {REACTION.name}, or another model."
+        )
+    unknown = [name for name in ("rate_hz", "max_fnr") if getattr(config, name) is not None]
+    if unknown:
+        raise InputError(
+            f"{' and '.join(unknown)}: reactions are measured on 32 frames a window and have no thresholds. Leave it "
+            "out; the window's length can be chosen."
+        )

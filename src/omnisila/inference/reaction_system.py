@@ -1,0 +1,60 @@
+"""A reaction run's model over prepared examples. Source: emotional-reaction paper 5.1."""
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from omnisila.data.instructions import render_intensities
+from omnisila.errors import InputError
+from omnisila.inference.analyzer import AnalyzerConfig
+from omnisila.inference.load import reaction_folder
+from omnisila.inference.reacting import ReactionAnalyzer
+from omnisila.labels import REACTION
+from omnisila.models.reaction_run import load_reaction
+from omnisila.scenes.cache import FeatureCache
+from omnisila.scenes.reaction.cache import ReactionCache
+from omnisila.schema import Example, Prediction, Span
+
+
+class ReactionSystem:
+    """Answers examples of ``react``; emotions that the model was not trained on are absent from its answers.
+
+    Args:
+        model: a run folder of omnisila train reaction, or an embedded reaction model.
+        cache: where features are kept.
+
+    Raises:
+        InputError: no such model, or its run does not say how its streams are made.
+        WeightsError: its files are damaged.
+    """
+
+    def __init__(self, model: str, cache: FeatureCache | None = None) -> None:
+        run = load_reaction(reaction_folder(model))
+        kept = ReactionCache(cache.root if cache else None)
+        self.analyzer = ReactionAnalyzer(run, AnalyzerConfig(labels=(REACTION.name,)), kept)
+        self.name = f"{run.record.name}@{run.record.identity.digest[:12]}"
+        self.answered = REACTION.replace(labels=run.record.labels_scored, negative=())
+
+    def predictions(self, video: Path, examples: Sequence[Example]) -> Iterator[Prediction]:
+        """One prediction an example.
+
+        Raises:
+            InputError: an example of another task or label set.
+            MediaError: the video cannot be read.
+        """
+        for example in examples:
+            if example.task != "react" or example.labels != REACTION.name:
+                raise InputError(
+                    f"{example.id}: model {self.analyzer.run.record.name} does not answer {example.task} of label set "
+                    f"{example.labels!r}. It answers react of {REACTION.name}."
+                )
+        for example in examples:
+            began = time.perf_counter()
+            found = self.analyzer.measured(video, Span(start_s=example.start_s, end_s=example.end_s)).intensities
+            yield Prediction(
+                example_id=example.id,
+                system=self.name,
+                answer=render_intensities(found, self.answered),
+                intensities=found,
+                seconds=time.perf_counter() - began,
+            )
