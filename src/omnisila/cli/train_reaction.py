@@ -24,6 +24,7 @@ def reaction(
     answers: Annotated[
         Path | None, typer.Option(help="For --row querying: the predictions.jsonl of the system that was asked.")
     ] = None,
+    epochs: Annotated[int | None, typer.Option(help="At most; by default as the row has it.", min=1)] = None,
     seed: Annotated[int, typer.Option(help="Of weights, order and held-out clips.", min=0)] = 0,
     rows: Annotated[
         bool, typer.Option("--rows", is_eager=True, callback=_print_rows, help="List the rows and stop.")
@@ -51,5 +52,6 @@ def reaction(
     chosen = chosen_row(row)
     if features is None:
         raise InputError(f"row {row} needs --features FOLDER with a table of each of {', '.join(chosen.streams)}.")
-    chosen = chosen.replace(training=chosen.training.replace(seed=seed))
+    training = chosen.training.replace(seed=seed, epochs=epochs or chosen.training.epochs)
+    chosen = chosen.replace(training=training)
     train_row(chosen, reactions(data), features, out, say=say)
