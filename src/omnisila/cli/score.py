@@ -17,7 +17,8 @@ def score(
         list[str],
         typer.Argument(
             metavar="PREDICTIONS...",
-            help="One file a system, or NAME=FILE: predictions.jsonl, ActivityNet JSON, a CSV of spans, raw answers.",
+            help="One file a system, or NAME=FILE: predictions.jsonl, the folder of analyze, ActivityNet JSON, a CSV "
+            "of spans, raw answers.",
         ),
     ],
     split: Annotated[str, typer.Option(help="The split that is scored: train, val or test.")] = "test",

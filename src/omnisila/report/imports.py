@@ -1,12 +1,13 @@
 """Predictions, ours and those of other tools: spans of videos, or raw answers to examples.
 
-Five forms are told apart by ending and header:
+Six forms are told apart by ending and content:
 
 * ``.jsonl`` of ``Prediction`` records, as ``omnisila predict`` writes them;
 * ``.json``: ActivityNet's results, ``{"results": {video: [{"label", "score", "segment"}]}}``;
 * ``.csv`` with the columns video, start_s, end_s, label, score;
 * ``.csv`` with the columns example_id, answer;
-* ``.jsonl`` of objects with example_id and answer.
+* ``.jsonl`` of objects with example_id and answer;
+* ``.json`` as ``omnisila analyze`` writes it for a video, or the folder of such files.
 
 Nothing is guessed and nothing dropped: an answer that is not of its task's form, and a video among whose spans one does
 not run forward in time, are kept raw with ``parse_ok`` false, and count as malformed.
@@ -18,32 +19,25 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from omnisila.errors import RecordError
-from omnisila.inference.inputs import VIDEO_SUFFIXES
 from omnisila.inference.parsed_answers import parsed_answer
 from omnisila.labels import label_set
 from omnisila.records import records
+from omnisila.report.analysed import analysed, analyses_below, analysis_in
 from omnisila.report.exports import activitynet
 from omnisila.report.exports._stated import Place, Stated, checked, json_content
+from omnisila.report.imported import Imported, VideoNames
 from omnisila.schema import Example, Finding, Prediction, Span
 
 SPAN_COLUMNS = ("video", "start_s", "end_s", "label", "score")
 ANSWER_COLUMNS = ("example_id", "answer")
 _FORMS = (
-    "predictions of omnisila (.jsonl), ActivityNet results (.json), a table with columns video, start_s, end_s, "
-    "label, score (.csv), or answers with example_id and answer (.csv or .jsonl)"
+    "predictions of omnisila (.jsonl), its analyses (.json), ActivityNet results (.json), a table with columns video, "
+    "start_s, end_s, label, score (.csv), or answers with example_id and answer (.csv or .jsonl)"
 )
-
-
-class Imported(NamedTuple):
-    """What a system says about the examples, and the videos or example ids in its file that no example is about."""
-
-    predictions: tuple[Prediction, ...]
-    strangers: tuple[str, ...]
-    system: str
 
 
 class _Stretch(NamedTuple):
@@ -72,7 +66,7 @@ def predictions_from(path: Path, examples: Iterable[Example], system: str | None
     findings. A video that the file does not mention has no prediction, which scoring counts as missing.
 
     Args:
-        path: the file.
+        path: the file, or a folder of analyses.
         examples: what was asked.
         system: what the system is to be called; by default what records call it, else the file's name.
 
@@ -82,11 +76,15 @@ def predictions_from(path: Path, examples: Iterable[Example], system: str | None
             message names line or entry.
     """
     asked = tuple(examples)
+    if path.is_dir():
+        return analysed(analyses_below(path), asked, system)
     if path.suffix.lower() == ".jsonl" and _holds_records(path):
         return _recorded(path, asked, system)
-    system, place = system or path.stem, Place(str(path), _FORMS)
+    stated, system, place = system, system or path.stem, Place(str(path), _FORMS)
     text = _text(path, place)
     ending = path.suffix.lower()
+    if ending == ".json" and (analysis := analysis_in(path)) is not None:
+        return analysed([(path, analysis)], asked, stated)
     if ending == ".json":
         results = activitynet.detections(text, place)
         return _located(_results(results, place), tuple(results), system, asked, place)
@@ -137,7 +135,7 @@ def _located(
         raise place.error("spans, but no example asks to locate anything; prepare locate examples")
     label_sets = dict.fromkeys(example.labels for group in asked.values() for example in group)
     known = {label for name in label_sets for label in label_set(name).labels}
-    videos = _Videos(asked)
+    videos = VideoNames(asked)
     video_of = {name: videos.called(name, place) for name in dict.fromkeys(named)}
     said: dict[str, list[_Stretch]] = {video: [] for video in video_of.values() if video is not None}
     for one in stretches:
@@ -239,32 +237,6 @@ def _span_rows(rows: "csv.DictReader[str]", place: Place) -> Iterator[_Stretch]:
         except ValueError as error:
             raise where.error(error) from None
         yield _Stretch(where, row["video"], (start_s, end_s), row["label"], score)
-
-
-class _Videos:
-    """The examples' videos by the names that other tools may give them."""
-
-    def __init__(self, paths: Iterable[str]) -> None:
-        self._paths = frozenset(paths)
-        self._named: dict[str, set[str]] = defaultdict(set)
-        for path in sorted(self._paths):
-            self._named[PurePosixPath(path).name].add(path)
-            self._named[PurePosixPath(path).stem].add(path)
-
-    def called(self, name: str, place: Place) -> str | None:
-        """The video that a name means, or None.
-
-        Raises:
-            RecordError: it may mean several.
-        """
-        if name in self._paths:
-            return name
-        path = PurePosixPath(name.replace("\\", "/"))
-        stem = path.stem if path.suffix.lower() in VIDEO_SUFFIXES else path.name
-        fitting = sorted(self._named.get(path.name) or self._named.get(stem) or ())
-        if len(fitting) > 1:
-            raise place.error(f"video {name!r} may be {' or '.join(fitting[:3])}; name it by its path")
-        return fitting[0] if fitting else None
 
 
 def _text(path: Path, place: Place) -> str:

@@ -1,0 +1,130 @@
+"""What ``omnisila analyze`` wrote, as predictions: its JSON answers the examples of the videos that it analysed.
+
+Findings answer locate examples. The curve answers identify examples: their label is the likeliest over their time.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from omnisila.data.instructions import Located, render_label, render_located
+from omnisila.errors import RecordError
+from omnisila.labels import label_set
+from omnisila.report.exports._stated import Place
+from omnisila.report.exports.json import read
+from omnisila.report.imported import Imported, VideoNames
+from omnisila.schema import Analysis, Example, Finding, Prediction, Span
+
+
+def analysis_in(path: Path) -> Analysis | None:
+    """The analysis that a file holds; None for a file of another kind.
+
+    Raises:
+        RecordError: it is an analysis, but a damaged one.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8")
+        content = json.loads(text)
+    except (OSError, ValueError):
+        return None
+    if not isinstance(content, dict) or not {"schema_version", "anomaly_curve"} <= content.keys():
+        return None
+    try:
+        return read(text)
+    except RecordError as error:
+        raise RecordError(f"{path}: {error}") from None
+
+
+def analysed(found: Sequence[tuple[Path, Analysis]], examples: Sequence[Example], system: str | None) -> Imported:
+    """The predictions that analyses of one model make.
+
+    Args:
+        found: files with what they hold.
+        examples: what was asked; tasks other than locate and identify stay without prediction.
+        system: what the system is to be called; by default the model's name with its digest.
+
+    Raises:
+        RecordError: analyses of several models, or two of one video.
+    """
+    name = system or _model_of(found)
+    asked: dict[str, list[Example]] = defaultdict(list)
+    for example in examples:
+        asked[example.video].append(example)
+    names = VideoNames(asked)
+    source: dict[str, Path] = {}
+    predictions: list[Prediction] = []
+    strangers: list[str] = []
+    for path, analysis in found:
+        video = names.called(analysis.video.path, Place(str(path), "an analysis of one of the examples' videos"))
+        if video is None:
+            strangers.append(analysis.video.path)
+            continue
+        if video in source:
+            raise RecordError(f"{path}: an analysis of {video}, as {source[video]} is. Keep one of them.")
+        source[video] = path
+        predictions += _answers(analysis, asked[video], name)
+    return Imported(tuple(predictions), tuple(strangers), name)
+
+
+def analyses_below(folder: Path) -> tuple[tuple[Path, Analysis], ...]:
+    """The analyses in a folder that ``omnisila analyze --out`` filled.
+
+    Raises:
+        RecordError: there is none, or a damaged one.
+    """
+    found = [(path, analysis_in(path)) for path in sorted(folder.rglob("*.json"))]
+    analyses = tuple((path, analysis) for path, analysis in found if analysis is not None)
+    if not analyses:
+        raise RecordError(f"{folder}: no analysis is there. Give a folder that omnisila analyze --out filled.")
+    return analyses
+
+
+def _model_of(found: Sequence[tuple[Path, Analysis]]) -> str:
+    models = dict.fromkeys(f"{one.model.name}@{one.model.digest[:12]}" for _, one in found)
+    if len(models) > 1:
+        raise RecordError(
+            f"{found[0][0].parent}: analyses of {', '.join(models)}, wanted one model's. Give each a folder."
+        )
+    return next(iter(models))
+
+
+def _answers(analysis: Analysis, examples: Sequence[Example], system: str) -> Iterator[Prediction]:
+    located = [example for example in examples if example.task == "locate" and example.labels in analysis.labels]
+    spent_s = sum(seconds for stage, seconds in analysis.timings_s.items() if "/" not in stage)
+    for example in located:
+        findings = tuple(one for one in analysis.findings if one.labels == example.labels)
+        answer = render_located([Located(one.label, one.span) for one in findings])
+        seconds = spent_s / len(located) if analysis.timings_s else None
+        yield Prediction(example_id=example.id, system=system, answer=answer, findings=findings, seconds=seconds)
+    for example in examples:
+        if example.task == "identify" and (posterior := _posterior(analysis, example)):
+            yield _identified(example, posterior, system)
+
+
+def _posterior(analysis: Analysis, example: Example) -> dict[str, float]:
+    """Each label's mean probability over the example's time; empty where nothing of it was scored."""
+    total: defaultdict[str, float] = defaultdict(float)
+    scored_s = 0.0
+    for point in analysis.anomaly_curve:
+        shared_s = min(point.end_s, example.end_s) - max(point.start_s, example.start_s)
+        if shared_s > 0 and example.labels in point.posterior:
+            scored_s += shared_s
+            for label, share in point.posterior[example.labels].items():
+                total[label] += shared_s * share
+    return {label: min(share / scored_s, 1.0) for label, share in total.items()}
+
+
+def _identified(example: Example, posterior: dict[str, float], system: str) -> Prediction:
+    labels = label_set(example.labels)
+    best = max(posterior, key=posterior.__getitem__)
+    span = Span(start_s=example.start_s, end_s=example.end_s)
+    finding = Finding(span=span, label=best, labels=labels.name, score=posterior[best], cause=None)
+    return Prediction(
+        example_id=example.id,
+        system=system,
+        answer=render_label(best),
+        findings=() if best == labels.quiet else (finding,),
+        anomaly=1.0 - posterior[labels.quiet] if labels.quiet in posterior else None,
+        posterior=posterior,
+    )
