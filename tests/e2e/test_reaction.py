@@ -1,4 +1,4 @@
-"""From Hume-Reaction's files and clips to a scored model, by the commands: bad clips among them, resumed, both layouts."""
+"""From Hume-Reaction's files and clips to a scored model, by the commands: bad clips, resuming, both layouts."""
 
 import csv
 import json
@@ -126,6 +126,8 @@ def test_clips_become_tables_and_a_scored_model(omnisila: Run, footage: Path, tm
 
 def test_wrong_labels_tables_and_folders_are_refused(omnisila: Run, footage: Path, tmp_path: Path) -> None:
     wrong = write_labels(tmp_path / "wrong", "muse", fear="1.20")
+    lines = (wrong / "labels.csv").read_text().splitlines(keepends=True)
+    (wrong / "labels.csv").write_text("".join([*lines[:4], lines[4].replace(",0.", ",-0.", 1), *lines[5:]]))
     for command in (["extract-reaction", "frames"], ["train", "reaction"]):
         given = ["--footage", footage] if command[0] == "extract-reaction" else ["--row", "temporal-va"]
         refused = omnisila(*command, wrong, *given, "--out", tmp_path / "out", *(
@@ -133,6 +135,7 @@ def test_wrong_labels_tables_and_folders_are_refused(omnisila: Run, footage: Pat
         ))  # fmt: skip
         assert isinstance(refused.exception, DataSetError)
         assert "line 2: Fear is '1.20'" in str(refused.exception)
+        assert "2 clips are so: 00001, 00004" in str(refused.exception)
     right = write_labels(tmp_path / "right", "muse")
     for given, complaint in (
         (["--footage", tmp_path], "none of 8 clips could be read"),

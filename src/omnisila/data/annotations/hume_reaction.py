@@ -26,6 +26,8 @@ SPLITS: dict[str, Split] = {
 PRIVATE = {"", "nan"}
 COLUMNS = {label: (label, label.replace(" ", "-")) for label in REACTION.labels}
 
+_NAMED = 10  # faulty clips that a message names before it counts the rest
+
 
 def read(folder: Path) -> AnnotatedSet:
     """All clips, from whichever of the two layouts is there.
@@ -40,19 +42,38 @@ def read(folder: Path) -> AnnotatedSet:
     else:
         raise DataSetError(f"{folder}: no data_info.csv, and no labels.csv with partition.csv. Put them there.")
     videos: dict[str, AnnotatedVideo] = {}
+    faults: dict[str, DataSetError] = {}
     for row, labelled, split in lines:
         name = _id(row)
         once(row, videos, name)
+        if labelled is None and split != "test":
+            raise row.error(f"clip {name} has no line in labels.csv", "one for every clip that is not of the test")
+        try:
+            intensities = _intensities(labelled, split) if labelled is not None else None
+        except DataSetError as error:
+            faults[name] = error
+            continue
         videos[name] = AnnotatedVideo(
             id=name,
             video=footage(row, f"{name}.mp4"),
             labels=REACTION.name,
             truth=None,
-            intensities=_intensities(row, labelled, split),
+            intensities=intensities,
             split=split,
             group=name,
         )
+    if faults:
+        raise _faulty(faults)
     return AnnotatedSet(name=NAME, videos=tuple(videos.values()))
+
+
+def _faulty(faults: dict[str, DataSetError]) -> DataSetError:
+    """The first fault, with how many clips have one and which they are."""
+    first = next(iter(faults.values()))
+    if len(faults) == 1:
+        return first
+    names = ", ".join(list(faults)[:_NAMED]) + (", ..." if len(faults) > _NAMED else "")
+    return DataSetError(f"{first} {len(faults)} clips are so: {names}.")
 
 
 def _with_split(folder: Path) -> Iterator[tuple[Row, Row | None, Split]]:
@@ -75,11 +96,7 @@ def _id(row: Row) -> str:
     return row["File_ID"].removeprefix("[").removesuffix("]")
 
 
-def _intensities(row: Row, labelled: Row | None, split: Split) -> dict[str, float] | None:
-    if labelled is None:
-        if split != "test":
-            raise row.error(f"clip {_id(row)} has no line in labels.csv", "one for every clip that is not of the test")
-        return None
+def _intensities(labelled: Row, split: Split) -> dict[str, float] | None:
     texts = {label: _text(labelled, label) for label in REACTION.labels}
     if split == "test" and all(text.lower() in PRIVATE for text in texts.values()):
         return None
