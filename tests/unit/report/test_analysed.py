@@ -14,7 +14,13 @@ from omnisila.schema import Analysis, CurvePoint, Example, Finding, ModelIdentit
 
 
 def example(video: str, task: Any, start_s: float = 0.0, end_s: float = 4.0, **more: Any) -> Example:
-    values = {"labels": "implicit", "instruction": "?", "answer": "?", "split": "test", "group": video} | more
+    values: dict[str, Any] = {
+        "labels": "implicit",
+        "instruction": "?",
+        "answer": "?",
+        "split": "test",
+        "group": video,
+    } | more
     name = f"{video}#{task}#{start_s:g}#{values['labels']}"
     return Example(id=name, video=video, start_s=start_s, end_s=end_s, task=task, **values)
 
@@ -37,7 +43,7 @@ def written(
 
     def write(name: str, **more: Any) -> Path:
         found = (make_finding(1, 3), make_finding(0, 1, "negative"))
-        values = {"anomaly_curve": curve(0.1, 0.8, 0.6, 0.1), "duration_s": 4.0} | more
+        values: dict[str, Any] = {"anomaly_curve": curve(0.1, 0.8, 0.6, 0.1), "duration_s": 4.0} | more
         path = tmp_path / "out" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(export(make_analysis(*found, **values)), encoding="utf-8")
