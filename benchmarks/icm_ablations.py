@@ -16,30 +16,24 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
 
-from omnisila.evaluation import identifying
-from omnisila.evaluation.significance import Chosen, PairedDifference, paired_bootstrap
 from omnisila.recipes import icm
+from omnisila.recipes.beside import Against, against, row
 from omnisila.recipes.compact import Material
 from omnisila.recipes.folds import FoldJob, Workbench, judged_windows, out_of_fold, run_jobs
 from omnisila.recipes.icm import CompactRecipe
-from omnisila.recipes.measures import QUESTIONS, Answers, Judged, Question, judged
+from omnisila.recipes.measures import QUESTIONS, Answers, Question, judged
 from omnisila.recipes.shipping import FOLDS, ablations, prepared
 
 METRICS = ("accuracy", "AUC")
-DRAWS = 1000
 
 
 class Compared(NamedTuple):
-    """One ablation and one question: both models' means over the seeds, and the differences."""
+    """One ablation on one question."""
 
     ablation: str
     question: Question
-    seeds: int
-    full: Float[np.ndarray, "metrics"]
-    without: Float[np.ndarray, "metrics"]
-    differences: tuple[PairedDifference, ...]
+    result: Against
 
 
 def main() -> None:
@@ -89,23 +83,7 @@ def _answers(bench: Workbench, material: Material, recipe: CompactRecipe) -> Ans
 
 def _on(question: Question, ablation: str, full: list[Answers], without: list[Answers]) -> Compared:
     ours, theirs = ([judged(one, question, by_clip=True) for one in answers] for answers in (full, without))
-    everything = np.arange(len(ours[0].truth))
-    differences = paired_bootstrap(
-        lambda chosen: _metrics(theirs, chosen), lambda chosen: _metrics(ours, chosen), ours[0].group, DRAWS
-    )
-    return Compared(
-        ablation, question, len(full), _metrics(ours, everything), _metrics(theirs, everything), differences
-    )
-
-
-def _metrics(seeds: list[Judged], chosen: Chosen) -> Float[np.ndarray, "metrics"]:
-    """Accuracy and AUC, means over seeds; no AUC where there are three labels."""
-    values = []
-    for items in seeds:
-        truth, score = items.truth[chosen], items.score[chosen]
-        auc = np.nan if np.isnan(score).any() else identifying.ranking(truth == 1, score).auc
-        values.append([identifying.accuracy(truth, items.predicted[chosen]), auc])
-    return np.mean(values, axis=0)
+    return Compared(ablation, question, against(ours, theirs))
 
 
 def _record(one: Compared) -> dict[str, object]:
@@ -116,15 +94,15 @@ def _record(one: Compared) -> dict[str, object]:
         "ablation": one.ablation,
         "data set": one.question.set_name,
         "label": one.question.label,
-        "seeds": one.seeds,
+        "seeds": one.result.seeds,
         **{
             metric: {
-                "full": number(one.full[k]),
-                "without": number(one.without[k]),
-                "difference": number(one.differences[k].interval.value),
-                "low": number(one.differences[k].interval.low),
-                "high": number(one.differences[k].interval.high),
-                "p_value": number(one.differences[k].p_value),
+                "full": number(one.result.ours[k]),
+                "without": number(one.result.theirs[k]),
+                "difference": number(one.result.differences[k].interval.value),
+                "low": number(one.result.differences[k].interval.low),
+                "high": number(one.result.differences[k].interval.high),
+                "p_value": number(one.result.differences[k].p_value),
             }
             for k, metric in enumerate(METRICS)
         },
@@ -132,10 +110,10 @@ def _record(one: Compared) -> dict[str, object]:
 
 
 def _card(compared: list[Compared]) -> str:
-    parts = [HEAD]
+    parts = [HEAD, _clear(compared)]
     for question in QUESTIONS:
         mine = [one for one in compared if one.question == question]
-        rows = [f"| {one.ablation} | {one.seeds} | {_cell(one, 0)} | {_cell(one, 1)} |" for one in mine]
+        rows = [row(one.ablation, one.result) for one in mine]
         parts.append(
             f"## {question.label or 'three-way sentiment'} ({question.set_name})\n\n"
             "| | seeds | accuracy: full, without, difference (95 %), p | AUC: full, without, difference (95 %), p |\n"
@@ -144,14 +122,17 @@ def _card(compared: list[Compared]) -> str:
     return "\n".join([*parts, FOOT])
 
 
-def _cell(one: Compared, metric: int) -> str:
-    if np.isnan(one.full[metric]):
-        return "-"
-    difference, p_value = one.differences[metric]
-    return (
-        f"{one.full[metric]:.3f}, {one.without[metric]:.3f}, {difference.value:+.3f} "
-        f"({difference.low:+.3f} to {difference.high:+.3f}), {'<0.01' if p_value < 0.005 else f'{p_value:.2f}'}"
-    )
+def _clear(compared: list[Compared]) -> str:
+    """The differences that the intervals tell from none."""
+    lines = [
+        f"* {one.ablation}, {one.question.set_name}: {metric} {difference.value:+.3f}"
+        for metric, k in (("accuracy", 0), ("AUC", 1))
+        for one in compared
+        for difference in [one.result.differences[k].interval]
+        if difference.low > 0 or difference.high < 0
+    ]
+    helps = "A plus says that the part helps. Every other difference below cannot be told from none."
+    return "\n".join(["## Differences whose interval leaves out 0", "", *lines, "", helps, ""])
 
 
 HEAD = f"""# Model card: ICM against its ablations

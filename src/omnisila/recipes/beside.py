@@ -1,6 +1,6 @@
 """A compact model beside others that were measured on the same folds: differences with paired intervals."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -90,7 +90,7 @@ def _table(
         if have:
             mine = [_judged(main.seeded(seed), bench, material, question, folds) for seed in have]
             other = [_judged(rival.recipe.seeded(seed), rival.bench, material, theirs, folds) for seed in have]
-            rows.append(_row(rival.title, against(mine, other)))
+            rows.append(row(rival.title, against(mine, other)))
     return f"""### {question.label} ({question.set_name})
 
 | other model | seeds | accuracy: ours, other, difference (95 %), p | AUC: ours, other, difference (95 %), p |
@@ -100,7 +100,7 @@ def _table(
 
 
 def against(ours: Sequence[Judged], theirs: Sequence[Judged]) -> Against:
-    """Two models on the same items, a ``Judged`` a seed."""
+    """Two models on the same items, a ``Judged`` a seed: differences with a bootstrap that draws whole sources."""
     everything = np.arange(len(ours[0].truth))
     differences = paired_bootstrap(
         lambda chosen: _metrics(theirs, chosen), lambda chosen: _metrics(ours, chosen), ours[0].group, DRAWS
@@ -116,20 +116,22 @@ def _judged(recipe: CompactTraining, bench: Workbench, material: Material, quest
 
 
 def _metrics(seeds: Sequence[Judged], chosen: Chosen) -> Float[np.ndarray, "metrics"]:
-    values = [
-        (
-            identifying.accuracy(items.truth[chosen], items.predicted[chosen]),
-            identifying.ranking(items.truth[chosen] == 1, items.score[chosen]).auc,
-        )
-        for items in seeds
-    ]
+    """Accuracy and AUC, means over seeds; no AUC where there are three labels."""
+    values = []
+    for items in seeds:
+        truth, score = items.truth[chosen], items.score[chosen]
+        auc = np.nan if np.isnan(score).any() else identifying.ranking(truth == 1, score).auc
+        values.append((identifying.accuracy(truth, items.predicted[chosen]), auc))
     return np.mean(values, axis=0)
 
 
-def _row(title: str, one: Against) -> str:
-    cells = []
+def row(title: str, one: Against) -> str:
+    """A comparison as a line of a card's table."""
+    return f"| {title} | {one.seeds} | {' | '.join(_cells(one))} |"
+
+
+def _cells(one: Against) -> Iterator[str]:
     for ours, theirs, (difference, p_value) in zip(one.ours, one.theirs, one.differences, strict=True):
         p = "<0.01" if p_value < 0.005 else f"{p_value:.2f}"
         bounds = f"{difference.low:+.3f} to {difference.high:+.3f}"
-        cells.append(f"{ours:.3f}, {theirs:.3f}, {difference.value:+.3f} ({bounds}), {p}")
-    return f"| {title} | {one.seeds} | {' | '.join(cells)} |"
+        yield "-" if np.isnan(ours) else f"{ours:.3f}, {theirs:.3f}, {difference.value:+.3f} ({bounds}), {p}"
