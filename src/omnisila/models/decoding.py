@@ -11,18 +11,24 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers import Cache, GenerationConfig, PreTrainedTokenizerBase
 
+from omnisila.errors import InputError
 from omnisila.models.tokens import Tokens
 from omnisila.models.video_llm import Generated
 
 
 def decode_visible(
-    language_model: Any, embeds: Float[Tensor, "batch tokens width"], tokens: Tokens
+    language_model: Any, embeds: Float[Tensor, "batch tokens width"], tokens: Tokens, reads: int
 ) -> Float[Tensor, "batch predictions vocabulary"]:
     """Logits from the prompt's last token on, each token seeing what ``tokens.visible`` says.
 
     Args:
         language_model: any transformers model with a language head whose forward takes ``inputs_embeds``.
+        reads: how many tokens it can read.
+
+    Raises:
+        InputError: a sequence that is longer.
     """
+    _check_length(int(tokens.positions.max()) + 1, reads)
     return language_model(
         inputs_embeds=embeds,
         attention_mask=visibility_mask(tokens, embeds.dtype, embeds.device),
@@ -57,13 +63,19 @@ def generate_answers(
     *,
     pad_id: int,
     end_id: int,
+    reads: int,
     cache: Cache | None = None,
 ) -> Generated:
     """The likeliest answers to embedded prompts: greedy for one beam, beam search for more.
 
     Args:
+        reads: how many tokens the model can read.
         cache: keys and values of the prompts' beginnings; it grows.
+
+    Raises:
+        InputError: answers that could pass the end of what the model reads.
     """
+    _check_length(int(tokens.positions.max()) + 1 + max_tokens, reads)
     kept = {} if cache is None else {"past_key_values": cache}
     output = language_model.generate(
         inputs_embeds=embeds,
@@ -90,3 +102,11 @@ def generate_answers(
 
     texts = tuple(tokenizer.batch_decode(output.sequences, skip_special_tokens=True))
     return Generated(texts, made(scores.tolist()), made(output.sequences.tolist()))
+
+
+def _check_length(length: int, reads: int) -> None:
+    if length > reads:
+        raise InputError(
+            f"prompt and answer of {length} tokens, the model reads {reads}; visual tokens are never cut. Shorten the "
+            "instruction or the answer, or show fewer frames."
+        )

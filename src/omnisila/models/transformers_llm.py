@@ -125,7 +125,12 @@ class TransformersVideoLLM(nn.Module):
     def decode(
         self, embeds: Float[Tensor, "batch tokens width"], tokens: Tokens
     ) -> Float[Tensor, "batch predictions vocabulary"]:
-        return decode_visible(Positioned(self.model, self.backbone.positions(tokens)), embeds, tokens)
+        """Logits from the prompt's last token on.
+
+        Raises:
+            InputError: a sequence that is longer than the model reads.
+        """
+        return decode_visible(Positioned(self.model, self.backbone.positions(tokens)), embeds, tokens, self.max_tokens)
 
     def generate(
         self,
@@ -135,6 +140,11 @@ class TransformersVideoLLM(nn.Module):
         beams: int = 1,
         cache: Cache | None = None,
     ) -> Generated:
+        """The likeliest answers to prompts: greedy for one beam, beam search for more.
+
+        Raises:
+            InputError: answers that could pass the end of what the model reads.
+        """
         return generate_answers(
             Positioned(self.model, self.backbone.positions(tokens)),
             self.tokenizer,
@@ -144,6 +154,7 @@ class TransformersVideoLLM(nn.Module):
             beams,
             pad_id=self.pad_id,
             end_id=self.end_id,
+            reads=self.max_tokens,
             cache=cache,
         )
 

@@ -115,8 +115,7 @@ class VideoLlavaLLM(nn.Module):
         Raises:
             InputError: a sequence that is longer than the model reads.
         """
-        self._check_length(int(tokens.positions.max()) + 1)
-        return decode_visible(self.model, embeds, tokens)
+        return decode_visible(self.model, embeds, tokens, self.max_tokens)
 
     def generate(
         self,
@@ -131,8 +130,7 @@ class VideoLlavaLLM(nn.Module):
         Raises:
             InputError: answers that would pass the end of what the model reads.
         """
-        self._check_length(int(tokens.positions.max()) + 1 + max_tokens)
-        ends = {"pad_id": self.pad_id, "end_id": self.end_id}
+        ends = {"pad_id": self.pad_id, "end_id": self.end_id, "reads": self.max_tokens}
         made = generate_answers(self.model, self.tokenizer, embeds, tokens, max_tokens, beams, **ends, cache=cache)
         return made._replace(texts=tuple(text.removeprefix(" ") for text in made.texts))
 
@@ -154,13 +152,6 @@ class VideoLlavaLLM(nn.Module):
 
     def _plain_ids(self, text: str) -> list[int]:
         return self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
-
-    def _check_length(self, length: int) -> None:
-        if length > self.max_tokens:
-            raise InputError(
-                f"prompt and answer of {length} tokens, the model reads {self.max_tokens}; visual tokens are never "
-                "cut. Shorten the instruction or the answer, or show fewer frames."
-            )
 
     def _check_tokenizer(self) -> None:
         rows = self._table.num_embeddings

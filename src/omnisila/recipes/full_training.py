@@ -1,6 +1,7 @@
 """Training of a scene model in front of a pretrained Video-LLM: what every recipe has, and its two stages."""
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -18,6 +19,7 @@ from omnisila.models.video_backbone import Backbone, VideoBackboneConfig
 from omnisila.scenes.cache import FeatureCache
 from omnisila.scenes.extractor import Entities, Layouts, SceneInputs
 from omnisila.scenes.full.sem import FullSEMConfig
+from omnisila.scenes.profile import LoadedWhenNeeded
 from omnisila.scenes.sem import SEMConfig
 from omnisila.scenes.windows import WindowConfig, stack
 from omnisila.schema import Example
@@ -116,10 +118,11 @@ class Trainer:
         self.recipe, self.out, self.cache, self.parallel = recipe, out, cache, parallel
         self.data: dict[str, str] = {}
         self.say: Say = say if parallel.leads else lambda _: None
-        self.sem = recipe.sem.build()
+        self.sem = LoadedWhenNeeded(recipe.sem)
+        self.layouts = self.sem.layouts
         torch.manual_seed(recipe.loop.seed)  # all processes begin with the same adapters and experts
         self.backbone: Backbone = recipe.backbone.load(parallel.device, recipe.window.rate_hz)
-        self.model = recipe.build(self.sem.layouts, self.backbone)
+        self.model = recipe.build(self.layouts, self.backbone)
         self.model.to(parallel.device)
         set_gradient_checkpointing(self.backbone.llm.model, recipe.gradient_checkpointing)
 
@@ -143,10 +146,13 @@ class Trainer:
                 f"recipe {self.recipe.name!r} begins with scene tuning. Give --scenes with its examples "
                 "(omnisila prepare scene-tuning), or choose the recipe without-scene-tuning."
             )
+        if until == "scene" and self.recipe.scene_tuning is None:
+            raise TrainingError(f"recipe {self.recipe.name!r} has no scene tuning to stop after. Leave --until out.")
         task = self._source("task", task_tuning, lambda example: example.task != "describe")
         described = None
         if scene_tuning is not None and self.recipe.scene_tuning is not None:
             described = self._source("scene", scene_tuning, self._describes)
+        self.sem.unload()  # the Video-LLM needs the memory
         self._standardised([source for source in (described, task) if source is not None])
         self.parallel.shard(self.model)
         if self.recipe.scene_tuning is not None and described is not None:
@@ -168,7 +174,8 @@ class Trainer:
         data = self.data if name == "task" else {name: self.data[name]}
         material = f"{self.recipe.model_dump_json()} {data}"
         train(self.model, losses, loop, self.out / "state" / name, self._log(name), self.parallel, material)
-        for reason, count in losses.failures.items():
+        failures = sum(self.parallel.told(losses.failures), Counter[str]())
+        for reason, count in failures.items():
             self.say(f"left out {count} times: {reason}")
 
     def _log(self, stage: str) -> Callable[[StepReport], None]:
@@ -214,9 +221,11 @@ class Trainer:
     def _prepared(self, videos: Sequence[str], footage: Path) -> Prepared:
         """All videos' features in the cache: every process extracts its share, then knows of all."""
         mine = videos[self.parallel.rank :: self.parallel.world]
-        prepared = prepared_videos(mine, footage, self.sem, self.cache, self.say)
-        self.parallel.wait()
-        return prepared if self.parallel.world == 1 else prepared_videos(videos, footage, self.sem, self.cache)
+        everyone = self.parallel.told(prepared_videos(mine, footage, self.sem, self.cache, self.say))
+        return Prepared(
+            {video: known for theirs in everyone for video, known in theirs.extracted.items()},
+            {video: reason for theirs in everyone for video, reason in theirs.failed.items()},
+        )
 
     def _sampled(self, source: ClipSource) -> Iterator[SceneInputs]:
         """Scene features of clips spread evenly over the examples."""
@@ -247,7 +256,7 @@ class Trainer:
             if example.task == "identify":
                 labels.setdefault(example.labels, {})[example.answer] = None
         trained = {name: tuple(answers) for name, answers in labels.items()}
-        record = self.recipe.record(self.sem.layouts, self.backbone, trained)
+        record = self.recipe.record(self.layouts, self.backbone, trained)
         record = record.replace(data_digests=self.data)
         record = save_run(self.out, self.model, record, half=False, write=self.parallel.leads)
         self.say(f"{self.out}: model {record.identity.digest[:12]} is ready")

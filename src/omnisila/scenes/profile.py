@@ -79,6 +79,10 @@ class LoadedWhenNeeded:
         """The extractors themselves."""
         return self.config.build()
 
+    def unload(self) -> None:
+        """Give their memory back; they are loaded again when they are needed again."""
+        self.__dict__.pop("loaded", None)
+
     @property
     def layouts(self) -> Layouts:
         return self.loaded.layouts

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -16,6 +16,8 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 
 from omnisila.errors import TrainingError
+
+Told = TypeVar("Told")
 
 
 class Parallel(NamedTuple):
@@ -42,6 +44,14 @@ class Parallel(NamedTuple):
         """Until all processes are here."""
         if self.world > 1:
             dist.barrier()
+
+    def told(self, mine: Told) -> list[Told]:
+        """What each process has to say, in their order; all wait for the last."""
+        if self.world == 1:
+            return [mine]
+        said: list[Told] = [mine] * self.world
+        dist.all_gather_object(said, mine)
+        return said
 
     def shard(self, module: nn.Module) -> None:
         """Spread the parameters over the processes: each layer of a language model by itself, the rest together.
