@@ -19,7 +19,10 @@ def report(
         list[Path] | None, typer.Option(help="A system's predictions, in any form that score takes; repeat it.")
     ] = None,
     split: Annotated[str, typer.Option(help="The split that was scored: train, val or test.")] = "test",
-    log: Annotated[Path | None, typer.Option(help="losses.jsonl of a run folder: for loss curves.")] = None,
+    log: Annotated[
+        list[Path] | None,
+        typer.Option(help="losses.jsonl of a run folder: for loss curves; repeat it to compare runs."),
+    ] = None,
     video: Annotated[
         str | None, typer.Option(help="Shown side by side. Default: the one that systems differ on most.")
     ] = None,
@@ -43,7 +46,7 @@ def report(
         raise InputError("--predictions without the examples that they answer. Give --examples too.")
     asked = () if examples is None else _asked(examples, split)
     said = _said(predictions or [], asked)
-    material = Material(together([(path, read_scores(path)) for path in scores]), asked, said, log)
+    material = Material(together([(path, read_scores(path)) for path in scores]), asked, said, tuple(log or ()))
     written = write_score_report(material, out, wanted, video)
     if quiet:
         return

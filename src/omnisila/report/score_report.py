@@ -23,7 +23,7 @@ class Material(NamedTuple):
     scores: tuple[Scores, ...]
     examples: tuple[Example, ...] = ()
     predictions: Mapping[str, tuple[Prediction, ...]] = {}
-    log: Path | None = None
+    logs: tuple[Path, ...] = ()
 
 
 class Written(NamedTuple):
@@ -125,7 +125,7 @@ def _figures(systems: Sequence[Scores], material: Material, folder: Path, video:
     files: list[Path] = []
     shown, left_out = [], []
     with look():
-        for picture in gallery(systems, material.examples, material.predictions, material.log, video):
+        for picture in gallery(systems, material.examples, material.predictions, material.logs, video):
             if picture.figure is None:
                 left_out.append(f"{picture.title}: {picture.reason}")
                 continue

@@ -29,14 +29,14 @@ def gallery(
     systems: Sequence[Scores],
     examples: Sequence[Example],
     predictions: Mapping[str, Sequence[Prediction]],
-    log: Path | None,
+    logs: Sequence[Path],
     video: str | None,
 ) -> Iterator[Picture]:
     """The figures, drawn one at a time.
 
     Raises:
         InputError: ``video`` is no eventful one with a locate example that every system answered.
-        RecordError: the log is none.
+        RecordError: a log is none.
     """
     yield from _per_label(systems)
     yield Picture(
@@ -45,7 +45,7 @@ def gallery(
         inference_time_bars(systems),
         "no predictions of locate examples that say their seconds; give --examples and --predictions",
     )
-    losses = None if log is None else loss_curves(log)
+    losses = loss_curves(logs) if logs else None
     yield Picture("losses", "Loss over training", losses, "no log with steps; give --log losses.jsonl of a run folder")
     yield from _intensities(examples, predictions)
     yield from _side_by_side(examples, predictions, video)

@@ -56,11 +56,12 @@ def canvas(width_in: float, height_in: float, rows: int = 1, columns: int = 1) -
     return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
 
 
-def legend_above(figure: Figure, axes: Axes, columns: int = 4) -> None:
-    """The axes' labelled things, above all axes."""
-    handles, labels = axes.get_legend_handles_labels()
-    if handles:
-        figure.legend(handles, labels, loc="outside upper center", ncols=min(columns, len(handles)))
+def legend_above(figure: Figure, *panels: Axes, columns: int = 4) -> None:
+    """The panels' labelled things, each label once, above all axes."""
+    pairs = (zip(*axes.get_legend_handles_labels(), strict=True) for axes in panels)
+    found = {label: handle for pair in pairs for handle, label in pair}
+    if found:
+        figure.legend(found.values(), found.keys(), loc="outside upper center", ncols=min(columns, len(found)))
 
 
 def shortened(texts: Sequence[str], most: int = 28) -> list[str]:

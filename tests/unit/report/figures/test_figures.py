@@ -63,11 +63,29 @@ def test_loss_curves_have_a_panel_for_each_stage(tmp_path: Path) -> None:
         for step in range(3)
     ]
     (tmp_path / "losses.jsonl").write_text("\n".join(lines))
-    figure = loss_curves(tmp_path / "losses.jsonl")
+    figure = loss_curves([tmp_path / "losses.jsonl"])
     assert figure is not None
     assert len(figure.axes) == 2
     np.testing.assert_array_equal(np.asarray(figure.axes[0].lines[0].get_ydata()), [3.0, 2.0, 1.0])
     units_said(figure)
+
+
+def test_runs_stand_in_one_panel_a_stage(tmp_path: Path) -> None:
+    logs: list[Path] = []
+    for run, stages in (("full", ("scene", "task")), ("without-pre-tuning", ("task",)), ("again/full", ("task",))):
+        logs.append(tmp_path / run / "losses.jsonl")
+        logs[-1].parent.mkdir(parents=True)
+        lines = (f'{{"stage": "{stage}", "step": {k}, "loss": {4 - k}.0, "gradient_norm": 1.0}}'
+                 for stage in stages for k in range(2))  # fmt: skip
+        logs[-1].write_text("\n".join(lines))
+    figure = loss_curves(logs)
+    assert figure is not None
+    scene, task = figure.axes
+    assert (len(scene.lines), len(task.lines)) == (1, 3)
+    assert len({line.get_color() for line in task.lines}) == 3
+    assert scene.lines[0].get_color() == task.lines[0].get_color(), "a run looks alike in every panel"
+    named = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert named == [str(logs[0]), "without-pre-tuning", str(logs[2])]
 
 
 def test_bars_are_as_long_as_the_times() -> None:
