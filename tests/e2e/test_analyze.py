@@ -116,7 +116,6 @@ def test_wrong_usage(omnisila: Run, make_video: Make, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for arguments in (
         (clip, "--labels", "astrology"),
-        (clip, "--labels", "reaction"),
         (clip, "--format", "docx"),
         (clip, "--model", tmp_path / "no-model"),
         (tmp_path / "empty",),

@@ -159,12 +159,13 @@ def missing_over_time(windows: Sequence[Measured]) -> Iterator[str]:
     """One line on the windows in which no face or no sound was found; the model answers without them."""
     no_face, no_sound = (sum(name in one.missing for one in windows) for name in (_FACE, _SOUND))
     neither = sum({_FACE, _SOUND} <= {*one.missing} for one in windows)
-    if not no_face and not no_sound:
-        return
-    told = [f"{count} without {word}" for count, word in ((no_face, "a face"), (no_sound, "sound")) if count]
+    told = [f"no face in {no_face}"] if no_face else []
+    if no_sound:
+        told.append(f"no sound in {no_sound}")
     if neither:
-        told.append(f"{neither} without either, where the intensities say little more than what is usual")
-    yield f"of {len(windows)} window{'s' if len(windows) > 1 else ''} {', '.join(told)}"
+        told.append(f"neither in {neither}, whose intensities say little more than what is usual")
+    if told:
+        yield f"of {len(windows)} window{'s' if len(windows) > 1 else ''}: {'; '.join(told)}"
 
 
 class _Footage(NamedTuple):

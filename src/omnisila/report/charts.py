@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import NamedTuple, get_args
 
 from omnisila.report.wording import clock
-from omnisila.schema import CurvePoint, ExpertWeightsPoint, SceneName, Span
+from omnisila.schema import CurvePoint, ExpertWeightsPoint, IntensityPoint, SceneName, Span
 
 WIDTH, HEIGHT = 1000, 100
 SCENES: tuple[SceneName, ...] = get_args(SceneName)
@@ -50,13 +50,25 @@ class _Value(NamedTuple):
 
 def anomaly_curve(points: Sequence[CurvePoint], duration_s: float, max_points: int = _MAX_POINTS) -> Curve:
     """The curve through the middles of its windows; a long one keeps its peaks, not its dips."""
-    runs = _runs([_Value(point.start_s, point.end_s, (point.score,)) for point in points])
-    line, area = "", ""
-    for run in (_thinned(run, len(points), max_points, max) for run in runs):
-        top = [(x, HEIGHT * (1 - values[0])) for x, values in _through(run, duration_s)]
-        line += _path(top)
-        area += f"{_path(top)}V{HEIGHT}H{_number(top[0][0])}Z"
-    return Curve(line, area)
+    return _curve([_Value(point.start_s, point.end_s, (point.score,)) for point in points], duration_s, max_points)
+
+
+def strongest_intensity(points: Sequence[IntensityPoint], duration_s: float, max_points: int) -> Curve:
+    """The curve of whichever emotion is strongest in each window."""
+    strongest = [_Value(one.start_s, one.end_s, (max(one.intensities.values()),)) for one in points]
+    return _curve(strongest, duration_s, max_points)
+
+
+def intensity_lines(points: Sequence[IntensityPoint], duration_s: float) -> dict[str, str]:
+    """One line a label through the middles of the windows; a long one is averaged."""
+    labels = tuple(points[0].intensities) if points else ()
+    values = [_Value(one.start_s, one.end_s, tuple(one.intensities[label] for label in labels)) for one in points]
+    lines = dict.fromkeys(labels, "")
+    for run in (_thinned(run, len(points), _MAX_POINTS, fmean) for run in _runs(values)):
+        through = _through(run, duration_s)
+        for index, label in enumerate(labels):
+            lines[label] += _path([(x, HEIGHT * (1 - heights[index])) for x, heights in through])
+    return lines
 
 
 def expert_areas(points: Sequence[ExpertWeightsPoint], duration_s: float) -> dict[SceneName, str]:
@@ -93,6 +105,16 @@ def ticks(duration_s: float, zoom: int) -> tuple[Tick, ...]:
     return tuple(
         Tick(round(100 * k * step_s / duration_s, 4), clock(k * step_s, tenths=step_s < 1)) for k in range(count)
     )
+
+
+def _curve(values: Sequence[_Value], duration_s: float, max_points: int) -> Curve:
+    """Peaks are kept where neighbours are merged."""
+    line, area = "", ""
+    for run in (_thinned(run, len(values), max_points, max) for run in _runs(values)):
+        top = [(x, HEIGHT * (1 - heights[0])) for x, heights in _through(run, duration_s)]
+        line += _path(top)
+        area += f"{_path(top)}V{HEIGHT}H{_number(top[0][0])}Z"
+    return Curve(line, area)
 
 
 def _runs(values: Iterable[_Value]) -> list[list[_Value]]:

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from omnisila.report import charts
 from omnisila.report.previews import highest
 from omnisila.report.templates import render
-from omnisila.report.wording import by_strength, clock, headline, kind, score_text, spoken
+from omnisila.report.wording import by_strength, clock, headline, kind, located, score_text, spoken, strongest
 from omnisila.schema import Analysis
 
 _MAX_SPARK_POINTS = 200  # of a row's small curve
@@ -32,8 +32,10 @@ class IndexEntry(NamedTuple):
         href: its page, relative to the index and percent-encoded; None where there is none.
         findings: the strongest first.
         bars: the findings on the video's time line, in the order of ``findings``.
-        curve: path of the small anomaly curve.
-        peak: the curve's highest value.
+        curve: path of the small anomaly curve; where there is none, of the strongest reaction over time.
+        peak: the anomaly curve's highest value; where there is none, the strongest reaction over the whole video.
+        reaction: the strongest reaction over the whole video, in words.
+        measured: whether reactions are all that was asked for.
         thumbnail: a JPEG file.
         failure: why the video could not be analysed; everything else is empty then.
     """
@@ -45,6 +47,8 @@ class IndexEntry(NamedTuple):
     bars: tuple[charts.Bar, ...] = ()
     curve: str = ""
     peak: float = 0.0
+    reaction: str | None = None
+    measured: bool = False
     warnings: int = 0
     thumbnail: bytes | None = None
     failure: str | None = None
@@ -56,6 +60,7 @@ class IndexEntry(NamedTuple):
         duration_s = max(*ends_s, *(one.span.end_s for one in analysis.findings))
         found = [analysis.findings[number] for number in by_strength(analysis.findings)]
         peak = highest(analysis.anomaly_curve)
+        felt = strongest(analysis.intensities) if analysis.intensities else None
         placed = charts.bars([(number, one.span) for number, one in enumerate(found)], duration_s)
         return cls(
             name=name,
@@ -63,8 +68,10 @@ class IndexEntry(NamedTuple):
             duration_s=analysis.video.duration_s,
             findings=tuple(IndexFinding(kind(one), headline(one), clock(one.span.start_s), one.score) for one in found),
             bars=tuple(sorted(placed, key=lambda bar: bar.number)),
-            curve=charts.anomaly_curve(analysis.anomaly_curve, duration_s, _MAX_SPARK_POINTS).area,
-            peak=peak.score if peak else 0.0,
+            curve=_spark(analysis, duration_s).area,
+            peak=peak.score if peak else felt[1] if felt else 0.0,
+            reaction=f"{felt[0]} {score_text(felt[1])}" if felt else None,
+            measured=not located(analysis),
             warnings=len(analysis.warnings),
             thumbnail=thumbnail,
         )
@@ -76,7 +83,7 @@ class IndexEntry(NamedTuple):
 
 
 def ranked(entries: Sequence[IndexEntry]) -> list[IndexEntry]:
-    """By the best finding's score; then videos without findings by their curve's peak; failed ones last."""
+    """By the best finding's score; then videos without findings by their peak, see ``IndexEntry``; failed ones last."""
     return sorted(
         entries,
         key=lambda one: (one.failure is not None, -(one.score if one.score is not None else -1.0), -one.peak, one.name),
@@ -91,11 +98,18 @@ def render_index(entries: Sequence[IndexEntry]) -> str:
         entries=[entry for entry in order if entry.failure is None],
         failed=[entry for entry in order if entry.failure is not None],
         with_findings=sum(bool(entry.findings) for entry in order),
+        measured=all(entry.measured for entry in order if entry.failure is None),
         hours=spoken(sum(entry.duration_s for entry in order)),
         spoken=spoken,
         score_text=score_text,
         picture=_picture,
     )
+
+
+def _spark(analysis: Analysis, duration_s: float) -> charts.Curve:
+    if analysis.anomaly_curve or not analysis.intensity_curve:
+        return charts.anomaly_curve(analysis.anomaly_curve, duration_s, _MAX_SPARK_POINTS)
+    return charts.strongest_intensity(analysis.intensity_curve, duration_s, _MAX_SPARK_POINTS)
 
 
 def _picture(jpeg: bytes) -> Markup:

@@ -16,6 +16,7 @@ from omnisila.operating_points import VALIDITY
 from omnisila.report import charts
 from omnisila.report.overlays import Overlay, overlay
 from omnisila.report.previews import Clip, FindingMedia, KeyFrame, PageMedia, highest
+from omnisila.report.reactions import shown_reactions
 from omnisila.report.templates import render
 from omnisila.report.wording import (
     SCENE_WORDS,
@@ -26,6 +27,7 @@ from omnisila.report.wording import (
     headline,
     kind,
     lane,
+    located,
     score_text,
     scored_labels,
     sightings,
@@ -123,7 +125,9 @@ def render_page(
         duration_s=duration_s,
         findings=findings,
         strongest=by_strength(analysis.findings)[0] if findings else None,
-        lanes=tuple(_lane(labels, analysis, duration_s) for labels in analysis.labels),
+        lanes=tuple(_lane(labels, analysis, duration_s) for labels in located(analysis)),
+        events=bool(located(analysis)) or not analysis.intensities,
+        reactions=shown_reactions(analysis, duration_s),
         kinds=[name for name, _ in groupby(sorted(kind(finding) for finding in analysis.findings))],
         curve=charts.anomaly_curve(analysis.anomaly_curve, duration_s),
         areas=charts.expert_areas(analysis.expert_weights, duration_s),
@@ -145,7 +149,8 @@ def render_page(
 
 def _duration_s(analysis: Analysis) -> float:
     """The length of the time line: the video's, or that of what was scored when a damaged file states less."""
-    ends_s = [point.end_s for point in (*analysis.anomaly_curve, *analysis.expert_weights)]
+    curves = (*analysis.anomaly_curve, *analysis.expert_weights, *analysis.intensity_curve)
+    ends_s = [point.end_s for point in curves]
     return max(analysis.video.duration_s, *ends_s, *(finding.span.end_s for finding in analysis.findings), 0.04)
 
 

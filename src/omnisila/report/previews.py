@@ -15,7 +15,7 @@ from omnisila.media.video import VideoReader
 from omnisila.report.faces import FaceFinder, FaceFinderConfig
 from omnisila.report.keyframes import PER_FINDING, key_times
 from omnisila.report.wording import by_strength
-from omnisila.schema import Analysis, Box, CurvePoint, Finding
+from omnisila.schema import Analysis, Box, CurvePoint, Finding, IntensityPoint
 
 MAX_EMBEDDED_BYTES = 30_000_000  # of a page, as base64 text: pictures and clips together
 _BASE64_GROWTH = 4 / 3
@@ -56,7 +56,7 @@ class PageMedia(NamedTuple):
 
     Attributes:
         findings: one for each finding.
-        poster: where the anomaly curve peaks, for a video without findings.
+        poster: where the anomaly curve or a reaction peaks, for a video without findings.
         faces_blurred: whether faces were hidden in all of it.
     """
 
@@ -122,9 +122,14 @@ def thumbnail(path: str | PathLike[str], analysis: Analysis, blur_faces: bool = 
 
 
 def peak_s(analysis: Analysis) -> float:
-    """The middle of the window where the anomaly curve is highest; of the video if there is no curve."""
-    peak = highest(analysis.anomaly_curve)
+    """The middle of the window where the anomaly curve, else a reaction, is highest; without either, of the video."""
+    peak = highest(analysis.anomaly_curve) or strongest_window(analysis.intensity_curve)
     return (peak.start_s + peak.end_s) / 2 if peak else analysis.video.duration_s / 2
+
+
+def strongest_window(curve: Sequence[IntensityPoint]) -> IntensityPoint | None:
+    """The window with the greatest intensity of any label, the first one of equals."""
+    return max(curve, key=lambda point: max(point.intensities.values()), default=None)
 
 
 def highest(curve: Sequence[CurvePoint]) -> CurvePoint | None:

@@ -1,10 +1,10 @@
 """How the pages put times, sizes and evidence into words."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from omnisila.labels import BUILT_IN, EXPLICIT, LabelSet
+from omnisila.labels import BUILT_IN, EXPLICIT, REACTION, LabelSet
 from omnisila.schema import Analysis, Evidence, Finding
 
 LANES = {"implicit": "Events", "explicit": "Sentiment", "anomaly": "Anomalies", "reaction": "Reactions"}
@@ -98,11 +98,30 @@ def by_strength(findings: Sequence[Finding]) -> list[int]:
     return sorted(range(len(findings)), key=lambda number: (-findings[number].score, findings[number].span.start_s))
 
 
+def located(analysis: Analysis) -> tuple[str, ...]:
+    """The label sets that give findings; of reactions only intensities are measured."""
+    return tuple(labels for labels in analysis.labels if labels != REACTION.name)
+
+
+def strongest(intensities: Mapping[str, float]) -> tuple[str, float]:
+    """The label with the greatest intensity; the first one of equals."""
+    return max(intensities.items(), key=lambda one: one[1])
+
+
 def summary(analysis: Analysis) -> str:
-    """One or two sentences: what, when and why."""
+    """One to three sentences: what, when, and how strong the reactions are."""
+    told = [_events(analysis)] if located(analysis) else []
+    if analysis.intensities:
+        label, value = strongest(analysis.intensities)
+        over = "" if told else f" over {spoken(analysis.video.duration_s)} of video"
+        told.append(f"The strongest reaction{over}: {label}, {score_text(value)} of 1.")
+    return " ".join(told)
+
+
+def _events(analysis: Analysis) -> str:
     length = spoken(analysis.video.duration_s)
     if not analysis.findings:
-        asked = sum(len(labels.scored) for labels in scored_labels(analysis))
+        asked = sum(len(labels.scored) for labels in scored_labels(analysis) if labels.name in located(analysis))
         scored = f"none of the {asked} labels that were looked for" if asked else "nothing that was looked for"
         return f"Nothing to report: in {length} of video, {scored} reached its threshold."
     best = analysis.findings[by_strength(analysis.findings)[0]]

@@ -2,7 +2,8 @@
   "use strict";
   const byId = (id) => document.getElementById(id);
   const analysis = JSON.parse(byId("analysis").textContent);
-  const { findings, anomaly_curve: curve, expert_weights: weights } = analysis;
+  const { findings, anomaly_curve: curve, expert_weights: weights, intensity_curve: reactions } = analysis;
+  const windows = curve.length ? curve : reactions;
   const plots = byId("plots"), cursor = byId("cursor"), hover = byId("hover"), scroller = byId("scroller");
   const video = byId("video"), still = byId("still"), absent = byId("absent"), playing = byId("playing");
   const original = byId("original"), originalHref = original && original.getAttribute("href");
@@ -32,32 +33,40 @@
   const likeliest = (posterior) => Object.entries(posterior).reduce((best, one) => (one[1] > best[1] ? one : best));
 
   function showValues(time) {
-    const point = windowAt(curve, time), share = windowAt(weights, time);
+    const point = windowAt(curve, time), share = windowAt(weights, time), felt = windowAt(reactions, time);
     const parts = [["", clock(time)]];
     if (point) for (const posterior of Object.values(point.posterior)) {
       if (Object.keys(posterior).length) {
         const [label, probability] = likeliest(posterior);
         parts.push([label, probability.toFixed(2)]);
       }
-    } else parts.push(["not scored here", ""]);
+    }
+    if (felt) {
+      const [label, intensity] = likeliest(felt.intensities);
+      parts.push([label, intensity.toFixed(2)]);
+    }
+    if (!point && !felt) parts.push(["not scored here", ""]);
     byId("values").replaceChildren(...parts.map(([name, value]) => {
       const span = document.createElement("span"), strong = document.createElement("b");
       strong.textContent = value;
       span.append(name ? `${name} ` : "", strong);
       return span;
     }));
+    for (const output of document.querySelectorAll("output[data-emotion]"))
+      output.textContent = felt ? felt.intensities[output.dataset.emotion].toFixed(2) : "–";
+    if (!byId("value-anomaly")) return felt ? likeliest(felt.intensities) : null;
     byId("value-anomaly").textContent = point ? point.score.toFixed(2) : "–";
     for (const scene of ["face", "action", "relation", "background"])
       byId(`value-${scene}`).textContent = share ? share[scene].toFixed(2) : "–";
-    return point;
+    return point ? ["anomaly", point.score] : null;
   }
 
   function moveTo(time) {
     now = Math.min(Math.max(time, 0), durationS);
     cursor.style.setProperty("--at", `${100 * now / durationS}%`);
-    const point = showValues(now);
+    const shown = showValues(now);
     cursor.setAttribute("aria-valuenow", now.toFixed(1));
-    cursor.setAttribute("aria-valuetext", clock(now) + (point ? `, anomaly ${point.score.toFixed(2)}` : ", not scored"));
+    cursor.setAttribute("aria-valuetext", clock(now) + (shown ? `, ${shown[0]} ${shown[1].toFixed(2)}` : ", not scored"));
     if (original) {
       original.href = `${originalHref}#t=${now.toFixed(1)}`;
       original.textContent = `Open the original video at ${clock(now).replace(/\.\d$/, "")}`;
@@ -125,9 +134,9 @@
     moveTo(time);
   }
 
-  const step = (direction, windows = 1) => {
-    const point = windowAt(curve, now), width = point ? point.end_s - point.start_s : Math.max(durationS / 100, 0.1);
-    goTo(Math.min(Math.max(now + direction * windows * width, 0), durationS));
+  const step = (direction, steps = 1) => {
+    const point = windowAt(windows, now), width = point ? point.end_s - point.start_s : Math.max(durationS / 100, 0.1);
+    goTo(Math.min(Math.max(now + direction * steps * width, 0), durationS));
     keepInView();
   };
   function keepInView() {
@@ -216,5 +225,8 @@
   const asked = /^#finding-(\d+)$/.exec(location.hash);
   const strongest = findings.reduce((best, one, n) => (best < 0 || one.score > findings[best].score ? n : best), -1);
   if (findings.length) select(asked && findings[asked[1] - 1] ? asked[1] - 1 : strongest);
-  else moveTo(curve.length ? curve.reduce((best, one) => (one.score > best.score ? one : best)).start_s : 0);
+  else {
+    const height = (one) => (curve.length ? one.score : likeliest(one.intensities)[1]);
+    moveTo(windows.length ? windows.reduce((best, one) => (height(one) > height(best) ? one : best)).start_s : 0);
+  }
 })();
