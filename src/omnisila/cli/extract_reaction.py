@@ -131,7 +131,7 @@ def descriptions(
     from omnisila.models.reaction_sources import DescribedSource
     from omnisila.recipes.reaction_asking import STREAMS, described_features
 
-    asked = next((known for known in STREAMS if known == prompt), None)
+    asked = {str(known): known for known in STREAMS}.get(prompt)
     if asked is None:
         raise InputError(f"--prompt {prompt!r}. Choose from: {', '.join(STREAMS)}.")
     source = DescribedSource(backbone=backbone, frames=1 if asked == "frames" else shown, sentences=sentences)
