@@ -50,7 +50,7 @@ def footage(tmp_path_factory: pytest.TempPathFactory, paint: Callable[..., Calla
     folder = tmp_path_factory.mktemp("footage")
     face, aac = paint(HEAD), "aac"
     for name in ("00001", "00005", "00007"):
-        write_clip(folder / f"{name}.mp4", face, 1.2, tone(1.2, 48_000), 48_000, aac)
+        write_clip(folder / f"{name}.mp4", face, 1.2, tone(1.2, 48_000, int(name) / 10), 48_000, aac)
     write_clip(folder / "00002.mp4", face, 1.2, tone(1.2, 48_000, 0.0), 48_000, aac)  # silent
     write_clip(folder / "00003.mp4", paint([]), 1.2, tone(1.2, 8_000), 8_000, aac)  # no face, telephone's rate
     write_clip(folder / "00004.mp4", face, 0.3, tone(0.3, 48_000), 48_000, aac)  # a third of a second
@@ -83,7 +83,9 @@ def listed(path: Path) -> set[tuple[str, str]]:
         return {(line["clip"], line[next(name for name in line if name != "clip")]) for line in csv.DictReader(file)}
 
 
-def test_clips_become_tables_and_a_scored_model(omnisila: Run, footage: Path, tmp_path: Path) -> None:
+def test_clips_become_tables_and_a_scored_model(
+    omnisila: Run, cache_folder: Path, footage: Path, tmp_path: Path
+) -> None:
     muse, abaw = (write_labels(tmp_path / layout, layout) for layout in ("muse", "abaw"))
     out, run = tmp_path / "features", tmp_path / "run"
     made = omnisila("extract-reaction", "frames", muse, "--footage", footage, "--out", out)
@@ -108,8 +110,10 @@ def test_clips_become_tables_and_a_scored_model(omnisila: Run, footage: Path, tm
     assert json.loads((out / "features.json").read_text())["features"]["visual"] is None
     assert {path.stem for path in out.glob("*.safetensors")} == {"visual", "audio", "fau", "face"}
 
+    for file in sorted((cache_folder / "reaction").glob("*/*"))[:2]:
+        file.unlink()
     again = omnisila("extract-reaction", "frames", abaw, "--footage", footage, "--out", out)
-    assert "7 clips, of which 7 were there before" in again.stderr
+    assert "7 clips, of which 5 were there before" in again.stderr
 
     trained = omnisila("train", "reaction", abaw, "--row", "temporal-va", "--features", out, "--out", run,
                        "--epochs", "2")  # fmt: skip

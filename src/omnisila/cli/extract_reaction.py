@@ -49,6 +49,7 @@ def frames(
             "fau=FOLDER gives facial action units. May be given several times."
         ),
     ] = None,
+    workers: Annotated[int, typer.Option(help="Processes; with several each has one thread.", min=1)] = 1,
     quiet: Quiet = False,
 ) -> None:
     """Streams of 32 frames: visual, audio, fau, face; text-clip where CLIP and RoBERTa choose from templates.
@@ -65,7 +66,7 @@ def frames(
     place, cache = Place(footage=footage, tables=beside, out=out), ReactionCache()
     if cache.warning:
         say(cache.warning)
-    counted = frame_streams(chosen_networks(networks, face, beside), _videos(data), place, cache, say)
+    counted = frame_streams(chosen_networks(networks, face, beside), _videos(data), place, cache, workers, say)
     done = counted.extracted + counted.known
     say(f"{out}: {done} clips, of which {counted.known} were there before")
     for modality, clips in counted.missing.items():

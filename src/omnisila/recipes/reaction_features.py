@@ -20,6 +20,7 @@ from omnisila.scenes.reaction.cache import ReactionCache, load_features
 from omnisila.scenes.reaction.clip import Clip
 from omnisila.scenes.reaction.config import ReactionFeatureConfig
 from omnisila.scenes.reaction.extracting import Outcome, Tally, extract, tally
+from omnisila.scenes.reaction.extracting_apart import extract_apart
 from omnisila.scenes.reaction.features import MODALITIES, Modality
 from omnisila.scenes.reaction.tables import ACTION_UNIT_WIDTH, table_width
 
@@ -77,12 +78,21 @@ def frame_streams(
     videos: Sequence[AnnotatedVideo],
     place: Place,
     cache: ReactionCache,
+    workers: int = 1,
     say: Say = lambda _: None,
 ) -> Tally:
     """Tables ``visual``, ``audio``, ``fau``, ``face`` and, with templates, ``text-clip``.
 
     Each clip is kept in the cache at once, so that a killed run goes on where it stood. What is not right with a clip
     stands in ``failed-frames.csv`` and ``notes-frames.csv``, and is counted in what is returned.
+
+    Args:
+        config: the networks.
+        videos: the clips.
+        place: where they are, and where the tables go.
+        cache: of single clips' features.
+        workers: processes; with several each has one thread.
+        say: told what happens.
 
     Raises:
         DataSetError: not one clip could be read.
@@ -95,7 +105,12 @@ def frame_streams(
     notes: list[tuple[str, str]] = []
 
     def told() -> Iterator[Outcome]:
-        outcomes = extract((_clip(video, place) for video in videos), extractor, cache)
+        clips = [_clip(video, place) for video in videos]
+        outcomes = (
+            extract(clips, extractor, cache)
+            if workers == 1
+            else extract_apart(clips, config, cache.root.parent, workers)
+        )
         for number, (video, outcome) in enumerate(zip(videos, outcomes, strict=True), 1):
             if outcome.features is None or outcome.file is None:
                 failed.append((video.id, outcome.reason or ""))
