@@ -142,9 +142,8 @@ def trained(
     append(path, examples)
     assert run.tower is not None
     frames = recipe.window.frames
-    source = ClipSource(
-        ExampleFile(path, lambda _: True), video.parent, {video.name: extracted}, cache, frames, run.tower.fitted
-    )
+    questions, known = ExampleFile(path, lambda _: True), {video.name: extracted}
+    source = ClipSource(questions, video.parent, known, cache, recipe.window, run.tower.fitted)
     ended: list[float] = []
 
     def on_step(_: StepReport) -> None:

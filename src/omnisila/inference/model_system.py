@@ -14,7 +14,7 @@ from omnisila.inference.parsed_answers import located_findings
 from omnisila.labels import label_set
 from omnisila.models.checkpoint import load_run
 from omnisila.scenes.cache import Extracted, FeatureCache
-from omnisila.scenes.windows import Window, spread, window_at
+from omnisila.scenes.windows import Window, window_over
 from omnisila.schema import Example, Finding, Prediction, Span
 from omnisila.spans import LabelledSpan
 
@@ -115,17 +115,9 @@ class ModelSystem:
         return Prediction(example_id=example.id, system=self.name, answer=finding.cause or NOTHING, findings=(finding,))
 
     def _window(self, example: Example, extracted: Extracted) -> Window:
-        """The window that training showed for such a stretch: with its context if short, else spread over it."""
         span = Span(start_s=example.start_s, end_s=example.end_s)
-        config = self.analyzer.window
-        shards = self.analyzer.cache.shards
-        short = span.duration_s <= config.frames / config.rate_hz
-        reach = Span(start_s=max(span.start_s - 1.0, 0.0), end_s=span.end_s + 1.0)
-        window = (
-            window_at(shards(extracted, reach), span, config)
-            if short
-            else spread(shards(extracted, span), span, config.frames)
-        )
+        analyzer = self.analyzer
+        window = window_over(lambda reach: analyzer.cache.shards(extracted, reach), span, analyzer.window)
         if window is None:
             raise InputError(
                 f"{example.id}: {span.start_s:g}-{span.end_s:g} s lies outside {example.video} "

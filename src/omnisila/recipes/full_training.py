@@ -215,8 +215,8 @@ class Trainer:
             raise TrainingError(
                 f"{questions.footage}: no video to train on ({reason}). Give the folder of the examples' videos."
             )
-        frames, tower = self.recipe.window.frames, self.backbone.tower
-        return ClipSource(kept, questions.footage, prepared.extracted, self.cache, frames, tower.fitted)
+        shown, fitted = self.recipe.window, self.backbone.tower.fitted
+        return ClipSource(kept, questions.footage, prepared.extracted, self.cache, shown, fitted)
 
     def _prepared(self, videos: Sequence[str], footage: Path) -> Prepared:
         """All videos' features in the cache: every process extracts its share, then knows of all."""

@@ -1,6 +1,6 @@
 """Windows over a video's shards: one second each, eight frames that reach a little over both ends."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -87,14 +87,21 @@ def windows(shards: Iterable[SceneShard], config: WindowConfig, duration_s: floa
         index += 1
 
 
-def window_at(shards: Iterable[SceneShard], span: Span, config: WindowConfig) -> Window | None:
-    """The window over a span with its context, as ``windows`` gives it; None where no shard holds the span's start.
+def window_over(shards: Callable[[Span], Iterable[SceneShard]], span: Span, config: WindowConfig) -> Window | None:
+    """The window that shows a stretch, in training as in use; None where the video ends before it begins.
+
+    A short one is shown with its context, as ``windows`` gives it; the frames are spread over one that lasts longer
+    than they cover.
 
     Args:
-        shards: consecutive; those that the span and its context touch are enough.
+        shards: gives those that a span touches.
     """
+    if span.duration_s > config.frames / config.rate_hz:
+        return spread(shards(span), span, config.frames)
+    context_s = max(config.context_s, 0.0)
+    past_s = max(span.end_s, span.start_s + config.window_s) + context_s
     whole: SceneShard | None = None
-    for shard in shards:
+    for shard in shards(Span(start_s=max(span.start_s - context_s, 0.0), end_s=past_s)):
         whole = shard if whole is None else joined(whole, shard)
     if whole is None or not whole.start_s <= span.start_s < whole.end_s:
         return None

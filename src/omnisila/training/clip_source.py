@@ -13,7 +13,7 @@ from omnisila.errors import MediaError, TrainingError
 from omnisila.media.sampling import frames_at
 from omnisila.scenes.cache import Extracted, FeatureCache
 from omnisila.scenes.profile import SceneModeling
-from omnisila.scenes.windows import Window, spread
+from omnisila.scenes.windows import Window, WindowConfig, window_over
 from omnisila.schema import Span
 from omnisila.training.example_file import ExampleFile
 
@@ -66,7 +66,7 @@ class ClipSource(Dataset[Clip]):
         footage: folder of the videos.
         extracted: what is known of each video of the examples.
         cache: where their scene features lie.
-        frames: spread evenly over each example's stretch.
+        config: how many frames show an example, and how far apart.
         fitted: brings frames to the size that the visual tower reads.
     """
 
@@ -76,11 +76,11 @@ class ClipSource(Dataset[Clip]):
         footage: Path,
         extracted: Mapping[str, Extracted],
         cache: FeatureCache,
-        frames: int,
+        config: WindowConfig,
         fitted: Fitted,
     ) -> None:
         self.examples, self.footage, self.extracted, self.cache = examples, footage, extracted, cache
-        self.frames, self.fitted = frames, fitted
+        self.config, self.fitted = config, fitted
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -93,7 +93,7 @@ class ClipSource(Dataset[Clip]):
             shown = [frame.image for frame in frames_at(path, window.times_s)]
             failure = None
         except MediaError as error:
-            shown, failure = [torch.zeros(64, 64, 3, dtype=torch.uint8)] * self.frames, str(error)
+            shown, failure = [torch.zeros(64, 64, 3, dtype=torch.uint8)] * self.config.frames, str(error)
         seen = window.visual.mask.any(-1) & (failure is None)
         return Clip(self.fitted(torch.stack(shown)), seen, window, example.instruction, example.answer, failure)
 
@@ -105,7 +105,8 @@ class ClipSource(Dataset[Clip]):
         """
         example = self.examples[place]
         span = Span(start_s=example.start_s, end_s=example.end_s)
-        window = spread(self.cache.shards(self.extracted[example.video], span), span, self.frames)
+        extracted = self.extracted[example.video]
+        window = window_over(lambda reach: self.cache.shards(extracted, reach), span, self.config)
         if window is None:
             raise TrainingError(
                 f"example {example.id}: {span.start_s:g}-{span.end_s:g} s lies outside {example.video}. Prepare the "

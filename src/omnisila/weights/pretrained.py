@@ -11,10 +11,10 @@ from transformers import AutoConfig, AutoTokenizer, BitsAndBytesConfig, PreTrain
 
 from omnisila.errors import WeightsError
 from omnisila.weights.checkpoint_files import CONFIG, WEIGHTS, first_line, model_folder
+from omnisila.weights.loading import listed
 
 Model = TypeVar("Model", bound=PreTrainedModel)
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
-_NAMED = 5  # keys that a message names before it counts the rest
 
 
 def load_pretrained(
@@ -64,9 +64,8 @@ def load_pretrained(
     if whole:
         problems += [f"left over {key}" for key in sorted(found["unexpected_keys"]) if not _is_buffer(model, key)]
     if problems:
-        more = f" and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
         raise WeightsError(
-            f"{folder}: the weights are not those of {model_class.__name__}: {'; '.join(problems[:_NAMED])}{more}. "
+            f"{folder}: the weights are not those of {model_class.__name__}: {listed(problems, '; ')}. "
             "Download the checkpoint again."
         )
     return model.eval()
