@@ -198,7 +198,7 @@ def test_what_a_reaction_run_does_not_do(omnisila: Run, make_video: Make, reacti
         assert message in result.stderr
 
 
-def test_scene_models_do_not_measure_reactions(omnisila: Run, make_video: Make, reaction_run, tmp_path) -> None:
+def test_scene_models_do_not_measure_reactions(omnisila: Run, make_video: Make, reaction_run) -> None:
     clip, scene_run = make_video("clip.mp4", frames=6), weights.FOLDER / "compact"
     for arguments, message in (
         (("analyze", clip, "--model", scene_run, "--labels", "reaction"), "train reaction"),

@@ -5,6 +5,7 @@ clips that models are trained on, one after the other. Source: emotional-reactio
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -151,7 +152,7 @@ def clip_windows(end_s: float, window_s: float, hop_s: float | None = None) -> t
     starts = window_starts(0.0, end_s, window_s, hop_s)
     if len(starts) > 1 and end_s - starts[-1] < _LEAST_SHARE * window_s:
         starts = starts[:-1]
-    ends = [start_s + window_s for start_s in starts[:-1]]
+    ends = [max(begin + window_s, after) for begin, after in pairwise(starts)]  # floats round
     return tuple(Span(start_s=begin, end_s=end) for begin, end in zip(starts, [*ends, end_s], strict=True))
 
 
