@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from omnisila.cli import train_reaction
+from omnisila.cli import train_compact_reaction, train_reaction
 
 if TYPE_CHECKING:
     from omnisila.recipes.full_training import FullTraining
 
 app = typer.Typer(no_args_is_help=True, help="Train a model.")
 app.command("reaction")(train_reaction.reaction)
+app.command("compact-reaction")(train_compact_reaction.compact_reaction)
 
 
 def _print_rows(wanted: bool) -> None:

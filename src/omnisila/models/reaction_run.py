@@ -15,6 +15,7 @@ from omnisila.errors import WeightsError
 from omnisila.files import write_atomically
 from omnisila.labels import REACTION
 from omnisila.models.baselines.bilstm import BiLSTMConfig
+from omnisila.models.baselines.expression_share import ExpressionShareConfig
 from omnisila.models.probing import ProbeConfig
 from omnisila.models.reaction import ReactionModel
 from omnisila.models.reaction_sources import DescribedSource, PooledSource
@@ -26,7 +27,7 @@ from omnisila.schema import ModelIdentity, Probability
 RECORD, WEIGHTS = "reaction.json", "model.safetensors"
 
 ReactionModelConfig = Annotated[
-    ProbeConfig | ViPERConfig | BiLSTMConfig | TemporalAVConfig, Field(discriminator="kind")
+    ProbeConfig | ViPERConfig | BiLSTMConfig | TemporalAVConfig | ExpressionShareConfig, Field(discriminator="kind")
 ]
 
 
