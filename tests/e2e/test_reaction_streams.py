@@ -106,7 +106,7 @@ def test_what_cannot_be_asked_is_refused(omnisila: Run, hume: Path) -> None:
     for stage, given, error, complaint in (
         ("pooled", nowhere, WeightsError, "nowhere: no such folder"),
         ("pooled", (*nowhere, "--pooling", "best"), InputError, "--pooling 'best'"),
-        ("descriptions", (*nowhere, "--prompt", "3"), InputError, "--prompt '3'"),
+        ("descriptions", (*nowhere, "--prompt", "3"), InputError, "prompt '3'"),
         ("descriptions", (*nowhere, "--sentences", "./nothing"), WeightsError, "nothing: no such folder"),
     ):
         refused = extract(omnisila, stage, hume, *given)

@@ -128,13 +128,10 @@ def descriptions(
 
     Exit status: 0 all described, 1 some clips failed (each named), 2 wrong usage.
     """
-    from omnisila.errors import InputError
     from omnisila.models.reaction_sources import DescribedSource
-    from omnisila.recipes.reaction_asking import STREAMS, described_features
+    from omnisila.recipes.reaction_asking import chosen_prompt, described_features
 
-    asked = {str(known): known for known in STREAMS}.get(prompt)
-    if asked is None:
-        raise InputError(f"--prompt {prompt!r}. Choose from: {', '.join(STREAMS)}.")
+    asked = chosen_prompt(prompt)
     source = DescribedSource(backbone=backbone, frames=1 if asked == "frames" else shown, sentences=sentences)
     failed = described_features(source, asked, _videos(data), footage, out, _teller(quiet))
     _end((failure.reason for failure in failed), out / f"failed-descriptions-{asked}.csv")

@@ -5,10 +5,12 @@ Source: emotional-reaction paper 4.2, 4.3.
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import torch
 
 from omnisila.data.annotated import AnnotatedVideo
+from omnisila.errors import InputError
 from omnisila.inference.frozen_backbone import frozen_backbone
 from omnisila.inference.inputs import Failure
 from omnisila.models.reaction_sources import DescribedSource, PooledSource, read_sources, write_sources
@@ -20,6 +22,17 @@ from omnisila.scenes.reaction.text import SentenceEncoder
 from omnisila.weights.checkpoint_files import located
 
 STREAMS: dict[Prompt, str] = {"1": "text-video-llava-1", "2": "text-video-llava-2", "frames": "text-llava"}
+
+
+def chosen_prompt(name: str) -> Prompt:
+    """A prompt by its name.
+
+    Raises:
+        InputError: no such prompt.
+    """
+    if name not in STREAMS:
+        raise InputError(f"prompt {name!r}. Choose from: {', '.join(STREAMS)}.")
+    return cast("Prompt", name)
 
 
 def pooled_features(

@@ -60,7 +60,9 @@ def descriptions(
     cut_half_line(out)
     before = list(records(out, Description)) if out.exists() else []
     if any(one.system != system for one in before):
-        raise DataSetError(f"{out}: holds descriptions by {before[0].system}, not by {system}. Give another file.")
+        raise DataSetError(
+            f"{out}: holds descriptions by {before[0].system}, not by {system}. Give another folder, or delete it."
+        )
     done = {one.clip for one in before}
 
     def describe(video: AnnotatedVideo) -> None:
