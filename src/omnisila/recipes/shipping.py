@@ -91,8 +91,8 @@ def train_compact(
     rivals = _rivals(bench, ablated, beside)
     jobs = [FoldJob(recipe, fold) for fold in range(FOLDS)]
     if with_folds:
-        jobs += [FoldJob(recipe.seeded(seed), fold) for seed in range(1, SEEDS) for fold in range(FOLDS)]
         jobs += [FoldJob(ablation, fold) for ablation in ablated for fold in range(FOLDS)]
+        jobs += [FoldJob(recipe.seeded(seed), fold) for seed in range(1, SEEDS) for fold in range(FOLDS)]
     tell(f"held-out answers of {len(jobs)} models")
     run_jobs(bench, jobs, workers, tell)
     calibration = _calibration(bench, material, recipe)
