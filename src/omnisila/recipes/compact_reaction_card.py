@@ -70,8 +70,9 @@ know. What the expression network was trained on is not recorded here; it may ha
 Labels it scores: **{", ".join(faces.labels)}**. Not scored, not reported: {", ".join(lacking)}.
 
 Made, and every number below measured, by `OMNISILA_DATA=<data root> omnisila train compact-reaction`: {recipe.folds}
-folds by person, {recipe.seeds} seeds. Nobody is judged by a model that saw them; near-duplicate pictures stand in one
-fold. Brackets are 95 % intervals over people (bootstrap). A difference whose interval holds 0 is none.
+folds by person, {recipe.seeds} seeds. Nobody is judged by a trained model that saw them; near-duplicate pictures
+stand in one fold. Brackets are 95 % intervals over people (bootstrap). A difference whose interval holds 0 is not
+shown.
 """
 
 
@@ -83,7 +84,8 @@ def _kind(recipe: CompactReaction, found: Evidence) -> str:
         )
     return f"""The embedded expression network's own probabilities, averaged over the frames with a face. **Nothing was
 trained for it**: a trained {recipe.model.kind} on {", ".join(recipe.streams)} is measured beside it below and is not
-surely better, so the plain reading ships."""
+surely better, so the plain reading ships. That one was chosen among several small models that were tried on the same
+people, which flatters it if anything."""
 
 
 def _data(recipe: CompactReaction, faces: Faces) -> str:
@@ -180,7 +182,8 @@ def _rows(rows: tuple[Compared, ...]) -> str:
 def _interval(interval: Interval | None, sign: str = "") -> str:
     if interval is None:
         return "-"
-    return f"{interval.value:{sign}.3f} ({interval.low:{sign}.2f} to {interval.high:{sign}.2f})"
+    places = 3 if sign else 2  # a difference's bounds must not round to 0
+    return f"{interval.value:{sign}.3f} ({interval.low:{sign}.{places}f} to {interval.high:{sign}.{places}f})"
 
 
 _LIMITS = """## Limits
@@ -189,6 +192,7 @@ _LIMITS = """## Limits
 - Not measured: reactions as people have them on video, other cameras than those of the photographs, sound (it is not
   read at all), children, and any group of people by itself.
 - A smile is taken for amusement, and an annotation of surprise for surprise; polite and posed faces count alike.
+- Stills hold few faces that speak: the open mouth of somebody who talks can read as surprise.
 - Fear and surprise share open eyes and mouths: see the row of fear above.
 - An expression is no proof of a feeling. Use it to find moments to look at, never to judge a person.
 """
