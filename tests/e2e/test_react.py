@@ -114,7 +114,7 @@ def test_odd_and_bad_files(omnisila: Run, make_video: Make, make_bad_file: Make,
     )}  # fmt: skip
     assert "of 1 window: no sound in 1" in warned["silent.mp4"]
     assert "of 1 window: no face in 1" in warned["faceless.mp4"]
-    assert "of 2 windows: no face in 2; no sound in 2; neither in 2" in warned["neither.mp4"]
+    assert "of 2 windows: no face in 2; no sound in 2; nothing that the model reads in 2" in warned["neither.mp4"]
     assert "32 frames repeat" in warned["short.mp4"]
     assert "a still picture" in warned["still.png"]
     assert "cut off" in warned["ends early.mkv"]

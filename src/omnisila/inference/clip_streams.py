@@ -21,7 +21,10 @@ from omnisila.scenes.reaction.clip import Clip
 from omnisila.scenes.reaction.config import ReactionFeatureConfig
 from omnisila.scenes.reaction.extracting import extracted
 from omnisila.scenes.reaction.extractor import ReactionFeatureExtractor
+from omnisila.scenes.reaction.features import MODALITIES
 from omnisila.schema import Span
+
+FACE = "face"
 
 
 class ReadClip(NamedTuple):
@@ -37,6 +40,11 @@ class ReadClip(NamedTuple):
     missing: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     seconds: dict[str, float] = {}  # noqa: RUF012  # a NamedTuple's default, never changed
+
+    @property
+    def blind(self) -> bool:
+        """Whether nothing of what the model reads is there."""
+        return not any(bool(mask.any()) for mask in self.batch.masks.values())
 
 
 @runtime_checkable
@@ -78,7 +86,9 @@ class FeatureStreams:
     """
 
     def __init__(self, record: ReactionRecord, config: ReactionFeatureConfig, cache: ReactionCache) -> None:
-        self.record, self.config, self.cache = record, config, cache
+        self.record, self.cache = record, cache
+        # what the model does not read is not made; the face's embedding tells whether there is a face
+        self.config = config.replace(modalities=tuple(n for n in MODALITIES if n in record.widths or n == FACE))
 
     @cached_property
     def extractor(self) -> ReactionFeatureExtractor:
@@ -103,7 +113,8 @@ class FeatureStreams:
         found = extracted(self.extractor.accepted(Clip(video, span)), self.extractor, self.cache).features
         assert found is not None  # what fails raises
         batch = stacked([found.modalities], self.record.widths)
-        return ReadClip(batch, found.missing, found.warnings, found.seconds)
+        missing = tuple(name for name in found.missing if name in self.config.modalities)
+        return ReadClip(batch, missing, found.warnings, found.seconds)
 
 
 class PooledStreams:

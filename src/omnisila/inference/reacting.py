@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from omnisila.errors import InputError
 from omnisila.inference.analyzer import AnalyzerConfig, Progress, not_scored, silent, timed, video_identity
-from omnisila.inference.clip_streams import clip_streams
+from omnisila.inference.clip_streams import FACE, clip_streams
 from omnisila.labels import REACTION
 from omnisila.media.sampling import window_starts
 from omnisila.media.video import VideoInfo, VideoReader, sha256
@@ -26,15 +26,16 @@ VALIDITY = (
     "from near."
 )
 _LEAST_SHARE = 0.5  # of a window: a shorter rest at the end belongs to the window before it
-_FACE, _SOUND = "face", "audio"
+_SOUND = "audio"
 
 
 class Measured(NamedTuple):
-    """One stretch of a video: its intensities, and what of it was not there."""
+    """One stretch of a video: its intensities, and what of it was not there; ``blind``: nothing that the model reads."""
 
     span: Span
     intensities: dict[str, float]
     missing: tuple[str, ...]
+    blind: bool
     warnings: tuple[str, ...]
     seconds: dict[str, float]
 
@@ -122,7 +123,7 @@ class ReactionAnalyzer:
         read = self.streams.read(path, span)
         found = dict(zip(self.run.record.labels, self.run.model.intensities(read.batch)[0].tolist(), strict=True))
         scored = {label: found[label] for label in self.run.record.labels_scored}
-        return Measured(span, scored, read.missing, read.warnings, read.seconds)
+        return Measured(span, scored, read.missing, read.blind, read.warnings, read.seconds)
 
     def _warnings(self, footage: "_Footage", whole: Measured, over_time: Sequence[Measured]) -> Iterator[str]:
         if self.cache.warning:
@@ -158,13 +159,12 @@ def clip_windows(end_s: float, window_s: float, hop_s: float | None = None) -> t
 
 def missing_over_time(windows: Sequence[Measured]) -> Iterator[str]:
     """One line on the windows in which no face or no sound was found; the model answers without them."""
-    no_face, no_sound = (sum(name in one.missing for one in windows) for name in (_FACE, _SOUND))
-    neither = sum({_FACE, _SOUND} <= {*one.missing} for one in windows)
+    no_face, no_sound = (sum(name in one.missing for one in windows) for name in (FACE, _SOUND))
     told = [f"no face in {no_face}"] if no_face else []
     if no_sound:
         told.append(f"no sound in {no_sound}")
-    if neither:
-        told.append(f"neither in {neither}, whose intensities say little more than what is usual")
+    if blind := sum(one.blind for one in windows):
+        told.append(f"nothing that the model reads in {blind}, whose intensities say little more than what is usual")
     if told:
         yield f"of {len(windows)} window{'s' if len(windows) > 1 else ''}: {'; '.join(told)}"
 

@@ -6,7 +6,7 @@ Source: ViPER's per-frame features, emotional-reaction paper 4.3 and 5.1.
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -28,6 +28,7 @@ from omnisila.scenes.reaction.tables import frame_table
 from omnisila.scenes.reaction.visual import PictureEncoder
 
 TEXT_WIDTH = 768  # of a text that nobody gave; RoBERTa-base's
+Named = TypeVar("Named", dict[str, int], tuple[str, ...])
 
 
 class ClipSettings(Config):
@@ -36,6 +37,7 @@ class ClipSettings(Config):
     Attributes:
         crop: what the visual encoder and CLIP look at. Without a face it is the whole frame.
         given: modality -> width of those that come from a table beside the clip, such as py-feat's action units.
+        modalities: those that are made; the others are all masked.
     """
 
     frames: int = Field(default=FRAMES, ge=2)
@@ -44,15 +46,16 @@ class ClipSettings(Config):
     face_margin: float = Field(default=1.3, gt=0)
     min_face_frac: float = Field(default=0.1, gt=0)  # of the longer side: reactions are filmed from near
     given: dict[str, int] = Field(default_factory=dict)
+    modalities: tuple[str, ...] = MODALITIES
     sound: SoundLimits = SoundLimits()
 
-    @field_validator("given")
+    @field_validator("given", "modalities")
     @classmethod
-    def _known(cls, given: dict[str, int]) -> dict[str, int]:
-        unknown = sorted(given.keys() - set(MODALITIES))
+    def _known(cls, named: Named) -> Named:
+        unknown = sorted({*named} - {*MODALITIES})
         if unknown:
             raise ValueError(f"no modality {', '.join(unknown)}; there are {', '.join(MODALITIES)}")
-        return given
+        return named
 
 
 class ReactionFeatureExtractor:
@@ -131,7 +134,7 @@ class ReactionFeatureExtractor:
         with _timed(seconds, "faces"):
             track = followed(self.detector, frames.pictures)
         warnings = [*frames.warnings, *face_warnings(track.at(frames.picture))]
-        found = self._given(clip, frames, warnings)
+        found = self._unwanted() | self._given(clip, frames, warnings)
         with _timed(seconds, "audio"):
             if "audio" not in found:
                 found["audio"] = self._audio(clip, frames, warnings)
@@ -152,10 +155,16 @@ class ReactionFeatureExtractor:
             seconds,
         )
 
+    def _unwanted(self) -> dict[str, Modality]:
+        frames, widths = self.settings.frames, self.widths
+        left_out = [name for name in MODALITIES if name not in self.settings.modalities]
+        return {name: Modality.absent(frames, widths[name]) for name in left_out}
+
     def _given(self, clip: Clip, frames: ClipFrames, warnings: list[str]) -> dict[str, Modality]:
         """The modalities that come from tables."""
         found: dict[str, Modality] = {}
-        for name, width in self.settings.given.items():
+        wanted = {name: width for name, width in self.settings.given.items() if name in self.settings.modalities}
+        for name, width in wanted.items():
             path = clip.tables.get(name)
             if path is None:
                 found[name] = Modality.absent(self.settings.frames, width)

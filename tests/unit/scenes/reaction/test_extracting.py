@@ -237,3 +237,15 @@ def test_a_configuration_that_cannot_be_built_is_refused(tmp_path: Path) -> None
     missing = ReactionFeatureConfig(visual=str(tmp_path / "no" / "such" / "vit"))
     with pytest.raises(WeightsError, match="no such folder"):
         missing.build()
+
+
+def test_what_is_not_wanted_is_not_made_and_not_told(quick: ReactionFeatureExtractor, make_clip: Make) -> None:
+    clip = Clip(make_clip())  # without sound
+    config = ReactionFeatureConfig(frames=3, modalities=("fau",), given={"audio": 4})
+    found, whole = config.build().features(clip), quick.features(clip)
+    assert [name for name in MODALITIES if found.modalities[name].present] == ["fau"]
+    assert torch.equal(found.modalities["fau"].values, whole.modalities["fau"].values)
+    assert not any("sound" in warning or "audio" in warning for warning in found.warnings)
+    assert any("sound" in warning for warning in whole.warnings)
+    with pytest.raises(ValueError, match="no modality smell"):
+        ReactionFeatureConfig(modalities=("smell",))
