@@ -30,7 +30,7 @@ _SOUND = "audio"
 
 
 class Measured(NamedTuple):
-    """One stretch of a video: its intensities, and what of it was not there; ``blind``: nothing that the model reads."""
+    """One stretch of a video; ``missing`` are modalities, ``blind``: nothing is there that the model reads."""
 
     span: Span
     intensities: dict[str, float]
