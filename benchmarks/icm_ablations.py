@@ -25,6 +25,7 @@ from omnisila.recipes.icm import CompactRecipe
 from omnisila.recipes.measures import QUESTIONS, Answers, Question, judged
 from omnisila.recipes.shipping import FOLDS, ablations, prepared
 
+TESTS = len(ablations()) * sum(1 if question.label is None else 2 for question in QUESTIONS)
 METRICS = ("accuracy", "AUC")
 
 
@@ -144,7 +145,7 @@ footage may differ, not other training runs). Made by `benchmarks/icm_ablations.
 figures in `benchmarks/results/icm_ablations.json`.
 
 Read with care: many differences are tested at once and none is corrected for that; a p-value of 0.05 among these
-{2 * 7 * len(QUESTIONS)} is what chance gives several times.
+{TESTS} is what chance gives several times.
 """
 
 FOOT = """## What could not be measured here

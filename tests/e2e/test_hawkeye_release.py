@@ -206,6 +206,10 @@ def test_odd_features_are_read_as_the_authors_loader_does(
         (lambda f: np.save(f / "pose_feat/test/clip/frame_1.npy", np.full((1, 17, 5), 1e39)), "wanted finite numbers"),
         (lambda f: np.save(f / "pose_feat/test/clip/frame_1.npy", np.full((1, 17, 5), 1e30)), "clip 1: no answer"),
         (lambda f: (f / "rel_feat/test/clip/frame_1.npy").write_text("text"), "as a plain .npy array"),
+        (lambda f: (f / "rel_feat/test/clip/frame_1.npy").write_bytes(b"PK\x03\x04"), "as a plain .npy array"),
+        (lambda f: (f / "rel_feat/test/clip/frame_1.npy").write_bytes(
+            b"\x93NUMPY\x01\x00\x46\x00" + b"{'descr': '<f4', 'fortran_order': False, 'shape': (".ljust(70)),
+         "as a plain .npy array"),
         (lambda f: (f / "rel_feat/test/clip/frame_1.npy").unlink(), "clip is in pose_feat but not in rel_feat"),
         (lambda f: [(f / kind / "test/clip/frame_3.npy").unlink() for kind in ("pose_feat", "rel_feat")],
          "no features of clip.mp4 from 3 s on, there are 3 clips"),

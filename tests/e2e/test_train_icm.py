@@ -138,6 +138,7 @@ def test_two_processes_take_the_path_of_one(
     )
 
     assert done.returncode == 0, done.stderr
+    assert (two / "run.json").exists(), done.stderr
     for (stage, step, alone), (_, _, together) in zip(losses(tmp_path / "one"), losses(two), strict=True):
         assert together == pytest.approx(alone, rel=2e-3), (stage, step)
     assert load_run(two).record.labels == {"implicit": ("Fire", "Normal")}

@@ -148,7 +148,7 @@ def scene_influence(
         return dict.fromkeys(SCENES, 0.0)
     versions = len(SCENES) + 1
     scenes = SceneInputs(*(_once_without(scene, place) for place, scene in enumerate(inputs.scenes, 1)))
-    visual = Entities(*(part.expand(versions, *part.shape[1:]) for part in inputs.visual))
+    visual = Entities(*(part if part is None else part.expand(versions, *part.shape[1:]) for part in inputs.visual))
     instructions = [render_instruction(Instruction("identify", labels))] * versions
     likelihood = answer_likelihood(model, scenes, visual, instructions, [render_label(one) for one in trained])
     whole, *left_out = likelihood.log_probs.log_softmax(-1)[:, list(trained).index(label)].tolist()
@@ -157,7 +157,7 @@ def scene_influence(
 
 def _once_without(scene: Entities, place: int) -> Entities:
     """The scene for the whole window and for each version that leaves a scene out; absent in its own."""
-    values, mask = (part.repeat(len(SCENES) + 1, *[1] * (part.ndim - 1)) for part in scene)
+    values, mask = (part.repeat(len(SCENES) + 1, *[1] * (part.ndim - 1)) for part in scene[:2])
     values[place], mask[place] = 0.0, False
     return Entities(values, mask)
 

@@ -116,8 +116,8 @@ class ModelSystem:
 
     def _window(self, example: Example, extracted: Extracted) -> Window:
         span = Span(start_s=example.start_s, end_s=example.end_s)
-        analyzer = self.analyzer
-        window = window_over(lambda reach: analyzer.cache.shards(extracted, reach), span, analyzer.window)
+        config, cache = self.analyzer.window, self.analyzer.cache
+        window = window_over(lambda reach: cache.shards(extracted, reach), span, config, extracted.end_s)
         if window is None:
             raise InputError(
                 f"{example.id}: {span.start_s:g}-{span.end_s:g} s lies outside {example.video} "

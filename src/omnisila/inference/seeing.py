@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from jaxtyping import UInt8
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from omnisila.media.sampling import each_at
 from omnisila.models.checkpoint import Run
-from omnisila.models.visual_tower import VisualTower
+from omnisila.models.visual_tower import VisualTower, windows_seen
 from omnisila.scenes.extractor import Entities, SceneInputs
 from omnisila.scenes.windows import Window, WindowBatch, stack
 
@@ -29,22 +30,29 @@ def seeing(run: Run, video: Path) -> See:
         scenes = SceneInputs(*(_on(run.device, scene) for scene in batch.scenes))
         if run.tower is None:
             return WindowBatch(scenes, _on(run.device, batch.visual))
-        visual = run.tower.encode(pictures(run.tower, video, items, run.device))
-        there = batch.visual.mask.any(-1, keepdim=True).to(visual.mask.device)
-        return WindowBatch(scenes, Entities(visual.values, visual.mask & there))
+        shown = pictures(run.tower, video, items, run.device)
+        there = batch.visual.mask.any(-1)
+        return WindowBatch(scenes, windows_seen(run.tower, shown.frames, there, [shown.video_px] * len(items)))
 
     return see
 
 
-def pictures(
-    tower: VisualTower, video: Path, items: Sequence[Window], device: torch.device
-) -> UInt8[Tensor, "windows frames height width 3"]:
-    """The windows' frames at the tower's size; one outside the video is the nearest (and masked elsewhere)."""
-    shown = {
-        frame.time_s: tower.fitted(frame.image.to(device).unsqueeze(0))[0]
-        for frame in each_at(video, (time_s for window in items for time_s in window.times_s))
-    }
-    return torch.stack([torch.stack([shown[time_s] for time_s in window.times_s]) for window in items])
+class Pictures(NamedTuple):
+    """Windows' frames at the tower's size, and (height, width) that the video has itself."""
+
+    frames: UInt8[Tensor, "windows frames height width 3"]
+    video_px: tuple[int, int]
+
+
+def pictures(tower: VisualTower, video: Path, items: Sequence[Window], device: torch.device) -> Pictures:
+    """The windows' frames; one outside the video is the nearest (and masked elsewhere)."""
+    shown: dict[float, Tensor] = {}
+    height_px = width_px = 0
+    for frame in each_at(video, (time_s for window in items for time_s in window.times_s)):
+        height_px, width_px = frame.image.shape[:2]  # the same for all: media gives a video one size
+        shown[frame.time_s] = tower.fitted(frame.image.to(device).unsqueeze(0))[0]
+    frames = torch.stack([torch.stack([shown[time_s] for time_s in window.times_s]) for window in items])
+    return Pictures(frames, (height_px, width_px))
 
 
 def _on(device: torch.device, entities: Entities) -> Entities:

@@ -19,7 +19,7 @@ from transformers.masking_utils import sdpa_mask
 
 from omnisila.config import Config
 from omnisila.errors import InputError
-from omnisila.models.decoding import generate_answers
+from omnisila.models.decoding import check_length, generate_answers
 from omnisila.models.layers import FeatureDropout, Standardise, attend, masked_mean
 from omnisila.models.tokenizer import END, PAD, SCENE, START, VIDEO, token_id
 from omnisila.models.tokens import Tokens
@@ -109,6 +109,7 @@ class CompactVideoLLM(nn.Module):
     def decode(
         self, embeds: Float[Tensor, "batch tokens width"], tokens: Tokens
     ) -> Float[Tensor, "batch predictions vocabulary"]:
+        check_length(int(tokens.positions.max()) + 1, self.max_tokens)
         return self.language_model(
             inputs_embeds=embeds,
             attention_mask=tokens.visible.unsqueeze(1),

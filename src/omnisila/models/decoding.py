@@ -28,7 +28,7 @@ def decode_visible(
     Raises:
         InputError: a sequence that is longer.
     """
-    _check_length(int(tokens.positions.max()) + 1, reads)
+    check_length(int(tokens.positions.max()) + 1, reads)
     return language_model(
         inputs_embeds=embeds,
         attention_mask=visibility_mask(tokens, embeds.dtype, embeds.device),
@@ -75,7 +75,7 @@ def generate_answers(
     Raises:
         InputError: answers that could pass the end of what the model reads.
     """
-    _check_length(int(tokens.positions.max()) + 1 + max_tokens, reads)
+    check_length(int(tokens.positions.max()) + 1 + max_tokens, reads)
     kept = {} if cache is None else {"past_key_values": cache}
     output = language_model.generate(
         inputs_embeds=embeds,
@@ -104,7 +104,12 @@ def generate_answers(
     return Generated(texts, made(scores.tolist()), made(output.sequences.tolist()))
 
 
-def _check_length(length: int, reads: int) -> None:
+def check_length(length: int, reads: int) -> None:
+    """Refuse a sequence that is longer than the model reads.
+
+    Raises:
+        InputError: it is.
+    """
     if length > reads:
         raise InputError(
             f"prompt and answer of {length} tokens, the model reads {reads}; visual tokens are never cut. Shorten the "

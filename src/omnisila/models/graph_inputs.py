@@ -8,6 +8,7 @@ from torch import Tensor
 
 from omnisila.config import Config
 from omnisila.errors import InputError
+from omnisila.scenes.boxes import WHOLE_FRAME, Area
 from omnisila.scenes.extractor import Entities, Layout
 
 JOINTS = 17  # COCO's, in the order of omnisila.scenes.action.JOINT_NAMES
@@ -135,20 +136,14 @@ class PatchGrid(Config):
     One patch stands for the whole frame: it lies in every box, and there is nothing to mask.
 
     Attributes:
-        area: the part of the frame that the patches cover (left, top, right, bottom), where the encoder crops it.
+        area: the part of every frame that the patches cover; None where each window says its own (``Entities.area``),
+            since a visual tower may crop a video by its shape.
     """
 
     rows: int = 1
     columns: int = 1
     class_tokens: int = 0
-    area: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
-
-    @classmethod
-    def centre_crop(cls, side: int, class_tokens: int, width_px: int, height_px: int) -> Self:
-        """A square of patches from the middle of footage of that shape, as CLIP's preprocessing cuts it."""
-        shorter = min(width_px, height_px)
-        x, y = (0.5 - shorter / length / 2 for length in (width_px, height_px))
-        return cls(rows=side, columns=side, class_tokens=class_tokens, area=(x, y, 1 - x, 1 - y))
+    area: Area | None = WHOLE_FRAME
 
     @property
     def patches(self) -> int:
@@ -156,10 +151,29 @@ class PatchGrid(Config):
         return self.class_tokens + self.rows * self.columns
 
     def cells(self) -> Float[Tensor, "patches 4"]:
-        """Each token's box in frame fractions; class tokens have empty ones."""
+        """Each token's box in fractions of the area; class tokens have empty ones."""
         row, column = torch.meshgrid(torch.arange(self.rows), torch.arange(self.columns), indexing="ij")
         corners = torch.stack([column, row, column + 1, row + 1], dim=-1).flatten(0, 1)
-        left, top, right, bottom = self.area
-        size = torch.tensor([right - left, bottom - top]).repeat(2)
-        cells = corners / torch.tensor([self.columns, self.rows]).repeat(2) * size + torch.tensor([left, top]).repeat(2)
+        cells = corners / torch.tensor([self.columns, self.rows]).repeat(2)
         return torch.cat([torch.zeros(self.class_tokens, 4), cells])
+
+    def located(
+        self, boxes: Float[Tensor, "batch frames boxes 4"], area: Float[Tensor, "batch 4"] | None
+    ) -> Float[Tensor, "batch frames boxes 4"]:
+        """Boxes in fractions of the area, from frame fractions; they may reach over its ends, or lie outside.
+
+        Args:
+            area: each window's, where the grid has none.
+
+        Raises:
+            InputError: neither has one.
+        """
+        if self.area is not None:
+            area = boxes.new_tensor([self.area])
+        elif area is None:
+            raise InputError(
+                "visual tokens that do not say which part of the frame they show, wanted left, top, right and bottom "
+                "for each window: the visual tower crops a video by its shape. Encode frames with windows_seen."
+            )
+        corner, opposite = area.to(boxes)[:, None, None].split(2, dim=-1)
+        return (boxes - corner.repeat(1, 1, 1, 2)) / (opposite - corner).repeat(1, 1, 1, 2)

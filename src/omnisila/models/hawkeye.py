@@ -186,7 +186,7 @@ class Hawkeye(SceneModel):
             InputError: as ``perceive``.
         """
         x_v = self.video(visual)
-        return GraphTokens(self.asg(scenes.action, x_v), self.org(scenes.relation, x_v))
+        return GraphTokens(self.asg(scenes.action, x_v), self.org(scenes.relation, x_v, visual.area))
 
     def prompts(
         self,

@@ -1,5 +1,7 @@
 """What Hawkeye's authors publish: the checkpoint of their scene side, and the features of a clip as two .npy files."""
 
+import tokenize
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -130,9 +132,10 @@ def _batched(rows: Sequence[Float[Tensor, "_ features"]], most: int) -> Entities
 
 def _array(path: Path, row: tuple[int, ...], wanted: str) -> Tensor:
     try:
-        found = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        said = (getattr(error, "strerror", None) or str(error)).splitlines()[0].rstrip(".")
+        with path.open("rb") as file:
+            found = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError, MemoryError, SyntaxError, zipfile.BadZipFile, tokenize.TokenError) as error:
+        said = (getattr(error, "strerror", None) or str(error) or "damaged").splitlines()[0].rstrip(".")
         raise InputError(f"{path}: {said}. Wanted {wanted} as a plain .npy array; extract it again.") from error
     if not isinstance(found, np.ndarray) or found.dtype.kind not in "fiu":
         raise InputError(f"{path}: no array of numbers. Wanted {wanted} as a plain .npy array; extract it again.")

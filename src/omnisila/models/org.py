@@ -135,7 +135,7 @@ class ObjectRelationGraph(nn.Module):
         min_overlap: float,
     ) -> None:
         super().__init__()
-        self.reading, self.triplets, self.min_overlap = reading, triplets, min_overlap
+        self.reading, self.grid, self.triplets, self.min_overlap = reading, grid, triplets, min_overlap
         self.classes = nn.Linear(reading.subject[1], width, bias=False)
         self.predicates = nn.Linear(reading.predicate[1], width, bias=False)
         self.gtn = gtn
@@ -152,16 +152,22 @@ class ObjectRelationGraph(nn.Module):
         """Node places of a frame: two ends and a predicate for each triplet."""
         return 3 * self.triplets
 
-    def forward(self, relations: Entities, video: FrameTokens) -> FrameTokens:
+    def forward(
+        self, relations: Entities, video: FrameTokens, area: Float[Tensor, "batch 4"] | None = None
+    ) -> FrameTokens:
         """Object-aware tokens of every frame; of more triplets than ``triplets`` the first ones.
 
+        Args:
+            area: the part of each window's frames that the video tokens cover, where the grid does not say it.
+
         Raises:
-            InputError: relation features of another width.
+            InputError: relation features of another width, or an area that nobody says.
         """
         triplets = self.reading.read(_first(relations, self.triplets))
         graph = triplet_graph(triplets, self.min_overlap)
         ends = triplets.end_classes.shape[2]
-        x_m = object_aware_masking(video, triplets.end_boxes, graph.present[..., :ends], self.cells)
+        boxes = self.grid.located(triplets.end_boxes, area)
+        x_m = object_aware_masking(video, boxes, graph.present[..., :ends], self.cells)
         objects = self.classes(triplets.end_classes) + x_m.box_means()
         nodes = torch.cat([objects, self.predicates(triplets.predicates)], dim=2)
         x_s = self.gtn(nodes, graph) + self.positions[: nodes.shape[1], None]
@@ -185,6 +191,7 @@ class NoRelationGraph(nn.Module):
         self,
         relations: Entities,  # noqa: ARG002 (same call as the block it stands for)
         video: FrameTokens,
+        area: Float[Tensor, "batch 4"] | None = None,  # noqa: ARG002
     ) -> FrameTokens:
         return FrameTokens(video.values[:, :, :0], video.mask[:, :, :0])
 

@@ -18,6 +18,7 @@ from omnisila.models.decoding import decode_visible, generate_answers
 from omnisila.models.quantised import Bits, quantisation
 from omnisila.models.tokens import Tokens
 from omnisila.models.video_llm import Generated, splice
+from omnisila.scenes.boxes import WHOLE_FRAME, Area
 from omnisila.scenes.extractor import Entities
 from omnisila.weights.checkpoint_files import model_folder
 from omnisila.weights.pretrained import load_pretrained, load_tokenizer, read_config, read_settings
@@ -108,6 +109,10 @@ class TransformersVideoLLM(nn.Module):
         self, frames: UInt8[Tensor, "frames height width 3"]
     ) -> UInt8[Tensor, "frames fitted_height fitted_width 3"]:
         return fitted(frames, self.backbone.size_px)
+
+    def shown_area(self, height_px: int, width_px: int) -> Area:  # noqa: ARG002 (whatever the shape)
+        """All of it: frames are squeezed, never cropped."""
+        return WHOLE_FRAME
 
     def encode(self, frames: UInt8[Tensor, "batch frames height width 3"]) -> Entities:
         return self.backbone.encode(frames)

@@ -1,14 +1,16 @@
 """Visual towers: frames become the features that a Video-LLM's projector reads."""
 
+from collections.abc import Sequence
 from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 from transformers import CLIPVisionModel
 
 from omnisila.errors import InputError
 from omnisila.models.video_preprocessing import ClipPreprocessing
+from omnisila.scenes.boxes import Area
 from omnisila.scenes.extractor import Entities
 
 
@@ -34,6 +36,10 @@ class VisualTower(Protocol):
         """The frames at the one size that the tower reads, so that those of several videos make a batch."""
         ...
 
+    def shown_area(self, height_px: int, width_px: int) -> Area:
+        """The part of frames of that shape that ``fitted`` keeps and the patches cover."""
+        ...
+
     def encode(self, frames: UInt8[Tensor, "batch frames height width 3"]) -> Entities:
         """Features of every patch of every frame, in the tower's own precision, without gradients.
 
@@ -41,6 +47,28 @@ class VisualTower(Protocol):
             InputError: another number of frames than the tower takes.
         """
         ...
+
+
+def windows_seen(
+    tower: VisualTower,
+    frames: UInt8[Tensor, "batch frames height width 3"],
+    there: Bool[Tensor, "batch frames"],
+    video_px: Sequence[tuple[int, int]],
+) -> Entities:
+    """What a tower sees of windows: their frames' features with the part of the frame that each window shows.
+
+    Args:
+        frames: fitted, on the device on which the tower is.
+        there: those that lie in the video; the others are masked out.
+        video_px: (height, width) of each window's video, which its fitted frames do not tell.
+
+    Raises:
+        InputError: another number of frames than the tower takes.
+    """
+    encoded = tower.encode(frames)
+    device = encoded.mask.device
+    area = torch.tensor([tower.shown_area(height_px, width_px) for height_px, width_px in video_px], device=device)
+    return Entities(encoded.values, encoded.mask & there.to(device).unsqueeze(-1), area)
 
 
 class ClipTower(nn.Module):
@@ -71,6 +99,10 @@ class ClipTower(nn.Module):
     def fitted(self, frames: UInt8[Tensor, "frames height width 3"]) -> UInt8[Tensor, "frames size size 3"]:
         """The frames at the tower's size."""
         return self.preprocessing.sized(frames)
+
+    def shown_area(self, height_px: int, width_px: int) -> Area:
+        """The square in the middle."""
+        return self.preprocessing.shown_area(height_px, width_px)
 
     def without_class_token(self) -> "ClipTower":
         """The same tower, which gives patches alone."""

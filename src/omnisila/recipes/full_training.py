@@ -118,6 +118,8 @@ class Trainer:
         self.recipe, self.out, self.cache, self.parallel = recipe, out, cache, parallel
         self.data: dict[str, str] = {}
         self.say: Say = say if parallel.leads else lambda _: None
+        if cache.warning:
+            self.say(cache.warning)
         self.sem = LoadedWhenNeeded(recipe.sem)
         self.layouts = self.sem.layouts
         torch.manual_seed(recipe.loop.seed)  # all processes begin with the same adapters and experts
@@ -199,7 +201,7 @@ class Trainer:
         def usable(example: Example) -> bool:
             """Its video can be read, at least as far as the example begins."""
             known = prepared.extracted.get(example.video)
-            return known is not None and example.start_s < known.shards[-1][1]
+            return known is not None and example.start_s < known.end_s
 
         kept = ExampleFile(
             questions.examples,
@@ -222,10 +224,11 @@ class Trainer:
         """All videos' features in the cache: every process extracts its share, then knows of all."""
         mine = videos[self.parallel.rank :: self.parallel.world]
         everyone = self.parallel.told(prepared_videos(mine, footage, self.sem, self.cache, self.say))
-        return Prepared(
-            {video: known for theirs in everyone for video, known in theirs.extracted.items()},
-            {video: reason for theirs in everyone for video, reason in theirs.failed.items()},
-        )
+        extracted = {video: known for theirs in everyone for video, known in theirs.extracted.items()}
+        failed = {video: reason for theirs in everyone for video, reason in theirs.failed.items()}
+        elsewhere = [video for video, known in extracted.items() if not self.cache.holds(known)]
+        again = prepared_videos(elsewhere, footage, self.sem, self.cache)  # where processes share no cache
+        return Prepared(extracted | again.extracted, failed)
 
     def _sampled(self, source: ClipSource) -> Iterator[SceneInputs]:
         """Scene features of clips spread evenly over the examples."""

@@ -157,7 +157,7 @@ def without_org() -> CompactHawkeyeRecipe:
 
 def without_moe() -> CompactHawkeyeRecipe:
     """The graphs' tokens go to the language model without experts. Source: Hawkeye Table 1, "w/o BH-MoE"."""
-    return compact_hawkeye().replace(name="without B-H MoE", moe=None)
+    return compact_hawkeye().replace(name="without B-H MoE", moe=None, constraint=None)
 
 
 def without_constraint() -> CompactHawkeyeRecipe:
@@ -166,7 +166,7 @@ def without_constraint() -> CompactHawkeyeRecipe:
 
 
 def without_pre_tuning() -> CompactHawkeyeRecipe:
-    """Task tuning from random weights. Source: Hawkeye Table 1, "w/o pre-tuning"."""
+    """Graphs and task tuning from random weights. Source: Hawkeye Table 1, "w/o pre-tuning"."""
     return compact_hawkeye().replace(name="without pre-tuning", scene_tuning=None)
 
 

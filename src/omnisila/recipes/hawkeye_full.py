@@ -93,7 +93,7 @@ class HawkeyeFullRecipe(HawkeyeTraining):
         joints = [name for name in ("joints", "tags") if name in layouts["action"].features]
         return HawkeyeConfig(
             visual_features=backbone.tower.features,
-            grid=patch_grid(backbone, self.backbone.frame_px),
+            grid=patch_grid(backbone),
             joints=JointReading.of(layouts["action"], *joints),
             triplets=TripletReading.of(layouts["relation"]),
             width=self.width,
@@ -131,19 +131,18 @@ class HawkeyeReleaseRecipe(HawkeyeTraining):
         return self.release.replace(joints=joints, triplets=ProbabilityReading.of(relation))
 
 
-def patch_grid(backbone: Backbone, frame_px: tuple[int, int]) -> PatchGrid:
-    """How the tower's tokens lie in frames of that height and width.
+def patch_grid(backbone: Backbone) -> PatchGrid:
+    """How the tower's tokens lie in the part of a frame that the tower says it shows.
 
-    CLIP's are a square of patches from the frame's middle, most often behind a class token; other towers see the whole
-    frame.
+    CLIP's are a square of patches, most often behind a class token; other towers' have the shape of their frames.
     """
+    patches = backbone.tower.patches
     if not isinstance(backbone.llm, TransformersVideoLLM):
-        height_px, width_px = frame_px
-        side = math.isqrt(backbone.tower.patches)
-        return PatchGrid.centre_crop(side, backbone.tower.patches - side * side, width_px, height_px)
+        side = math.isqrt(patches)
+        return PatchGrid(rows=side, columns=side, class_tokens=patches - side * side, area=None)
     height_px, width_px = backbone.llm.backbone.size_px
-    rows = round(math.sqrt(backbone.tower.patches * height_px / width_px))
-    return PatchGrid(rows=rows, columns=backbone.tower.patches // rows)
+    rows = round(math.sqrt(patches * height_px / width_px))
+    return PatchGrid(rows=rows, columns=patches // rows, area=None)
 
 
 def full() -> HawkeyeFullRecipe:
@@ -168,7 +167,7 @@ def without_org() -> HawkeyeFullRecipe:
 
 def without_moe() -> HawkeyeFullRecipe:
     """The graphs' tokens without experts. Source: Hawkeye Table 1, "w/o BH-MoE"."""
-    return full().replace(name="Hawkeye without B-H MoE", moe=None)
+    return full().replace(name="Hawkeye without B-H MoE", moe=None, constraint=None)
 
 
 def without_constraint() -> HawkeyeFullRecipe:

@@ -6,6 +6,10 @@ from torch import Tensor
 
 from omnisila.schema import Box
 
+Area = tuple[float, float, float, float]  # a part of a frame: left, top, right, bottom in frame fractions
+
+WHOLE_FRAME: Area = (0.0, 0.0, 1.0, 1.0)
+
 
 def areas(boxes: Float[Tensor, "*boxes 4"]) -> Float[Tensor, "*boxes"]:
     """Width times height; inverted boxes have none."""

@@ -46,6 +46,11 @@ class Extracted(Frozen):
     seconds: dict[str, float]
     layouts: dict[str, Layout] = LAYOUTS
 
+    @property
+    def end_s(self) -> float:
+        """How far the video is known."""
+        return self.shards[-1][1] if self.shards else 0.0
+
 
 def default_root() -> Path:
     """``$OMNISILA_CACHE``, or ``~/.cache/omnisila``."""
@@ -95,6 +100,11 @@ class FeatureCache:
                 tensors = load_file(folder / _file_name(name, index))
                 streams[name] = SceneStream(start_s, rate_hz, tensors["values"], tensors["mask"])
             yield SceneShard(start_s=start_s, end_s=end_s, layouts=extracted.layouts, **streams)
+
+    def holds(self, extracted: Extracted) -> bool:
+        """Whether a video's features lie here, and not in another process's cache alone."""
+        folder = self._folder(extracted.sha256, extracted.extractor_digest)
+        return all((folder / name).is_file() for name in extracted.files)
 
     def _folder(self, video_digest: str, extractor_digest: str) -> Path:
         return self.root / "features" / video_digest[:2] / f"{video_digest}-{extractor_digest[:16]}"

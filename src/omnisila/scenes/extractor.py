@@ -108,10 +108,15 @@ class SceneShard:
 
 
 class Entities(NamedTuple):
-    """Entities of one scene on a window's frame grid, batched; only the layout's ``features``."""
+    """Entities of one scene on a window's frame grid, batched; only the layout's ``features``.
+
+    ``area`` is the part of each window's frames that the patches of a visual tower cover (left, top, right, bottom in
+    frame fractions), which depends on the video's shape; only what a tower saw has one.
+    """
 
     values: Float[Tensor, "batch frames entities features"]
     mask: Bool[Tensor, "batch frames entities"]
+    area: Float[Tensor, "batch 4"] | None = None
 
 
 class SceneInputs(NamedTuple):

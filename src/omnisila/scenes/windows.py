@@ -1,6 +1,7 @@
 """Windows over a video's shards: one second each, eight frames that reach a little over both ends."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import reduce
 from typing import NamedTuple
 
 import torch
@@ -77,35 +78,37 @@ def windows(shards: Iterable[SceneShard], config: WindowConfig, duration_s: floa
         last_end_s = shard.end_s
         known_s = shard.end_s if duration_s is None else min(duration_s, shard.end_s)
         while (index + 1) * config.window_s + max(config.context_s, 0.0) <= known_s:
-            yield _window(kept, index * config.window_s, (index + 1) * config.window_s, config)
+            yield _tile(kept, index, (index + 1) * config.window_s, config)
             index += 1
         kept = _from(kept, index * config.window_s - config.context_s - 2.0)
     end_s = last_end_s if duration_s is None else min(duration_s, last_end_s)
     sliver_s = MIN_TAIL * config.window_s if index else 1e-6
     while kept is not None and end_s - index * config.window_s > sliver_s:
-        yield _window(kept, index * config.window_s, min((index + 1) * config.window_s, end_s), config)
+        yield _tile(kept, index, min((index + 1) * config.window_s, end_s), config)
         index += 1
 
 
-def window_over(shards: Callable[[Span], Iterable[SceneShard]], span: Span, config: WindowConfig) -> Window | None:
+def window_over(
+    shards: Callable[[Span], Iterable[SceneShard]], span: Span, config: WindowConfig, end_s: float
+) -> Window | None:
     """The window that shows a stretch, in training as in use; None where the video ends before it begins.
 
-    A short one is shown with its context, as ``windows`` gives it; the frames are spread over one that lasts longer
-    than they cover.
+    A short one is shown in its middle, with its context, as ``windows`` shows a second; the frames are spread over one
+    that lasts longer than they cover.
 
     Args:
         shards: gives those that a span touches.
+        end_s: where the video ends; a stretch that goes on behind it ends there.
     """
-    if span.duration_s > config.frames / config.rate_hz:
-        return spread(shards(span), span, config.frames)
-    context_s = max(config.context_s, 0.0)
-    past_s = max(span.end_s, span.start_s + config.window_s) + context_s
-    whole: SceneShard | None = None
-    for shard in shards(Span(start_s=max(span.start_s - context_s, 0.0), end_s=past_s)):
-        whole = shard if whole is None else joined(whole, shard)
-    if whole is None or not whole.start_s <= span.start_s < whole.end_s:
+    if span.start_s >= end_s:
         return None
-    return _window(whole, span.start_s, span.end_s, config)
+    span = Span(start_s=span.start_s, end_s=min(span.end_s, end_s))
+    half_s = config.frames / config.rate_hz / 2
+    if span.duration_s > 2 * half_s:
+        return spread(shards(span), span, config.frames)
+    middle_s = (span.start_s + span.end_s) / 2
+    touched = list(shards(Span(start_s=max(middle_s - half_s, 0.0), end_s=middle_s + half_s)))
+    return _window(reduce(joined, touched), span, middle_s, config) if touched else None
 
 
 def spread(shards: Iterable[SceneShard], span: Span, frames: int) -> Window | None:
@@ -176,10 +179,15 @@ def _from(shard: SceneShard, start_s: float, end_s: float = float("inf")) -> Sce
     return SceneShard(start_s=first_s, end_s=past_s, layouts=shard.layouts, **streams)
 
 
-def _window(shard: SceneShard, start_s: float, end_s: float, config: WindowConfig) -> Window:
-    first_s = start_s + config.window_s / 2 - config.frames / config.rate_hz / 2
-    times_s = [first_s + i / config.rate_hz for i in range(config.frames)]
-    return _at(shard, Span(start_s=start_s, end_s=end_s), times_s)
+def _tile(shard: SceneShard, index: int, end_s: float, config: WindowConfig) -> Window:
+    """The window of that number; one that the video's end cuts short keeps its frames where a whole one has them."""
+    start_s = index * config.window_s
+    return _window(shard, Span(start_s=start_s, end_s=end_s), start_s + config.window_s / 2, config)
+
+
+def _window(shard: SceneShard, span: Span, middle_s: float, config: WindowConfig) -> Window:
+    first_s = middle_s - config.frames / config.rate_hz / 2
+    return _at(shard, span, [first_s + i / config.rate_hz for i in range(config.frames)])
 
 
 def _at(shard: SceneShard, span: Span, times_s: list[float]) -> Window:

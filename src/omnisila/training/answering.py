@@ -19,7 +19,7 @@ from omnisila.models.likelihood import language_loss
 from omnisila.models.scene_model import SceneModel
 from omnisila.models.tokens import IGNORED, answered
 from omnisila.models.video_llm import VideoLLM
-from omnisila.models.visual_tower import VisualTower
+from omnisila.models.visual_tower import VisualTower, windows_seen
 from omnisila.scenes.extractor import Entities, SceneInputs
 from omnisila.scenes.windows import stack
 from omnisila.training.clip_source import Clip, ClipSource
@@ -31,7 +31,8 @@ class AnsweringConfig(Config):
 
     Attributes:
         batch_size: examples of one step, over all processes.
-        part_size: examples that go through the model at once; the smaller, the less memory, with the same result.
+        part_size: examples that go through the model at once; the smaller, the less memory. The language loss is the
+            same; a term over a batch (Hawkeye's L_bc, the release's focal loss) is the mean of the parts' own.
         epochs: how often each example is seen.
         workers: processes that decode frames, beside each training process.
     """
@@ -50,6 +51,7 @@ class Part(NamedTuple):
     """Examples that go through the model together."""
 
     frames: UInt8[Tensor, "batch frames height width 3"]
+    video_px: tuple[tuple[int, int], ...]
     seen: Bool[Tensor, "batch frames"]
     scenes: SceneInputs
     instructions: tuple[str, ...]
@@ -66,6 +68,7 @@ def part_of(clips: Sequence[Clip], llm: VideoLLM) -> Part:
     """Clips side by side."""
     return Part(
         torch.stack([clip.frames for clip in clips]),
+        tuple(clip.video_px for clip in clips),
         torch.stack([clip.seen for clip in clips]),
         stack([clip.window for clip in clips]).scenes,
         tuple(clip.instruction for clip in clips),
@@ -134,8 +137,7 @@ class Answering:
     def _loss(self, part: Part, answer_tokens: float) -> Float[Tensor, ""]:
         """This part's share of the step's loss, times the processes, over which gradients are averaged."""
         device, llm = self.parallel.device, self.model.video_llm
-        encoded = self.tower.encode(part.frames.to(device))
-        visual = Entities(encoded.values, encoded.mask & part.seen.to(encoded.mask.device).unsqueeze(-1))
+        visual = windows_seen(self.tower, part.frames.to(device), part.seen, part.video_px)
         scenes = SceneInputs(*(Entities(e.values.to(device), e.mask.to(device)) for e in part.scenes))
         asked = answered(self.model.prompts(part.instructions, scenes, visual), part.answers, llm.pad_id)
         read = torch.tensor([failure is None for failure in part.failures])

@@ -21,9 +21,13 @@ Fitted = Callable[[UInt8[Tensor, "frames height width 3"]], UInt8[Tensor, "frame
 
 
 class Clip(NamedTuple):
-    """One example with what it shows; ``failure`` says why its pictures could not be read, and then they are black."""
+    """One example with what it shows; ``failure`` says why its pictures could not be read, and then they are black.
+
+    ``frames`` are at the tower's size, ``video_px`` is (height, width) that the video has itself.
+    """
 
     frames: UInt8[Tensor, "frames height width 3"]
+    video_px: tuple[int, int]
     seen: Bool[Tensor, "frames"]
     window: Window
     instruction: str
@@ -95,7 +99,8 @@ class ClipSource(Dataset[Clip]):
         except MediaError as error:
             shown, failure = [torch.zeros(64, 64, 3, dtype=torch.uint8)] * self.config.frames, str(error)
         seen = window.visual.mask.any(-1) & (failure is None)
-        return Clip(self.fitted(torch.stack(shown)), seen, window, example.instruction, example.answer, failure)
+        frames, (height_px, width_px) = self.fitted(torch.stack(shown)), shown[0].shape[:2]
+        return Clip(frames, (height_px, width_px), seen, window, example.instruction, example.answer, failure)
 
     def window(self, place: int) -> Window:
         """The scene features alone.
@@ -106,7 +111,7 @@ class ClipSource(Dataset[Clip]):
         example = self.examples[place]
         span = Span(start_s=example.start_s, end_s=example.end_s)
         extracted = self.extracted[example.video]
-        window = window_over(lambda reach: self.cache.shards(extracted, reach), span, self.config)
+        window = window_over(lambda reach: self.cache.shards(extracted, reach), span, self.config, extracted.end_s)
         if window is None:
             raise TrainingError(
                 f"example {example.id}: {span.start_s:g}-{span.end_s:g} s lies outside {example.video}. Prepare the "

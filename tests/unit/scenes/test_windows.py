@@ -5,7 +5,7 @@ import torch
 
 from omnisila.scenes.extractor import SceneShard, SceneStream
 from omnisila.scenes.sem import LAYOUTS
-from omnisila.scenes.windows import Window, WindowConfig, cut, joined, spread, stack, windows
+from omnisila.scenes.windows import Window, WindowConfig, cut, joined, spread, stack, window_over, windows
 from omnisila.schema import Span
 
 RATES_HZ = {"visual": 4.0, "objects": 2.0, "face": 1.0, "action": 4.0, "relation": 2.0, "background": 1.0}
@@ -89,6 +89,41 @@ def test_a_spans_frames_are_spread_over_it() -> None:
     assert window is not None
     assert seen(window, "visual") == [2.5, 3.5, 4.5, 5.5]
     assert spread([shard(0, 4)], Span(start_s=9.0, end_s=10.0), frames=4) is None
+
+
+def over(start_s: float, end_s: float, config: WindowConfig, shards: list[SceneShard]) -> Window | None:
+    return window_over(
+        lambda within: [one for one in shards if one.start_s < within.end_s and one.end_s > within.start_s],
+        Span(start_s=start_s, end_s=end_s),
+        config,
+        shards[-1].end_s,
+    )
+
+
+def test_a_short_stretch_is_shown_as_a_window_is_in_its_middle() -> None:
+    shards = [shard(0, 4), shard(4, 10)]
+    for second in list(windows(shards, WindowConfig())):
+        shown = over(second.span.start_s, second.span.end_s, WindowConfig(), shards)
+        assert shown is not None
+        assert seen(shown, "visual") == seen(second, "visual")
+    two = over(3, 5, WindowConfig(), shards)
+    assert two is not None
+    assert seen(two, "visual") == [3 + i / 4 for i in range(8)]
+    within_long_windows = over(3, 4, WindowConfig(window_s=4), shards)
+    assert within_long_windows is not None
+    assert within_long_windows.times_s[0] == 2.5
+
+
+def test_a_long_stretch_is_spread_and_ends_with_the_video() -> None:
+    shards = [shard(0, 4), shard(4, 10)]
+    whole = over(2, 10, WindowConfig(), shards)
+    assert whole is not None
+    assert whole.times_s == tuple(2.5 + i for i in range(8))
+    past = over(9.9, 60, WindowConfig(), shards)
+    assert past is not None
+    assert past.span == Span(start_s=9.9, end_s=10)
+    assert past.visual.mask.any()
+    assert over(10, 12, WindowConfig(), shards) is None
 
 
 def test_a_cut_keeps_what_is_held_into_it() -> None:

@@ -127,7 +127,10 @@ def read_segments(table: Path) -> dict[str, tuple[Span, ...]]:
                     f"Wanted: a header with {','.join(SEGMENT_COLUMNS)}."
                 )
             for row in lines:
-                found[PurePosixPath(row["video"].strip()).stem].append(_span(table, lines.line_num, row))
+                video = PurePosixPath((row["video"] or "").strip()).stem
+                if not video:
+                    raise DataSetError(f"{table}, line {lines.line_num}: names no video. Wanted: its name or path.")
+                found[video].append(_span(table, lines.line_num, row))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataSetError(f"{table}: cannot be read as a table ({error}). Wanted: a UTF-8 CSV file.") from error
     return {video: tuple(sorted(spans, key=lambda span: span.start_s)) for video, spans in found.items()}

@@ -156,6 +156,9 @@ def test_s_d_takes_the_users_segments_or_is_called_weak(tmp_path: Path):
     table.write_text("video,start_s,end_s\nv,5,3\n")
     with pytest.raises(DataSetError, match=r"segments.csv, line 2: start_s '5' and end_s '3' are no span"):
         read_segments(table)
+    table.write_text("start_s,end_s,video\n1,2\n")
+    with pytest.raises(DataSetError, match=r"segments.csv, line 2: names no video"):
+        read_segments(table)
 
 
 def test_muted_footage_has_the_same_pictures_and_no_sound(make_video: Callable[..., Path], tmp_path: Path):
