@@ -3,7 +3,8 @@
 ``parse_intensities`` undoes our own rendering and knows one form; a model that is asked the paper's question has never
 seen it. This reader takes what can only mean one thing and leaves the rest unsaid: an emotion's name with one number
 behind it, before the next name and within a sentence; a number ``for`` or ``to`` an emotion; or seven bare numbers. A
-number is from 0 to 1, a percentage, or a share (``4/10``, ``4 out of 10``).
+number is from 0 to 1, a percentage, or a share (``4/10``, ``4 out of 10``); a range, such as the question's own from 0
+to 1, is none.
 """
 
 import re
@@ -26,16 +27,18 @@ _ANY_NUMBER = (
     r"(?<![\w.])(?P<value>-?(?:\d+(?:[.,]\d+)?|\.\d+))"
     r"(?:\s*(?:(?P<percent>%)|(?:/|out\s+of)\s*(?P<whole>\d+(?:\.\d+)?)))?(?!\w)"
 )
+_BARE = r"(?<![\w.])\d+(?:[.,]\d+)?(?!\w)"
 _NAME = re.compile(_ANY_NAME, re.IGNORECASE)
 _NUMBER = re.compile(_ANY_NUMBER)
 _NUMBER_FIRST = re.compile(rf"{_ANY_NUMBER}\s+(?:for|to|of|in)\s+(?:the\s+)?{_ANY_NAME}", re.IGNORECASE)
+_RANGE = re.compile(rf"\bbetween\s+{_BARE}\s+and\s+{_BARE}|{_BARE}\s+to\s+{_BARE}", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"[.;!?]\s+|\n+")
 _MARKERS = re.compile(r"(?m)^\s*\d+[.)]\s+")  # of a numbered list
 
 
 def stated_intensities(text: str) -> dict[str, float]:
     """The intensity of each emotion for which the text states one, and one only, from 0 to 1; the others are absent."""
-    plain = _MARKERS.sub("", text)
+    plain = _RANGE.sub("", _MARKERS.sub("", text))
     said: dict[str, set[float]] = {}
     for name, values in _named(plain):
         said.setdefault(_LABEL_OF[name.lower()], set()).update(values)
@@ -46,13 +49,21 @@ def stated_intensities(text: str) -> dict[str, float]:
 
 
 def _named(text: str) -> list[tuple[str, list[float]]]:
-    """Every name with the numbers that are its own, in the order that the text keeps: name first or number first."""
-    number_first = list(_NUMBER_FIRST.finditer(text))
-    if number_first:
-        return [(match["name"], [_value(match)]) for match in number_first]
+    """Every name with the numbers that are its own: the one ``for`` it where there is one, else those behind it."""
+    number_first = {match.start("name"): match for match in _NUMBER_FIRST.finditer(text)}
+    rest = list(text)
+    for name_at, match in number_first.items():
+        rest[match.start() : name_at] = " " * (name_at - match.start())
+    others = "".join(rest)
     names = list(_NAME.finditer(text))
     ends = [match.start() for match in names[1:]] + [len(text)]
-    return [(name["name"], _first_stated(text[name.end() : end])) for name, end in zip(names, ends, strict=False)]
+    return [
+        (
+            name["name"],
+            [_value(own)] if (own := number_first.get(name.start())) else _first_stated(others[name.end() : end]),
+        )
+        for name, end in zip(names, ends, strict=False)
+    ]
 
 
 def _first_stated(text: str) -> list[float]:

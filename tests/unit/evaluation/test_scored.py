@@ -132,6 +132,12 @@ def test_causes() -> None:
     assert values(silent)["Sem-R", recipe] == 0.0
     assert chance.system == "chance"
 
+    silent = [one.replace(intensities={n: v for n, v in (one.intensities or {}).items() if n != "Surprise"})
+              for one in predictions]  # fmt: skip
+    gaps = values(scored(asked, [System("ours", silent)], draws=0)[0])
+    assert gaps["Pearson", "reaction; Fear"] == pytest.approx(2 / np.sqrt(10))
+    assert gaps["Pearson", "reaction; Surprise"] == 0.0
+
 
 class Letters:
     """Counts of letters: texts of the same letters are alike."""
@@ -173,9 +179,15 @@ def test_intensities() -> None:
     assert found["Pearson", "reaction; Fear"] == pytest.approx(2 / np.sqrt(10))
     assert found["Pearson", "reaction; Adoration"] == pytest.approx(-2 / np.sqrt(10))
     assert found["Pearson", "reaction; mean over emotions"] == pytest.approx(0)
-    assert found["imputed", "reaction; share of items, filled with the mean of the other answers"] == 0.25
+    assert found["imputed", "reaction; share of items, filled with the emotion's mean over the other answers"] == 0.25
     assert next(s for s in ours.scores if s.variant == "reaction; Disgust").note == "constant column"
     assert chance.system == "chance"
+
+    silent = [one.replace(intensities={n: v for n, v in (one.intensities or {}).items() if n != "Surprise"})
+              for one in predictions]  # fmt: skip
+    gaps = values(scored(asked, [System("ours", silent)], draws=0)[0])
+    assert gaps["Pearson", "reaction; Fear"] == pytest.approx(2 / np.sqrt(10))
+    assert gaps["Pearson", "reaction; Surprise"] == 0.0
 
 
 def test_a_later_system_is_compared_with_the_first_on_the_same_videos() -> None:

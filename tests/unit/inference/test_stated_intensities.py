@@ -24,6 +24,10 @@ SEVEN = dict(zip(REACTION.labels, (0.2, 0.5, 0.0, 0.1, 0.3, 0.4, 1.0), strict=Tr
         "| Adoration | 0,2 |\n| Amusement | 0,5 |\n| Anxiety | 0,0 |\n| Disgust | 0,1 |\n| Emphatic pain | 0,3 |\n"
         "| Fear | 0,4 |\n| Surprise | 1,0 |",
         "0.2, 0.5, 0, 0.1, 0.3, 0.4, 1",
+        "A score between 0 and 1 for adoration, amusement, anxiety, disgust, emphatic pain, fear and surprise:\n"
+        "Adoration: 0.2\nAmusement: 0.5\nAnxiety: 0\nDisgust: 0.1\nEmphatic pain: 0.3\nFear: 0.4\nSurprise: 1",
+        "Scores from 0 to 1 for adoration and the others. Adoration 0.2, amusement 0.5, anxiety 0, disgust 0.1, "
+        "empathic pain 0.3; I give 0.4 for fear and 1 for surprise.",
     ],
 )
 def test_forms_that_mean_one_thing(text):
@@ -43,6 +47,9 @@ def test_forms_that_mean_one_thing(text):
         ("0.2, 0.5, 0.1", {}),  # which of the seven?
         ("Fearless: 0.4", {}),
         ("Fear: 3/0", {}),
+        ("Adoration: 0.2 to 0.4, Fear: 0.3", {"Fear": 0.3}),
+        ("Adoration: 0.2, amusement: 0.5. Of the rest, 1 for fear", {"Adoration": 0.2, "Amusement": 0.5, "Fear": 1.0}),
+        ("Adoration: 0.2, 4/10 for fear", {"Adoration": 0.2, "Fear": 0.4}),
         ("", {}),
     ],
 )

@@ -14,7 +14,7 @@ from omnisila.schema import Prediction, Score
 
 
 class Reacted(NamedTuple):
-    """Intensities in columns; gaps of missing and malformed answers are filled with the other answers' mean."""
+    """Intensities in columns; a gap in the answers is filled with the emotion's mean over the other answers."""
 
     labels: LabelSet
     truth: Float[np.ndarray, "items emotions"]
@@ -41,7 +41,7 @@ class Reacted(NamedTuple):
             for name, column in spread.items()
             for label, value in zip(self.labels.labels, column, strict=True)
         ]
-        filled = "share of items, filled with the mean of the other answers"
+        filled = "share of items, filled with the emotion's mean over the other answers"
         return named(self.labels.name, (*scores, measured("imputed", filled, self.imputed_frac, count)))
 
     def per_item(self) -> PerItem:
@@ -60,10 +60,13 @@ def parts(answers: Answers, labels: LabelSet) -> list[Reacted]:
         return []
     truth = np.array([_row(example.intensities, labels.labels) for example, _ in pairs])
     said = np.array([_said(prediction, labels.labels) for _, prediction in pairs])
-    there = ~np.isnan(said).any(axis=1)
-    mean = said[there].mean(axis=0) if there.any() else np.zeros(said.shape[1])
-    filled = reaction.impute(said, mean)
+    filled = reaction.impute(said, _mean_said(said))
     return [Reacted(labels, truth, filled.intensities, numbered(e.video for e, _ in pairs), filled.item_frac)]
+
+
+def _mean_said(said: Float[np.ndarray, "items emotions"]) -> Float[np.ndarray, "emotions"]:
+    """Of the answers that state the emotion; 0 for one that none states."""
+    return np.where(np.isnan(said), 0.0, said).sum(axis=0) / np.maximum((~np.isnan(said)).sum(axis=0), 1)
 
 
 def _said(prediction: Prediction | None, labels: Sequence[str]) -> list[float]:
