@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from omnisila.errors import InputError
 from omnisila.models.asg import LIMBS, ActionAwareLayer, CrossAttention, GraphAttention
 from omnisila.models.bh_moe import BHMoEConfig, SceneSequence, balancing_constraint_loss, weighted_importance
 from omnisila.models.graph_inputs import JOINTS, FrameTokens, PatchGrid, Triplets
@@ -195,15 +196,19 @@ def test_object_aware_masking_keeps_the_patches_that_a_box_touches():
 
 
 def test_boxes_are_found_in_the_part_of_the_frame_that_the_encoder_sees():
-    # Of 200 x 100 pixels CLIP sees the middle square: columns 50 to 150.
-    grid = PatchGrid.centre_crop(2, 1, width_px=200, height_px=100)
-    assert grid.cells()[1].tolist() == [0.25, 0.0, 0.5, 0.5]
-    assert grid.cells()[4].tolist() == [0.5, 0.5, 0.75, 1.0]
-    video = FrameTokens(torch.ones(1, 1, 5, 1), torch.ones(1, 1, 5, dtype=torch.bool))
-    boxes = torch.tensor([[0.0, 0.0, 0.2, 1.0], [0.0, 0.6, 0.3, 1.0]])[None, None]
-    x_m = object_aware_masking(video, boxes, torch.ones(1, 1, 2, dtype=torch.bool), grid.cells())
-    assert x_m.inside[0, 0].sum(-1).tolist() == [0, 1]
-    assert x_m.box_means().flatten().tolist() == [0.0, 1.0]
+    # Of 200 x 100 pixels CLIP sees the middle square, columns 50 to 150; of 100 x 100 pixels everything.
+    grid = PatchGrid(rows=2, columns=2, class_tokens=1, area=None)
+    area = torch.tensor([[0.25, 0.0, 0.75, 1.0], [0.0, 0.0, 1.0, 1.0]])
+    boxes = torch.tensor([[0.0, 0.0, 0.2, 1.0], [0.0, 0.6, 0.3, 1.0]]).expand(2, 1, 2, 4)
+    located = grid.located(boxes, area)
+    torch.testing.assert_close(located[0, 0], torch.tensor([[-0.5, 0.0, -0.1, 1.0], [-0.5, 0.6, 0.1, 1.0]]))
+    assert torch.equal(located[1], boxes[1])
+    video = FrameTokens(torch.ones(2, 1, 5, 1), torch.ones(2, 1, 5, dtype=torch.bool))
+    x_m = object_aware_masking(video, located, torch.ones(2, 1, 2, dtype=torch.bool), grid.cells())
+    assert x_m.inside[:, 0].sum(-1).tolist() == [[0, 1], [2, 1]]
+    assert x_m.box_means().flatten(1).tolist() == [[0.0, 1.0], [1.0, 1.0]]
+    with pytest.raises(InputError, match="which part of the frame"):
+        grid.located(boxes, None)
 
 
 def test_eq_5_is_the_normed_sum_of_experts_weighted_for_each_token():

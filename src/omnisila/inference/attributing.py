@@ -148,7 +148,9 @@ def scene_influence(
         return dict.fromkeys(SCENES, 0.0)
     versions = len(SCENES) + 1
     scenes = SceneInputs(*(_once_without(scene, place) for place, scene in enumerate(inputs.scenes, 1)))
-    visual = Entities(*(part if part is None else part.expand(versions, *part.shape[1:]) for part in inputs.visual))
+    values, mask, area = inputs.visual
+    area = None if area is None else area.expand(versions, -1)
+    visual = Entities(values.expand(versions, -1, -1, -1), mask.expand(versions, -1, -1), area)
     instructions = [render_instruction(Instruction("identify", labels))] * versions
     likelihood = answer_likelihood(model, scenes, visual, instructions, [render_label(one) for one in trained])
     whole, *left_out = likelihood.log_probs.log_softmax(-1)[:, list(trained).index(label)].tolist()

@@ -37,7 +37,8 @@ class VideoBackboneConfig(Config):
         lora: adapters on the language model; None leaves it as it is.
         bits: hold its weights in 8 or 4 bits.
         frame_px: (height, width) of frames as a tower that keeps their shape is to expect them (Qwen2.5-VL); those of
-            other videos are brought to the size that these have in the tower. More pixels are more video tokens.
+            other videos are brought to the size that these have in the tower. More pixels are more video tokens. Towers
+            of one size (Video-LLaVA's, LLaVA-OneVision's) do not read it.
     """
 
     source: str = VIDEO_LLAVA_7B

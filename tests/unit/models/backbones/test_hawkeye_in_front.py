@@ -48,8 +48,8 @@ def test_hawkeye_replaces_the_video_of_every_family(llm: Any, make_frames):
 
 
 def test_the_grid_is_that_of_the_familys_frames(llm: Any):
-    grid = patch_grid(Backbone(llm, llm), (360, 640))
+    grid = patch_grid(Backbone(llm, llm))
     height_px, width_px = llm.backbone.size_px
     assert grid.patches == llm.patches
     assert grid.rows / grid.columns == height_px / width_px
-    assert grid.area == (0.0, 0.0, 1.0, 1.0)
+    assert llm.shown_area(360, 640) == llm.shown_area(640, 480) == (0.0, 0.0, 1.0, 1.0)
