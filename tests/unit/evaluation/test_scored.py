@@ -132,12 +132,6 @@ def test_causes() -> None:
     assert values(silent)["Sem-R", recipe] == 0.0
     assert chance.system == "chance"
 
-    silent = [one.replace(intensities={n: v for n, v in (one.intensities or {}).items() if n != "Surprise"})
-              for one in predictions]  # fmt: skip
-    gaps = values(scored(asked, [System("ours", silent)], draws=0)[0])
-    assert gaps["Pearson", "reaction; Fear"] == pytest.approx(2 / np.sqrt(10))
-    assert gaps["Pearson", "reaction; Surprise"] == 0.0
-
 
 class Letters:
     """Counts of letters: texts of the same letters are alike."""
