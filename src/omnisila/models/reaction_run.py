@@ -40,6 +40,8 @@ class ReactionRecord(Frozen):
         streams: modality -> the stream of features that it was trained on.
         kinds: modality -> what that stream's numbers are; features of another kind are not what it knows.
         features: the networks that make its streams of a video; None where other programs made them.
+        features_digest: ``networks_digest`` of those features at training, so that other networks of the same name are
+            noticed; None where it is not known.
         pooled: the Video-LLM whose pooled tokens it reads; None where it reads none.
         described: stream of texts that it reads -> the Video-LLM that writes them.
         labels: one output each.
@@ -57,6 +59,7 @@ class ReactionRecord(Frozen):
     streams: dict[str, str]
     kinds: dict[str, str] = Field(default_factory=dict)
     features: ReactionFeatureConfig | None = None
+    features_digest: str | None = None
     pooled: PooledSource | None = None
     described: dict[str, DescribedSource] = Field(default_factory=dict)
     labels: tuple[str, ...] = REACTION.labels

@@ -9,7 +9,7 @@ from omnisila.config import Frozen
 from omnisila.errors import DataSetError
 from omnisila.files import write_atomically
 from omnisila.models.probing import Pooling
-from omnisila.scenes.reaction.config import ReactionFeatureConfig
+from omnisila.scenes.reaction.config import ReactionFeatureConfig, joined_digest
 
 SOURCES = "features.json"
 POOLED, TEXT, TEMPLATES = "pooled-", "text-", "text-clip"  # beginnings of streams' names, and one whole name
@@ -50,11 +50,23 @@ class StreamSources(Frozen):
         features: the networks that describe each frame.
         pooled: the Video-LLM of ``pooled-1`` and ``pooled-2``.
         described: stream of a Video-LLM's texts -> how it is made.
+        networks: digests of what made the tables: ``frames``, and each stream of texts by its name; files of earlier
+            versions have none.
     """
 
     features: ReactionFeatureConfig | None = None
     pooled: PooledSource | None = None
     described: dict[str, DescribedSource] = Field(default_factory=dict)
+    networks: dict[str, str] = Field(default_factory=dict)
+
+    def features_digest(self, streams: Collection[str]) -> str | None:
+        """``networks_digest`` of the features when these tables were made of them; None where nobody kept it."""
+        read = [stream for stream in streams if not stream.startswith(POOLED)]
+        texts = [stream for stream in read if stream.startswith(TEXT)]
+        if not read or not {"frames", *texts} <= self.networks.keys():
+            return None
+        text = {"text": self.networks[texts[0]]} if texts else {}
+        return joined_digest({"frames": self.networks["frames"], **text})
 
     def of(self, streams: Collection[str]) -> "StreamSources":
         """Only what these streams are made by; None for features whose text was made by networks that are not named."""
@@ -63,6 +75,7 @@ class StreamSources(Frozen):
             features=self._features_with_text_of(read) if read else None,
             pooled=self.pooled if len(read) < len(streams) else None,
             described={stream: self.described[stream] for stream in read if stream in self.described},
+            networks={name: self.networks[name] for name in ("frames", *read) if read and name in self.networks},
         )
 
     def _features_with_text_of(self, streams: Collection[str]) -> ReactionFeatureConfig | None:

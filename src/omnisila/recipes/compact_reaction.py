@@ -185,6 +185,7 @@ def shipped(recipe: CompactReaction, faces: Faces, out: Path, with_training: boo
             streams={name: name for name in streams},
             kinds={name: faces.kinds[name] for name in streams},
             features=recipe.features,
+            features_digest=recipe.features.networks_digest,
             scored=faces.labels,
             train_mean=tuple(mean.tolist()),
             recipe=recipe.model_dump(mode="json"),

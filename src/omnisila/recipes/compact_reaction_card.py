@@ -71,8 +71,8 @@ Labels it scores: **{", ".join(faces.labels)}**. Not scored, not reported: {", "
 
 Made, and every number below measured, by `OMNISILA_DATA=<data root> omnisila train compact-reaction`: {recipe.folds}
 folds by person, {recipe.seeds} seeds. Nobody is judged by a trained model that saw them; near-duplicate pictures
-stand in one fold. Brackets are 95 % intervals over people (bootstrap). A difference whose interval holds 0 is not
-shown.
+stand in one fold. Brackets are 95 % intervals over people (bootstrap). A difference whose interval holds 0
+is no evidence of one.
 """
 
 

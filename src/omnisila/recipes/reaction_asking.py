@@ -17,6 +17,7 @@ from omnisila.models.reaction_sources import DescribedSource, PooledSource, read
 from omnisila.recipes.clip_lists import Say, nothing_read, write_clip_list
 from omnisila.recipes.reaction_streams import pooled_streams
 from omnisila.recipes.reaction_texts import Prompt, description_stream, descriptions
+from omnisila.scenes.reaction.config import ReactionFeatureConfig
 from omnisila.scenes.reaction.features import FRAMES
 from omnisila.scenes.reaction.text import SentenceEncoder
 from omnisila.weights.checkpoint_files import located
@@ -103,5 +104,8 @@ def described_features(
     silent = description_stream(said, videos, encoder, out / f"{STREAMS[prompt]}.safetensors", frames)
     failed = (*failed, *(Failure(clip, f"clip {clip}: the Video-LLM wrote nothing of it") for clip in silent))
     write_clip_list(out / f"failed-descriptions-{prompt}.csv", "reason", failed)
-    write_sources(out, known.replace(described={**known.described, STREAMS[prompt]: source}))
+    made = ReactionFeatureConfig(text="descriptions", sentences=source.sentences).networks["text"]
+    stream = STREAMS[prompt]
+    kept = {"described": {**known.described, stream: source}, "networks": {**known.networks, stream: made}}
+    write_sources(out, known.replace(**kept))
     return failed

@@ -127,7 +127,9 @@ def frame_streams(
         raise nothing_read(place.footage, len(videos), failed[0][1] if failed else None)
     streams = {name: TEMPLATES if name == "text" else name for name in _wanted(config)}
     extracted_streams(place.out, streams, extractor.kinds, lambda: _kept(done))
-    write_sources(place.out, read_sources(place.out).replace(features=config))
+    known, made = read_sources(place.out), config.networks
+    networks = {**known.networks, "frames": made["frames"], **({TEMPLATES: made["text"]} if "text" in made else {})}
+    write_sources(place.out, known.replace(features=config, networks=networks))
     return counted._replace(missing={name: counted.missing.get(name, 0) for name in streams})
 
 

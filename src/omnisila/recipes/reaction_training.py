@@ -104,7 +104,8 @@ def train_row(
         f"{row.name}: epoch {fitted.best.number + 1} is best (Pearson {fitted.best.score:.4f} on "
         f"{fitted.held_out_clips} clips held out of {fitted.held_out_clips + fitted.trained_clips})"
     )
-    sources = read_sources(features).of(row.streams.values())
+    sources = read_sources(features)
+    read = sources.of(row.streams.values())
     record = save_reaction(
         out,
         model,
@@ -114,9 +115,10 @@ def train_row(
             widths=known["train"].widths,
             streams=row.streams,
             kinds=known["train"].kinds,
-            features=sources.features,
-            pooled=sources.pooled,
-            described=sources.described,
+            features=read.features,
+            features_digest=sources.features_digest(row.streams.values()),
+            pooled=read.pooled,
+            described=read.described,
             train_mean=tuple(data.train_mean.tolist()),
             recipe=row.model_dump(mode="json"),
         ),

@@ -4,7 +4,7 @@ import pytest
 
 from omnisila.errors import DataSetError
 from omnisila.models.baselines.bilstm import BiLSTMConfig
-from omnisila.models.reaction_run import ReactionRecord
+from omnisila.models.reaction_run import ReactionRecord, load_reaction
 from omnisila.models.reaction_sources import (
     DescribedSource,
     PooledSource,
@@ -13,6 +13,7 @@ from omnisila.models.reaction_sources import (
     write_sources,
 )
 from omnisila.scenes.reaction.config import ReactionFeatureConfig
+from omnisila.weights import FOLDER
 
 POOLED = PooledSource(backbone="somewhere", frames=8, pooling="sequence")
 DESCRIBED = DescribedSource(backbone="somewhere", frames=1, sentences="roberta")
@@ -53,3 +54,23 @@ def test_sources_count_in_a_records_identity_and_a_device_does_not():
     assert old.replace(features=embedded.replace(device="cpu")).identity == with_features.identity
     content = old.model_dump(exclude={"features", "pooled", "described", "scored"})  # as records were written before
     assert ReactionRecord.model_validate(content).identity == old.identity
+
+
+def test_the_digest_of_networks_is_the_same_whatever_is_read_and_another_with_other_networks(tmp_path):
+    face = ReactionFeatureConfig.embedded()
+    assert face.replace(modalities=("fau",), device="cpu").networks_digest == face.networks_digest
+    assert face.replace(crop="frame").networks_digest != face.networks_digest
+    known = StreamSources(features=face, networks={**face.networks, "text-clip": "0" * 64})
+    write_sources(tmp_path, known)
+    assert read_sources(tmp_path).features_digest(["visual", "fau"]) == face.networks_digest
+    assert known.features_digest(["visual", "text-clip"]) != face.networks_digest
+    assert known.features_digest(["visual", "text-llava"]) is None  # nobody kept who made these texts
+    assert known.features_digest(["pooled-1"]) is None
+    assert StreamSources(features=face).features_digest(["visual"]) is None  # a file of an earlier version
+    assert known.of(["visual"]).networks == face.networks
+
+
+def test_the_installed_model_says_which_networks_it_was_made_on():
+    record = load_reaction(FOLDER / "compact-reaction").record
+    assert record.features is not None
+    assert record.features_digest == record.features.networks_digest

@@ -6,6 +6,7 @@ emotional-reaction paper (4.3, 5.1) from folders or the hub.
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Literal, Self
 
 import torch
@@ -18,6 +19,7 @@ from omnisila.scenes.nets.mtcnn import MTCNN
 from omnisila.scenes.nets.vit import FrameEncoder
 from omnisila.scenes.reaction.audio import SoundStatistics, SpeakerVectors
 from omnisila.scenes.reaction.extractor import ClipSettings, ReactionFeatureExtractor
+from omnisila.scenes.reaction.features import MODALITIES
 from omnisila.scenes.reaction.tables import ACTION_UNIT_WIDTH
 from omnisila.scenes.reaction.templates import SENTENCES
 from omnisila.scenes.reaction.text import SentenceEncoder, TemplateMatcher
@@ -98,6 +100,28 @@ class ReactionFeatureConfig(ClipSettings):
         parts = (settings, json.dumps(content), weights.digest(), "\n".join(SENTENCES), str(FEATURE_VERSION))
         return hashlib.sha256("|".join(parts).encode()).hexdigest()
 
+    @property
+    def networks(self) -> dict[str, str]:
+        """Digests of what makes the numbers: ``frames``, and ``text`` where it is made; choices of modalities are none.
+
+        Raises:
+            WeightsError: a source is not there.
+        """
+        given = {name: width for name, width in self.given.items() if name != "text"}
+        frames = self.replace(modalities=MODALITIES, given=given, text="none", clip=None, sentences=None)
+        content = [_digest(source) for name in self._text_networks if (source := getattr(self, name)) is not None]
+        text = hashlib.sha256("|".join((self.text, *content, *SENTENCES)).encode()).hexdigest()
+        return {"frames": frames.digest, **({"text": text} if content else {})}
+
+    @property
+    def networks_digest(self) -> str:
+        """The same for the same networks: what a model was trained on, whichever modalities it reads.
+
+        Raises:
+            WeightsError: a source is not there.
+        """
+        return joined_digest(self.networks)
+
     def build(self) -> ReactionFeatureExtractor:
         """Load every network.
 
@@ -126,6 +150,11 @@ class ReactionFeatureConfig(ClipSettings):
             SentenceEncoder.pretrained(located(sentences), device) if sentences else None,
             TemplateMatcher.pretrained(located(clip), device) if clip else None,
         )
+
+
+def joined_digest(networks: Mapping[str, str]) -> str:
+    """One digest of those of ``ReactionFeatureConfig.networks``."""
+    return hashlib.sha256(json.dumps(networks, sort_keys=True).encode()).hexdigest()
 
 
 def _digest(source: str) -> str:
