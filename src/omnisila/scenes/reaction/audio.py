@@ -23,6 +23,7 @@ _WINDOW = 16_000  # samples; ViPER cuts longer windows and fills shorter ones up
 _BATCH = 8
 _LEAST_STEPS = 2
 _NEAR_S = 0.5  # of sound around a frame, at least: less holds no syllable
+_ROUNDED_S = 0.1  # frame times are float32: days into a recording they are this far off
 
 
 @runtime_checkable
@@ -42,7 +43,7 @@ class SoundEncoder(Protocol):
 
         Args:
             sound: of the whole clip.
-            times_s: equidistant, from the sound's start to its end.
+            times_s: equidistant, from the sound's start to the clip's end, before which the sound may be cut off.
         """
         ...
 
@@ -62,7 +63,7 @@ class SoundStatistics:
         values = hops(sound.samples)
         last_s = (len(values) - 1) * HOP_S
         heard = torch.tensor([time_s - sound.start_s for time_s in sound.heard_s], dtype=torch.float64)
-        from_s, until_s = self._near(times_s.double() - sound.start_s, last_s)
+        from_s, until_s = self._near(times_s.double() - sound.start_s, last_s * _lasts(sound, times_s))
         from_s, until_s = from_s.clamp(min=float(heard[0])), until_s.clamp(max=float(heard[1]))
         mask = until_s > from_s
         clip = _statistics(values, heard[:1], heard[1:])
@@ -78,7 +79,8 @@ class SoundStatistics:
 class SpeakerVectors:
     """A WavLM's x-vectors of overlapping windows: 512 numbers of ``microsoft/wavlm-base-plus-sv``.
 
-    Window i of n stands for frame i; each is 2 / (n + 1) of the clip and shares half with the next.
+    Window i of n stands for frame i; each is 2 / (n + 1) of the clip and shares half with the next. Where only the
+    beginning of the clip's sound was read, windows past it are masked.
     """
 
     kind = "wavlm_x_vector"
@@ -101,15 +103,15 @@ class SpeakerVectors:
     def encode(self, sound: Sound, times_s: Float[Tensor, "frames"]) -> Modality:
         if sound.heard_s is None or not sound.present:
             return Modality.absent(len(times_s), self.width)
-        step = len(sound.samples) / (len(times_s) + 1)
+        step = len(sound.samples) * _lasts(sound, times_s) / (len(times_s) + 1)
         starts = [round(index * step) for index in range(len(times_s))]
         length = max(round(2 * step), 1)
         device = next(self._model.parameters()).device
-        vectors = [torch.zeros(0, self.width)]
-        for begin in range(0, len(starts), _BATCH):
-            part = [sound.samples[start : start + length].numpy() for start in starts[begin : begin + _BATCH]]
-            vectors.append(self._embedded(self._prepared(part).to(device)).cpu())
-        values = torch.cat(vectors)
+        values = torch.zeros(len(starts), self.width)
+        there = [start for start in starts if start < len(sound.samples)]
+        for begin in range(0, len(there), _BATCH):
+            part = [sound.samples[start : start + length].numpy() for start in there[begin : begin + _BATCH]]
+            values[begin : begin + len(part)] = self._embedded(self._prepared(part).to(device)).cpu()
         heard = [(time_s - sound.start_s) * RATE_HZ for time_s in sound.heard_s]
         mask = torch.tensor([start < heard[1] and start + length > heard[0] for start in starts])
         return Modality.where(values, mask & values.isfinite().all(1))  # a window shorter than the network's has none
@@ -136,6 +138,12 @@ class SpeakerVectors:
             truncation=True,
             return_tensors="pt",
         )
+
+
+def _lasts(sound: Sound, times_s: Float[Tensor, "frames"]) -> float:
+    """How long the clip is, as a multiple of its sound; 1, whatever rounds, unless the sound was cut off before."""
+    sound_s, clip_s = len(sound.samples) / RATE_HZ, float(times_s[-1]) - sound.start_s
+    return clip_s / sound_s if clip_s > sound_s + _ROUNDED_S else 1.0
 
 
 def _statistics(

@@ -6,6 +6,7 @@ damaged, or of another version, is as good as none and its clip is extracted aga
 
 import hashlib
 import json
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from omnisila.errors import RecordError
 from omnisila.files import write_atomically
+from omnisila.media.container import check_file
 from omnisila.media.video import sha256
 from omnisila.scenes.cache import FeatureCache
 from omnisila.scenes.reaction.clip import Clip
@@ -43,7 +45,7 @@ class ReactionCache:
             MediaError: the video cannot be read.
             RecordError: a table beside it cannot be read.
         """
-        video = sha256(clip.path)
+        video = video_digest(clip.path)
         rest = hashlib.sha256(f"{extractor_digest}|{clip.digest}".encode()).hexdigest()
         return self.root / video[:2] / f"{video}-{rest[:16]}.safetensors"
 
@@ -73,6 +75,22 @@ class ReactionCache:
             "sha256": _content_digest(tensors),
         }
         write_atomically(file, save(tensors, facts))
+
+
+def video_digest(path: Path) -> str:
+    """A video's SHA-256; it is read once while it stays unchanged, however many of its stretches are asked for.
+
+    Raises:
+        MediaError: the file cannot be read.
+    """
+    check_file(path)
+    facts = path.stat()
+    return _video_digest(path.absolute(), facts.st_size, facts.st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _video_digest(path: Path, _size: int, _changed_ns: int) -> str:
+    return sha256(path)
 
 
 def load_features(file: Path) -> ReactionFeatures:

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from omnisila.errors import InputError, RecordError, WeightsError
-from omnisila.scenes.reaction.cache import ReactionCache, load_features
+from omnisila.errors import InputError, MediaError, RecordError, WeightsError
+from omnisila.media.video import sha256
+from omnisila.scenes.reaction.cache import ReactionCache, load_features, video_digest
 from omnisila.scenes.reaction.clip import Clip
 from omnisila.scenes.reaction.config import ReactionFeatureConfig
 from omnisila.scenes.reaction.extracting import extract, tally
@@ -249,3 +250,23 @@ def test_what_is_not_wanted_is_not_made_and_not_told(quick: ReactionFeatureExtra
     assert any("sound" in warning for warning in whole.warnings)
     with pytest.raises(ValueError, match="no modality smell"):
         ReactionFeatureConfig(modalities=("smell",))
+
+
+def test_a_video_is_read_once_for_all_its_stretches(
+    make_clip: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+
+    def counted(path: Path) -> str:
+        read.append(path)
+        return sha256(path)
+
+    monkeypatch.setattr("omnisila.scenes.reaction.cache.sha256", counted)
+    clip, cache = make_clip(), ReactionCache(tmp_path / "cache")
+    files = {cache.file(Clip(clip, Span(start_s=start, end_s=start + 0.5)), "digest") for start in (0, 0.5, 1)}
+    assert (len(files), len(read)) == (3, 1)
+    assert {file.name.split("-")[0] for file in files} == {sha256(clip)}
+    clip.write_bytes(clip.read_bytes() + b"more")
+    assert video_digest(clip) == sha256(clip)
+    with pytest.raises(MediaError, match="no such file"):
+        video_digest(tmp_path / "none.mp4")

@@ -99,6 +99,19 @@ def test_frames_beyond_the_sound_are_masked(networks: Path) -> None:
         assert not encoder.encode(Sound(0.0, torch.zeros(0), None), TIMES).present
 
 
+def test_a_sound_that_was_read_in_part_stands_for_its_own_frames(networks: Path) -> None:
+    samples = torch.cat([voice(hz, 0.5) for hz in (120, 180, 240, 300)])  # 2 s of a clip of 6 s
+    padded = sound(torch.cat([samples, torch.zeros(4 * RATE_HZ)]), (0.0, 2.0))
+    times_s = torch.linspace(0, 6, 32)
+    for encoder in (SoundStatistics(), SpeakerVectors.pretrained(str(networks / "wavlm"), torch.device("cpu"))):
+        said, wanted = encoder.encode(sound(samples), times_s), encoder.encode(padded, times_s)
+        assert said.mask.tolist() == wanted.mask.tolist()
+        assert said.mask.sum() < 14
+        assert not said.values[~said.mask].any()
+        inner = slice(0, 9)  # what surrounds these frames ends before the sound does
+        torch.testing.assert_close(said.values[inner], wanted.values[inner], atol=1e-4, rtol=1e-3)
+
+
 @pytest.mark.parametrize("seconds", [0.02, 0.3, 3.0])
 def test_short_and_long_sounds_give_finite_numbers(networks: Path, seconds: float) -> None:
     samples = voice(150, seconds)
