@@ -157,7 +157,8 @@ def trained(
 
     torch.manual_seed(seed)
     model = recipe.model.build(faces.features.widths)
-    fit(model, Labelled(clips, clips.truth, groups), recipe.training.replace(seed=seed), mean_pearson, state)
+    data, training = Labelled(clips, clips.truth, groups), recipe.training.replace(seed=seed)
+    fit(model, data, training, mean_pearson, state, f"{recipe.model_dump_json()} {faces.features.digest}")
     return model, plans.truth.mean(axis=0)
 
 

@@ -21,15 +21,16 @@ from omnisila.evaluation.score_files import write_scores
 from omnisila.evaluation.significance import DRAWS
 from omnisila.files import write_atomically
 from omnisila.labels import REACTION
-from omnisila.models.reaction import ReactionModel
+from omnisila.models.reaction import FRAMES, ReactionModel
 from omnisila.models.reaction_run import ReactionRecord, save_reaction
-from omnisila.models.reaction_sources import read_sources
+from omnisila.models.reaction_sources import POOLED, read_sources
 from omnisila.recipes.reaction import ReactionRow
 from omnisila.recipes.reaction_scores import example_of, intensities_of, label_statistics, reaction_scores
 from omnisila.records import records
 from omnisila.schema import Prediction, Scores
 from omnisila.training.reaction_tables import FeatureRows, feature_rows
 from omnisila.training.regression import Epoch, Labelled, fit, predicted
+from omnisila.weights.checkpoint_files import file_digest
 
 Say = Callable[[str], None]
 NAMED = 5  # clips that are told by name; all are counted
@@ -87,7 +88,7 @@ def train_row(
         say: told what happens.
 
     Raises:
-        DataSetError: features are missing.
+        DataSetError: features are missing, or are not of as many frames as models read.
         TrainingError: training cannot go on.
         OutputError: ``out`` cannot be written.
     """
@@ -99,7 +100,9 @@ def train_row(
     torch.manual_seed(row.training.seed)
     model = row.model.build(known["train"].widths).to(device)
     labelled, state = _labelled(data.train, known["train"]), out / "state"
-    fitted = fit(model, labelled, row.training, mean_pearson, state, on_epoch=_teller(row, say))
+    fitted = fit(
+        model, labelled, row.training, mean_pearson, state, _material(row, features), on_epoch=_teller(row, say)
+    )
     say(
         f"{row.name}: epoch {fitted.best.number + 1} is best (Pearson {fitted.best.score:.4f} on "
         f"{fitted.held_out_clips} clips held out of {fitted.held_out_clips + fitted.trained_clips})"
@@ -163,10 +166,23 @@ def mean_pearson(truth: Float[Tensor, "clips emotions"], guesses: Float[Tensor, 
 
 def _rows(row: ReactionRow, features: Path, videos: Sequence[AnnotatedVideo], split: str, say: Say) -> FeatureRows:
     found = feature_rows(features, row.streams, [video.id for video in videos])
+    for modality, table in found.tables.items():
+        stream, frames = row.streams[modality], table.values.shape[1]
+        wanted = 1 if stream.startswith(POOLED) else FRAMES
+        if frames != wanted:
+            raise DataSetError(
+                f"{features / stream}.safetensors: {frames} frames a clip, wanted {wanted}. Extract the stream again."
+            )
     if found.without:
         names = ", ".join(list(found.without)[:NAMED]) + (", ..." if len(found.without) > NAMED else "")
         say(f"{split}: {len(found.without)} of {len(videos)} clips lack features ({names}); all are in {LACKING}")
     return found
+
+
+def _material(row: ReactionRow, features: Path) -> str:
+    """What decides the row's weights beside its labels: everything in the row, and the tables that it reads."""
+    tables = [file_digest(features / f"{stream}.safetensors") for stream in row.streams.values()]
+    return " ".join([row.model_dump_json(), *tables])
 
 
 def _labelled(videos: Sequence[AnnotatedVideo], known: FeatureRows) -> Labelled:

@@ -1,5 +1,6 @@
 """Composed clips of still faces as reaction models read them: features of the stills, mixed as the plans say."""
 
+import hashlib
 from typing import NamedTuple
 
 import torch
@@ -28,6 +29,14 @@ class StillFeatures(NamedTuple):
     def widths(self) -> dict[str, int]:
         """Modality -> width of its values."""
         return {name: values.shape[1] for name, values in self.values.items()}
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all the numbers, and of what is drawn."""
+        said = hashlib.sha256(f"{self.widths} {self.drawn}".encode())
+        for rows in self.values.values():
+            said.update(rows.contiguous().numpy().tobytes())
+        return said.hexdigest()
 
     def held(self, places: Int[Tensor, "clips"]) -> ReactionBatch:
         """Each still as a clip of itself."""

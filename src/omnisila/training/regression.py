@@ -163,6 +163,7 @@ def fit(
     config: RegressionConfig,
     score: Measure,
     state_folder: Path,
+    material: str,
     on_step: Callable[[StepReport], None] | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
 ) -> Fitted:
@@ -175,6 +176,7 @@ def fit(
         data: the training split alone.
         score: of predictions beside the truth; the higher the better.
         state_folder: where weights and epochs are kept.
+        material: what else decides the result, in any words: the model's configuration, and what the features are.
 
     Raises:
         TrainingError: the loss diverges, nothing can be held out, or the folder holds another run's state.
@@ -182,10 +184,11 @@ def fit(
     rest, held = held_out(data.groups, config.held_out_frac, config.seed)
     spread = torch.linspace(0, len(rest) - 1, min(len(rest), FITTED)).long()
     model.fit_standardisation(data.clips.batch(rest[spread]))
-    epochs = _Epochs(model, data, config, score, rest, held, state_folder, on_step, on_epoch)
+    seen = _identity(config, data, model, material)
+    epochs = _Epochs(model, data, config, score, rest, held, state_folder, seen, on_step, on_epoch)
     if not epochs.history.ended(config):
         with suppress(_EndedError):
-            train(model, epochs.losses, config.loop(len(rest)), state_folder, epochs.stepped)
+            train(model, epochs.losses, config.loop(len(rest)), state_folder, epochs.stepped, material=seen)
     best = epochs.restored()
     model.eval()
     return Fitted(epochs.history.epochs, best, len(rest), len(held))
@@ -207,6 +210,7 @@ class _Epochs:
         rest: Int[Tensor, "rest"],
         held: Int[Tensor, "held"],
         folder: Path,
+        seen: str,
         on_step: Callable[[StepReport], None] | None,
         on_epoch: Callable[[Epoch], None] | None,
     ) -> None:
@@ -215,7 +219,7 @@ class _Epochs:
         self.on_step, self.on_epoch = on_step, on_epoch
         self.per_epoch = config.steps_per_epoch(len(rest))
         self.device = next(model.parameters()).device
-        self.history = self._found()
+        self.history = self._found(seen)
         self._losses: list[float] = []
 
     def losses(self, step: int, _random: torch.Generator) -> Iterator[Float[Tensor, ""]]:
@@ -257,9 +261,8 @@ class _Epochs:
         self.model.load_state_dict(load_file(self.folder / BEST, device=str(self.device)))
         return best
 
-    def _found(self) -> EpochHistory:
+    def _found(self, seen: str) -> EpochHistory:
         path = self.folder / EPOCHS
-        seen = _identity(self.config, self.data, self.model)
         try:
             history = EpochHistory.model_validate_json(path.read_bytes()) if path.exists() else EpochHistory(seen=seen)
         except ValidationError as error:
@@ -269,6 +272,6 @@ class _Epochs:
         return history
 
 
-def _identity(config: RegressionConfig, data: Labelled, model: ReactionModel) -> str:
-    text = f"{config.model_dump_json()} {type(model).__name__} {model.widths} {data.groups}"
+def _identity(config: RegressionConfig, data: Labelled, model: ReactionModel, material: str) -> str:
+    text = f"{config.model_dump_json()} {type(model).__name__} {model.widths} {data.groups} {material}"
     return hashlib.sha256(text.encode() + data.truth.numpy().tobytes()).hexdigest()

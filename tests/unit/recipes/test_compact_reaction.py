@@ -5,10 +5,19 @@ import pytest
 import torch
 
 from omnisila.data.clips.compose_faces import Still
-from omnisila.errors import DataSetError
+from omnisila.errors import DataSetError, TrainingError
 from omnisila.labels import REACTION
 from omnisila.models.reaction_run import load_reaction
-from omnisila.recipes.compact_reaction import CompactReaction, Faces, answers, faces_of, judged, shipped, untrained
+from omnisila.recipes.compact_reaction import (
+    CompactReaction,
+    Faces,
+    answers,
+    faces_of,
+    judged,
+    shipped,
+    trained,
+    untrained,
+)
 from omnisila.recipes.compact_reaction_card import card
 from omnisila.recipes.compact_reaction_measures import evidence, within_persons
 from omnisila.scenes.reaction.fau import COLUMNS
@@ -45,6 +54,16 @@ def faces():
         kinds={"fau": "expression_proxy"},
         left_out=5,
     )
+
+
+def test_training_goes_on_with_the_same_pictures_features_alone(tmp_path, faces):
+    trained(TINY, faces, range(4), 0, tmp_path)
+    trained(TINY, faces, range(4), 0, tmp_path)
+    values = {"fau": faces.features.values["fau"] + 1}
+    with pytest.raises(TrainingError, match="other settings or data"):
+        trained(TINY, faces._replace(features=faces.features._replace(values=values)), range(4), 0, tmp_path)
+    with pytest.raises(TrainingError, match="other settings or data"):
+        trained(TINY.replace(model=TINY.model.replace(activation="relu")), faces, range(4), 0, tmp_path)
 
 
 def test_a_clip_is_of_people_of_its_own_part_alone(faces):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from omnisila.errors import DataSetError, InputError
+from omnisila.errors import DataSetError, InputError, TrainingError
 from omnisila.evaluation.score_files import read_scores
 from omnisila.labels import REACTION
 from omnisila.models.baselines.bilstm import BiLSTMConfig
@@ -22,7 +22,7 @@ from omnisila.recipes.reaction_training import querying, reactions, train_row
 from omnisila.records import append, records
 from omnisila.report.printed import printed_tables
 from omnisila.schema import Prediction
-from omnisila.training.reaction_tables import PooledStream, write_stream
+from omnisila.training.reaction_tables import PooledStream, read_stream, write_stream
 
 SPLITS = {"Train": 60, "Val": 24, "Test": 6}
 COLUMNS = [label.replace(" ", "-") for label in REACTION.labels]
@@ -135,6 +135,33 @@ def test_a_row_is_trained_scored_and_saved(tmp_path, hume, features, name):
     assert run.record.train_mean == pytest.approx(data.train_mean.tolist())
     assert predictions[0].system == f"{row.name}@{run.record.identity.digest[:12]}"
     assert train_row(row, data, features, out, torch.device("cpu"), draws=20) == scores  # nothing is left to do
+
+
+def test_a_run_folder_never_goes_on_with_another_rows_weights(tmp_path, hume, features):
+    data, out, cpu = reactions(hume[0]), tmp_path / "run", torch.device("cpu")
+    row = small("probing-2-relu")
+    train_row(row, data, features, out, cpu, draws=0)
+    weights = (out / "model.safetensors").read_bytes()
+    table = read_stream(features / "pooled-2.safetensors")
+    turned = [(clip, PooledStream.of(-row)) for clip, row in zip(table.ids, table.values[:, 0], strict=True)]
+    write_stream(features / "pooled-1.safetensors", turned)
+    for other in (small("probing-2-gelu"), row.replace(streams={"pooled": "pooled-1"})):
+        with pytest.raises(TrainingError, match=r"other settings or data\. Give another run folder, or delete"):
+            train_row(other, data, features, out, cpu, draws=0)
+    (features / "pooled-1.safetensors").rename(features / "pooled-2.safetensors")  # extracted again by other networks
+    with pytest.raises(TrainingError, match="other settings or data"):
+        train_row(row, data, features, out, cpu, draws=0)
+    assert (out / "model.safetensors").read_bytes() == weights
+
+
+def test_tables_of_another_number_of_frames_are_refused(tmp_path, hume, features):
+    table = read_stream(features / "visual.safetensors")
+    short = [
+        (clip, Stream(*one)) for clip, *one in zip(table.ids, table.values[:, :16], table.mask[:, :16], strict=True)
+    ]
+    write_stream(features / "visual.safetensors", short)
+    with pytest.raises(DataSetError, match=r"visual\.safetensors: 16 frames a clip, wanted 32"):
+        train_row(small("temporal-va"), reactions(hume[0]), features, tmp_path / "run", torch.device("cpu"), draws=0)
 
 
 def test_the_development_split_does_not_choose_the_epoch(tmp_path, hume, features):

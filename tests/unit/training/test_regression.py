@@ -116,7 +116,14 @@ def test_a_planted_signal_is_found_in_each_modality_and_in_all(tmp_path, kind, n
             for weights in model.parameters():
                 if weights.ndim > 1:
                     weights.mul_(8)  # an initialisation that is meant for 1280 numbers vanishes in 32
-    fit(model, Planted(names=names).labelled, FAST.replace(epochs=epochs, learning_rate=rate), mean_pearson, tmp_path)
+    fit(
+        model,
+        Planted(names=names).labelled,
+        FAST.replace(epochs=epochs, learning_rate=rate),
+        mean_pearson,
+        tmp_path,
+        "tiny",
+    )
     unseen = Planted(clips=80, names=names, seed=1)
     guesses = predicted(model, unseen, torch.arange(80))
     assert mean_pearson(unseen.truth, guesses) > 0.35  # by chance 0.04
@@ -130,7 +137,7 @@ def test_a_probe_finds_it_in_pooled_tokens(tmp_path):
 
     torch.manual_seed(0)
     probe = ProbeConfig(hidden=32).build({"pooled": WIDTHS["visual"]})
-    fit(probe, Pooled().labelled, FAST.replace(epochs=15, learning_rate=5e-2), mean_pearson, tmp_path)
+    fit(probe, Pooled().labelled, FAST.replace(epochs=15, learning_rate=5e-2), mean_pearson, tmp_path, "tiny")
     unseen = Pooled(clips=80, seed=1)
     guesses = predicted(probe, unseen, torch.arange(80)).double().numpy()
     assert pearson(unseen.truth.double().numpy(), guesses).mean > 0.7
@@ -150,7 +157,7 @@ def test_a_killed_run_ends_as_a_straight_one(tmp_path, killed_at):
     data = Planted(clips=120).labelled
     config = FAST
     straight = small_temporal()
-    fitted = fit(straight, data, config, mean_pearson, tmp_path / "straight")
+    fitted = fit(straight, data, config, mean_pearson, tmp_path / "straight", "tiny")
 
     def kill(report):
         if report.step == killed_at:
@@ -158,14 +165,14 @@ def test_a_killed_run_ends_as_a_straight_one(tmp_path, killed_at):
 
     assert config.loop(fitted.trained_clips).steps == 9
     with pytest.raises(KilledError):
-        fit(small_temporal(), data, config, mean_pearson, tmp_path / "killed", on_step=kill)
+        fit(small_temporal(), data, config, mean_pearson, tmp_path / "killed", "tiny", on_step=kill)
     resumed = small_temporal()
-    again = fit(resumed, data, config, mean_pearson, tmp_path / "killed")
+    again = fit(resumed, data, config, mean_pearson, tmp_path / "killed", "tiny")
     assert again == fitted
     for name, value in straight.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
     assert (
-        fit(small_temporal(), data, config, mean_pearson, tmp_path / "killed") == fitted
+        fit(small_temporal(), data, config, mean_pearson, tmp_path / "killed", "tiny") == fitted
     )  # a finished run stays as it is
 
 
@@ -174,14 +181,14 @@ def test_it_ends_with_its_best_epoch_when_nothing_gets_better(tmp_path):
     noise = data.labelled._replace(truth=torch.rand(120, EMOTIONS, generator=torch.Generator().manual_seed(5)))
     config = FAST.replace(epochs=40, patience=2)
     model = small_temporal()
-    fitted = fit(model, noise, config, mean_pearson, tmp_path)
+    fitted = fit(model, noise, config, mean_pearson, tmp_path, "tiny")
     assert len(fitted.epochs) < 40
     assert fitted.epochs[-1].number == fitted.best.number + 2
     assert fitted.best.score == max(epoch.score for epoch in fitted.epochs)
     _, held = held_out(noise.groups, config.held_out_frac)
     guesses = predicted(model, data, held).double().numpy()
     assert pearson(noise.truth[held].double().numpy(), guesses).mean == pytest.approx(fitted.best.score)
-    assert fit(small_temporal(), noise, config, mean_pearson, tmp_path) == fitted
+    assert fit(small_temporal(), noise, config, mean_pearson, tmp_path, "tiny") == fitted
     assert not model.training
 
 
@@ -196,7 +203,7 @@ def test_held_out_clips_are_not_trained_on(tmp_path):
             for values in data.all.values.values():
                 values[held] *= -5
         model = small_temporal()
-        fit(model, data.labelled, FAST.replace(epochs=1), mean_pearson, tmp_path / name)
+        fit(model, data.labelled, FAST.replace(epochs=1), mean_pearson, tmp_path / name, "tiny")
         weights.append(model.state_dict())
     assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
 
@@ -213,9 +220,9 @@ def test_predictions_are_intensities():
 
 def test_a_folder_of_another_run_is_refused(tmp_path):
     data = Planted(clips=60)
-    fit(small_temporal(), data.labelled, FAST.replace(epochs=1), mean_pearson, tmp_path)
+    fit(small_temporal(), data.labelled, FAST.replace(epochs=1), mean_pearson, tmp_path, "tiny")
     with pytest.raises(TrainingError, match="other settings or data"):
-        fit(small_temporal(), data.labelled, FAST.replace(epochs=2), mean_pearson, tmp_path)
+        fit(small_temporal(), data.labelled, FAST.replace(epochs=2), mean_pearson, tmp_path, "tiny")
     with pytest.raises(TrainingError, match="other settings or data"):
         fit(
             small_temporal(),
@@ -223,14 +230,17 @@ def test_a_folder_of_another_run_is_refused(tmp_path):
             FAST.replace(epochs=1),
             mean_pearson,
             tmp_path,
+            "tiny",
         )
+    with pytest.raises(TrainingError, match="other settings or data"):
+        fit(small_temporal(), data.labelled, FAST.replace(epochs=1), mean_pearson, tmp_path, "other features")
     history = json.loads((tmp_path / "epochs.json").read_text())
     assert np.isfinite(history["epochs"][0]["score"])
     (tmp_path / "epochs.json").write_text("{}")
     with pytest.raises(TrainingError, match="no history"):
-        fit(small_temporal(), data.labelled, FAST.replace(epochs=1), mean_pearson, tmp_path)
+        fit(small_temporal(), data.labelled, FAST.replace(epochs=1), mean_pearson, tmp_path, "tiny")
 
 
 def test_no_epoch_is_no_model(tmp_path):
     with pytest.raises(TrainingError, match="no epoch was finished"):
-        fit(small_temporal(), Planted(clips=40).labelled, FAST.replace(epochs=0), mean_pearson, tmp_path)
+        fit(small_temporal(), Planted(clips=40).labelled, FAST.replace(epochs=0), mean_pearson, tmp_path, "tiny")
