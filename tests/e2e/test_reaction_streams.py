@@ -9,6 +9,7 @@ from typer.testing import Result
 
 from omnisila.errors import InputError, WeightsError
 from omnisila.labels import REACTION
+from omnisila.models.reaction import FRAMES
 from omnisila.recipes.reaction import ROWS
 from omnisila.recipes.reaction_texts import Description
 from omnisila.records import append, records
@@ -46,7 +47,7 @@ def test_every_stream_of_every_row_is_made(
             "timestamp,segment_id,0,1\n" + "".join(f"{250 * k},1,.5,1\n" for k in (0, 1, 2))
         )
     folders = {"visual": "vit", "audio": "wavlm", "clip": "clip", "sentences": "roberta"}
-    chosen = {"frames": 3, "text": "templates", **{name: str(networks / folder) for name, folder in folders.items()}}
+    chosen = {"text": "templates", **{name: str(networks / folder) for name, folder in folders.items()}}
     (tmp_path / "networks.json").write_text(json.dumps(chosen))
     made = extract(omnisila, "frames", hume, "--networks", tmp_path / "networks.json", "--face", networks / "face",
                    "--tables", f"fau={units}")  # fmt: skip
@@ -69,7 +70,7 @@ def test_every_stream_of_every_row_is_made(
     assert "clip 1: the Video-LLM wrote nothing of it" in told["1"].stderr
     masks = read_stream(out / "text-video-llava-1.safetensors").mask.any(1)
     assert masks.tolist() == [False, True, True]
-    assert all(len(one.text) == 3 for one in records(out / "descriptions-frames.jsonl", Description))
+    assert all(len(one.text) == FRAMES for one in records(out / "descriptions-frames.jsonl", Description))
 
     wanted = {stream for row in ROWS.values() for stream in row().streams.values()}
     assert wanted == {path.stem for path in out.glob("*.safetensors")}

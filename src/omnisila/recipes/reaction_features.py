@@ -21,7 +21,7 @@ from omnisila.scenes.reaction.clip import Clip
 from omnisila.scenes.reaction.config import ReactionFeatureConfig
 from omnisila.scenes.reaction.extracting import Outcome, Tally, extract, tally
 from omnisila.scenes.reaction.extracting_apart import extract_apart
-from omnisila.scenes.reaction.features import MODALITIES, Modality
+from omnisila.scenes.reaction.features import FRAMES, MODALITIES, Modality
 from omnisila.scenes.reaction.tables import ACTION_UNIT_WIDTH, table_width
 
 FAILED, NOTES = "failed-frames.csv", "notes-frames.csv"
@@ -57,7 +57,8 @@ def chosen_networks(name: str, face: str | None, tables: Tables) -> ReactionFeat
         tables: modality -> folder.
 
     Raises:
-        InputError: no such profile, a file that is none, a folder without tables, or no such modality.
+        InputError: no such profile, a file that is none, a folder without tables, no such modality, or another number
+            of frames than models read.
         RecordError: a table of no known form.
     """
     if name in NETWORKS:
@@ -69,6 +70,8 @@ def chosen_networks(name: str, face: str | None, tables: Tables) -> ReactionFeat
     unknown = sorted(tables.keys() - set(MODALITIES))
     if unknown:
         raise InputError(f"tables of {', '.join(unknown)}. Choose from: {', '.join(MODALITIES)}.")
+    if config.frames != FRAMES:
+        raise InputError(f"{name}: frames is {config.frames}; reaction models read {FRAMES} a clip. Leave frames out.")
     given = {modality: _width(modality, folder) for modality, folder in tables.items()}
     return config.replace(given=given, **({"face": face} if face is not None else {}))
 
@@ -160,9 +163,9 @@ def _clip(video: AnnotatedVideo, place: Place) -> Clip:
 
 
 def _wanted(config: ReactionFeatureConfig) -> tuple[str, ...]:
-    """The modalities that make a table; text that nobody writes makes none."""
+    """The modalities that make a table; what is not made, and text that nobody writes, makes none."""
     written = config.text == "templates" or "text" in config.given
-    return tuple(name for name in MODALITIES if name != "text" or written)
+    return tuple(name for name in MODALITIES if name in config.modalities and (name != "text" or written))
 
 
 def _missing(outcome: Outcome, config: ReactionFeatureConfig) -> list[str]:

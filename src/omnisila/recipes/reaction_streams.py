@@ -1,7 +1,8 @@
 """The streams that reaction models read, made of a data set's clips: extractors' features, and a Video-LLM's own.
 
 Each clip is done once and kept at once, so that a killed run goes on where it stood; a clip that cannot be read is
-named, and costs no other.
+named, and costs no other. Tables hold half precision: what a model reads, at training and of any video after it, is
+the number rounded to float16, never the one that a network gave.
 """
 
 import hashlib
