@@ -12,6 +12,7 @@ from omnisila.data.preparation.implicit_subsets import Kept
 from omnisila.data.preparation.left_out import LeftOut
 from omnisila.data.preparation.mixture import Mixed, mixed
 from omnisila.data.preparation.video_examples import cause_examples, whole_examples, window_examples, within
+from omnisila.labels import label_set
 from omnisila.media.video import STILL_S
 from omnisila.schema import Example
 
@@ -53,7 +54,10 @@ def video_examples(
         video = within(annotated, duration_s)
         for truth in (annotated.truth or ())[len(video.truth or ()) :]:
             left_out.add("an event begins after the video's end", f"{video.id} {truth.span.start_s:g} s")
-        if video.truth is None:
+        if label_set(video.labels).quiet is None:  # reactions are of the whole clip: windows are never asked for
+            if video.intensities is None:
+                left_out.add("no example, as the intensities are not known", video.id)
+        elif video.truth is None:
             left_out.add("no windows, as the events' times are unknown", video.id)
         if excluded:
             left_out.add("no whole-video examples, as stretches are excluded", video.id)

@@ -20,6 +20,7 @@ from omnisila.data.preparation.muting import muted
 from omnisila.data.preparation.preparing import Preparation, described_examples, video_examples
 from omnisila.data.preparation.sets import SetRequest, prepared_set
 from omnisila.errors import DataSetError, InputError
+from omnisila.labels import REACTION
 from omnisila.scenes.nets.mtcnn import MTCNN
 from omnisila.schema import Example, Span, Truth
 
@@ -66,6 +67,22 @@ def test_events_past_the_end_are_left_out_and_counted():
     )
     assert [e.answer for e in examples] == ["negative", "negative from 1s to 2s"]
     assert left_out.counts == {"an event begins after the video's end": 1}
+
+
+def test_windows_are_missed_only_where_they_could_be():
+    left_out = LeftOut()
+    known = dict.fromkeys(REACTION.labels, 0.5)
+    clips = [
+        video("shown", labels="reaction", truth=None, duration_s=5.0, intensities=known),
+        video("private", labels="reaction", truth=None, duration_s=5.0),
+        video("weak", truth=None, video_label="negative", duration_s=5.0),
+    ]
+    examples = list(video_examples("set", map(Kept, clips), Durations(None, left_out), left_out, Preparation()))
+    assert [e.task for e in examples] == ["react", "identify"]
+    assert sorted(left_out.lines()) == [
+        "1 left out: no example, as the intensities are not known (private)",
+        "1 left out: no windows, as the events' times are unknown (weak)",
+    ]
 
 
 def test_a_group_on_both_sides_is_an_error_and_can_be_split_again():
