@@ -1,8 +1,9 @@
-"""A stretch of a video as a reaction run's model reads it: features of its frames and sound, or pooled tokens.
+"""A stretch of a video as a reaction run's model reads it: features of its frames, sound and texts, or pooled tokens.
 
 Source: emotional-reaction paper 4.2, 4.3 and 5.1.
 """
 
+import time
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -10,12 +11,13 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import torch
 
 from omnisila.errors import InputError
+from omnisila.inference.describing import Describer
 from omnisila.inference.frozen_backbone import FrozenBackbone, frozen_backbone
 from omnisila.inference.querying import pooled_clip
 from omnisila.models.probing import PROMPTS
 from omnisila.models.reaction import ReactionBatch, stacked
 from omnisila.models.reaction_run import ReactionRecord
-from omnisila.models.reaction_sources import POOLED, PooledSource
+from omnisila.models.reaction_sources import POOLED, TEMPLATES, PooledSource
 from omnisila.scenes.reaction.cache import ReactionCache
 from omnisila.scenes.reaction.clip import Clip
 from omnisila.scenes.reaction.config import ReactionFeatureConfig
@@ -24,7 +26,8 @@ from omnisila.scenes.reaction.extractor import ReactionFeatureExtractor
 from omnisila.scenes.reaction.features import MODALITIES
 from omnisila.schema import Span
 
-FACE = "face"
+FACE, _TEXT = "face", "text"
+_LARGEST = torch.finfo(torch.float16).max  # tables of streams keep half precision
 
 
 class ReadClip(NamedTuple):
@@ -64,7 +67,7 @@ def clip_streams(record: ReactionRecord, cache: ReactionCache) -> ClipStreams:
     """What a run's record says of how its streams are made.
 
     Raises:
-        InputError: it does not say, or its features are not what the model was trained on.
+        InputError: it does not say, other programs made some of them, or the networks are not those of its training.
         WeightsError: a network of its features or its backbone is missing.
     """
     if record.pooled is not None:
@@ -81,14 +84,21 @@ class FeatureStreams:
     """The modalities of ``ReactionFeatureExtractor``, from the cache where they are there.
 
     Raises:
-        InputError: the extractor makes other numbers than the model was trained on.
+        InputError: a modality came from other programs' tables, or the extractor makes other numbers than the model was
+            trained on.
         WeightsError: a network is missing or damaged.
     """
 
     def __init__(self, record: ReactionRecord, config: ReactionFeatureConfig, cache: ReactionCache) -> None:
+        _check_tables(record, config)
+        _check_networks(record, config)
         self.record, self.cache = record, cache
         # what the model does not read is not made; the face's embedding tells whether there is a face
-        self.config = config.replace(modalities=tuple(n for n in MODALITIES if n in record.widths or n == FACE))
+        made = tuple(name for name in MODALITIES if name in record.widths or name == FACE)
+        self.config = config.replace(modalities=made, given={})
+        stream = record.streams.get(_TEXT, "")
+        source = record.described.get(stream)
+        self.describer = Describer(stream, source, config.frames) if source is not None else None
 
     @cached_property
     def extractor(self) -> ReactionFeatureExtractor:
@@ -110,11 +120,16 @@ class FeatureStreams:
         Raises:
             MediaError: it cannot be read.
         """
-        found = extracted(self.extractor.accepted(Clip(video, span)), self.extractor, self.cache).features
+        extractor, seconds, clip = self.extractor, {}, Clip(video, span)
+        if self.describer is not None:
+            began = time.perf_counter()
+            clip = Clip(video, span, self.describer.text(video, span))
+            seconds = {"description": time.perf_counter() - began}
+        found = extracted(extractor.accepted(clip), extractor, self.cache).features
         assert found is not None  # what fails raises
         batch = stacked([found.modalities], self.record.widths)
         missing = tuple(name for name in found.missing if name in self.config.modalities)
-        return ReadClip(batch, missing, found.warnings, found.seconds)
+        return ReadClip(batch, missing, found.warnings, seconds | found.seconds)
 
 
 class PooledStreams:
@@ -145,5 +160,31 @@ class PooledStreams:
         """
         llm, sight = self.parts
         pooled = pooled_clip(llm, sight, video, (span.start_s, span.end_s), self.prompt, self.source.pooling)
+        pooled = pooled.clamp(-_LARGEST, _LARGEST).half().float()  # as the probe was trained on it
         mask = torch.ones(1, 1, dtype=torch.bool)
         return ReadClip(ReactionBatch({self.modality: pooled[None, None]}, {self.modality: mask}))
+
+
+def _check_tables(record: ReactionRecord, config: ReactionFeatureConfig) -> None:
+    """Refuse modalities that nothing of ours can make: they would be masked, which the model was not trained on."""
+    templates = record.streams.get(_TEXT) == TEMPLATES  # other texts do not come from the tables of features
+    given = [name for name in config.given if name in record.widths and (name != _TEXT or templates)]
+    if given:
+        raise InputError(
+            f"{record.name}: {', '.join(given)} came from another program's tables, which no new video has, so this "
+            "run can be scored (the predictions that omnisila train reaction wrote) but not shown one. Extract "
+            f"{', '.join(given)} without --tables and train again, or choose a row without."
+        )
+
+
+def _check_networks(record: ReactionRecord, config: ReactionFeatureConfig) -> None:
+    """Refuse networks with other content than those that made what the model was trained on."""
+    if record.features_digest is None:
+        return
+    own = config.replace(given={name: width for name, width in config.given.items() if name != _TEXT})
+    if (found := own.networks_digest) != record.features_digest:
+        raise InputError(
+            f"{record.name}: the networks that make its features have digest {found[:12]} here, but "
+            f"{record.features_digest[:12]} when it was trained. Extract and train again, or use omnisila "
+            f"{record.version} with the networks it was trained on."
+        )

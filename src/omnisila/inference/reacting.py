@@ -26,11 +26,14 @@ VALIDITY = (
     "from near."
 )
 _LEAST_SHARE = 0.5  # of a window: a shorter rest at the end belongs to the window before it
-_SOUND = "audio"
+_TOLD = {FACE: "face", "audio": "sound", "text": "text"}  # modalities that a stretch may lack
 
 
 class Measured(NamedTuple):
-    """One stretch of a video; ``missing`` are modalities, ``blind``: nothing is there that the model reads."""
+    """One stretch of a video; ``missing`` are modalities.
+
+    ``blind``: nothing is there that the model reads, and its intensities are the training data's means.
+    """
 
     span: Span
     intensities: dict[str, float]
@@ -121,8 +124,10 @@ class ReactionAnalyzer:
             MediaError: it cannot be read.
         """
         read = self.streams.read(path, span)
-        found = dict(zip(self.run.record.labels, self.run.model.intensities(read.batch)[0].tolist(), strict=True))
-        scored = {label: found[label] for label in self.run.record.labels_scored}
+        record = self.run.record
+        values = record.train_mean if read.blind else self.run.model.intensities(read.batch)[0].tolist()
+        found = dict(zip(record.labels, values, strict=True))
+        scored = {label: found[label] for label in record.labels_scored}
         return Measured(span, scored, read.missing, read.blind, read.warnings, read.seconds)
 
     def _warnings(self, footage: "_Footage", whole: Measured, over_time: Sequence[Measured]) -> Iterator[str]:
@@ -158,13 +163,11 @@ def clip_windows(end_s: float, window_s: float, hop_s: float | None = None) -> t
 
 
 def missing_over_time(windows: Sequence[Measured]) -> Iterator[str]:
-    """One line on the windows in which no face or no sound was found; the model answers without them."""
-    no_face, no_sound = (sum(name in one.missing for one in windows) for name in (FACE, _SOUND))
-    told = [f"no face in {no_face}"] if no_face else []
-    if no_sound:
-        told.append(f"no sound in {no_sound}")
+    """One line on the windows in which no face, sound or text was found; the model answers without them."""
+    without = {what: sum(name in one.missing for one in windows) for name, what in _TOLD.items()}
+    told = [f"no {what} in {count}" for what, count in without.items() if count]
     if blind := sum(one.blind for one in windows):
-        told.append(f"nothing that the model reads in {blind}, whose intensities say little more than what is usual")
+        told.append(f"nothing that the model reads in {blind}, whose intensities are the means of its training data")
     if told:
         yield f"of {len(windows)} window{'s' if len(windows) > 1 else ''}: {'; '.join(told)}"
 

@@ -39,7 +39,7 @@ class ReactionSystem:
         """One prediction an example.
 
         Raises:
-            InputError: an example of another task or label set.
+            InputError: an example of another task or label set, or without length.
             MediaError: the video cannot be read.
         """
         for example in examples:
@@ -47,6 +47,11 @@ class ReactionSystem:
                 raise InputError(
                     f"{example.id}: model {self.analyzer.run.record.name} does not answer {example.task} of label set "
                     f"{example.labels!r}. It answers react of {REACTION.name}."
+                )
+            if example.end_s <= example.start_s:
+                raise InputError(
+                    f"{example.id}: from {example.start_s:g} s to {example.end_s:g} s there is nothing to see. Give an "
+                    "end_s after its start_s."
                 )
         for example in examples:
             began = time.perf_counter()
