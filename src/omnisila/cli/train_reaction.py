@@ -24,6 +24,13 @@ def reaction(
     answers: Annotated[
         Path | None, typer.Option(help="For --row querying: the predictions.jsonl of the system that was asked.")
     ] = None,
+    subjects: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CSV",
+            help="Columns clip and subject: the epoch is then chosen, and intervals are drawn, by person, not by clip.",
+        ),
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="At most; by default as the row has it.", min=1)] = None,
     seed: Annotated[int, typer.Option(help="Of weights, order and held-out clips.", min=0)] = 0,
     rows: Annotated[
@@ -47,11 +54,11 @@ def reaction(
     if row == "querying":
         if answers is None:
             raise InputError("row querying needs --answers FILE: what omnisila predict wrote of the asked Video-LLM.")
-        querying(reactions(data), answers, out, say=say)
+        querying(reactions(data, subjects), answers, out, say=say)
         return
     chosen = chosen_row(row)
     if features is None:
         raise InputError(f"row {row} needs --features FOLDER with a table of each of {', '.join(chosen.streams)}.")
     training = chosen.training.replace(seed=seed, epochs=epochs or chosen.training.epochs)
     chosen = chosen.replace(training=training)
-    train_row(chosen, reactions(data), features, out, say=say)
+    train_row(chosen, reactions(data, subjects), features, out, say=say)

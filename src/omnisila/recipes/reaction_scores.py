@@ -59,14 +59,14 @@ def reaction_scores(
         videos: the clips of the reported split; those without labels are passed over.
         predictions: their example ids as ``example_of`` gives them.
         train_mean: of each emotion.
-        draws: of the bootstrap; 0 leaves the intervals out.
+        draws: of the bootstrap over the clips' groups; 0 leaves the intervals out.
     """
     examples = [example_of(video) for video in videos if video.intensities is not None]
     answers = matched(examples, predictions)
     truth = np.array([_row(example.intensities) for example, _ in answers.pairs], dtype=np.float64)
     said = np.array([_row(answer.intensities if answer else None) for _, answer in answers.pairs], dtype=np.float64)
     filled = impute(said.reshape(truth.shape), train_mean)
-    part = Reacted(REACTION, truth, filled.intensities, numbered(e.video for e in examples), filled.item_frac)
+    part = Reacted(REACTION, truth, filled.intensities, numbered(e.group for e in examples), filled.item_frac)
     correlations = with_intervals(part.scores, part.groups, draws) if draws else part.scores(np.arange(len(truth)))
     missing = sum(answer is None for _, answer in answers.pairs)
     unparsed = sum(answer is not None and not answer.parse_ok for _, answer in answers.pairs)

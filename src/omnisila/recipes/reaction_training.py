@@ -50,14 +50,20 @@ class Reactions(NamedTuple):
         return intensities_of(self.train).mean(axis=0)
 
 
-def reactions(folder: Path) -> Reactions:
+def reactions(folder: Path, subjects: Path | None = None) -> Reactions:
     """The data set, in either of its layouts.
 
+    Args:
+        folder: of the labels.
+        subjects: table of whom each clip shows; without it each clip stands for a person of its own.
+
     Raises:
-        DataSetError: a line is malformed (an intensity outside [0, 1] is named with its line), or nothing to train on
-            or to report.
+        DataSetError: a line is malformed (an intensity outside [0, 1] is named with its line), a subject is missing, or
+            nothing to train on or to report.
     """
     videos = hume_reaction.read(folder).videos
+    if subjects is not None:
+        videos = hume_reaction.of_subjects(videos, subjects)
     train, val, test = (tuple(one for one in videos if one.split == split) for split in ("train", "val", "test"))
     if not train or not val:
         raise DataSetError(
@@ -84,7 +90,7 @@ def train_row(
         out: run folder: the model, ``predictions-val.jsonl``, ``predictions-test.jsonl``, ``scores.json``,
             ``labels.json`` (Table 2) and ``without_features.csv``.
         device: where the model is trained; by default a GPU if there is one.
-        draws: of the bootstrap over clips.
+        draws: of the bootstrap over clips, or over people where they are known.
         say: told what happens.
 
     Raises:

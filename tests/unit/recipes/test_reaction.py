@@ -17,7 +17,7 @@ from omnisila.models.reaction_run import load_reaction
 from omnisila.models.temporal_av import TemporalAVConfig
 from omnisila.models.viper import ViPERConfig
 from omnisila.recipes.reaction import ROWS, chosen_row
-from omnisila.recipes.reaction_scores import label_statistics
+from omnisila.recipes.reaction_scores import label_statistics, reaction_scores
 from omnisila.recipes.reaction_training import querying, reactions, train_row
 from omnisila.records import append, records
 from omnisila.report.printed import printed_tables
@@ -152,6 +152,28 @@ def test_a_run_folder_never_goes_on_with_another_rows_weights(tmp_path, hume, fe
     with pytest.raises(TrainingError, match="other settings or data"):
         train_row(row, data, features, out, cpu, draws=0)
     assert (out / "model.safetensors").read_bytes() == weights
+
+
+def test_who_is_in_a_clip_decides_what_is_held_out_and_drawn(tmp_path, hume, features):
+    table, ids = tmp_path / "subjects.csv", list(hume[1])
+    table.write_text("clip,subject\n" + "".join(f"[{clip}],person {int(clip) // 6}\n" for clip in ids[:84]))
+    known, unknown = reactions(hume[0], table), reactions(hume[0])
+    assert {video.group for video in known.train} == {f"person {number}" for number in range(10)}
+    assert known.test == unknown.test  # nothing is held out of it, or drawn from it
+    cpu, row, said = torch.device("cpu"), small("probing-2-relu"), []
+    by_person = train_row(row, known, features, tmp_path / "person", cpu, draws=40, say=said.append)
+    assert any("on 6 clips held out of 60" in line for line in said)
+    answers = list(records(tmp_path / "person" / "predictions-val.jsonl", Prediction))
+    by_clip = reaction_scores(row.name, unknown.val, answers, unknown.train_mean, 40)
+    first, other = by_person.scores[0], by_clip.scores[0]
+    assert first.value == other.value
+    assert (first.low, first.high) != (other.low, other.high)
+    table.write_text("clip,subject\n00000,one\n")
+    with pytest.raises(DataSetError, match=r"subjects\.csv: no subject of clip 00001, and of 82 other"):
+        reactions(hume[0], table)
+    table.write_text("clip,subject\n00000,one\n[00000],two\n")
+    with pytest.raises(DataSetError, match="line 3"):
+        reactions(hume[0], table)
 
 
 def test_tables_of_another_number_of_frames_are_refused(tmp_path, hume, features):

@@ -10,7 +10,7 @@ of the test split are private: its clips have no intensities. Subjects are not n
 only the published split keeps people apart.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from omnisila.data.annotated import AnnotatedSet, AnnotatedVideo, Split
@@ -65,6 +65,30 @@ def read(folder: Path) -> AnnotatedSet:
     if faults:
         raise _faulty(faults)
     return AnnotatedSet(name=NAME, videos=tuple(videos.values()))
+
+
+def of_subjects(videos: Iterable[AnnotatedVideo], table: Path) -> tuple[AnnotatedVideo, ...]:
+    """The clips with the person they show as their group, where somebody knows whom; unlabelled ones stay as they are.
+
+    Args:
+        videos: as ``read`` gives them.
+        table: CSV with the columns ``clip`` and ``subject``.
+
+    Raises:
+        DataSetError: the table is none, names a clip twice, or lacks a labelled clip.
+    """
+    subjects: dict[str, str] = {}
+    for row in rows(table.parent, "", ("clip", "subject"), table.name):
+        once(row, subjects, name := row["clip"].removeprefix("[").removesuffix("]"))
+        subjects[name] = row["subject"]
+    chosen = list(videos)
+    lacking = [video.id for video in chosen if video.intensities is not None and video.id not in subjects]
+    if lacking:
+        raise DataSetError(
+            f"{table}: no subject of clip {lacking[0]}, and of {len(lacking) - 1} other labelled clips. Wanted: a line "
+            "for each, with the columns clip and subject."
+        )
+    return tuple(video.replace(group=subjects.get(video.id, video.group)) for video in chosen)
 
 
 def _faulty(faults: dict[str, DataSetError]) -> DataSetError:
