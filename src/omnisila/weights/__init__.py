@@ -16,7 +16,7 @@ from omnisila.config import Frozen
 from omnisila.errors import WeightsError
 
 FOLDER = Path(__file__).parent
-RUNS = ("compact", "compact-reaction")  # run folders that are installed with the package
+RUNS = ("compact", "compact-hawkeye", "compact-reaction")  # run folders that are installed with the package
 Module = TypeVar("Module", bound=nn.Module)
 
 
