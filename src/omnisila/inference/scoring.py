@@ -75,7 +75,10 @@ class Scorer:
         for name in self.label_sets:
             if not run.record.labels.get(name):
                 known = ", ".join(run.record.labels)
-                raise InputError(f"label set {name!r}: model {run.record.name} was trained on: {known}. Ask for those, or give another model (omnisila models lists them).")
+                raise InputError(
+                    f"label set {name!r}: model {run.record.name} was trained on: {known}. Ask for those, or give "
+                    "another model (omnisila models lists them)."
+                )
         self.calibrations = {name: self._calibration(name) for name in self.label_sets}
 
     @property
