@@ -11,18 +11,17 @@ import torch
 
 from omnisila.data.annotated import AnnotatedVideo
 from omnisila.errors import InputError
+from omnisila.inference.describing import TEXT_STREAMS, Prompt
 from omnisila.inference.frozen_backbone import frozen_backbone
 from omnisila.inference.inputs import Failure
 from omnisila.models.reaction_sources import DescribedSource, PooledSource, read_sources, write_sources
 from omnisila.recipes.clip_lists import Say, nothing_read, write_clip_list
 from omnisila.recipes.reaction_streams import pooled_streams
-from omnisila.recipes.reaction_texts import Prompt, description_stream, descriptions
+from omnisila.recipes.reaction_texts import description_stream, descriptions
 from omnisila.scenes.reaction.config import ReactionFeatureConfig
 from omnisila.scenes.reaction.features import FRAMES
 from omnisila.scenes.reaction.text import SentenceEncoder
 from omnisila.weights.checkpoint_files import located
-
-STREAMS: dict[Prompt, str] = {"1": "text-video-llava-1", "2": "text-video-llava-2", "frames": "text-llava"}
 
 
 def chosen_prompt(name: str) -> Prompt:
@@ -31,8 +30,8 @@ def chosen_prompt(name: str) -> Prompt:
     Raises:
         InputError: no such prompt.
     """
-    if name not in STREAMS:
-        raise InputError(f"prompt {name!r}. Choose from: {', '.join(STREAMS)}.")
+    if name not in TEXT_STREAMS:
+        raise InputError(f"prompt {name!r}. Choose from: {', '.join(TEXT_STREAMS)}.")
     return cast("Prompt", name)
 
 
@@ -101,11 +100,11 @@ def described_features(
     failed = descriptions(system, llm, sight, videos, footage, prompt, said, frames, say)
     if len(failed) == len(videos):
         raise nothing_read(footage, len(videos), failed[0].reason if failed else None)
-    silent = description_stream(said, videos, encoder, out / f"{STREAMS[prompt]}.safetensors", frames)
+    silent = description_stream(said, videos, encoder, out / f"{TEXT_STREAMS[prompt]}.safetensors", frames)
     failed = (*failed, *(Failure(clip, f"clip {clip}: the Video-LLM wrote nothing of it") for clip in silent))
     write_clip_list(out / f"failed-descriptions-{prompt}.csv", "reason", failed)
     made = ReactionFeatureConfig(text="descriptions", sentences=source.sentences).networks["text"]
-    stream = STREAMS[prompt]
+    stream = TEXT_STREAMS[prompt]
     kept = {"described": {**known.described, stream: source}, "networks": {**known.networks, stream: made}}
     write_sources(out, known.replace(**kept))
     return failed

@@ -6,23 +6,20 @@ emotional-reaction paper 4.3.
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
 
 from omnisila.config import Frozen
 from omnisila.data.annotated import AnnotatedVideo
 from omnisila.errors import DataSetError
+from omnisila.inference.describing import Prompt, written_text
 from omnisila.inference.inputs import Failure
-from omnisila.inference.querying import Sight, described_clip, described_frames
+from omnisila.inference.querying import Sight
 from omnisila.media.video import probe
-from omnisila.models.probing import PROMPTS
 from omnisila.models.video_llm import VideoLLM
 from omnisila.recipes.clip_lists import Say, each_clip
 from omnisila.records import append, cut_half_line, records
 from omnisila.scenes.reaction.features import FRAMES, Modality
 from omnisila.scenes.reaction.text import OF_DESCRIPTIONS, SentenceEncoder, described
 from omnisila.training.reaction_tables import write_stream
-
-Prompt = Literal["1", "2", "frames"]  # the paper's prompts of a clip, or each frame alone
 
 
 class Description(Frozen):
@@ -68,11 +65,7 @@ def descriptions(
     def describe(video: AnnotatedVideo) -> None:
         path = footage / video.video
         span_s = (0.0, probe(path).duration_s)
-        text = (
-            described_frames(llm, sight, path, span_s, frames)
-            if prompt == "frames"
-            else described_clip(llm, sight, path, span_s, PROMPTS[int(prompt) - 1])
-        )
+        text = written_text(llm, sight, path, span_s, prompt, frames)
         append(out, [Description(clip=video.id, system=system, text=text)])
 
     return each_clip([video for video in videos if video.id not in done], describe, say)

@@ -16,7 +16,7 @@ from omnisila.models.baselines.bilstm import BiLSTMConfig
 from omnisila.models.probing import ProbeConfig
 from omnisila.models.reaction_run import save_reaction
 from omnisila.models.reaction_sources import DescribedSource, PooledSource, StreamSources, read_sources, write_sources
-from omnisila.recipes.reaction_asking import STREAMS, described_features
+from omnisila.recipes.reaction_asking import described_features
 from omnisila.recipes.reaction_texts import Description
 from omnisila.records import records
 from omnisila.scenes.reaction.cache import ReactionCache
@@ -80,7 +80,6 @@ def test_networks_that_changed_since_training_are_refused(reaction_run, tmp_path
 def test_a_new_video_is_described_as_the_training_clips_were(
     reaction_run, tmp_path, make_video, networks, video_llava_folder, prompt
 ):
-    assert TEXT_STREAMS == STREAMS
     make_video("1.mp4", frames=24, rate_hz=12)
     source = DescribedSource(backbone=str(video_llava_folder), frames=2, sentences=str(networks / "roberta"))
     config = EMBEDDED.replace(frames=3)
