@@ -51,7 +51,7 @@ def probe(config: RegressionConfig, clips: int, device: torch.device) -> dict[st
         opened, computing = time.perf_counter(), time.process_time()
         model = ProbeConfig().build(known.widths).to(device)
         data = Labelled(known, torch.rand(clips, EMOTIONS, generator=random), tuple(ids))
-        fitted = fit(model, data, config, negative_error, folder / "state")
+        fitted = fit(model, data, config, negative_error, folder / "state", material="random features")
         trained, computed = time.perf_counter(), time.process_time() - computing
     return {
         "epochs": len(fitted.epochs),
