@@ -24,7 +24,9 @@ from omnisila.labels import REACTION
 from omnisila.models.reaction import FRAMES, ReactionModel
 from omnisila.models.reaction_run import ReactionRecord, save_reaction
 from omnisila.models.reaction_sources import POOLED, read_sources
+from omnisila.recipes.card import CARD
 from omnisila.recipes.reaction import ReactionRow
+from omnisila.recipes.reaction_card import SplitClips, row_card
 from omnisila.recipes.reaction_scores import example_of, intensities_of, label_statistics, reaction_scores
 from omnisila.records import records
 from omnisila.schema import Prediction, Scores
@@ -88,7 +90,7 @@ def train_row(
         data: labelled clips.
         features: folder with a table a stream, and ``features.json`` where it is known how they are made.
         out: run folder: the model, ``predictions-val.jsonl``, ``predictions-test.jsonl``, ``scores.json``,
-            ``labels.json`` (Table 2) and ``without_features.csv``.
+            ``labels.json`` (Table 2), ``card.md`` and ``without_features.csv``.
         device: where the model is trained; by default a GPU if there is one.
         draws: of the bootstrap over clips, or over people where they are known.
         say: told what happens.
@@ -138,7 +140,10 @@ def train_row(
             said[split] = list(_answers(record, model, known[split], data._asdict()[split]))
             lines = "".join(prediction.model_dump_json() + "\n" for prediction in said[split])
             write_atomically(out / f"predictions-{split}.jsonl", lines)
-    return _scored(row.name, data, said["val"], out, draws, say)
+    scores = _scored(row.name, data, said["val"], out, draws, say)
+    splits = {name: SplitClips(data._asdict()[name], len(rows.ids)) for name, rows in known.items()}
+    write_atomically(out / CARD, row_card(record, splits, fitted, scores))
+    return scores
 
 
 def querying(data: Reactions, answers: Path, out: Path, draws: int = DRAWS, say: Say = lambda _: None) -> Scores:

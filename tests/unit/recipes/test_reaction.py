@@ -133,6 +133,13 @@ def test_a_row_is_trained_scored_and_saved(tmp_path, hume, features, name):
     assert run.record.widths == dict.fromkeys(row.streams, 7)
     assert run.record.kinds.get("fau", "FAU") == "FAU"
     assert run.record.train_mean == pytest.approx(data.train_mean.tolist())
+    card = (out / "card.md").read_text()
+    assert f"| mean over emotions | {pearson.value:.3f} | {pearson.low:.3f} to {pearson.high:.3f} |" in card
+    assert "Nobody told who is in which clip" in card
+    for modality, stream in row.streams.items():
+        assert f"| {modality} | `{stream}` | {run.record.kinds[modality] or 'not known'} | 7 |" in card
+    assert f"| training | 60 | {60 - lacking} | not known |" in card
+    assert f"{lacking} clips without features got" in card
     assert predictions[0].system == f"{row.name}@{run.record.identity.digest[:12]}"
     assert train_row(row, data, features, out, torch.device("cpu"), draws=20) == scores  # nothing is left to do
 
@@ -163,6 +170,10 @@ def test_who_is_in_a_clip_decides_what_is_held_out_and_drawn(tmp_path, hume, fea
     cpu, row, said = torch.device("cpu"), small("probing-2-relu"), []
     by_person = train_row(row, known, features, tmp_path / "person", cpu, draws=40, say=said.append)
     assert any("on 6 clips held out of 60" in line for line in said)
+    card = (tmp_path / "person" / "card.md").read_text()
+    assert "| training | 60 | 60 | 10 |" in card
+    assert "6 of 60 training clips were held out" in card
+    assert "drawn over people" in card
     answers = list(records(tmp_path / "person" / "predictions-val.jsonl", Prediction))
     by_clip = reaction_scores(row.name, unknown.val, answers, unknown.train_mean, 40)
     first, other = by_person.scores[0], by_clip.scores[0]
