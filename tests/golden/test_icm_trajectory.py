@@ -44,7 +44,7 @@ def random_windows(batch: int) -> WindowBatch:
 
 
 def only(windows: WindowBatch, row: int) -> WindowBatch:
-    scenes = SceneInputs(*(Entities(values[[row]], mask[[row]]) for values, mask in windows.scenes))
+    scenes = SceneInputs(*(Entities(one.values[[row]], one.mask[[row]]) for one in windows.scenes))
     return WindowBatch(scenes, Entities(windows.visual.values[[row]], windows.visual.mask[[row]]))
 
 

@@ -50,7 +50,8 @@ def test_a_row_of_table_1_lacks_its_part(row: str, backbone: Backbone):
     model = recipe.build(PUBLISHED, backbone)
     assert isinstance(model, Hawkeye)
     for name, (part, nothing) in MISSING.items():
-        assert isinstance(getattr(model, part), nothing) is (name == row)
+        lacks = name == row or (name, row) == ("without-l-bc", "without-moe")  # nothing is routed, nothing to balance
+        assert isinstance(getattr(model, part), nothing) is lacks
 
 
 def test_the_paper_reads_the_towers_patches_and_tags_where_there_are_any(backbone: Backbone):
@@ -59,9 +60,7 @@ def test_the_paper_reads_the_towers_patches_and_tags_where_there_are_any(backbon
     assert config.joints.numbers == 5
     assert recipe.side(LAYOUTS, backbone).joints.numbers == 3
     assert (config.grid.rows, config.grid.columns, config.grid.class_tokens) == (2, 2, 1)
-    left, top, right, bottom = config.grid.area
-    assert (right - left) * 640 == pytest.approx(360), "the tower sees a square from the middle of 360 x 640"
-    assert (top, bottom) == (0.0, 1.0)
+    assert config.grid.area is None, "each window says what of its video the tower sees"
 
 
 def test_the_published_numbers():
