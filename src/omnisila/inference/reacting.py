@@ -14,9 +14,9 @@ from omnisila.inference.analyzer import AnalyzerConfig, Progress, not_scored, si
 from omnisila.inference.clip_streams import FACE, clip_streams
 from omnisila.labels import REACTION
 from omnisila.media.sampling import window_starts
-from omnisila.media.video import VideoInfo, VideoReader, sha256
+from omnisila.media.video import VideoInfo, VideoReader
 from omnisila.models.reaction_run import ReactionRun
-from omnisila.scenes.reaction.cache import ReactionCache
+from omnisila.scenes.reaction.cache import ReactionCache, video_digest
 from omnisila.schema import Analysis, IntensityPoint, ModelIdentity, Span
 
 WINDOW_S = 10.0  # Hume-Reaction's clips last about as long
@@ -101,7 +101,7 @@ class ReactionAnalyzer:
             for part, seconds in one.seconds.items():
                 timings[f"{STAGE}/{part}"] = timings.get(f"{STAGE}/{part}", 0.0) + seconds
         return Analysis(
-            video=video_identity(path, sha256(path), footage.info, footage.decoded_ratio),
+            video=video_identity(path, video_digest(path), footage.info, footage.decoded_ratio),
             labels=(REACTION.name,),
             labels_not_scored=self.labels_not_scored,
             model=self.identity,

@@ -1,15 +1,12 @@
 """The language side of the released Hawkeye: its visual projector and adapters, put on transformers' Video-LLaVA."""
 
-import json
 from pathlib import Path
 from typing import Any, cast
 
-from pydantic import ValidationError
 from torch import Tensor
 
-from omnisila.errors import WeightsError
 from omnisila.models.hawkeye_files import CHECKPOINT
-from omnisila.models.lora import SETTINGS, LoRAConfig, add_lora
+from omnisila.models.lora import SETTINGS, add_lora, read_settings
 from omnisila.models.video_llava import VideoLlavaLLM
 from omnisila.weights.loading import fill, load_into
 from omnisila.weights.official import read_state
@@ -33,7 +30,7 @@ def load_language(llm: VideoLlavaLLM, folder: Path) -> VideoLlavaLLM:
         load_into(cast("Any", llm.model).model.multi_modal_projector, projector, folder / CHECKPOINT)
     found = next((folder / name for name in ADAPTERS if (folder / name).exists()), None)
     if found is not None:
-        add_lora(llm.model, _settings(folder / SETTINGS))
+        add_lora(llm.model, read_settings(folder / SETTINGS))
         adapters = {
             name.replace(".default.", "."): parameter
             for name, parameter in llm.model.named_parameters()
@@ -58,13 +55,3 @@ def _projector(state: dict[str, Tensor]) -> dict[str, Tensor]:
 def _in_port(key: str) -> str:
     """An adapter's name in transformers' Video-LLaVA, where the layers lie below ``language_model``."""
     return key.removeprefix(_PEFT).replace("model.layers.", "model.language_model.layers.", 1)
-
-
-def _settings(path: Path) -> LoRAConfig:
-    try:
-        settings = json.loads(path.read_text())
-        return LoRAConfig(rank=settings["r"], alpha=settings["lora_alpha"], dropout=settings["lora_dropout"])
-    except OSError as error:
-        raise WeightsError(f"{path}: {error.strerror}. Copy it from beside the adapter.") from error
-    except (ValueError, KeyError, TypeError, ValidationError) as error:
-        raise WeightsError(f"{path}: no settings of a LoRA adapter ({error}). Copy the whole folder again.") from error

@@ -107,7 +107,7 @@ def load_adapter(model: nn.Module, folder: Path) -> LoRAConfig:
     Raises:
         WeightsError: files are missing or damaged, or the adapter belongs to another model; the message names keys.
     """
-    config, found = _read_settings(folder / SETTINGS), _read_weights(folder / WEIGHTS)
+    config, found = read_settings(folder / SETTINGS), _read_weights(folder / WEIGHTS)
     add_lora(model, config)
     fill(
         _stored(model),
@@ -135,7 +135,12 @@ def _stored(model: nn.Module) -> dict[str, Tensor]:
     return {name.replace(f".{_NAME}.", "."): parameter for name, parameter in _adapters(model)}
 
 
-def _read_settings(path: Path) -> LoRAConfig:
+def read_settings(path: Path) -> LoRAConfig:
+    """Rank, alpha and dropout of a stored adapter, as peft writes them.
+
+    Raises:
+        WeightsError: the file is missing or holds no such settings.
+    """
     try:
         settings = json.loads(path.read_text())
         return LoRAConfig(rank=settings["r"], alpha=settings["lora_alpha"], dropout=settings["lora_dropout"])

@@ -1,10 +1,10 @@
 """Expert tuning: every expert learns the labels from its own scene before a language model stands between them."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from omnisila.config import Config
@@ -74,11 +74,27 @@ def expert_tuning(
         if isinstance(model.video_llm, CompactVideoLLM):
             states[VISUAL] = ExpertState(model.video_llm.visual_tokens(batch.visual), batch.visual.mask.any(-1))
         loss = torch.zeros(())
-        for name, (hidden, present) in states.items():
-            seen = present.any(1)
-            if seen.any():
-                logits = heads[name](masked_mean(hidden[seen], present[seen]))
-                loss = loss + label_loss(logits, truth[seen], allowed[seen], config.label_smoothing)
+        for one in head_losses(heads, states.items(), truth, allowed, config.label_smoothing):
+            loss = loss + one
         yield loss
 
     train(module, step_losses, config.loop, state_folder, on_step)
+
+
+def head_losses(
+    heads: nn.ModuleDict,
+    states: Iterable[tuple[str, tuple[Float[Tensor, "batch tokens width"], Bool[Tensor, "batch tokens"]]]],
+    truth: Int[Tensor, "batch"],
+    allowed: Bool[Tensor, "batch answers"],
+    label_smoothing: float,
+) -> Iterator[Float[Tensor, ""]]:
+    """How well each head tells the labels from the mean of what is present; a state that no window has is passed over.
+
+    Args:
+        states: name of a head, and the vectors that it reads with the mask of those that are there.
+    """
+    for name, (values, mask) in states:
+        seen = mask.any(1)
+        if seen.any():
+            logits = heads[name](masked_mean(values[seen], mask[seen]))
+            yield label_loss(logits, truth[seen], allowed[seen], label_smoothing)

@@ -11,8 +11,7 @@ from omnisila.config import Config
 from omnisila.models.bh_moe import joined
 from omnisila.models.graph_inputs import FrameTokens
 from omnisila.models.hawkeye import Hawkeye
-from omnisila.models.layers import masked_mean
-from omnisila.models.likelihood import label_loss
+from omnisila.training.experts import head_losses
 from omnisila.training.loop import LoopConfig, StepReport, train
 from omnisila.training.sampling import BalancedSampler, LabelQuestions
 from omnisila.training.tuning_data import TuningData
@@ -63,12 +62,10 @@ def graph_tuning(
         y, weights = model.moe(h)
         loss = model.constraint(weights, h.present, h.is_action)
         mixture = FrameTokens(y.unsqueeze(1), h.present.unsqueeze(1))
-        for name, tokens in ((ACTION, graphs.action), (RELATION, graphs.relation), (MIXTURE, mixture)):
-            values, mask = tokens.values.flatten(1, 2), tokens.mask.flatten(1)
-            seen = mask.any(1)
-            if seen.any():
-                logits = heads[name](masked_mean(values[seen], mask[seen]))
-                loss = loss + label_loss(logits, truth[seen], allowed[seen], config.label_smoothing)
+        tokens = ((ACTION, graphs.action), (RELATION, graphs.relation), (MIXTURE, mixture))
+        states = ((name, (one.values.flatten(1, 2), one.mask.flatten(1))) for name, one in tokens)
+        for one in head_losses(heads, states, truth, allowed, config.label_smoothing):
+            loss = loss + one
         yield loss
 
     train(module, step_losses, config.loop, state_folder, on_step)
