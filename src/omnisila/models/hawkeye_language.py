@@ -6,7 +6,7 @@ from typing import Any, cast
 from torch import Tensor
 
 from omnisila.models.hawkeye_files import CHECKPOINT
-from omnisila.models.lora import SETTINGS, add_lora, read_settings
+from omnisila.models.lora import SETTINGS, add_lora, read_settings, stored_adapters
 from omnisila.models.video_llava import VideoLlavaLLM
 from omnisila.weights.loading import fill, load_into
 from omnisila.weights.official import read_state
@@ -31,13 +31,13 @@ def load_language(llm: VideoLlavaLLM, folder: Path) -> VideoLlavaLLM:
     found = next((folder / name for name in ADAPTERS if (folder / name).exists()), None)
     if found is not None:
         add_lora(llm.model, read_settings(folder / SETTINGS))
-        adapters = {
-            name.replace(".default.", "."): parameter
-            for name, parameter in llm.model.named_parameters()
-            if ".lora_" in name
-        }
         state = {_in_port(key): tensor for key, tensor in read_state(found).items()}
-        fill(adapters, state, f"{found}: the adapter is not of this Video-LLM", "Give the base model it was made for.")
+        fill(
+            stored_adapters(llm.model),
+            state,
+            f"{found}: the adapter is not of this Video-LLM",
+            "Give the base model it was made for.",
+        )
     return llm
 
 

@@ -92,7 +92,7 @@ def adapter_files(model: nn.Module) -> dict[str, bytes]:
     Raises:
         WeightsError: the model has no adapters.
     """
-    state = {_PREFIX + key: whole(tensor).contiguous() for key, tensor in _stored(model).items()}
+    state = {_PREFIX + key: whole(tensor).contiguous() for key, tensor in stored_adapters(model).items()}
     if not state:
         raise WeightsError(f"{type(model).__name__} has no adapters to save. Call add_lora first.")
     with tempfile.TemporaryDirectory() as aside:
@@ -110,7 +110,7 @@ def load_adapter(model: nn.Module, folder: Path) -> LoRAConfig:
     config, found = read_settings(folder / SETTINGS), _read_weights(folder / WEIGHTS)
     add_lora(model, config)
     fill(
-        _stored(model),
+        stored_adapters(model),
         found,
         f"{folder}: the adapter is not of this model",
         "Load it onto the base model it was trained on.",
@@ -131,7 +131,8 @@ def _adapters(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
     return [(name, parameter) for name, parameter in model.named_parameters() if ".lora_" in name]
 
 
-def _stored(model: nn.Module) -> dict[str, Tensor]:
+def stored_adapters(model: nn.Module) -> dict[str, Tensor]:
+    """A model's adapters by the names that peft stores them under."""
     return {name.replace(f".{_NAME}.", "."): parameter for name, parameter in _adapters(model)}
 
 
