@@ -3,7 +3,7 @@
 Source: Omni-SILA 4.1 (implicit, explicit), Hawkeye 4.1 (anomaly), emotional-reaction paper section 3 (reaction).
 """
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from omnisila.config import Frozen
 from omnisila.errors import LabelError
@@ -13,7 +13,8 @@ class LabelSet(Frozen):
     """A closed set of labels that one instruction asks about.
 
     ``quiet`` is the label of time with nothing to report (Normal, neutral): it never becomes a finding, and the
-    anomaly curve is one minus its probability. Reaction intensities have no such label.
+    anomaly curve is one minus its probability. Reaction intensities have no such label. ``published`` holds the words
+    by which published files of the set call some labels.
     """
 
     name: str
@@ -23,6 +24,7 @@ class LabelSet(Frozen):
     identify: str
     locate: str
     attribute: str
+    published: dict[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _labels_agree(self) -> "LabelSet":
@@ -37,6 +39,11 @@ class LabelSet(Frozen):
     def reportable(self) -> tuple[str, ...]:
         """The labels that may become findings: all but the quiet one."""
         return tuple(label for label in self.labels if label != self.quiet)
+
+    def called(self, word: str) -> str | None:
+        """The label that a published file means by a word, or None."""
+        label = self.published.get(word, word)
+        return label if label in self.labels else None
 
 
 IMPLICIT = LabelSet(
@@ -63,6 +70,7 @@ EXPLICIT = LabelSet(
     identify="Which sentiment does this video convey?",
     locate="When is the sentiment conveyed in this video?",
     attribute="Why does this video convey {label} sentiment?",
+    published={"p": "positive", "n": "negative"},  # TSL-300
 )
 
 ANOMALY = LabelSet(
@@ -79,6 +87,7 @@ ANOMALY = LabelSet(
     identify="Which anomaly does this video show?",
     locate="Locate the timestamps when implicit anomalous sentiments are present.",
     attribute="Why does this video show {label}?",
+    published={"RoadAccidents": "Accident"},  # UCF-Crime
 )  # fmt: skip
 
 REACTION = LabelSet(

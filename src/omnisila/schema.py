@@ -4,6 +4,8 @@ All are frozen and validated; times are float seconds from the container's times
 joints are fractions of the frame. The JSON core is fixed from schema version 1 on; later versions only add fields.
 """
 
+import hashlib
+import json
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -199,11 +201,13 @@ class Truth(Frozen):
 class Example(Frozen):
     """One line of ``examples.jsonl``: a stretch of video, an instruction and its true answer.
 
-    ``group`` names the source (video, take, person) that must not stand on both sides of a split.
+    ``group`` names the source (video, take, person) that must not stand on both sides of a split. ``video_sha256`` is
+    that of the footage the example was made from; None where the footage was not at hand.
     """
 
     id: str
     video: str
+    video_sha256: str | None = None
     start_s: Seconds
     end_s: Seconds
     task: Literal["identify", "locate", "attribute", "describe", "react"]
@@ -215,11 +219,23 @@ class Example(Frozen):
     split: Literal["train", "val", "test"]
     group: str
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what is asked: video, time, task, label set, instruction; a corrected answer changes nothing."""
+        asked = (self.video, self.start_s, self.end_s, self.task, self.labels, self.instruction)
+        return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
+
 
 class Prediction(Frozen):
-    """One line of ``predictions.jsonl``; what cannot be parsed stays in ``answer`` with ``parse_ok`` false."""
+    """One line of ``predictions.jsonl``; what cannot be parsed stays in ``answer`` with ``parse_ok`` false.
+
+    ``example_digest`` (of ``Example.digest``) and ``video_sha256`` say which question about which footage is answered,
+    since ids are places in a list; both are None in files of other tools.
+    """
 
     example_id: str
+    example_digest: str | None = None
+    video_sha256: str | None = None
     system: str
     answer: str
     findings: tuple[Finding, ...] = ()
@@ -229,6 +245,16 @@ class Prediction(Frozen):
     intensities: dict[str, Probability] | None = None
     seconds: Seconds | None = None
     parse_ok: bool = True
+
+    def is_stale(self, example: Example) -> bool:
+        """Whether it answers another version of the example of its id: another question, or other footage."""
+        return any(
+            answered is not None and asked is not None and answered != asked
+            for answered, asked in (
+                (self.example_digest, example.digest),
+                (self.video_sha256, example.video_sha256),
+            )
+        )
 
 
 class Score(Frozen):

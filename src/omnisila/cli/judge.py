@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from omnisila.cli.scored_systems import SPLIT_HELP
+
 if TYPE_CHECKING:
     from omnisila.evaluation.judging import Estimate
 
@@ -20,7 +22,7 @@ def judge(
     scores: Annotated[
         Path | None, typer.Option(help="Also put the scores into this scores.json, beside what it holds.")
     ] = None,
-    split: Annotated[str, typer.Option(help="The split that is judged: train, val or test.")] = "test",
+    split: Annotated[str | None, typer.Option(help=SPLIT_HELP)] = None,
     key_variable: Annotated[
         str, typer.Option(help='Environment variable with the key; "" for a server without keys.')
     ] = "OPENAI_API_KEY",

@@ -29,6 +29,7 @@ def predict(
     """
     from rich.console import Console
 
+    from omnisila.inference.predict import outdated_file
     from omnisila.inference.predict import predict as answer
     from omnisila.inference.systems import system
 
@@ -39,6 +40,12 @@ def predict(
 
     ended = answer(examples, footage, system(model), out, split, tell)
     console.print(f"{out}: {ended.answered} answers, {ended.before} from before", highlight=False, markup=False)
+    if ended.outdated:
+        console.print(
+            f"{ended.outdated} answers from before were to other questions or footage and are asked again; the old "
+            f"ones are in {outdated_file(out)}",
+            highlight=False, markup=False, soft_wrap=True,
+        )  # fmt: skip
     for failure in ended.failed:
         typer.echo(f"failed: {failure.reason}", err=True)
     if ended.failed:

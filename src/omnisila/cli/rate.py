@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from omnisila.cli.scored_systems import SPLIT_HELP
+
 
 def rate(
     examples: Annotated[
@@ -28,7 +30,7 @@ def rate(
             help="With --read: put the scores into this scores.json; where a judge's stand there, the sum too."
         ),
     ] = None,
-    split: Annotated[str, typer.Option(help="With --sheet: the split, train, val or test.")] = "test",
+    split: Annotated[str | None, typer.Option(help=f"With --sheet. {SPLIT_HELP}")] = None,
     seed: Annotated[int, typer.Option(min=0, help="With --sheet: orders the rows and makes their ids.")] = 0,
     draws: Annotated[int, typer.Option(min=0, help="Draws of the bootstrap over videos; 0: no intervals.")] = 1000,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
@@ -51,7 +53,9 @@ def rate(
     _score(key, read or [], scores, draws, quiet)
 
 
-def _write(examples: Path, predictions: list[Path], sheet: Path, key: Path, split: str, seed: int, quiet: bool) -> None:
+def _write(
+    examples: Path, predictions: list[Path], sheet: Path, key: Path, split: str | None, seed: int, quiet: bool
+) -> None:
     from omnisila.cli.scored_systems import asked_and_said
     from omnisila.evaluation.ratings import rating_sheet
     from omnisila.evaluation.stated_causes import stated_causes

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from omnisila.cli.scored_systems import SPLIT_HELP, Asked, asked_examples
+
 if TYPE_CHECKING:
-    from omnisila.schema import Example, Prediction
+    from omnisila.schema import Prediction
 
 
 def report(
@@ -18,7 +20,7 @@ def report(
     predictions: Annotated[
         list[Path] | None, typer.Option(help="A system's predictions, in any form that score takes; repeat it.")
     ] = None,
-    split: Annotated[str, typer.Option(help="The split that was scored: train, val or test.")] = "test",
+    split: Annotated[str | None, typer.Option(help=SPLIT_HELP)] = None,
     log: Annotated[
         list[Path] | None,
         typer.Option(help="losses.jsonl of a run folder: for loss curves; repeat it to compare runs."),
@@ -44,9 +46,11 @@ def report(
         raise InputError(f"--format {', '.join(strangers)}: no such format. Choose from: {', '.join(FORMATS)}.")
     if predictions and examples is None:
         raise InputError("--predictions without the examples that they answer. Give --examples too.")
-    asked = () if examples is None else _asked(examples, split)
+    asked = Asked((), (), "") if examples is None else asked_examples(examples, split)
     said = _said(predictions or [], asked)
-    material = Material(together([(path, read_scores(path)) for path in scores]), asked, said, tuple(log or ()))
+    material = Material(
+        together([(path, read_scores(path)) for path in scores]), asked.examples, said, tuple(log or ())
+    )
     written = write_score_report(material, out, wanted, video)
     if quiet:
         return
@@ -55,18 +59,7 @@ def report(
     typer.echo(f"{out}: {len(written.files)} files")
 
 
-def _asked(path: Path, split: str) -> "tuple[Example, ...]":
-    from omnisila.errors import InputError
-    from omnisila.records import records
-    from omnisila.schema import Example
-
-    asked = tuple(example for example in records(path, Example) if example.split == split)
-    if not asked:
-        raise InputError(f"{path}: no example of split {split!r}. Choose another with --split.")
-    return asked
-
-
-def _said(paths: "list[Path]", asked: "tuple[Example, ...]") -> "dict[str, tuple[Prediction, ...]]":
+def _said(paths: "list[Path]", asked: Asked) -> "dict[str, tuple[Prediction, ...]]":
     """Each system's predictions.
 
     Raises:
@@ -77,7 +70,7 @@ def _said(paths: "list[Path]", asked: "tuple[Example, ...]") -> "dict[str, tuple
 
     said: dict[str, tuple[Prediction, ...]] = {}
     for path in paths:
-        one = predictions_from(path, asked)
+        one = predictions_from(path, asked.examples, others=asked.others)
         if one.system in said:
             raise InputError(f"{path}: predictions of {one.system}, as in a file before it. Give each system one file.")
         said[one.system] = one.predictions

@@ -5,8 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from omnisila.cli.scored_systems import SPLIT_HELP, asked_examples
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from omnisila.evaluation.attributing import SentenceEncoder
+    from omnisila.report.imported import Imported
+    from omnisila.schema import Scores
 
 _SHOWN = 5  # strangers named one by one
 
@@ -21,7 +27,7 @@ def score(
             "of spans, raw answers.",
         ),
     ],
-    split: Annotated[str, typer.Option(help="The split that is scored: train, val or test.")] = "test",
+    split: Annotated[str | None, typer.Option(help=SPLIT_HELP)] = None,
     out: Annotated[Path, typer.Option(help="Where the scores go.")] = Path("scores.json"),
     draws: Annotated[int, typer.Option(min=0, help="Draws of the bootstrap over videos; 0: no intervals.")] = 1000,
     encoder: Annotated[
@@ -33,28 +39,44 @@ def score(
 
     Exit status: 0 scored, 2 wrong usage or files that are not as expected.
     """
-    from omnisila.errors import InputError
     from omnisila.evaluation.score_files import write_scores
-    from omnisila.evaluation.scored import System, scored
-    from omnisila.records import records
+    from omnisila.evaluation.scored import scored
     from omnisila.report.imports import predictions_from
-    from omnisila.schema import Example
 
-    asked = [example for example in records(examples, Example) if example.split == split]
-    if not asked:
-        raise InputError(f"{examples}: no example of split {split!r}. Choose another with --split.")
-    said = [predictions_from(path, asked, name) for name, path in map(_named, predictions)]
-    systems = [System(one.system, one.predictions, len(one.strangers)) for one in said]
-    write_scores(out, scored(asked, systems, draws, None if encoder is None else _sentence_encoder(encoder)))
+    asked = asked_examples(examples, split)
+    if not quiet:
+        typer.echo(f"{examples}: {len(asked.examples)} examples of split {asked.split}")
+    said = [predictions_from(path, asked.examples, name, asked.others) for name, path in map(_named, predictions)]
+    result = scored(
+        asked.examples,
+        [one.scorable for one in said],
+        draws,
+        None if encoder is None else _sentence_encoder(encoder),
+    )
+    write_scores(out, result)
     if quiet:
         return
-    for one in said:
-        typer.echo(f"{one.system}: {len(one.predictions)} predictions of {len(asked)} examples")
-        for stranger in one.strangers[:_SHOWN]:
-            typer.echo(f"  no example: {stranger}")
-        if len(one.strangers) > _SHOWN:
-            typer.echo(f"  and {len(one.strangers) - _SHOWN} more without an example")
+    for one, scores in zip(said, result, strict=False):  # the trivial systems and the comparisons stand behind
+        typer.echo(f"{one.system}: {len(one.predictions)} predictions of {len(asked.examples)} examples")
+        for line in _told(one, scores):
+            typer.echo(f"  {line}")
     typer.echo(f"{out}: tables and figures with omnisila report {out}")
+
+
+def _told(one: "Imported", scores: "Scores") -> "Iterator[str]":
+    """What of a file was not taken as it stands."""
+    if one.stale:
+        yield f"{one.stale} left out: they answer other times, questions or footage; predict again to redo them"
+    for stranger in one.strangers[:_SHOWN]:
+        yield f"no example: {stranger}"
+    if len(one.strangers) > _SHOWN:
+        yield f"and {len(one.strangers) - _SHOWN} more without an example"
+    if one.unmentioned:
+        yield f"{len(one.unmentioned)} videos have no span in it: taken as nothing found"
+    for score in scores.scores:
+        if score.metric == "refused spans" and score.note:
+            labels = score.variant.partition(";")[0]
+            yield f"spans of {labels} not as their video: {score.note}; average precision takes them as they were said"
 
 
 def _named(argument: str) -> tuple[str | None, Path]:

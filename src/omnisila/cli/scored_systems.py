@@ -1,7 +1,8 @@
-"""What commands that rate causes share: files of systems in, figures out."""
+"""What commands that score share: examples of a split and files of systems in, figures out."""
 
+from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 
@@ -9,24 +10,50 @@ if TYPE_CHECKING:
     from omnisila.evaluation.scored import System
     from omnisila.schema import Example, Scores
 
+SPLIT_HELP = "The split: train, val or test. Default: test, or the only one there is."
 
-def asked_and_said(examples: Path, predictions: list[Path], split: str) -> "tuple[list[Example], list[System]]":
+
+class Asked(NamedTuple):
+    """The examples of a split, those of the others, and the split's name."""
+
+    examples: "tuple[Example, ...]"
+    others: "tuple[Example, ...]"
+    split: str
+
+
+def asked_examples(path: Path, split: str | None) -> Asked:
+    """The examples of the split asked for; by default of test, or of the only split there is.
+
+    Raises:
+        InputError: there is no example of it; the message says which splits there are.
+    """
+    from omnisila.errors import InputError
+    from omnisila.records import records
+    from omnisila.schema import Example
+
+    everything = tuple(records(path, Example))
+    there = Counter(str(example.split) for example in everything)
+    chosen = split or ("test" if "test" in there or len(there) != 1 else next(iter(there)))
+    if chosen not in there:
+        counted = ", ".join(f"{name} ({count})" for name, count in there.items())
+        raise InputError(f"{path}: no example of split {chosen!r}. Choose with --split from: {counted or 'none'}.")
+    mine = tuple(example for example in everything if example.split == chosen)
+    return Asked(mine, tuple(example for example in everything if example.split != chosen), chosen)
+
+
+def asked_and_said(
+    examples: Path, predictions: list[Path], split: str | None
+) -> "tuple[tuple[Example, ...], list[System]]":
     """The examples of a split, and the systems that answered them.
 
     Raises:
         InputError: a file is not as expected, or holds no example of the split.
     """
-    from omnisila.errors import InputError
-    from omnisila.evaluation.scored import System
-    from omnisila.records import records
     from omnisila.report.imports import predictions_from
-    from omnisila.schema import Example
 
-    asked = [example for example in records(examples, Example) if example.split == split]
-    if not asked:
-        raise InputError(f"{examples}: no example of split {split!r}. Choose another with --split.")
-    said = [predictions_from(path, asked) for path in predictions]
-    return asked, [System(one.system, one.predictions, len(one.strangers)) for one in said]
+    asked = asked_examples(examples, split)
+    said = [predictions_from(path, asked.examples, others=asked.others) for path in predictions]
+    return asked.examples, [one.scorable for one in said]
 
 
 def echo_scores(result: "tuple[Scores, ...]") -> None:

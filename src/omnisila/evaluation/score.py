@@ -63,6 +63,7 @@ def locating_scores(
     windows: SpanTable | None = None,
     rate_hz: float = GRID_HZ,
     tious: tuple[float, ...] = locating.TIOUS,
+    stated: SpanTable | None = None,
 ) -> tuple[Score, ...]:
     """What can be said of spans.
 
@@ -74,13 +75,14 @@ def locating_scores(
         windows: scored windows for frame AUC and AP; without them the predicted spans' own scores.
         rate_hz: the frame grid.
         tious: overlap thresholds of average precision.
+        stated: the predicted spans as they were said, for average precision; None: those of ``predicted``.
     """
     frames = locating.frame_detection(truth, predicted, footage, rate_hz)
     ranking = identifying.frame_ranking(predicted if windows is None else windows, truth, footage, rate_hz)
     grid, scored = f"{rate_hz:g} Hz grid", "span scores" if windows is None else "window scores"
     videos = len(footage.names)
     return (
-        *average_precision_scores(truth, predicted, labels, tious),
+        *average_precision_scores(truth, predicted if stated is None else stated, labels, tious),
         measured("FNR", f"frames, micro; {grid}", frames.fnr_micro, videos),
         measured("FNR", f"frames, macro over eventful videos; {grid}", frames.fnr_macro, frames.eventful_videos),
         measured("precision", f"frames; {grid}", frames.precision, videos),
@@ -120,7 +122,7 @@ def average_precision_scores(
 
 
 def refused_score(refused: Refused) -> Score:
-    """How many predicted spans no metric could take, and why."""
+    """How many predicted spans cover no time of their video, and why; average precision takes them as wrong."""
     note = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in refused._asdict().items() if count)
     return measured("refused spans", "count", refused.total, 1, note or None)
 

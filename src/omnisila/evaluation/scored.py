@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from omnisila.errors import InputError
-from omnisila.evaluation.answers import CHANCE, FLAG_ALL, FLAG_NONE, Answers, Chosen, Part, matched
+from omnisila.evaluation.answers import CHANCE, FLAG_ALL, FLAG_NONE, NO_STRAYS, Answers, Chosen, Part, Strays, matched
 from omnisila.evaluation.attributing import SentenceEncoder
 from omnisila.evaluation.parts import attribute, identify, locate, react
 from omnisila.evaluation.score import measured
@@ -22,11 +22,21 @@ from omnisila.schema import Example, Prediction, Score, Scores
 
 
 class System(NamedTuple):
-    """A system's name, what it said, and how many predictions of its file were already found to fit no example."""
+    """A system's name and what it said; then what was already found in its file to fit no example.
+
+    ``strangers`` and ``stale`` count predictions, ``strays`` are spans; see ``Answers``.
+    """
 
     name: str
     predictions: Sequence[Prediction]
     strangers: int = 0
+    stale: int = 0
+    strays: Strays = NO_STRAYS
+
+    def answers(self, examples: Sequence[Example]) -> Answers:
+        """All of it beside the examples."""
+        answers = matched(examples, self.predictions, self.strays)
+        return answers._replace(strangers=answers.strangers + self.strangers, stale=answers.stale + self.stale)
 
 
 def scored(
@@ -58,8 +68,8 @@ def scored(
 
 
 def _own_scores(examples: Sequence[Example], system: System, draws: int, encoder: SentenceEncoder | None) -> Scores:
-    answers = matched(examples, system.predictions)
-    scores = [*_counts(answers, system.strangers)]
+    answers = system.answers(examples)
+    scores = [*_counts(answers)]
     for part in parts_of(answers, encoder):
         scores += with_intervals(part.scores, part.groups, draws) if draws else part.scores(_all(part))
         scores += part.details()
@@ -79,8 +89,8 @@ def _compared(
 ) -> Scores:
     """What the second has more than the first, on the same videos drawn together."""
     both = zip(
-        parts_of(matched(examples, first.predictions), encoder),
-        parts_of(matched(examples, second.predictions), encoder),
+        parts_of(first.answers(examples), encoder),
+        parts_of(second.answers(examples), encoder),
         strict=True,
     )
     scores = tuple(score for one, other in both for score in _differences(one, other, draws))
@@ -140,7 +150,7 @@ def _all(part: Part) -> Chosen:
     return np.arange(len(part.groups))
 
 
-def _counts(answers: Answers, strangers: int) -> Iterator[Score]:
+def _counts(answers: Answers) -> Iterator[Score]:
     """What was not answered as asked, by task; zeros are said too."""
     asked = Counter(example.task for example, _ in answers.pairs)
     missing = Counter(example.task for example, prediction in answers.pairs if prediction is None)
@@ -149,7 +159,8 @@ def _counts(answers: Answers, strangers: int) -> Iterator[Score]:
         for task in asked:
             yield measured(metric, f"{task}, count", count[task], asked[task])
     total = len(answers.pairs)
-    yield measured("predictions without an example", "count", answers.strangers + strangers, total)
+    yield measured("predictions without an example", "count", answers.strangers, total)
+    yield measured("predictions of another version of their example", "count, never scored", answers.stale, total)
     yield measured("repeated predictions", "count, the first counts", answers.repeated, total)
     seconds = [said.seconds for _, said in answers.pairs if said is not None and said.seconds is not None]
     yield measured("seconds per example", "mean", float(np.mean(seconds)) if seconds else np.nan, len(seconds))

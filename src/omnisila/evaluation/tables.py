@@ -67,17 +67,23 @@ class Refused(NamedTuple):
 
 
 class Tabulated(NamedTuple):
-    """A table and what did not get into it."""
+    """A table, what did not get into it, and all spans as they were said.
+
+    In ``stated`` no span is cut. One of no known video points at video -1, and one that does not run forward is empty:
+    neither can overlap any true span, so both are false positives.
+    """
 
     table: SpanTable
     refused: Refused
+    stated: SpanTable
 
 
 def tabulate(rows: Iterable[SpanRow], footage: Footage, labels: Sequence[str]) -> Tabulated:
-    """Predicted spans as a table, in input order; what no metric can take is refused and counted, never repaired.
+    """Predicted spans as a table, in input order; what covers no time of its video is refused and counted.
 
-    An inverted or empty span would count as a hit in the ActivityNet scorer, whose overlap becomes not-a-number. A
-    span that begins in its video and ends past it is clipped at the video's end, and counted.
+    A span that begins in its video and ends past it is clipped at the video's end, and counted. Average precision takes
+    ``stated`` instead, as ActivityNet's scorer does: there each of them is a prediction, and a wrong one. Only an
+    inverted span has other treatment there: its overlap becomes not-a-number, which that scorer takes for a hit.
     """
     rows = list(rows)
     video_at = {name: index for index, name in enumerate(footage.names)}
@@ -102,7 +108,13 @@ def tabulate(rows: Iterable[SpanRow], footage: Footage, labels: Sequence[str]) -
     )
     clipped = int((fine & (table.end_s > last_s + _SAME_TIME_S)).sum())
     kept = table._replace(end_s=np.minimum(table.end_s, last_s)).where(fine)
-    return Tabulated(kept, Refused(unknown_video, unknown_label, not_finite, inverted, outside, clipped))
+    forward = np.isfinite(table.start_s + table.end_s) & (table.end_s > table.start_s)
+    stated = table._replace(start_s=np.where(forward, table.start_s, 0.0), end_s=np.where(forward, table.end_s, 0.0))
+    return Tabulated(
+        kept,
+        Refused(unknown_video, unknown_label, not_finite, inverted, outside, clipped),
+        stated.where((table.label >= 0) & np.isfinite(table.score)),
+    )
 
 
 def tabulate_truth(rows: Iterable[SpanRow], footage: Footage, labels: Sequence[str]) -> SpanTable:
@@ -112,7 +124,7 @@ def tabulate_truth(rows: Iterable[SpanRow], footage: Footage, labels: Sequence[s
         DataSetError: a span is malformed; the message names the first.
     """
     rows = list(rows)
-    table, refused = tabulate(rows, footage, labels)
+    table, refused, _ = tabulate(rows, footage, labels)
     if refused.total:
         bad = next(row for row in rows if tabulate([row], footage, labels).refused.total)
         reason = next(name for name, count in tabulate([bad], footage, labels).refused._asdict().items() if count)
@@ -126,13 +138,17 @@ def tabulate_truth(rows: Iterable[SpanRow], footage: Footage, labels: Sequence[s
 def resampled(table: SpanTable, videos: Int[np.ndarray, "chosen"]) -> SpanTable:
     """The spans of the chosen videos; a video chosen twice becomes two, and positions become those in ``videos``.
 
-    Spans of one video keep their input order, by which ties of scores are broken.
+    Spans of one video keep their input order, by which ties of scores are broken. Those of no known video (-1) are no
+    part of the draw and stand at the end of each.
     """
     order = np.argsort(table.video, kind="stable")
     in_order = table.video[order]
     first = np.searchsorted(in_order, videos, side="left")
     counts = np.searchsorted(in_order, videos, side="right") - first
-    return table.where(order[ranges(first, counts)])._replace(video=np.repeat(np.arange(len(videos)), counts))
+    outside = order[in_order < 0]
+    return table.where(np.r_[order[ranges(first, counts)], outside])._replace(
+        video=np.r_[np.repeat(np.arange(len(videos)), counts), np.full(len(outside), -1)]
+    )
 
 
 def ranges(first: Int[np.ndarray, "ranges"], counts: Int[np.ndarray, "ranges"]) -> Int[np.ndarray, "total"]:

@@ -5,9 +5,11 @@ from itertools import groupby, islice
 from pathlib import Path
 from typing import NamedTuple
 
-from omnisila.errors import InputError, OmnisilaError
+from omnisila.errors import InputError, MediaError, OmnisilaError
+from omnisila.files import write_atomically
 from omnisila.inference.inputs import Failure
 from omnisila.inference.systems import System
+from omnisila.media.video import sha256
 from omnisila.records import append, cut_half_line, records
 from omnisila.schema import Example, Prediction
 
@@ -15,11 +17,25 @@ MOST_AT_ONCE = 512  # examples of one video held in memory; what is done of them
 
 
 class Predicted(NamedTuple):
-    """How a run ended: examples answered now, answered before, and videos that could not be, each with its reason."""
+    """How a run ended.
+
+    Attributes:
+        answered: examples answered now.
+        before: answered by an earlier run.
+        failed: videos that could not be, each with its reason.
+        outdated: answers of an earlier run that were to another question or other footage; they stand in
+            ``outdated_file(out)`` now, and their examples were asked again.
+    """
 
     answered: int
     before: int
     failed: tuple[Failure, ...]
+    outdated: int
+
+
+def outdated_file(out: Path) -> Path:
+    """Where answers go that no longer belong to their examples: nothing that took hours is thrown away."""
+    return out.with_suffix(".outdated.jsonl")
 
 
 def predict(
@@ -31,6 +47,8 @@ def predict(
     on_video: Callable[[str, int], None] | None = None,
 ) -> Predicted:
     """Answer every example of a split that has no answer yet.
+
+    An answer counts only when it was to the same question (``Example.digest``) about the same footage.
 
     Args:
         examples: an ``examples.jsonl``; examples of one video stand together, as ``prepare`` writes them.
@@ -45,7 +63,7 @@ def predict(
         InputError: ``out`` holds another system's answers, or no example is of that split.
         OutputError: ``out`` cannot be written.
     """
-    done = _answered(out, system.name)
+    done, outdated = _answered(out, system.name, examples, footage)
     before, answered = len(done), 0
     asked = False
     failed: list[Failure] = []
@@ -65,24 +83,50 @@ def predict(
                 break
     if not asked:
         raise InputError(f"{examples}: no example of split {split!r}. Give another split, or leave it out for all.")
-    return Predicted(answered, before, tuple(failed))
+    return Predicted(answered, before, tuple(failed), outdated)
 
 
 def _of_video(system: System, video: Path, examples: list[Example]) -> Iterator[list[Prediction]]:
     """The answers in portions, each of which is written before the next is asked for."""
     if not video.is_file():
         raise InputError(f"{video}: no such video. Give the folder that the examples' videos are in.")
-    answers = system.predictions(video, examples)
+    footage = sha256(video)
+    if any(example.video_sha256 not in (None, footage) for example in examples):
+        raise InputError(f"{video}: not the footage that the examples were prepared from. Prepare the examples again.")
+    digests = {example.id: example.digest for example in examples}
+    answers = (
+        one.replace(example_digest=digests[one.example_id], video_sha256=footage)
+        for one in system.predictions(video, examples)
+    )
     while portion := list(islice(answers, 32)):
         yield portion
 
 
-def _answered(out: Path, name: str) -> set[str]:
-    """The examples that the file answers already."""
+def _answered(out: Path, name: str, examples: Path, footage: Path) -> tuple[set[str], int]:
+    """The examples that the file answers already, and how many answers were taken out of it as outdated."""
     cut_half_line(out)
-    done: set[str] = set()
+    said: dict[str, Prediction] = {}
     for prediction in records(out, Prediction) if out.exists() else ():
         if prediction.system != name:
             raise InputError(f"{out}: holds answers of {prediction.system}, not of {name}. Give another file.")
-        done.add(prediction.example_id)
-    return done
+        said[prediction.example_id] = prediction
+    asked = (example for example in records(examples, Example) if example.id in said) if said else ()
+    outdated: list[Prediction] = []
+    for video, group in groupby(asked, key=lambda example: example.video):
+        now = _identity(footage / video)
+        for example in group:
+            one = said[example.id]
+            if one.example_digest != example.digest or now not in (None, one.video_sha256):
+                outdated.append(said.pop(example.id))
+    if outdated:
+        append(outdated_file(out), outdated)
+        write_atomically(out, "".join(one.model_dump_json() + "\n" for one in said.values()))
+    return set(said), len(outdated)
+
+
+def _identity(video: Path) -> str | None:
+    """The footage as it is now; None where it cannot be read, which says nothing against answers about it."""
+    try:
+        return sha256(video)
+    except MediaError:
+        return None

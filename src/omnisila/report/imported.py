@@ -5,17 +5,36 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
+from omnisila.evaluation.answers import NO_STRAYS, Strays
+from omnisila.evaluation.scored import System
 from omnisila.inference.inputs import VIDEO_SUFFIXES
 from omnisila.report.exports._stated import Place
 from omnisila.schema import Prediction
 
 
 class Imported(NamedTuple):
-    """What a system says about the examples, and the videos or example ids in its file that no example is about."""
+    """What a system's file says about the examples.
+
+    Attributes:
+        predictions: its answers to them.
+        strangers: videos or example ids in the file that no example is about.
+        system: its name.
+        stale: how many answers are to another version of their example, and so left out.
+        strays: spans that no prediction can hold: of strangers, or not running forward.
+        unmentioned: videos that the file does not name.
+    """
 
     predictions: tuple[Prediction, ...]
     strangers: tuple[str, ...]
     system: str
+    stale: int = 0
+    strays: Strays = NO_STRAYS
+    unmentioned: tuple[str, ...] = ()
+
+    @property
+    def scorable(self) -> System:
+        """As scoring takes it."""
+        return System(self.system, self.predictions, len(self.strangers), self.stale, self.strays)
 
 
 class VideoNames:

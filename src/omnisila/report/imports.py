@@ -10,27 +10,31 @@ Six forms are told apart by ending and content:
 * ``.json`` as ``omnisila analyze`` writes it for a video, or the folder of such files.
 
 Nothing is guessed and nothing dropped: an answer that is not of its task's form, and a video among whose spans one does
-not run forward in time, are kept raw with ``parse_ok`` false, and count as malformed.
+not run forward in time, are kept raw with ``parse_ok`` false, and count as malformed. Spans are a complete statement:
+where a file of them has none, its system found nothing.
 """
 
 import csv
 import io
 import json
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from omnisila.data.instructions import Located, render_label
+from omnisila.data.preparation.video_examples import label_over, longest_label, overlap_s
 from omnisila.errors import RecordError
-from omnisila.inference.parsed_answers import parsed_answer
-from omnisila.labels import label_set
+from omnisila.evaluation.answers import window_ids
+from omnisila.evaluation.tables import SpanRow
+from omnisila.inference.parsed_answers import located_findings, parsed_answer
+from omnisila.labels import LabelSet, label_set
 from omnisila.records import records
 from omnisila.report.analysed import analysed, analyses_below, analysis_in
 from omnisila.report.exports import activitynet
 from omnisila.report.exports._stated import Place, Stated, checked, json_content
 from omnisila.report.imported import Imported, VideoNames
-from omnisila.schema import Example, Finding, Prediction, Span
+from omnisila.schema import Example, Finding, Prediction, Span, Truth
 
 SPAN_COLUMNS = ("video", "start_s", "end_s", "label", "score")
 ANSWER_COLUMNS = ("example_id", "answer")
@@ -51,6 +55,10 @@ class _Stretch(NamedTuple):
     labels: str | None = None
     cause: str | None = None
 
+    @property
+    def is_forward(self) -> bool:
+        return 0 <= self.times_s[0] < self.times_s[1] < math.inf
+
 
 class _Answer(Stated):
     example_id: str
@@ -58,28 +66,32 @@ class _Answer(Stated):
     seconds: float | None = None
 
 
-def predictions_from(path: Path, examples: Iterable[Example], system: str | None = None) -> Imported:
+def predictions_from(
+    path: Path, examples: Iterable[Example], system: str | None = None, others: Iterable[Example] = ()
+) -> Imported:
     """A system's predictions of the examples.
 
-    Spans answer the locate examples of their video; a video is known by its path, by its name, or by its name without
-    the ending. Each label set's examples get the spans with a label of that set; quiet labels (Normal, neutral) are no
-    findings. A video that the file does not mention has no prediction, which scoring counts as missing.
+    Spans answer the locate and the identify examples of their video: a window by the label whose spans cover at least
+    half of it, a whole video by the label that covers most time, as ``prepare`` makes their true answers. A video is
+    known by its path, by its name, or by its name without the ending. Each label set's examples get the spans with a
+    label of that set, by its own or its published name; quiet labels (Normal, neutral) are no findings.
 
     Args:
         path: the file, or a folder of analyses.
         examples: what was asked.
         system: what the system is to be called; by default what records call it, else the file's name.
+        others: examples that are not asked now, such as those of other splits; what is about them is passed over.
 
     Raises:
         RecordError: the file cannot be read or is not of its form, its records name several systems, a score is no
-            probability, a label belongs to no label set that was asked about, or a video's name fits several; the
-            message names line or entry.
+            probability, a label belongs to no label set that was asked about, a video's name fits several, or all
+            records answer other versions of the examples; the message names line or entry.
     """
-    asked = tuple(examples)
+    asked, others = tuple(examples), tuple(others)
     if path.is_dir():
         return analysed(analyses_below(path), asked, system)
     if path.suffix.lower() == ".jsonl" and _holds_records(path):
-        return _recorded(path, asked, system)
+        return _recorded(path, asked, system, {example.id for example in others})
     stated, system, place = system, system or path.stem, Place(str(path), _FORMS)
     text = _text(path, place)
     ending = path.suffix.lower()
@@ -87,17 +99,17 @@ def predictions_from(path: Path, examples: Iterable[Example], system: str | None
         return analysed([(path, analysis)], asked, stated)
     if ending == ".json":
         results = activitynet.detections(text, place)
-        return _located(_results(results, place), tuple(results), system, asked, place)
+        return _spanned(_results(results, place), tuple(results), system, asked, others, place)
     if ending == ".jsonl":
-        return _answered(_lines(text, place), system, asked)
+        return _answered(_lines(text, place), system, asked, others)
     if ending == ".csv":
         rows = _rows(text, place)
         header = set(rows.fieldnames or ())
         if set(ANSWER_COLUMNS) <= header:
-            return _answered(_answer_rows(rows, place), system, asked)
+            return _answered(_answer_rows(rows, place), system, asked, others)
         if set(SPAN_COLUMNS) <= header:
             stretches = tuple(_span_rows(rows, place))
-            return _located(stretches, [one.video for one in stretches], system, asked, place)
+            return _spanned(stretches, [one.video for one in stretches], system, asked, others, place)
         raise place.within("line 1").error(f"columns {', '.join(rows.fieldnames or ()) or 'none'}")
     raise place.error(f"a file ending in {ending or 'nothing'}")
 
@@ -112,81 +124,127 @@ def _holds_records(path: Path) -> bool:
     return isinstance(first, dict) and "system" in first
 
 
-def _recorded(path: Path, examples: Sequence[Example], system: str | None) -> Imported:
-    known = {example.id for example in examples}
+def _recorded(path: Path, examples: Sequence[Example], system: str | None, others: Collection[str]) -> Imported:
+    by_id = {example.id: example for example in examples}
     said = tuple(records(path, Prediction))
     names = dict.fromkeys(one.system for one in said)
     if len(names) > 1:
         raise RecordError(f"{path}: predictions of {', '.join(names)}, wanted one system. Give each a file of its own.")
-    strangers = dict.fromkeys(one.example_id for one in said if one.example_id not in known)
-    mine = tuple(one for one in said if one.example_id in known)
-    return Imported(mine, tuple(strangers), system or next(iter(names)))
+    strangers = dict.fromkeys(one.example_id for one in said if one.example_id not in {*by_id, *others})
+    known = tuple(one for one in said if one.example_id in by_id)
+    mine = tuple(one for one in known if not one.is_stale(by_id[one.example_id]))
+    if known and not mine:
+        raise RecordError(
+            f"{path}: all {len(known)} predictions answer other versions of these examples: other times, questions or "
+            "footage. Predict again; the same command redoes what has changed."
+        )
+    return Imported(mine, tuple(strangers), system or next(iter(names)), len(known) - len(mine))
 
 
-def _located(
-    stretches: Iterable[_Stretch], named: Sequence[str], system: str, examples: Sequence[Example], place: Place
+def _spanned(
+    stretches: Iterable[_Stretch],
+    named: Sequence[str],
+    system: str,
+    examples: Sequence[Example],
+    others: Sequence[Example],
+    place: Place,
 ) -> Imported:
-    """Predictions of the locate examples of the videos that a file names, with or without spans."""
-    asked: dict[str, list[Example]] = defaultdict(list)
-    for example in examples:
-        if example.task == "locate":
-            asked[example.video].append(example)
-    if not asked:
+    """Predictions of the examples of all videos, and the spans that are of none of them."""
+    label_sets = tuple(dict.fromkeys(example.labels for example in examples if example.task == "locate"))
+    if not label_sets:
         raise place.error("spans, but no example asks to locate anything; prepare locate examples")
-    label_sets = dict.fromkeys(example.labels for group in asked.values() for example in group)
-    known = {label for name in label_sets for label in label_set(name).labels}
-    videos = VideoNames(asked)
+    asked = dict.fromkeys(example.video for example in examples)
+    videos, elsewhere = VideoNames(asked), VideoNames(example.video for example in others)
     video_of = {name: videos.called(name, place) for name in dict.fromkeys(named)}
-    said: dict[str, list[_Stretch]] = {video: [] for video in video_of.values() if video is not None}
+    strangers = tuple(name for name, video in video_of.items() if video is None and not elsewhere.called(name, place))
+    said: dict[str, list[_Stretch]] = {video: [] for video in asked}
+    strays: dict[str, list[SpanRow]] = {name: [] for name in label_sets}
     for one in stretches:
         if one.labels is not None and one.labels not in label_sets:
             continue  # of a label set that nothing was asked about
-        if one.label not in known:
+        if all(label_set(name).called(one.label) is None for name in label_sets):
             raise one.place.error(f"label {one.label!r} is in none of the label sets {', '.join(label_sets)}")
         if not 0 <= one.score <= 1:
             raise one.place.error(f"score {one.score:g}; map scores into [0, 1] in a way that keeps their order")
         video = video_of[one.video]
         if video is not None:
             said[video].append(one)
-    predictions = (_prediction(example, found, system) for video, found in said.items() for example in asked[video])
-    return Imported(tuple(predictions), tuple(name for name, video in video_of.items() if video is None), system)
-
-
-def _prediction(example: Example, stretches: Sequence[_Stretch], system: str) -> Prediction:
-    labels = label_set(example.labels)
-    mine = [one for one in stretches if one.label in labels.reportable and one.labels in (None, labels.name)]
-    forward = [one for one in mine if 0 <= one.times_s[0] < one.times_s[1] < math.inf]
-    findings = (
-        Finding(
-            span=Span(start_s=one.times_s[0], end_s=one.times_s[1]),
-            label=one.label,
-            labels=labels.name,
-            score=one.score,
-            cause=one.cause,
-        )
-        for one in forward
+        if one.video in strangers or (video is not None and not one.is_forward):
+            for name in label_sets:
+                if label := _reportable(one, label_set(name)):
+                    strays[name].append(SpanRow(video or one.video, label, *one.times_s, one.score))
+    windows = window_ids(examples)
+    predictions = (
+        _located(example, said[example.video], system)
+        if example.task == "locate"
+        else _identified(example, said[example.video], example.id in windows, system)
+        for example in examples
+        if example.labels in label_sets and example.task in ("locate", "identify")
     )
-    raw = [{"label": one.label, "score": one.score, "segment": one.times_s} for one in mine]
+    mentioned = set(video_of.values())
+    unmentioned = tuple(video for video in asked if video not in mentioned)
+    return Imported(tuple(predictions), strangers, system, strays=strays, unmentioned=unmentioned)
+
+
+def _reportable(stretch: _Stretch, labels: LabelSet) -> str | None:
+    """The label of the set that a span carries; None where it is the quiet one or the span is of another set."""
+    label = labels.called(stretch.label) if stretch.labels in (None, labels.name) else None
+    return label if label in labels.reportable else None
+
+
+def _located(example: Example, stretches: Sequence[_Stretch], system: str) -> Prediction:
+    findings = _findings(example, stretches)
+    mine = [(label, one) for one in stretches if (label := _reportable(one, label_set(example.labels))) is not None]
+    raw = [{"label": label, "score": one.score, "segment": one.times_s} for label, one in mine]
     return Prediction(
         example_id=example.id,
         system=system,
         answer=json.dumps(raw, ensure_ascii=False),
-        findings=tuple(findings),
-        parse_ok=len(forward) == len(mine),
+        findings=findings,
+        parse_ok=len(findings) == len(mine),
     )
 
 
-def _answered(answers: Iterable[_Answer], system: str, examples: Sequence[Example]) -> Imported:
+def _identified(example: Example, stretches: Sequence[_Stretch], is_window: bool, system: str) -> Prediction:
+    """The label that spans give a stretch of time, with the best of its spans' scores."""
+    labels, whole = label_set(example.labels), Span(start_s=example.start_s, end_s=example.end_s)
+    found = _findings(example, stretches)
+    over = label_over if is_window else longest_label
+    label = over([Truth(span=one.span, label=one.label) for one in found], whole, labels.quiet or "")
+    scores = [one.score for one in found if one.label == label and overlap_s(one.span, whole) > 0]
+    said = located_findings([Located(label, whole)], labels.name, max(scores)) if scores else ()
+    return Prediction(example_id=example.id, system=system, answer=render_label(label), findings=said)
+
+
+def _findings(example: Example, stretches: Sequence[_Stretch]) -> tuple[Finding, ...]:
+    """The spans of the example's label set that run forward."""
+    return tuple(
+        Finding(
+            span=Span(start_s=one.times_s[0], end_s=one.times_s[1]),
+            label=label,
+            labels=example.labels,
+            score=one.score,
+            cause=one.cause,
+        )
+        for one in stretches
+        if one.is_forward and (label := _reportable(one, label_set(example.labels))) is not None
+    )
+
+
+def _answered(
+    answers: Iterable[_Answer], system: str, examples: Sequence[Example], others: Sequence[Example]
+) -> Imported:
     """Raw answers, each parsed as its example's task asks."""
     by_id = {example.id: example for example in examples}
+    passed_over = {example.id for example in others}
     predictions: list[Prediction] = []
     strangers: dict[str, None] = {}
     for one in answers:
         example = by_id.get(one.example_id)
-        if example is None:
-            strangers[one.example_id] = None
-        else:
+        if example is not None:
             predictions.append(parsed_answer(example, one.answer, system).replace(seconds=one.seconds))
+        elif one.example_id not in passed_over:
+            strangers[one.example_id] = None
     return Imported(tuple(predictions), tuple(strangers), system)
 
 

@@ -38,17 +38,22 @@ def table(*rows: SpanRow) -> SpanTable:
     ],
 )
 def test_a_malformed_span_is_refused_once_for_its_first_reason(bad: SpanRow, reason: str) -> None:
-    kept, refused = tabulate([row(1, 2), bad], FOOTAGE, LABELS)
+    kept, refused, stated = tabulate([row(1, 2), bad], FOOTAGE, LABELS)
 
     assert len(kept.video) == 1
     assert refused.total == 1
     assert refused._asdict()[reason] == 1
+    overlap_s = np.minimum(stated.end_s, 10.0) - np.maximum(stated.start_s, 0.0)
+    known = np.isfinite(bad.score) and bad.label in LABELS
+    assert len(stated.video) == 1 + known, "it stays a prediction"
+    assert np.isfinite(overlap_s).all()
 
 
 def test_a_span_past_its_videos_end_is_clipped_and_counted() -> None:
-    kept, refused = tabulate([row(8, 11), row(8, 10)], FOOTAGE, LABELS)
+    kept, refused, stated = tabulate([row(8, 11), row(8, 10)], FOOTAGE, LABELS)
 
     assert kept.end_s.tolist() == [10, 10]
+    assert stated.end_s.tolist() == [11, 10]
     assert (refused.clipped, refused.total) == (1, 0)
 
 
@@ -92,10 +97,11 @@ def test_touching_is_half_open_and_within_one_video() -> None:
 def test_a_video_drawn_twice_becomes_two() -> None:
     spans = table(row(1, 2), row(0, 4, video="b.mp4"), row(3, 5, score=0.5))
 
-    drawn = resampled(spans, np.array([1, 0, 0]))
+    outside = tabulate([row(3, 4, video="c.mp4")], FOOTAGE, LABELS).stated
+    drawn = resampled(SpanTable(*map(np.concatenate, zip(spans, outside, strict=True))), np.array([1, 0, 0]))
 
-    assert drawn.video.tolist() == [0, 1, 1, 2, 2]
-    assert drawn.start_s.tolist() == [0, 1, 3, 1, 3]
+    assert drawn.video.tolist() == [0, 1, 1, 2, 2, -1], "what is of no video is in every draw"
+    assert drawn.start_s.tolist() == [0, 1, 3, 1, 3, 3]
     assert FOOTAGE.at(np.array([1, 0, 0])).duration_s.tolist() == [4, 10, 10]
 
 

@@ -36,12 +36,13 @@ def imported(
 def test_a_table_of_spans_answers_the_locate_examples_of_its_videos(tmp_path):
     rows = "a,1,2.5,Arson,0.5\nFire/a.mp4,3,4,Fighting,0.25\nelsewhere.avi,1,2,Arson,1\n/data/c.v2.mkv,0,1,Normal,1\n"
     found, strangers = imported(tmp_path, "theirs.csv", "\ufeff" + HEADER + rows.replace("\n", "\r\n"))
-    first, second = found
+    first, silent, second = found
     assert (first.example_id, first.system, first.parse_ok) == ("Fire/a.mp4#locate#anomaly", "theirs", True)
     assert [(one.label, one.labels, one.span, one.score) for one in first.findings] == [
         ("Arson", "anomaly", Span(start_s=1.0, end_s=2.5), 0.5),
         ("Fighting", "anomaly", Span(start_s=3.0, end_s=4.0), 0.25),
     ]
+    assert (silent.example_id, silent.findings) == ("b.mp4#locate#anomaly", ()), "no span: nothing was found"
     assert (second.example_id, second.findings) == ("c.v2.mkv#locate#anomaly", ()), "Normal is no finding"
     assert strangers == ("elsewhere.avi",)
 
@@ -154,7 +155,8 @@ def test_what_cannot_be_told_is_not_guessed(tmp_path):
     twice = (example("x/a.mp4"), example("y/a.mp4"))
     with pytest.raises(RecordError, match=r"video 'a' may be x/a\.mp4 or y/a\.mp4; name it by its path"):
         imported(tmp_path, "x.csv", HEADER + "a,1,2,Arson,1\n", twice)
-    assert len(imported(tmp_path, "x.csv", HEADER + "y/a.mp4,1,2,Arson,1\n", twice)[0]) == 1
+    found, _ = imported(tmp_path, "x.csv", HEADER + "y/a.mp4,1,2,Arson,1\n", twice)
+    assert [len(one.findings) for one in found] == [0, 1]
     with pytest.raises(RecordError, match="no example asks to locate"):
         imported(tmp_path, "x.csv", HEADER + "a,1,2,Arson,1\n", (example("a", "identify"),))
     with pytest.raises(RecordError, match=r"none\.csv: cannot be read"):
@@ -168,7 +170,9 @@ def test_records_of_ours_keep_their_system_and_strangers_are_named(tmp_path):
     path = tmp_path / "predictions.jsonl"
     mine = [Prediction(example_id=name, system="ours", answer="nothing") for name in (LOCATE[0].id, "elsewhere")]
     path.write_text("".join(one.model_dump_json() + "\n" for one in mine))
-    assert predictions_from(path, LOCATE) == ((mine[0],), ("elsewhere",), "ours")
+    assert predictions_from(path, LOCATE)[:3] == ((mine[0],), ("elsewhere",), "ours")
+    elsewhere = LOCATE[0].replace(id="elsewhere", split="train")
+    assert predictions_from(path, LOCATE, others=[elsewhere]).strangers == (), "another split's is no stranger"
 
     with path.open("a") as file:
         file.write(mine[0].replace(system="theirs").model_dump_json() + "\n")

@@ -16,9 +16,9 @@ from pydantic import TypeAdapter
 
 from omnisila.data.annotated import AnnotatedSet, AnnotatedVideo
 from omnisila.data.annotations._tables import Entry, Stated, in_time_order, parsed_json, truth
+from omnisila.labels import EXPLICIT
 
 NAME = "tsl300"
-LABELS = {"p": "positive", "n": "negative"}
 FORM = '{"database": {id: {"subset": "train" or "test", "annotations": [{"segment": [s, s], "label": "p" or "n"}]}}}'
 
 
@@ -49,9 +49,10 @@ def read(folder: Path) -> AnnotatedSet:
         AnnotatedVideo(
             id=name,
             video=f"{name}.mp4",
-            labels="explicit",
+            labels=EXPLICIT.name,
             truth=in_time_order(
-                truth(Entry(path, text, name), *segment.segment, LABELS[segment.label]) for segment in video.annotations
+                truth(Entry(path, text, name), *segment.segment, EXPLICIT.published[segment.label])
+                for segment in video.annotations
             ),
             duration_s=durations_s.get(name),
             split=video.subset,

@@ -21,7 +21,7 @@ from omnisila.schema import Truth
 
 NAME = "ucf_crime"
 RATE_HZ = 30.0
-LABELS = {"RoadAccidents": "Accident", **{label: label for label in ANOMALY.labels if label != "Accident"}}
+LABELS = {**ANOMALY.published, **{label: label for label in ANOMALY.labels if label != "Accident"}}
 TEST_FORM = "video, class, start, end, start, end: frame numbers, -1 for none"
 TRAIN_FORM = "Class/Name_x264.mp4"
 TRAIN_NORMAL = "Training_Normal_Videos_Anomaly"

@@ -43,9 +43,9 @@ def window_examples(
     instruction = render_instruction(Instruction("identify", labels))
     for index, start_s in enumerate(window_starts(0.0, duration_s, window_s)):
         window = Span(start_s=start_s, end_s=min(start_s + window_s, duration_s))
-        if any(_overlap_s(window, span) > 0 for span in excluded):
+        if any(overlap_s(window, span) > 0 for span in excluded):
             continue
-        inside = tuple(_inside(truth, window) for truth in video.truth if _overlap_s(truth.span, window) > 0)
+        inside = tuple(_inside(truth, window) for truth in video.truth if overlap_s(truth.span, window) > 0)
         label = label_over(inside, window, labels.quiet)
         yield Example(
             id=f"{set_name}/{video.id}#{index}", video=video.video, start_s=window.start_s, end_s=window.end_s,
@@ -74,9 +74,9 @@ def whole_examples(set_name: str, video: AnnotatedVideo, duration_s: float) -> I
         yield example("react", Instruction("react"), render_intensities(video.intensities, labels))
     if labels.quiet is None:
         return
-    covered = _covered_s(video.truth or ())
-    known = video.video_label or (None if video.truth is None else labels.quiet)
-    label = max(covered, key=covered.__getitem__, default=known)
+    label = video.video_label
+    if video.truth is not None:
+        label = longest_label(video.truth, Span(start_s=0.0, end_s=duration_s), label or labels.quiet)
     if label is not None:
         yield example("identify", Instruction("identify", labels), render_label(label))
     if video.truth is not None:
@@ -108,9 +108,15 @@ def within(video: AnnotatedVideo, duration_s: float) -> AnnotatedVideo:
 
 def label_over(events: Sequence[Truth], window: Span, quiet: str) -> str:
     """The label whose events cover at least half of a window, else the quiet one."""
-    covered = _covered_s([_inside(event, window) for event in events if _overlap_s(event.span, window) > 0])
+    covered = _covered_s([_inside(event, window) for event in events if overlap_s(event.span, window) > 0])
     label = max(covered, key=covered.__getitem__, default=quiet)
     return label if covered.get(label, 0.0) >= window.duration_s / 2 else quiet
+
+
+def longest_label(events: Sequence[Truth], stretch: Span, quiet: str) -> str:
+    """The label whose events cover most of a stretch, else the quiet one; of equal ones the earliest."""
+    covered = _covered_s([_inside(event, stretch) for event in events if overlap_s(event.span, stretch) > 0])
+    return max(covered, key=covered.__getitem__, default=quiet)
 
 
 def _can_be_told(span: Span) -> bool:
@@ -118,7 +124,8 @@ def _can_be_told(span: Span) -> bool:
     return round(span.end_s, 3) > round(span.start_s, 3)
 
 
-def _overlap_s(one: Span, other: Span) -> float:
+def overlap_s(one: Span, other: Span) -> float:
+    """How long two spans share; not above 0 where they share nothing."""
     return min(one.end_s, other.end_s) - max(one.start_s, other.start_s)
 
 

@@ -18,12 +18,11 @@ from omnisila.evaluation.answers import (
     PerItem,
     named,
     numbered,
+    window_ids,
 )
 from omnisila.evaluation.score import identifying_scores, measured
 from omnisila.labels import LabelSet
 from omnisila.schema import Example, Prediction, Score
-
-WINDOW_S = 1.5  # an example that is no longer is a window, not a video
 
 
 class Identified(NamedTuple):
@@ -78,15 +77,11 @@ class Identified(NamedTuple):
 
 def parts(answers: Answers, labels: LabelSet) -> list[Identified]:
     """Windows and whole videos apart."""
+    windows = window_ids(example for example, _ in answers.pairs)
     units: dict[str, list[tuple[Example, Prediction | None]]] = {"window": [], "video": []}
     for example, prediction in answers.of("identify", labels.name):
-        units["window" if is_window(example) else "video"].append((example, prediction))
+        units["window" if example.id in windows else "video"].append((example, prediction))
     return [_identified(labels, unit, pairs) for unit, pairs in units.items() if pairs]
-
-
-def is_window(example: Example) -> bool:
-    """Whether it asks about a short stretch, and not about a video."""
-    return example.end_s - example.start_s <= WINDOW_S
 
 
 def _identified(labels: LabelSet, unit: str, pairs: Sequence[tuple[Example, Prediction | None]]) -> Identified:

@@ -18,10 +18,11 @@ from omnisila.evaluation.answers import (
     Part,
     PerItem,
     named,
+    window_ids,
 )
 from omnisila.evaluation.grid import GRID_HZ
 from omnisila.evaluation.locating import TIOUS, frame_detection, mean_average_precision, missed_per_video
-from omnisila.evaluation.parts.identify import is_window, said_anomaly, worst_anomaly
+from omnisila.evaluation.parts.identify import said_anomaly, worst_anomaly
 from omnisila.evaluation.ranked import ranked_scores
 from omnisila.evaluation.score import average_precision_scores, locating_scores, measured, refused_score
 from omnisila.evaluation.tables import Footage, Refused, SpanRow, SpanTable, resampled, tabulate, tabulate_truth
@@ -30,12 +31,17 @@ from omnisila.schema import Score
 
 
 class Located(NamedTuple):
-    """Spans of all labels but the quiet one; what is positive, and so counts in frames, are the negative ones."""
+    """Spans of all labels but the quiet one; what is positive, and so counts in frames, are the negative ones.
+
+    ``stated`` are the predicted spans as they were said, which average precision takes; ``predicted`` is what of them
+    lies in the footage.
+    """
 
     labels: LabelSet
     footage: Footage
     truth: SpanTable
     predicted: SpanTable
+    stated: SpanTable
     windows: SpanTable | None
     refused: Refused
 
@@ -49,7 +55,7 @@ class Located(NamedTuple):
         return [self.labels.reportable.index(label) for label in self.labels.negative]
 
     def scores(self, chosen: Chosen) -> tuple[Score, ...]:
-        truth, predicted = resampled(self.truth, chosen), resampled(self.predicted, chosen)
+        truth, predicted, stated = (resampled(table, chosen) for table in (self.truth, self.predicted, self.stated))
         windows = None if self.windows is None else resampled(self.windows, chosen)
         count = len(self.labels.reportable)
         scores = locating_scores(
@@ -58,15 +64,16 @@ class Located(NamedTuple):
             self.footage.at(chosen),
             count,
             windows,
+            stated=stated.of_labels(self.negative),
         )
         if len(self.negative) < count:
-            scores += average_precision_scores(truth, predicted, count, TIOUS, f"{', '.join(self.labels.reportable)}; ")
+            scores += average_precision_scores(truth, stated, count, TIOUS, f"{', '.join(self.labels.reportable)}; ")
         return named(self.labels.name, scores)
 
     def details(self) -> tuple[Score, ...]:
         """TSL-300's own figures, the range of ties, what was refused, and each label's FNR and average precision."""
         count = len(self.labels.reportable)
-        everything = (*ranked_scores(self.truth, self.predicted, count), refused_score(self.refused))
+        everything = (*ranked_scores(self.truth, self.stated, count), refused_score(self.refused))
         return named(self.labels.name, (*everything, *self._per_label()))
 
     def _per_label(self) -> Iterator[Score]:
@@ -74,7 +81,7 @@ class Located(NamedTuple):
 
         Source: Hawkeye Table 2.
         """
-        precision = mean_average_precision(self.truth, self.predicted, len(self.labels.reportable))
+        precision = mean_average_precision(self.truth, self.stated, len(self.labels.reportable))
         flagged = self.predicted.of_labels(self.negative)
         for index, label in enumerate(self.labels.reportable):
             mine = self.truth.of_labels([index])
@@ -104,7 +111,7 @@ class Located(NamedTuple):
             (FLAG_NONE, trivial.flag_none()),
             (CHANCE, trivial.chance_spans(self.truth, self.footage)),
         ):
-            yield name, self._replace(predicted=spans, windows=None, refused=nothing_refused)
+            yield name, self._replace(predicted=spans, stated=spans, windows=None, refused=nothing_refused)
 
 
 def parts(answers: Answers, labels: LabelSet) -> list[Located]:
@@ -134,13 +141,15 @@ def parts(answers: Answers, labels: LabelSet) -> list[Located]:
         for finding in (prediction.findings if prediction is not None else ())
         if finding.label != labels.quiet
     ]
-    predicted, refused = tabulate(said, footage, labels.reportable)
+    predicted, refused, stated = tabulate([*said, *answers.strays.get(labels.name, ())], footage, labels.reportable)
     windows = _windows(answers, labels, footage)
-    return [Located(labels, footage, tabulate_truth(truth, footage, labels.reportable), predicted, windows, refused)]
+    true = tabulate_truth(truth, footage, labels.reportable)
+    return [Located(labels, footage, true, predicted, stated, windows, refused)]
 
 
 def _windows(answers: Answers, labels: LabelSet, footage: Footage) -> SpanTable | None:
-    asked = [pair for pair in answers.of("identify", labels.name) if is_window(pair[0])]
+    short = window_ids(example for example, _ in answers.pairs)
+    asked = [pair for pair in answers.of("identify", labels.name) if pair[0].id in short]
     scores = [said_anomaly(prediction) for _, prediction in asked]
     if all(score is None for score in scores):
         return None

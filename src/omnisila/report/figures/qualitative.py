@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from omnisila.evaluation.parts.identify import is_window
+from omnisila.evaluation.answers import window_ids
 from omnisila.labels import label_set
 from omnisila.report.figures.style import COLOURS, canvas
 from omnisila.schema import Example, Prediction, Span
@@ -48,10 +48,11 @@ def side_by_side(
     asked: Example, examples: Sequence[Example], systems: Mapping[str, Sequence[Prediction]]
 ) -> SideBySide:
     """What the systems say of the video of a locate example; scores are those of its windows."""
+    short = window_ids(examples)
     windows = {
         one.id: one
         for one in examples
-        if one.task == "identify" and one.labels == asked.labels and one.video == asked.video and is_window(one)
+        if one.task == "identify" and one.labels == asked.labels and one.video == asked.video and one.id in short
     }
     quiet = label_set(asked.labels).quiet
     return SideBySide(
