@@ -134,6 +134,26 @@ def plain_average_precision(scene: Scene, label: int, tiou: float) -> float:
     return area
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+def test_spans_outside_the_footage_are_wrong_predictions_as_in_the_plain_loop(seed: int) -> None:
+    """Of no known video, empty, past the end of their video: ActivityNet's loop takes them all as they are."""
+    random = np.random.default_rng(seed)
+    footage = Footage(tuple("abc"), np.full(3, 20.0))
+    start_s = random.integers(0, 20, 200).astype(float)
+    lengths_s = random.choice([0.0, 1.0, 4.0, 30.0, 9000.0], 200)
+    video, score = random.integers(0, 5, 200), random.random(200)
+    stated = SpanTable(video, np.zeros(200, dtype=np.int64), start_s, start_s + lengths_s, score)
+    rows = [SpanRow("abcde"[v], "x", s, e, p) for v, _, s, e, p in zip(*stated, strict=True)]
+    truth = tabulate([SpanRow(name, "x", s, s + 4) for name in "abc" for s in (1, 7, 16)], footage, "x").table
+
+    precisions = locating.mean_average_precision(truth, tabulate(rows, footage, "x").stated, 1)
+
+    wanted = [plain_average_precision(Scene(truth, stated), 0, tiou) for tiou in locating.TIOUS]
+    np.testing.assert_allclose(precisions.per_tiou, wanted)
+    unharmed = locating.mean_average_precision(truth, tabulate(rows, footage, "x").table, 1)
+    assert precisions.mean < unharmed.mean, "leaving them out would help"
+
+
 @pytest.mark.parametrize("ties", [False, True])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_mean_average_precision_is_the_plain_loops(seed: int, ties: bool) -> None:

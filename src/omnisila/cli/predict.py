@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from omnisila.cli.scored_systems import check_split
+
 
 def predict(
     examples: Annotated[Path, typer.Argument(metavar="EXAMPLES", help="An examples.jsonl, as prepare writes it.")],
@@ -27,6 +29,8 @@ def predict(
 
     Exit status: 0 all answered, 1 some videos failed (each named), 2 wrong usage.
     """
+    if split is not None:
+        check_split(examples, split)  # before the model is loaded
     from rich.console import Console
 
     from omnisila.inference.predict import outdated_file

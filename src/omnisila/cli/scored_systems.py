@@ -27,18 +27,35 @@ def asked_examples(path: Path, split: str | None) -> Asked:
     Raises:
         InputError: there is no example of it; the message says which splits there are.
     """
-    from omnisila.errors import InputError
     from omnisila.records import records
     from omnisila.schema import Example
 
     everything = tuple(records(path, Example))
     there = Counter(str(example.split) for example in everything)
     chosen = split or ("test" if "test" in there or len(there) != 1 else next(iter(there)))
-    if chosen not in there:
-        counted = ", ".join(f"{name} ({count})" for name, count in there.items())
-        raise InputError(f"{path}: no example of split {chosen!r}. Choose with --split from: {counted or 'none'}.")
+    _check(path, chosen, there)
     mine = tuple(example for example in everything if example.split == chosen)
     return Asked(mine, tuple(example for example in everything if example.split != chosen), chosen)
+
+
+def check_split(path: Path, split: str) -> None:
+    """Be sure, before any long work, that there are examples of a split.
+
+    Raises:
+        InputError: there are none; the message says which splits there are.
+    """
+    from omnisila.records import records
+    from omnisila.schema import Example
+
+    _check(path, split, Counter(str(example.split) for example in records(path, Example)))
+
+
+def _check(path: Path, split: str, there: Counter[str]) -> None:
+    from omnisila.errors import InputError
+
+    if split not in there:
+        counted = ", ".join(f"{name} ({count})" for name, count in there.items())
+        raise InputError(f"{path}: no example of split {split!r}. Choose with --split from: {counted or 'none'}.")
 
 
 def asked_and_said(

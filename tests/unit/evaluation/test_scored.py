@@ -8,6 +8,7 @@ import pytest
 from omnisila.errors import InputError
 from omnisila.evaluation.score_files import read_scores, write_scores
 from omnisila.evaluation.scored import System, scored
+from omnisila.evaluation.tables import SpanRow
 from omnisila.schema import Example, Finding, Prediction, Scores, Span, Truth
 
 
@@ -106,6 +107,70 @@ def test_frames_count_negative_time_and_average_precision_both_sentiments() -> N
     assert flag_all["precision", "explicit; frames; 8 Hz grid"] == pytest.approx(4 / 30)
     assert flag_none["FNR", "explicit; frames, micro; 8 Hz grid"] == 1.0
     assert flag_none["precision", "explicit; frames; 8 Hz grid"] is None
+
+
+STALE = ("predictions of another version of their example", "count, never scored")
+MAP = "mean of 0.1, 0.2, 0.3; ActivityNet interpolation, ties by input order"
+
+
+def test_a_span_past_the_end_is_as_long_as_it_was_said_and_told() -> None:
+    asked = [example("a#locate", "locate", "?", truth(2, 4, "negative"))]
+    far, near = (said("a#locate", (2.0, end_s, "negative", 1.0)) for end_s in (9999.0, 4.5))
+
+    found, fair = (scored(asked, [System("x", [one])], draws=20)[0] for one in (far, near))
+
+    assert values(found)["mAP@tIoU", f"explicit; {MAP}"] == 0.0
+    assert values(found)["F2", "explicit; tsl300, mean of 0.1, 0.2, 0.3"] == 0.0
+    assert next(s for s in found.scores if s.metric == "refused spans").note == "1 clipped"
+    assert values(fair)["mAP@tIoU", f"explicit; {MAP}"] == 1.0
+    assert next(s for s in fair.scores if s.metric == "refused spans").note is None
+
+
+def test_spans_that_no_prediction_can_hold_are_false_positives_and_counted() -> None:
+    right = said("a#locate", (0.0, 4.0, "negative", 0.5), (6.0, 8.0, "positive", 0.5))
+    strays = {"explicit": [SpanRow("elsewhere", "negative", 0, 4, 0.9), SpanRow("a", "negative", 3, 3, 0.8)]}
+
+    alone, beside = scored(LOCATE, [System("x", [right]), System("y", [right], strays=strays)], draws=20)[:2]
+
+    assert values(alone)["mAP@tIoU", f"explicit; {MAP}"] == 1.0
+    assert values(beside)["mAP@tIoU", f"explicit; {MAP}"] == pytest.approx(1 / 3), "third in rank"
+    assert values(beside)["FNR", "explicit; frames, micro; 8 Hz grid"] == 0.0, "they cover no frame"
+    refused = next(s for s in beside.scores if s.metric == "refused spans")
+    assert (refused.value, refused.note) == (2, "1 unknown video, 1 empty or inverted")
+
+
+def test_answers_to_another_version_of_an_example_are_never_scored() -> None:
+    now = WINDOWS[0]
+    shifted, cut_again = now.replace(start_s=0.5, end_s=1.5), now.replace(video_sha256="b")
+    right = said("a#0", posterior={"negative": 1.0}, example_digest=now.digest, video_sha256="a")
+
+    def accuracy(asked: Example) -> tuple[float | None, float | None]:
+        found = values(scored([asked], [System("x", [right])], draws=0)[0])
+        unit = "window level"
+        return found["accuracy", f"explicit; {unit}"], found[STALE]
+
+    assert accuracy(now) == (1.0, 0)
+    assert accuracy(now.replace(answer="positive", truth=(), group="x")) == (0.0, 0), "the truth is corrected"
+    assert accuracy(shifted) == (0.0, 1)
+    assert accuracy(cut_again) == (0.0, 1), "the footage is another"
+
+
+def test_windows_are_told_from_whole_videos_whatever_their_length() -> None:
+    asked = [
+        example("a#identify", "identify", "negative"),
+        *(example(f"a#{k}", "identify", "neutral", start_s=5.0 * k, end_s=5.0 * k + 5) for k in range(2)),
+        example("short#identify", "identify", "negative", end_s=0.8),
+        example("short#0", "identify", "negative", end_s=0.8),
+        example("own-name", "identify", "neutral", start_s=2.0, end_s=4.0, ),
+        example("own-name-whole", "locate", "nothing", end_s=9.0),
+    ]  # fmt: skip
+    asked[-2:] = [one.replace(video="own") for one in asked[-2:]]
+    counts = {
+        score.variant: score.count
+        for score in scored(asked, [System("x", [])], draws=0)[0].scores
+        if score.metric == "accuracy" and score.variant.endswith("level")
+    }
+    assert counts == {"explicit; window level": 4, "explicit; video level": 2}
 
 
 def test_windows_rank_frames_where_they_are_scored() -> None:

@@ -82,6 +82,38 @@ def test_a_killed_run_goes_on_after_its_half_line(prepared: Path, tmp_path: Path
     assert len({one.example_id for one in records(out, Prediction)}) == 6
 
 
+def test_answers_to_other_questions_or_footage_are_asked_again_and_kept_aside(prepared: Path, tmp_path: Path):
+    out, footage = tmp_path / "out.jsonl", tmp_path / "footage"
+    asked = [one for one in records(prepared, Example) if one.video != "gone.mp4"]
+
+    def run(examples: list[Example]) -> tuple[int, int, int]:
+        prepared.write_text("".join(one.model_dump_json() + "\n" for one in examples))
+        ended = predict(prepared, footage, Killed(99), out)
+        assert {one.example_id for one in records(out, Prediction)} >= {one.id for one in examples}
+        return ended.answered, ended.before, ended.outdated
+
+    assert run(asked) == (7, 0, 0)
+    corrected = [one.replace(answer="Fire", split="test") for one in asked]
+    assert run(corrected) == (0, 7, 0), "another truth needs no other answer"
+    shifted = [asked[0].replace(end_s=2.0), *corrected[1:]]
+    assert run(shifted) == (1, 6, 1)
+    (footage / "b.mp4").write_bytes(b"another video")
+    assert run(shifted) == (3, 4, 3)
+    assert len(list(records(out, Prediction))) == 7
+    assert len(list(records(tmp_path / "out.outdated.jsonl", Prediction))) == 4
+    by_id = {one.id: one for one in shifted}
+    assert not any(one.is_stale(by_id[one.example_id]) for one in records(out, Prediction))
+    unsigned = [one.replace(example_digest=None) for one in records(out, Prediction)]
+    out.write_text("".join(one.model_dump_json() + "\n" for one in unsigned))
+    assert run(shifted) == (7, 0, 7), "an answer that does not say what it answers cannot be trusted"
+
+
+def test_footage_that_is_not_what_was_prepared_is_named(prepared: Path, tmp_path: Path):
+    prepared.write_text(example(0).replace(video_sha256="0" * 64).model_dump_json() + "\n")
+    (failure,) = predict(prepared, tmp_path / "footage", Killed(9), tmp_path / "out.jsonl").failed
+    assert "not the footage that the examples were prepared from" in failure.reason
+
+
 class Broken:
     """Cannot read one of the videos."""
 

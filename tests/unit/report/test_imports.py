@@ -9,9 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from omnisila.errors import RecordError
+from omnisila.evaluation.scored import scored
+from omnisila.evaluation.tables import SpanRow
 from omnisila.report.exports import activitynet
 from omnisila.report.imports import predictions_from
-from omnisila.schema import Example, Prediction, Span
+from omnisila.schema import Example, Prediction, Span, Truth
 
 VIDEOS = ("Fire/a.mp4", "b.mp4", "c.v2.mkv")
 HEADER = "video,start_s,end_s,label,score\n"
@@ -45,6 +47,66 @@ def test_a_table_of_spans_answers_the_locate_examples_of_its_videos(tmp_path):
     assert (silent.example_id, silent.findings) == ("b.mp4#locate#anomaly", ()), "no span: nothing was found"
     assert (second.example_id, second.findings) == ("c.v2.mkv#locate#anomaly", ()), "Normal is no finding"
     assert strangers == ("elsewhere.avi",)
+
+
+def test_spans_answer_windows_and_whole_videos_as_prepare_makes_their_truth(tmp_path):
+    asked = (
+        *(example("b.mp4").replace(id=f"b.mp4#{k}", task="identify", start_s=k, end_s=k + 1.0) for k in range(4)),
+        example("b.mp4", "identify"), example("b.mp4"), example("Fire/a.mp4", "identify"),
+    )  # fmt: skip
+    rows = "b,0.75,2.5,Arson,0.5\nb,0,0.25,Fighting,0.9\nb,2.25,4,Fighting,0.25\nb,7,7,Fighting,1\n"
+    found, _ = imported(tmp_path, "theirs.csv", HEADER + rows, asked)
+    said = {one.example_id: one for one in found}
+    assert [said[one.id].answer for one in asked[:4]] == ["Normal", "Arson", "Fighting", "Fighting"]
+    assert [one.score for one in said["b.mp4#1"].findings] == [0.5]
+    assert said["b.mp4#identify#anomaly"].answer == "Fighting"
+    assert said["Fire/a.mp4#identify#anomaly"].answer == "Normal", "no span says that nothing was found"
+    assert all(one.parse_ok for one in found if "locate" not in one.example_id)
+
+
+def test_published_names_of_labels_are_known_and_strays_are_kept(tmp_path):
+    asked = (example("b.mp4", labels="explicit"),)
+    rows = "b,1,2,n,0.5\nb,3,3,p,0.25\nb,4,5,neutral,1\nelsewhere,1,2,n,0.75\nother,1,2,n,0.5\n"
+    path = tmp_path / "theirs.csv"
+    path.write_text(HEADER + rows)
+    found = predictions_from(path, asked, others=[example("other.mp4").replace(split="train")])
+    assert [one.label for one in found.predictions[0].findings] == ["negative"]
+    assert found.strays == {
+        "explicit": [SpanRow("b.mp4", "positive", 3, 3, 0.25), SpanRow("elsewhere", "negative", 1, 2, 0.75)]
+    }
+    assert found.strangers == ("elsewhere",), "a video of another split is passed over"
+
+
+def test_a_perfect_table_of_spans_is_perfect_at_every_task(tmp_path):
+    spans = {"Fire/a.mp4": (0.0, 2.0), "b.mp4": (1.0, 3.0)}
+    truth = {v: (Truth(span=Span(start_s=s, end_s=e), label="Arson"),) for v, (s, e) in spans.items()}
+    asked = [example(v, truth=truth.get(v, ()), end_s=4.0) for v in VIDEOS]
+    for video in VIDEOS:
+        start_s, end_s = spans.get(video, (0, 0))
+        for k in range(4):
+            answer = "Arson" if start_s <= k < end_s else "Normal"
+            asked.append(example(video, "identify", start_s=k, end_s=k + 1.0, answer=answer).replace(id=f"{video}#{k}"))
+    path = tmp_path / "theirs.csv"
+    path.write_text(HEADER + "".join(f"{v},{s},{e},Arson,0.5\n" for v, (s, e) in spans.items()))
+    imported = predictions_from(path, asked)
+    assert imported.unmentioned == ("c.v2.mkv",)
+    scores = {(s.metric, s.variant): s.value for s in scored(asked, [imported.scorable], draws=0)[0].scores}
+    assert scores["accuracy", "anomaly; window level"] == 1.0
+    assert scores["mAP@tIoU", "anomaly; mean of 0.1, 0.2, 0.3; ActivityNet interpolation, ties by input order"] == 1.0
+
+
+def test_answers_to_other_versions_are_left_out_and_a_file_of_nothing_else_is_refused(tmp_path):
+    asked, path = tuple(example(video, "identify") for video in VIDEOS[:2]), tmp_path / "predictions.jsonl"
+    before = asked[0].replace(start_s=2.0)
+    lines = [
+        Prediction(example_id=one.id, example_digest=one.digest, system="ours", answer="Arson")
+        for one in (before, asked[1])
+    ]
+    path.write_text("".join(one.model_dump_json() + "\n" for one in lines))
+    found = predictions_from(path, asked)
+    assert ([one.example_id for one in found.predictions], found.stale) == ([asked[1].id], 1)
+    with pytest.raises(RecordError, match="all 1 predictions answer other versions of these examples"):
+        predictions_from(path, asked[:1])
 
 
 def test_results_in_the_form_of_activitynet(tmp_path):

@@ -1,4 +1,4 @@
-"""How long annotated footage is: as its annotation or the user's table says, else as the file itself says."""
+"""Annotated footage as its file is: how long, and which; without the file, as annotation or the user's table say."""
 
 import csv
 from collections.abc import Mapping
@@ -7,13 +7,16 @@ from pathlib import Path, PurePosixPath
 from omnisila.data.annotated import AnnotatedVideo
 from omnisila.data.preparation.left_out import LeftOut
 from omnisila.errors import DataSetError, MediaError
-from omnisila.media.video import probe
+from omnisila.media.video import probe, sha256
 
+_SAME_S = 0.1  # containers round, and published durations are those of other copies
 _UNKNOWN = "duration not annotated; give --footage or --durations"
 
 
 class Durations:
     """Durations in seconds; footage that is missing or unreadable is left out, named and counted.
+
+    Where the file is at hand it is believed, and a stated duration that differs is told.
 
     Args:
         footage: the folder that the annotations' paths are relative to; None: only what annotations say counts.
@@ -31,9 +34,20 @@ class Durations:
             if stated_s is None:
                 self._left_out.add(_UNKNOWN, video.video)
             return stated_s
-        if stated_s is not None:
-            return stated_s if self.at_hand(video.video) else None
-        return self.of_file(video.video)
+        file_s = self.of_file(video.video)
+        if stated_s is not None and file_s is not None and abs(stated_s - file_s) > _SAME_S:
+            what = f"{video.video}: {stated_s:g} s stated, {file_s:g} s in the file"
+            self._left_out.changed("the file lasts otherwise than stated, and is believed", what)
+        return file_s
+
+    def sha256_of(self, name: str) -> str | None:
+        """The file's SHA-256; None where it is not at hand."""
+        if self._footage is None:
+            return None
+        try:
+            return sha256(self._footage / name)
+        except MediaError:
+            return None
 
     def at_hand(self, name: str) -> bool:
         """Whether a file is in the footage folder, where one is given; its absence is accounted for."""

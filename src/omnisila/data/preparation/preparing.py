@@ -1,6 +1,7 @@
 """From annotations to a stream of examples. Nothing here holds more than one video's examples at a time."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 
 from pydantic import Field
 
@@ -11,7 +12,7 @@ from omnisila.data.preparation.durations import Durations
 from omnisila.data.preparation.implicit_subsets import Kept
 from omnisila.data.preparation.left_out import LeftOut
 from omnisila.data.preparation.mixture import Mixed, mixed
-from omnisila.data.preparation.video_examples import cause_examples, whole_examples, window_examples, within
+from omnisila.data.preparation.video_examples import cause_examples, once, whole_examples, window_examples, within
 from omnisila.labels import label_set
 from omnisila.media.video import STILL_S
 from omnisila.schema import Example
@@ -38,7 +39,8 @@ def video_examples(
 ) -> Iterator[Example]:
     """The examples of annotated videos: whole video, causes, windows, in this order a video.
 
-    Where stretches are excluded nothing is asked about the whole video, since its answer would be wrong there.
+    Where stretches are excluded nothing is asked about the whole video, since its answer would be wrong there. A video
+    with an event outside it is left out: its annotation is of other footage, and "nothing" would be a false answer.
 
     Args:
         set_name: stands before ids.
@@ -51,9 +53,12 @@ def video_examples(
         duration_s = durations.of(annotated)
         if duration_s is None:
             continue
-        video = within(annotated, duration_s)
-        for truth in (annotated.truth or ())[len(video.truth or ()) :]:
-            left_out.add("an event begins after the video's end", f"{video.id} {truth.span.start_s:g} s")
+        if outside := [truth for truth in annotated.truth or () if truth.span.start_s >= duration_s]:
+            where = f"{annotated.id}: {outside[0].label} at {outside[0].span.start_s:g} s of {duration_s:g} s"
+            left_out.add("an event lies outside the video", where)
+            continue
+        video = once(within(annotated, duration_s, left_out), left_out)
+        footage = durations.sha256_of(video.video)
         if label_set(video.labels).quiet is None:  # reactions are of the whole clip: windows are never asked for
             if video.intensities is None:
                 left_out.add("no example, as the intensities are not known", video.id)
@@ -61,11 +66,14 @@ def video_examples(
             left_out.add("no windows, as the events' times are unknown", video.id)
         if excluded:
             left_out.add("no whole-video examples, as stretches are excluded", video.id)
-        else:
-            yield from whole_examples(set_name, video, duration_s)
-        yield from cause_examples(set_name, video)
-        if preparation.window_s is not None:
-            yield from window_examples(set_name, video, duration_s, preparation.window_s, excluded)
+        made = chain(
+            () if excluded else whole_examples(set_name, video, duration_s),
+            cause_examples(set_name, video),
+            ()
+            if preparation.window_s is None
+            else window_examples(set_name, video, duration_s, preparation.window_s, excluded),
+        )
+        yield from (example.model_copy(update={"video_sha256": footage}) for example in made)
 
 
 def described_examples(

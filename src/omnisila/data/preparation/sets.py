@@ -1,5 +1,6 @@
 """A named set in a folder to its stream of examples: which reader, which splits, which subset."""
 
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -131,9 +132,11 @@ def _rendered(examples: Iterable[Example], request: SetRequest, left_out: LeftOu
             yield example
             continue
         drawn = f"{example.video.removesuffix('.npy')}.mp4"
+        source, target = request.folder / example.video, request.out / "footage" / drawn
         try:
-            if not (request.out / "footage" / drawn).is_file():
-                render_skeletons(request.folder / example.video, request.out / "footage" / drawn)
+            if not _is_copy_of(source, target):
+                render_skeletons(source, target)
+                _mark_copy_of(source, target)
         except DataSetError as error:
             left_out.add("motion cannot be drawn", str(error))
             continue
@@ -163,6 +166,7 @@ def _of_videos(
         there = _at_hand(videos, footage, left_out)
         kept = s_s(there, FaceFinder(MTCNN.pretrained(), footage), left_out)
         kept = _muted(kept, footage, request.out, left_out)
+        durations = Durations(request.out / "footage", left_out)  # the muted copies are what is asked about
     elif request.subset == "s-d" and request.segments is not None:
         kept = s_d(videos, read_segments(request.segments), left_out)
     elif request.subset == "s-d":
@@ -183,14 +187,25 @@ def _at_hand(videos: Iterable[AnnotatedVideo], footage: Path, left_out: LeftOut)
 def _muted(kept: Iterable[Kept], footage: Path, out: Path, left_out: LeftOut) -> Iterator[Kept]:
     """The videos whose muted copy lies in ``out/footage``, at the path they have in the footage folder."""
     for item in kept:
-        target = out / "footage" / item.video.video
+        source, target = footage / item.video.video, out / "footage" / item.video.video
         try:
-            if not target.is_file():  # a run that goes on after a kill
-                muted(footage / item.video.video, target)
+            if not _is_copy_of(source, target):  # a run that goes on after a kill
+                muted(source, target)
+                _mark_copy_of(source, target)
         except MediaError as error:
             left_out.add("footage cannot be muted", f"{item.video.video}: {error}")
             continue
         yield item
+
+
+def _is_copy_of(source: Path, target: Path) -> bool:
+    """Whether a file was made of the source as it is now; a copy carries its source's time of change."""
+    return target.is_file() and source.is_file() and target.stat().st_mtime_ns == source.stat().st_mtime_ns
+
+
+def _mark_copy_of(source: Path, target: Path) -> None:
+    changed_ns = source.stat().st_mtime_ns
+    os.utime(target, ns=(changed_ns, changed_ns))
 
 
 def _check_subset(request: SetRequest) -> None:

@@ -17,6 +17,7 @@ from omnisila.data.instructions import (
     render_label,
     render_located,
 )
+from omnisila.data.preparation.left_out import LeftOut
 from omnisila.labels import label_set
 from omnisila.media.sampling import window_starts
 from omnisila.schema import Example, Span, Truth
@@ -98,12 +99,32 @@ def cause_examples(set_name: str, video: AnnotatedVideo) -> Iterator[Example]:
             )  # fmt: skip
 
 
-def within(video: AnnotatedVideo, duration_s: float) -> AnnotatedVideo:
-    """The video with its events cut at its end; those that begin past it are gone."""
-    if not any(truth.span.end_s > duration_s for truth in video.truth or ()):
+def within(video: AnnotatedVideo, duration_s: float, left_out: LeftOut) -> AnnotatedVideo:
+    """The video with its events cut at its end, which is told; none may begin past it."""
+    past = [truth for truth in video.truth or () if truth.span.end_s > duration_s]
+    if not past:
         return video
+    for truth in past:
+        what = f"{video.id}: {truth.label} to {truth.span.end_s:g} s of {duration_s:g} s"
+        left_out.changed("an event ends past the video's end, and is cut there", what)
     whole = Span(start_s=0.0, end_s=duration_s)
-    return video.replace(truth=tuple(_inside(t, whole) for t in video.truth or () if t.span.start_s < duration_s))
+    return video.replace(truth=tuple(_inside(truth, whole) for truth in video.truth or ()))
+
+
+def once(video: AnnotatedVideo, left_out: LeftOut) -> AnnotatedVideo:
+    """The video with every event once, which is told: one label at the same times, to the millisecond of answers.
+
+    Of equal events one with a cause stays.
+    """
+    events: dict[tuple[str, float, float], Truth] = {}
+    for truth in video.truth or ():
+        key = (truth.label, round(truth.span.start_s, 3), round(truth.span.end_s, 3))
+        if key in events:
+            what = f"{video.id}: {truth.label} at {truth.span.start_s:g} s"
+            left_out.changed("an event stands there twice, and counts once", what)
+        if key not in events or events[key].cause is None:
+            events[key] = truth
+    return video if len(events) == len(video.truth or ()) else video.replace(truth=tuple(events.values()))
 
 
 def label_over(events: Sequence[Truth], window: Span, quiet: str) -> str:
