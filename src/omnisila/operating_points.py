@@ -13,6 +13,10 @@ from omnisila.schema import Probability
 from omnisila.spans import SpanShape, Thresholds
 
 Method = Literal["empirical", "conformal"]
+ALARMS_ARE_STRETCHES = (
+    "A false alarm is a stretch that touches no event. A stricter miss rate flags more time, in which stretches grow "
+    "together and into events, so their number can fall; the flagged share of eventless time cannot."
+)
 VALIDITY = "These thresholds hold only for footage like the validation split they were fitted on."
 
 
@@ -28,7 +32,10 @@ class OperatingPoint(Frozen):
             per-video rate on new videos, exchangeable with the split's, is at most the target.
         fnr_micro: missed share of all eventful frames of the split.
         fnr_macro: mean over the split's eventful videos of each one's missed share.
-        false_alarms_per_hour: spans that touch no event, per hour of eventless time.
+        false_alarms_per_hour: spans that touch no event, per hour of eventless time; can fall as more is flagged
+            (``ALARMS_ARE_STRETCHES``).
+        false_alarm_frac: flagged share of eventless time, which only grows as the target falls; None also in records of
+            earlier versions.
         videos: eventful videos that the fit rests on.
     """
 
@@ -38,6 +45,7 @@ class OperatingPoint(Frozen):
     fnr_micro: Probability | None
     fnr_macro: Probability | None
     false_alarms_per_hour: float | None = Field(ge=0)
+    false_alarm_frac: Probability | None = None
     videos: int = Field(ge=1)
 
 

@@ -33,7 +33,8 @@ def annotate(
 ) -> None:
     """Write a cause for each annotated span that has none; run it again to go on after a kill.
 
-    Exit status: 0 all written, 1 some failed (each named), 2 wrong usage.
+    Spans whose video is not in the footage folder are told once and not counted. Exit status: 0 all others written,
+    1 some failed (each named), 2 wrong usage or no video there at all.
     """
     from rich.console import Console
 
@@ -48,6 +49,8 @@ def annotate(
         written_causes,
     )
     from omnisila.data.causes.checking import write_sheet
+    from omnisila.data.preparation.left_out import LeftOut
+    from omnisila.errors import InputError
 
     endpoint = endpoint_config(
         base_url=base_url,
@@ -68,7 +71,15 @@ def annotate(
     timeless = sum(video.truth is None for video in annotated.videos)
     if timeless:
         console.print(f"{timeless} videos have a label but no times, so there is no span to write a cause for")
-    spans = uncaused_spans(annotated)
+    wanted = uncaused_spans(annotated)
+    spans = [span for span in wanted if (footage / span.video).is_file()]
+    absent = LeftOut()
+    for video in dict.fromkeys(span.video for span in wanted if not (footage / span.video).is_file()):
+        absent.add(f"video missing in {footage}, and so none of its spans is asked about", video)
+    for line in absent.lines():
+        console.print(line)
+    if wanted and not spans:
+        raise InputError(f"{footage}: none of the {len(wanted)} spans' videos is there. Give the folder they are in.")
     config = AnnotatorConfig()
     expected = estimated(spans, resumed(out), config, endpoint)
     if estimate:

@@ -18,6 +18,7 @@ def calibrate(
     The table goes into the run folder; analyze uses it, and --max-fnr chooses from it. It holds only for footage like
     the split it was fitted on. Exit status: 0 fitted, 2 wrong usage or nothing to fit on.
     """
+    from omnisila.operating_points import ALARMS_ARE_STRETCHES
     from omnisila.recipes.calibrating_runs import calibrate_run
     from omnisila.scenes.cache import FeatureCache
 
@@ -27,7 +28,9 @@ def calibrate(
         typer.echo(f"{name}: temperature {one.temperature:.2f}")
         for point in one.operating_points:
             alarms = "-" if point.false_alarms_per_hour is None else f"{point.false_alarms_per_hour:.0f}"
+            flagged = "-" if point.false_alarm_frac is None else f"{point.false_alarm_frac:.1%}"
             typer.echo(
                 f"  at most {point.fnr_target:.0%} missed per video ({point.method}): {alarms} false alarms per hour, "
-                f"fitted on {point.videos} eventful videos"
+                f"{flagged} of eventless time flagged, fitted on {point.videos} eventful videos"
             )
+    typer.echo(ALARMS_ARE_STRETCHES)

@@ -22,7 +22,10 @@ def rate(
     ] = None,
     key: Annotated[
         Path | None,
-        typer.Option(help="Which systems each row is from; not for raters. By default beside the sheet: .key.jsonl."),
+        typer.Option(
+            help="Which systems each row is from; not for raters. By default SHEET.key.jsonl; --read finds the one "
+            "beside the rated tables."
+        ),
     ] = None,
     scores: Annotated[
         Path | None,
@@ -44,12 +47,12 @@ def rate(
     if (sheet is None) == (not read):
         raise InputError("give either --sheet with examples and predictions, or --read for each rated table.")
     if sheet is not None:
+        from omnisila.evaluation.ratings import KEY_SUFFIX
+
         if examples is None or not predictions:
             raise InputError(f"--sheet {sheet}: no causes to rate. Give an examples.jsonl and predictions.")
-        _write(examples, predictions, sheet, key or sheet.with_suffix(".key.jsonl"), split, seed, quiet)
+        _write(examples, predictions, sheet, key or sheet.with_suffix(KEY_SUFFIX), split, seed, quiet)
         return
-    if key is None:
-        raise InputError("--read needs --key: the .key.jsonl that was written beside the table.")
     _score(key, read or [], scores, draws, quiet)
 
 
@@ -63,16 +66,16 @@ def _write(
     rows = rating_sheet(sheet, key, stated_causes(*asked_and_said(examples, predictions, split)), seed)
     if not quiet:
         typer.echo(f"{sheet}: {rows} causes to rate from 1 (completely wrong) to 6 (completely correct)")
-        typer.echo(f"{key}: keep it; omnisila rate --read RATED.csv --key {key} needs it")
+        typer.echo(f"{key}: keep it beside the rated tables; omnisila rate --read RATED.csv needs it")
 
 
-def _score(key: Path, sheets: list[Path], scores: Path | None, draws: int, quiet: bool) -> None:
+def _score(key: Path | None, sheets: list[Path], scores: Path | None, draws: int, quiet: bool) -> None:
     from omnisila.cli.scored_systems import echo_scores
     from omnisila.evaluation.rated import add_scores, summed
-    from omnisila.evaluation.ratings import rating_scores, read_ratings
+    from omnisila.evaluation.ratings import key_of, rating_scores, read_ratings
     from omnisila.evaluation.score_files import read_scores
 
-    result = rating_scores(read_ratings(key, sheets), draws)
+    result = rating_scores(read_ratings(key or key_of(sheets), sheets), draws)
     if scores is not None:
         known = {one.system: one for one in read_scores(scores)} if scores.exists() else {}
         result = tuple(

@@ -157,6 +157,7 @@ class _Fit:
             fnr_micro=_or_none(frames.fnr_micro),
             fnr_macro=_or_none(frames.fnr_macro),
             false_alarms_per_hour=_or_none(false_alarms_per_hour(truth, flagged, self.footage)),
+            false_alarm_frac=_or_none(frames.false_alarm_frac),
             videos=frames.eventful_videos,
         )
 

@@ -39,6 +39,7 @@ class FrameDetection(NamedTuple):
         precision: positive share of all flagged frames.
         f2_micro: F2 over all frames.
         normal_false_positive_rate: flagged share of the frames of videos without any event.
+        false_alarm_frac: flagged share of the frames outside events, of all videos.
         positive_frac: share of frames that are positive: what flag-all gets as precision.
         eventful_videos: videos with at least one positive frame.
 
@@ -50,6 +51,7 @@ class FrameDetection(NamedTuple):
     precision: float
     f2_micro: float
     normal_false_positive_rate: float
+    false_alarm_frac: float
     positive_frac: float
     eventful_videos: int
 
@@ -170,6 +172,7 @@ def frame_detection(
         precision=_ratio(hits.sum(), flags.sum()),
         f2_micro=f_from_counts(int(hits.sum()), int((flags - hits).sum()), int((positives - hits).sum())),
         normal_false_positive_rate=_ratio(flags[~eventful].sum(), frames[~eventful].sum()),
+        false_alarm_frac=_ratio((flags - hits).sum(), (frames - positives).sum()),
         positive_frac=_ratio(positives.sum(), frames.sum()),
         eventful_videos=int(eventful.sum()),
     )

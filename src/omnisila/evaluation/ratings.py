@@ -7,7 +7,7 @@ the table, which raters are not given. Source: Omni-SILA 4.3, three raters, 1 co
 import csv
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +28,7 @@ from omnisila.schema import Score, Scores
 COLUMNS = ("id", "video", "start_s", "end_s", "label", "cause", "rating")
 _NEEDED = ("id", "rating")
 _SEPARATORS = (",", ";", "\t")  # spreadsheets save with the separator of their language
+KEY_SUFFIX = ".key.jsonl"
 _SHOWN = 5  # faults named one by one
 
 
@@ -100,6 +101,26 @@ def read_ratings(key: Path, sheets: Sequence[Path]) -> Ratings:
     return Ratings(causes, raters, values)
 
 
+def key_of(sheets: Sequence[Path]) -> Path:
+    """The key beside rated tables: of the .key.jsonl files in their folders the one that holds their rows.
+
+    Raises:
+        InputError: there is none, or several hold them.
+        RecordError: a table or a key cannot be read.
+    """
+    there = sorted({key for sheet in sheets for key in sheet.parent.glob(f"*{KEY_SUFFIX}")})
+    asked = {row for sheet in sheets for row in _ids(sheet)}
+    fitting = [key for key in there if asked <= {one.id for one in records(key, RatedCause)}]
+    if len(fitting) != 1:
+        found = "several hold these rows" if fitting else "none of them holds these rows"
+        names = f": of {', '.join(map(str, there))} {found}" if there else ""
+        raise InputError(
+            f"{', '.join(map(str, sheets))}: no key beside it{names}. Give the {KEY_SUFFIX} that was written with the "
+            "table: --key."
+        )
+    return fitting[0]
+
+
 def rating_scores(ratings: Ratings, draws: int = DRAWS) -> tuple[Scores, ...]:
     """Each system's Atr-R: mean over causes of the mean over raters, per label, what nobody rated, and agreement.
 
@@ -168,10 +189,21 @@ def _mean_rating(cause: RatedCause, values: Float[np.ndarray, "raters"]) -> floa
     return float(given.mean()) if len(given) else np.nan
 
 
-def _sheet_ratings(path: Path, known: Mapping[str, int]) -> dict[str, int]:
+def _rows(path: Path) -> "csv.DictReader[str]":
     text = _text(path)
     header = text.partition("\n")[0]
-    rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(_SEPARATORS, key=header.count))
+    return csv.DictReader(io.StringIO(text, newline=""), delimiter=max(_SEPARATORS, key=header.count))
+
+
+def _ids(path: Path) -> Iterator[str]:
+    try:
+        yield from (str(row.get("id") or "").strip() for row in _rows(path))
+    except csv.Error as error:
+        raise RecordError(f"{path}: {error}. Save the table as CSV again.") from None
+
+
+def _sheet_ratings(path: Path, known: Mapping[str, int]) -> dict[str, int]:
+    rows = _rows(path)
     found: dict[str, int] = {}
     seen: set[str] = set()
     faults: list[str] = []

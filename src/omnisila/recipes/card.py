@@ -9,7 +9,7 @@ import numpy as np
 from omnisila.data.clips.clip import Clip
 from omnisila.evaluation.significance import Interval
 from omnisila.files import write_atomically
-from omnisila.operating_points import Calibration
+from omnisila.operating_points import ALARMS_ARE_STRETCHES, Calibration
 from omnisila.recipes.beside import Rival, beside_table
 from omnisila.recipes.compact import CompactTraining, Material
 from omnisila.recipes.folds import FoldJob, Workbench, judged_windows, out_of_fold
@@ -240,16 +240,18 @@ def _score_cell(score: Score) -> str:
 def _operating_points(calibration: Calibration) -> str:
     rows = [
         f"| {labels} | {point.method} | {point.fnr_target:.2f} | {_share(point.fnr_macro)} | "
-        f"{'-' if point.false_alarms_per_hour is None else f'{point.false_alarms_per_hour:.0f}'} | {point.videos} |"
+        f"{'-' if point.false_alarms_per_hour is None else f'{point.false_alarms_per_hour:.0f}'} | "
+        f"{_share(point.false_alarm_frac)} | {point.videos} |"
         for labels, fitted in calibration.label_sets.items()
         for point in fitted.operating_points
     ]
     return f"""## Operating points
 
 `--max-fnr` picks the conformal row with the largest target not above what was asked. {calibration.note}
+{ALARMS_ARE_STRETCHES}
 
-| label set | method | missed per video at most | missed on the split | false alarms per hour | eventful joins |
-|---|---|---|---|---|---|
+| label set | method | missed per video at most | missed on the split | false alarms/h | eventless time flagged | eventful joins |
+|---|---|---|---|---|---|---|
 {chr(10).join(rows)}
 """
 

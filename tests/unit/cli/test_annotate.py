@@ -46,15 +46,31 @@ def test_an_estimate_asks_nothing(chat_server: Callable[..., Any], run: Callable
     server = chat_server()
     result = run(server.base_url, "--estimate", "--price-in", "2.5", "--price-out", "10")
     assert result.exit_code == 0
-    assert result.stdout.startswith("3 spans to write, 0 done: 15 requests, 96 pictures, about ")
+    assert result.stdout.startswith("2 spans to write, 0 done: 10 requests, 64 pictures, about ")
     assert "price about 0.0" in result.stdout
     assert server.requests == 0
     assert not (folder / "causes.jsonl").exists()
 
 
-def test_causes_are_written_and_the_missing_video_is_named(
+def test_a_missing_video_is_told_once_and_its_spans_are_not_counted(
     chat_server: Callable[..., Any], run: Callable[..., Result], folder: Path
 ) -> None:
+    result = run(chat_server().base_url)
+    assert result.exit_code == 0
+    assert f"1 left out: video missing in {folder / 'footage'}" in result.stderr
+    assert "(b.mp4)" in result.stderr
+    assert "2 spans to write, 0 done" in result.stderr
+    assert "failed" not in result.stderr
+    (folder / "footage/a.mp4").unlink()
+    none = run(chat_server().base_url)
+    assert isinstance(none.exception, InputError)
+    assert "none of the 3 spans' videos is there" in str(none.exception)
+
+
+def test_causes_are_written_and_the_unreadable_video_is_named(
+    chat_server: Callable[..., Any], run: Callable[..., Result], folder: Path
+) -> None:
+    (folder / "footage/b.mp4").write_bytes(b"no video")
     server = chat_server(refused=[429])
     result = run(server.base_url, "--sheet", str(folder / "check.csv"))
     assert result.exit_code == 1

@@ -79,7 +79,7 @@ def test_judged_then_rated_then_summed(
     for rater, rating in (("anna", 3), ("ben", 5)):
         lines = [f"{row['id']},{rating}" for row in rows]
         (folder / f"{rater}.csv").write_text("\n".join(["id,rating", *lines]))
-    read = run("rate", "--read", "anna.csv", "--read", "ben.csv", "--key", "sheet.key.jsonl", "--scores", "scores.json")
+    read = run("rate", "--read", "anna.csv", "--read", "ben.csv", "--scores", "scores.json")
     assert read.exit_code == 0, read.output
 
     scores = {one.system: {s.variant: s.value for s in one.scores} for one in read_scores(folder / "scores.json")}
@@ -88,6 +88,20 @@ def test_judged_then_rated_then_summed(
     assert scores["other"]["explicit; human 1-6, mean of 2 raters"] == 4
     both = f"explicit; LLM judge 1-10 + human 1-6, {judge_recipe}, as summed in Omni-SILA Table 3"
     assert (scores["ours"][both], scores["other"][both]) == (13, 9)
+
+
+def test_the_key_beside_the_rated_tables_is_the_one_that_holds_their_rows(
+    run: Callable[..., Result], folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    for seed, name in (("0", "one.csv"), ("1", "two.csv")):
+        assert run("rate", *FILES, "--sheet", name, "--seed", seed).exit_code == 0
+    assert run("rate", "--read", "two.csv").exit_code == 0
+    elsewhere = tmp_path_factory.mktemp("sent") / "two.csv"
+    elsewhere.write_bytes((folder / "two.csv").read_bytes())
+    alone = run("rate", "--read", str(elsewhere))
+    assert "no key beside it. Give the .key.jsonl" in str(alone.exception)
+    (folder / "two.key.jsonl").unlink()
+    assert "none of them holds these rows" in str(run("rate", "--read", "two.csv").exception)
 
 
 def test_a_failure_is_named_and_tried_again(chat_server: Callable[..., Any], run: Callable[..., Result]) -> None:
@@ -108,7 +122,7 @@ def test_a_failure_is_named_and_tried_again(chat_server: Callable[..., Any], run
         (("rate", "examples.jsonl"), "give either --sheet"),
         (("rate", "--sheet", "sheet.csv", "--read", "a.csv"), "give either --sheet"),
         (("rate", "--sheet", "sheet.csv"), "no causes to rate"),
-        (("rate", "--read", "a.csv"), "--read needs --key"),
+        (("rate", "--read", "a.csv"), "a.csv: cannot be read"),
         (("rate", *FILES, "--sheet", "sheet.csv", "--split", "val"), "no example of split 'val'"),
     ],
 )

@@ -10,7 +10,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from omnisila.cli.prepare import prepare
-from omnisila.media.video import probe
+from omnisila.media.video import probe, sha256
 
 
 def run(*arguments: object) -> Result:
@@ -61,6 +61,24 @@ def test_s_s_is_negative_faceless_and_muted(make_video: Callable[..., Path], tmp
     assert located["answer"] == "negative from 1s to 2s"
     assert str(located["id"]).startswith("tsl300-s-s/")
     assert probe(tmp_path / "out/footage" / str(located["video"])).duration_s == pytest.approx(5.0)
+
+
+def test_a_muted_copy_follows_its_footage(make_video: Callable[..., Path], tmp_path: Path):
+    folder = write_tsl300(tmp_path / "set", {"1_Ekman6_a": 5.0})
+    copy = tmp_path / "out/footage/1_Ekman6_a.mp4"
+    arguments = ("tsl300", folder, "--out", tmp_path / "out", "--footage", tmp_path / "videos", "--subset", "s-s")
+
+    def prepared() -> tuple[bytes, int]:
+        assert run(*arguments).exit_code == 0
+        return copy.read_bytes(), copy.stat().st_ino
+
+    make_video("videos/1_Ekman6_a.mp4", frames=60, audio_s=5.0)
+    first = prepared()
+    assert prepared() == first, "not made twice"
+    make_video("videos/1_Ekman6_a.mp4", frames=72, audio_s=6.0)
+    assert prepared()[0] != first[0]
+    assert probe(copy).duration_s == pytest.approx(6.0)
+    assert {line["video_sha256"] for line in lines_of(tmp_path / "out")} == {sha256(copy)}
 
 
 def test_s_d_is_by_the_users_times_or_named_weak(tmp_path: Path):

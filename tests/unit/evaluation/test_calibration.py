@@ -74,6 +74,23 @@ def test_threshold_by_hand() -> None:
     assert loose.videos == 2
 
 
+def test_fewer_alarms_at_a_stricter_rate_are_more_flagged_time() -> None:
+    """The lower threshold joins two alarms to one; the flagged share of eventless time says that it costs more."""
+    alarming = video([0.6, 0.3, 0.6, 0.1])
+    split = [video([0.9, 0.3, 0.1, 0.1], (0, 2)), video([0.6, 0.1, 0.1, 0.1], (0, 1)), alarming, alarming]
+
+    strict, loose = (
+        fit_operating_point(split, [ANOMALY_CURVE], PLAIN, target, "empirical", SHARP) for target in (0.0, 0.25)
+    )
+
+    assert strict is not None
+    assert loose is not None
+    assert (strict.thresholds[ANOMALY_CURVE].on, loose.thresholds[ANOMALY_CURVE].on) == (0.3, 0.6)
+    assert strict.false_alarms_per_hour == pytest.approx(2 / (13 / 3600))
+    assert loose.false_alarms_per_hour == pytest.approx(4 / (13 / 3600))
+    assert (strict.false_alarm_frac, loose.false_alarm_frac) == (pytest.approx(6 / 13), pytest.approx(4 / 13))
+
+
 def test_labels_get_their_own_thresholds_and_are_measured_together() -> None:
     fights, fires = video([0.9, 0.1], (0, 1), name="Fighting"), video([0.2, 0.4], (1, 2), name="Fire")
     quiet = ValidationVideo(2.0, {**fights.curves, **fires.curves}, {})

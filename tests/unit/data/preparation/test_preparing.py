@@ -21,8 +21,9 @@ from omnisila.data.preparation.preparing import Preparation, described_examples,
 from omnisila.data.preparation.sets import SetRequest, prepared_set
 from omnisila.errors import DataSetError, InputError
 from omnisila.labels import REACTION
+from omnisila.media.video import sha256
 from omnisila.scenes.nets.mtcnn import MTCNN
-from omnisila.schema import Example, Span, Truth
+from omnisila.schema import Example, Prediction, Span, Truth
 
 
 def video(name: str = "v", **more: object) -> AnnotatedVideo:
@@ -59,14 +60,49 @@ def test_durations_from_a_table(tmp_path: Path):
         read_durations(table)
 
 
-def test_events_past_the_end_are_left_out_and_counted():
+@pytest.mark.parametrize("start_s", [5.0, 6.0])
+def test_a_video_with_an_event_outside_it_is_left_out_whole(start_s: float):
     left_out = LeftOut()
-    late = video(duration_s=5.0, truth=events((1, 2, "negative"), (6, 7, "negative")))
-    examples = list(
-        video_examples("set", [Kept(late)], Durations(None, left_out), left_out, Preparation(window_s=None))
+    late = video(duration_s=5.0, truth=events((1, 2, "negative"), (start_s, 7, "negative")))
+    fine = video("fine", duration_s=5.0, truth=events((1, 2, "negative")))
+    examples = video_examples("set", map(Kept, [late, fine]), Durations(None, left_out), left_out, Preparation())
+    assert {e.video for e in examples} == {"fine.mp4"}
+    assert left_out.lines() == (f"1 left out: an event lies outside the video (v: negative at {start_s:g} s of 5 s)",)
+
+
+def test_the_file_is_believed_over_a_stated_duration_which_is_told(make_video: Callable[..., Path], tmp_path: Path):
+    make_video("long.mp4", frames=36, rate_hz=12)
+    make_video("right.mp4", frames=36, rate_hz=12)
+    left_out = LeftOut()
+    kept = map(Kept, [video("long", duration_s=60.0), video("right", duration_s=3.05)])
+    table = {"right": 99.0}
+    examples = list(video_examples("set", kept, Durations(tmp_path, left_out, table), left_out, Preparation()))
+    assert {e.end_s for e in examples if e.task == "locate"} == {3.0}
+    assert left_out.lines() == (
+        "1 changed: the file lasts otherwise than stated, and is believed (long.mp4: 60 s stated, 3 s in the file)",
     )
-    assert [e.answer for e in examples] == ["negative", "negative from 1s to 2s"]
-    assert left_out.counts == {"an event begins after the video's end": 1}
+    identities = {e.video: e.video_sha256 for e in examples}
+    assert identities == {name: sha256(tmp_path / name) for name in ("long.mp4", "right.mp4")}
+
+
+def test_ids_that_stay_do_not_hide_that_the_question_changed(make_video: Callable[..., Path], tmp_path: Path):
+    make_video("v.mp4", frames=48, rate_hz=12)
+
+    def prepared(window_s: float, *spans: tuple[float, float, str]) -> dict[str, Example]:
+        left_out = LeftOut()
+        kept = [Kept(video(truth=events(*spans)))]
+        durations = Durations(tmp_path, left_out)
+        return {e.id: e for e in video_examples("set", kept, durations, left_out, Preparation(window_s=window_s))}
+
+    first, corrected, other = prepared(1.0, (1, 2, "negative")), prepared(1.0, (0, 3, "negative")), prepared(2.0)
+    answers = [Prediction(example_id=e.id, example_digest=e.digest, system="s", answer="") for e in first.values()]
+    assert not any(one.is_stale(corrected[one.example_id]) for one in answers)
+    stale = {one.example_id for one in answers if one.example_id in other and one.is_stale(other[one.example_id])}
+    assert stale == {"set/v#0", "set/v#1"}
+    make_video("v.mp4", frames=48, rate_hz=12, width_px=128)
+    cut_again = prepared(1.0, (1, 2, "negative"))
+    seen = [one.replace(video_sha256=first[one.example_id].video_sha256) for one in answers]
+    assert all(one.is_stale(cut_again[one.example_id]) for one in seen)
 
 
 def test_windows_are_missed_only_where_they_could_be():

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from omnisila.data.annotated import AnnotatedVideo
 from omnisila.data.instructions import parse_clauses, parse_intensities, parse_located
-from omnisila.data.preparation.video_examples import cause_examples, whole_examples, window_examples, within
+from omnisila.data.preparation.left_out import LeftOut
+from omnisila.data.preparation.video_examples import cause_examples, once, whole_examples, window_examples, within
 from omnisila.labels import EXPLICIT, REACTION
 from omnisila.schema import Span, Truth
 
@@ -83,16 +84,35 @@ def test_reactions_are_asked_once_and_never_located():
     assert parse_intensities(example.answer) == intensities == example.intensities
 
 
-def test_events_are_cut_at_the_videos_end():
-    cut = within(video((1, 5, "negative"), (7, 9, "negative")), 4.0)
-    assert [(t.span.start_s, t.span.end_s) for t in cut.truth or ()] == [(1, 4)]
+def test_events_are_cut_at_the_videos_end_and_that_is_told():
+    left_out = LeftOut()
+    cut = within(video((1, 5, "negative"), (2, 4, "positive")), 4.0, left_out)
+    assert [(t.span.start_s, t.span.end_s) for t in cut.truth or ()] == [(1, 4), (2, 4)]
+    assert left_out.lines() == (
+        "1 changed: an event ends past the video's end, and is cut there (v: negative to 5 s of 4 s)",
+    )
+
+
+def test_an_event_that_stands_twice_counts_once_and_keeps_its_cause():
+    left_out = LeftOut()
+    span = Span(start_s=1.0, end_s=2.0)
+    events = [
+        Truth(span=span, label="Fire"),
+        Truth(span=Span(start_s=1.0002, end_s=2.0), label="Fire", cause="a car burns"),
+        Truth(span=span, label="Fire", cause="smoke rises"),
+        Truth(span=span, label="Fighting"),
+    ]
+    left = once(video(labels="implicit", truth=tuple(events)), left_out)
+    assert [(t.label, t.cause) for t in left.truth or ()] == [("Fire", "a car burns"), ("Fighting", None)]
+    assert left_out.changes == {"an event stands there twice, and counts once": 2}
 
 
 @given(st.lists(st.integers(0, 60_000), min_size=0, max_size=8, unique=True), st.integers(1, 60_000))
 def test_windows_cover_the_video_and_answers_parse(marks: list[int], duration_ms: int):
     ordered = sorted(marks)[: len(marks) // 2 * 2]
     events = [(a / 1000, b / 1000, "negative") for a, b in zip(ordered[::2], ordered[1::2], strict=True)]
-    whole = within(video(*events), duration_ms / 1000)
+    begun = [event for event in events if event[0] < duration_ms / 1000]
+    whole = within(video(*begun), duration_ms / 1000, LeftOut())
     examples = list(window_examples("set", whole, duration_ms / 1000, 1.0))
     assert examples[0].start_s == 0
     assert examples[-1].end_s == pytest.approx(duration_ms / 1000, abs=1e-3)
