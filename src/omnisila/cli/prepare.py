@@ -18,7 +18,13 @@ def prepare(
         str, typer.Argument(metavar="SET", help="A data set, or scene-tuning for the four description sets together.")
     ],
     folder: Annotated[Path, typer.Argument(help="Where its annotations lie; for scene-tuning one sub-folder a set.")],
-    out: Annotated[Path, typer.Option(help="Folder for the examples.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for the examples.")] = None,
+    template: Annotated[
+        bool,
+        typer.Option(
+            "--template", help="Only write a file to fill in into FOLDER: CSV for folder_csv, JSON for activitynet."
+        ),
+    ] = False,
     footage: Annotated[
         Path | None, typer.Option(help="Folder of the videos; durations are read there, missing files left out.")
     ] = None,
@@ -40,10 +46,19 @@ def prepare(
     cap: Annotated[int, typer.Option(help="Most descriptions of a set and split; 0: balance.")] = 100_000,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
 ) -> None:
-    """Make examples of a data set and say how many there are, what was malformed and what was left out.
+    """Make examples of a data set and say how many there are, what was malformed and what was left out or changed.
 
-    Exit status: 0 examples were written, 1 not one could be made, 2 wrong usage or a set that is not as expected.
+    One's own videos are a folder with a CSV file (folder_csv: video,start_s,end_s,label and, if wanted, cause,split,
+    group) or a JSON file (activitynet); --template writes either, see docs/own_videos.md. Exit status: 0 examples were
+    written, 1 not one could be made, 2 wrong usage or a set that is not as expected.
     """
+    from omnisila.errors import InputError
+
+    if template:
+        _write_template(set_name, folder, labels, quiet)
+        return
+    if out is None:
+        raise InputError("no --out: give the folder for the examples.")
     from omnisila.data.preparation.example_files import write_examples
     from omnisila.data.preparation.preparing import Preparation
     from omnisila.data.preparation.sets import SetRequest, prepared_set
@@ -59,6 +74,20 @@ def prepare(
         _tell(ready, counts, out)
     if not counts:
         raise typer.Exit(1)
+
+
+def _write_template(set_name: str, folder: Path, labels: str | None, quiet: bool) -> None:
+    from omnisila.data.annotations import write_template
+    from omnisila.errors import InputError
+    from omnisila.inference.inputs import expand
+
+    try:
+        videos = [file.name for file in expand([folder]).files]
+    except InputError:  # no video yet
+        videos = []
+    path = write_template(set_name, folder, videos, labels)
+    if not quiet:
+        typer.echo(f"{path}: {len(videos)} videos to fill in, as docs/own_videos.md says")
 
 
 def _tell(ready: "PreparedSet", counts: "Counter[tuple[Split, str]]", out: Path) -> None:

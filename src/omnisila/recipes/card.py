@@ -250,7 +250,7 @@ def _operating_points(calibration: Calibration) -> str:
 `--max-fnr` picks the conformal row with the largest target not above what was asked. {calibration.note}
 {ALARMS_ARE_STRETCHES}
 
-| label set | method | missed per video at most | missed on the split | false alarms/h | eventless time flagged | eventful joins |
+| label set | method | missed per video at most | on the split | false alarms/h | eventless time flagged | joins |
 |---|---|---|---|---|---|---|
 {chr(10).join(rows)}
 """

@@ -10,6 +10,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from omnisila.cli.prepare import prepare
+from omnisila.errors import DataSetError, InputError
 from omnisila.media.video import probe, sha256
 
 
@@ -129,3 +130,42 @@ def test_scene_tuning_mixes_the_sets_that_are_there(tmp_path: Path):
     assert (action["video"], action["group"]) == ("humanml3d/new_joints/000001.mp4", "humanml3d/000001")
     assert probe(tmp_path / "out/footage" / str(action["video"])).duration_s == pytest.approx(1.0)
     assert all(str(line["video"]).startswith("places365/train/") for line in lines if line is not action)
+
+
+@pytest.mark.parametrize(("name", "file"), [("folder_csv", "annotations.csv"), ("activitynet", "annotations.json")])
+def test_a_template_is_filled_in_and_prepared(
+    name: str, file: str, make_video: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder, out = tmp_path / "mine", tmp_path / "out"
+    for video in ("gate/a.mp4", "b, c.mp4"):
+        make_video(f"mine/{video}", frames=36, rate_hz=12)
+    result = run(name, folder, "--template", "--labels", "implicit")
+    assert result.stdout == f"{folder / file}: 2 videos to fill in, as docs/own_videos.md says\n"
+    text = (folder / file).read_text()
+    arguments = (name, folder, "--footage", folder, "--out", out, "--labels", "implicit")
+    if name == "folder_csv":
+        assert text.splitlines()[0] == "video,start_s,end_s,label,cause,split,group"
+        with pytest.raises(DataSetError, match="column label is empty"):
+            run(*arguments)
+        filled = text.replace("gate/a.mp4,,,", "gate/a.mp4,1,2,Fire").replace('c.mp4",,,', 'c.mp4",,,Normal')
+    else:
+        run(*arguments)
+        assert lines_of(out) == [], "nothing is said of them yet"
+        stated = json.loads(text)
+        stated["database"]["b, c.mp4"]["annotations"] = []
+        stated["database"]["gate/a.mp4"]["annotations"] = [{"segment": [1, 2], "label": "Fire"}]
+        filled = json.dumps(stated)
+    (folder / file).write_text(filled)
+    assert run(*arguments).exit_code == 0
+    located = {line["video"]: line["answer"] for line in lines_of(out) if line["task"] == "locate"}
+    assert located == {"gate/a.mp4": "Fire from 1s to 2s", "b, c.mp4": "nothing"}
+    with pytest.raises(DataSetError, match=r"exists\. Fill it in"):
+        run(name, folder, "--template")
+
+
+def test_a_template_needs_annotations_of_ones_own(tmp_path: Path) -> None:
+    assert run("folder_csv", tmp_path / "empty", "--template").exit_code == 0
+    with pytest.raises(DataSetError, match=r"Choose from: activitynet, folder_csv\."):
+        run("tsl300", tmp_path, "--template")
+    with pytest.raises(InputError, match="no --out"):
+        run("tsl300", tmp_path)

@@ -10,6 +10,8 @@ An empty list of annotations says that nothing happens in the video. A video wit
 are withheld: its events are unknown. ``video`` is the id with .mp4 where it is not given, ``group`` the id.
 """
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -30,6 +32,7 @@ from omnisila.labels import LabelSet, label_set
 from omnisila.schema import Seconds
 
 NAME = "activitynet"
+TEMPLATE = "annotations.json"
 SPLITS: dict[str, Split] = {
     "training": "train", "train": "train", "validation": "val", "val": "val", "testing": "test", "test": "test",
 }  # fmt: skip
@@ -72,6 +75,12 @@ def read(folder: Path, labels: str | None = None) -> AnnotatedSet:
     known = label_set(fitting_labels(path, labels or file.labels, words))
     videos = tuple(_video(Entry(path, text, name), video, known) for name, video in file.database.items())
     return AnnotatedSet(name=NAME, videos=videos)
+
+
+def template(videos: Sequence[str], labels: str | None = None) -> str:
+    """The file with an entry for each video, whose annotations are withheld (null) until they are filled in."""
+    database = {video: {"subset": "training", "video": video, "annotations": None} for video in videos}
+    return json.dumps({"labels": labels, "database": database}, ensure_ascii=False, indent=1) + "\n"
 
 
 def _video(entry: Entry, stated: _Video, labels: LabelSet) -> AnnotatedVideo:

@@ -9,6 +9,9 @@ quiet label (Normal, neutral) says that nothing happens in it, any other that it
 without a line is not read: nobody said that it is calm. ``split`` is train where it is not given, ``group`` the video.
 """
 
+import csv
+import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -19,6 +22,8 @@ from omnisila.labels import LabelSet, label_set
 
 NAME = "folder_csv"
 COLUMNS = ("video", "start_s", "end_s", "label")
+OPTIONAL = ("cause", "split", "group")
+TEMPLATE = "annotations.csv"
 
 
 def read(folder: Path, labels: str | None = None) -> AnnotatedSet:
@@ -41,6 +46,16 @@ def read(folder: Path, labels: str | None = None) -> AnnotatedSet:
         videos.setdefault(footage(row, row["video"]), []).append(row)
     known = label_set(fitting_labels(path, labels, [row["label"] for row in table]))
     return AnnotatedSet(name=NAME, videos=tuple(_video(name, lines, known) for name, lines in videos.items()))
+
+
+def template(videos: Sequence[str], labels: str | None = None) -> str:
+    """The table with a line for each video, whose label stays to be filled in; one without a label is an error."""
+    del labels  # the labels that are written tell the set
+    text = io.StringIO()
+    table = csv.writer(text)
+    table.writerow((*COLUMNS, *OPTIONAL))
+    table.writerows((video, *("",) * (len(COLUMNS) + len(OPTIONAL) - 1)) for video in videos)
+    return text.getvalue()
 
 
 def _video(name: str, lines: list[Row], labels: LabelSet) -> AnnotatedVideo:
