@@ -46,8 +46,8 @@ def predict(
     console.print(f"{out}: {ended.answered} answers, {ended.before} from before", highlight=False, markup=False)
     if ended.outdated:
         console.print(
-            f"{ended.outdated} answers from before were to other questions or footage and are asked again; the old "
-            f"ones are in {outdated_file(out)}",
+            f"{ended.outdated} answers from before were to other times, questions or footage: what is still asked was "
+            f"asked again, the old ones are in {outdated_file(out)}",
             highlight=False, markup=False, soft_wrap=True,
         )  # fmt: skip
     for failure in ended.failed:

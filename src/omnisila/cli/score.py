@@ -72,11 +72,11 @@ def _told(one: "Imported", scores: "Scores") -> "Iterator[str]":
     if len(one.strangers) > _SHOWN:
         yield f"and {len(one.strangers) - _SHOWN} more without an example"
     if one.unmentioned:
-        yield f"{len(one.unmentioned)} videos have no span in it: taken as nothing found"
+        yield f"videos without a span in it: {len(one.unmentioned)}, taken as nothing found"
     for score in scores.scores:
         if score.metric == "refused spans" and score.note:
             labels = score.variant.partition(";")[0]
-            yield f"spans of {labels} not as their video: {score.note}; average precision takes them as they were said"
+            yield f"{labels} spans that fit no video: {score.note}; average precision takes them as they were said"
 
 
 def _named(argument: str) -> tuple[str | None, Path]:

@@ -23,8 +23,8 @@ class Predicted(NamedTuple):
         answered: examples answered now.
         before: answered by an earlier run.
         failed: videos that could not be, each with its reason.
-        outdated: answers of an earlier run that were to another question or other footage; they stand in
-            ``outdated_file(out)`` now, and their examples were asked again.
+        outdated: answers of an earlier run that were to another question or other footage, or to a window that is no
+            longer asked about; they stand in ``outdated_file(out)`` now, and what is still asked was asked again.
     """
 
     answered: int
@@ -110,18 +110,24 @@ def _answered(out: Path, name: str, examples: Path, footage: Path) -> tuple[set[
         if prediction.system != name:
             raise InputError(f"{out}: holds answers of {prediction.system}, not of {name}. Give another file.")
         said[prediction.example_id] = prediction
-    asked = (example for example in records(examples, Example) if example.id in said) if said else ()
-    outdated: list[Prediction] = []
-    for video, group in groupby(asked, key=lambda example: example.video):
-        now = _identity(footage / video)
+    answered: set[str] = set()
+    changed: set[str] = set()
+    sources: set[str] = set()  # what examples are about, as their ids say before their number or task
+    for video, group in groupby(records(examples, Example) if said else (), key=lambda example: example.video):
+        now: str | None = None
         for example in group:
-            one = said[example.id]
-            if one.example_digest != example.digest or now not in (None, one.video_sha256):
-                outdated.append(said.pop(example.id))
-    if outdated:
-        append(outdated_file(out), outdated)
-        write_atomically(out, "".join(one.model_dump_json() + "\n" for one in said.values()))
-    return set(said), len(outdated)
+            sources.add(example.id.rpartition("#")[0])
+            one = said.get(example.id)
+            if one is not None:
+                now = now or _identity(footage / video)
+                matches = one.example_digest == example.digest and now in (None, one.video_sha256)
+                (answered if matches else changed).add(example.id)
+    gone = {name for name in said.keys() - answered - changed if name.rpartition("#")[0] in sources - {""}}
+    if changed | gone:
+        append(outdated_file(out), (one for name, one in said.items() if name in changed | gone))
+        kept = (one for name, one in said.items() if name not in changed | gone)
+        write_atomically(out, "".join(one.model_dump_json() + "\n" for one in kept))
+    return answered, len(changed | gone)
 
 
 def _identity(video: Path) -> str | None:

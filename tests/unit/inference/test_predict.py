@@ -103,6 +103,13 @@ def test_answers_to_other_questions_or_footage_are_asked_again_and_kept_aside(pr
     assert len(list(records(tmp_path / "out.outdated.jsonl", Prediction))) == 4
     by_id = {one.id: one for one in shifted}
     assert not any(one.is_stale(by_id[one.example_id]) for one in records(out, Prediction))
+    assert run(shifted[1:]) == (0, 6, 1), "a window that is no longer asked about"
+    elsewhere = [one.replace(id=f"other/{one.id}", video="c.mp4") for one in asked[:1]]
+    (footage / "c.mp4").write_bytes(b"a third video")
+    prepared.write_text(elsewhere[0].model_dump_json() + "\n")
+    ended = predict(prepared, footage, Killed(99), out)
+    assert (ended.answered, ended.outdated) == (1, 0), "answers to another set of examples stay"
+    assert run(shifted) == (1, 6, 0)
     unsigned = [one.replace(example_digest=None) for one in records(out, Prediction)]
     out.write_text("".join(one.model_dump_json() + "\n" for one in unsigned))
     assert run(shifted) == (7, 0, 7), "an answer that does not say what it answers cannot be trusted"
