@@ -18,7 +18,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -124,13 +124,14 @@ def _holds_records(path: Path) -> bool:
     return isinstance(first, dict) and "system" in first
 
 
-def _recorded(path: Path, examples: Sequence[Example], system: str | None, others: Collection[str]) -> Imported:
+def _recorded(path: Path, examples: Sequence[Example], system: str | None, others: Set[str]) -> Imported:
     by_id = {example.id: example for example in examples}
     said = tuple(records(path, Prediction))
     names = dict.fromkeys(one.system for one in said)
     if len(names) > 1:
         raise RecordError(f"{path}: predictions of {', '.join(names)}, wanted one system. Give each a file of its own.")
-    strangers = dict.fromkeys(one.example_id for one in said if one.example_id not in {*by_id, *others})
+    here = by_id.keys() | others
+    strangers = dict.fromkeys(one.example_id for one in said if one.example_id not in here)
     known = tuple(one for one in said if one.example_id in by_id)
     mine = tuple(one for one in known if not one.is_stale(by_id[one.example_id]))
     if known and not mine:
