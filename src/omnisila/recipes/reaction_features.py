@@ -14,6 +14,7 @@ from omnisila.config import Frozen
 from omnisila.data.annotated import AnnotatedVideo
 from omnisila.errors import InputError
 from omnisila.models.reaction_sources import TEMPLATES, read_sources, write_sources
+from omnisila.pace import Pace
 from omnisila.recipes.clip_lists import Say, nothing_read, write_clip_list
 from omnisila.recipes.reaction_streams import extracted_streams
 from omnisila.scenes.reaction.cache import ReactionCache, load_features
@@ -109,6 +110,7 @@ def frame_streams(
 
     def told() -> Iterator[Outcome]:
         clips = [_clip(video, place) for video in videos]
+        pace: Pace | None = None
         outcomes = (
             extract(clips, extractor, cache)
             if workers == 1
@@ -120,7 +122,12 @@ def frame_streams(
             else:
                 done.append(_Done(video.id, outcome.file))
                 notes.extend((video.id, note) for note in _notes(outcome, config))
-            say(f"{number}/{len(videos)}: {outcome.reason or _told(video.id, outcome, config)}")
+            if pace is None and outcome.state != "known":
+                pace = Pace(len(videos))
+                if number > 1:
+                    say(f"resuming, {number - 1} of {len(videos)} clips done")
+            far = f"{number} of {len(videos)}" if pace is None else pace.told(number)
+            say(f"{far}: {outcome.reason or _told(video.id, outcome, config)}")
             yield outcome
 
     counted = tally(told())

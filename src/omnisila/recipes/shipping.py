@@ -18,6 +18,7 @@ from omnisila.errors import DataSetError
 from omnisila.files import write_atomically
 from omnisila.models.checkpoint import save_run
 from omnisila.operating_points import Calibration
+from omnisila.pace import Pace
 from omnisila.recipes import icm
 from omnisila.recipes.beside import Rival, rivals_in
 from omnisila.recipes.calibrating import calibrated
@@ -123,7 +124,7 @@ def prepared(
     clips = with_near_duplicates(reading.clips, root)
     numbers = tuple(range(copies + 1))
     tell(f"{len(clips)} clips; dropped: {reading.dropped or 'none'}")
-    failed = extract_all(store, clips, numbers, workers, _counted(tell))
+    failed = extract_all(store, clips, numbers, workers, tell)
     for job, reason in failed.items():
         tell(f"left out {job.clip.path}: {reason}")
     lost = {job.clip.path for job in failed}
@@ -193,19 +194,20 @@ def _data_digests(clips: tuple[Clip, ...], root: Path) -> dict[str, str]:
 
 
 def _steps(stage: str, tell: Say) -> Callable[[StepReport], None]:
+    pace, last = Pace(0), float("inf")
+
     def on_step(report: StepReport) -> None:
-        if (report.step + 1) % 20 == 0:
-            tell(f"{stage} tuning: step {report.step + 1} of {report.steps}, loss {report.loss:.3f}")
+        nonlocal pace, last
+        if report.step <= last:  # a stage may train several parts, one after the other
+            pace = Pace(report.steps)
+            if report.step:
+                tell(f"{stage} tuning: resuming, {report.step} of {report.steps} steps done")
+        last = report.step
+        told = pace.told(report.step + 1)
+        if pace.due(report.step + 1):
+            tell(f"{stage} tuning: step {told}, loss {report.loss:.3f}")
 
     return on_step
-
-
-def _counted(tell: Say) -> Callable[[int, int], None]:
-    def on_done(done: int, total: int) -> None:
-        if done % 100 == 0 or done == total:
-            tell(f"features: {done} of {total}")
-
-    return on_done
 
 
 def _silent(_line: str) -> None:
