@@ -45,6 +45,10 @@ Folds = Annotated[
     bool, typer.Option("--folds", help="Also measure on folds by source, with all ablations (about an hour).")
 ]
 Workers = Annotated[int, typer.Option(help="Processes of one thread each.", min=1)]
+Partial = Annotated[
+    bool,
+    typer.Option("--partial", help="Train on the data sets that are there, without the labels that the others teach."),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print errors only.")]
 
 
@@ -56,6 +60,7 @@ def compact(
     copies: Copies = 0,
     folds: Folds = False,
     workers: Workers = 2,
+    partial: Partial = False,
     quiet: Quiet = False,
 ) -> None:
     """Train the compact ICM on the data sets under the data root; run it again to go on after a kill."""
@@ -64,8 +69,9 @@ def compact(
 
     root, say = _data_root(data), _teller(quiet)
     store = features or out.parent / "features"
+    recipe, ablated = icm.compact(), ablations()
     train_compact(
-        icm.compact(), ablations(), root, out, store, copies=copies, with_folds=folds, workers=workers, say=say
+        recipe, ablated, root, out, store, copies=copies, with_folds=folds, workers=workers, say=say, partial=partial
     )
 
 
@@ -80,6 +86,7 @@ def compact_hawkeye(
     beside: Annotated[
         Path | None, typer.Option(help="Run folder of train compact --folds that the card compares with.")
     ] = None,
+    partial: Partial = False,
     quiet: Quiet = False,
 ) -> None:
     """Train the compact Hawkeye on the same footage as the compact ICM, for the anomaly label set."""
@@ -90,8 +97,9 @@ def compact_hawkeye(
     store = features or out.parent / "features"
     recipe, ablated = hawkeye.compact_hawkeye(), hawkeye.ablations()
     train_compact(
-        recipe, ablated, root, out, store, copies=copies, with_folds=folds, workers=workers, say=say, beside=beside
-    )
+        recipe, ablated, root, out, store, copies=copies, with_folds=folds, workers=workers, say=say, beside=beside,
+        partial=partial,
+    )  # fmt: skip
 
 
 def _data_root(data: Path | None) -> Path:
