@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from omnisila.config import Config
+from omnisila.media.sampling import uniform_times
 from omnisila.scenes.extractor import Entities, SceneInputs, SceneShard, SceneStream
 from omnisila.schema import SceneName, Span
 
@@ -80,7 +81,7 @@ def windows(shards: Iterable[SceneShard], config: WindowConfig, duration_s: floa
         while (index + 1) * config.window_s + max(config.context_s, 0.0) <= known_s:
             yield _tile(kept, index, (index + 1) * config.window_s, config)
             index += 1
-        kept = _from(kept, index * config.window_s - config.context_s - 2.0)
+        kept = _from(kept, index * config.window_s - max(config.context_s, 0.0) - 2.0)
     end_s = last_end_s if duration_s is None else min(duration_s, last_end_s)
     sliver_s = MIN_TAIL * config.window_s if index else 1e-6
     while kept is not None and end_s - index * config.window_s > sliver_s:
@@ -180,9 +181,14 @@ def _from(shard: SceneShard, start_s: float, end_s: float = float("inf")) -> Sce
 
 
 def _tile(shard: SceneShard, index: int, end_s: float, config: WindowConfig) -> Window:
-    """The window of that number; one that the video's end cuts short keeps its frames where a whole one has them."""
-    start_s = index * config.window_s
-    return _window(shard, Span(start_s=start_s, end_s=end_s), start_s + config.window_s / 2, config)
+    """The window of that number; one that the video's end cuts short keeps its frames where a whole one has them.
+
+    Where windows last longer than their frames cover, the frames are spread over each instead.
+    """
+    span = Span(start_s=index * config.window_s, end_s=end_s)
+    if config.context_s < 0:
+        return _at(shard, span, list(uniform_times(span.start_s, end_s, config.frames)))
+    return _window(shard, span, span.start_s + config.window_s / 2, config)
 
 
 def _window(shard: SceneShard, span: Span, middle_s: float, config: WindowConfig) -> Window:

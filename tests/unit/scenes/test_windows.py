@@ -46,6 +46,22 @@ def test_frames_past_the_end_are_masked_and_zero() -> None:
     assert last.action.values[-1].abs().sum() == 0
 
 
+@pytest.mark.parametrize("window_s", [60.0, 7.0, 2.5, 2.0, 0.3, 0.01])
+@pytest.mark.parametrize("rate_hz", [0.01, 4.0, 240.0])
+def test_windows_of_any_length_tile_the_video_and_see_it(window_s: float, rate_hz: float) -> None:
+    config = WindowConfig(window_s=window_s, rate_hz=rate_hz)
+    found = list(windows([shard(0, 4), shard(4, 8), shard(8, 10)], config))
+    assert found[0].span.start_s == 0
+    assert found[-1].span.end_s > 10 - 0.2 * window_s
+    ends = [window.span.end_s for window in found[:-1]]
+    assert [window.span.start_s for window in found[1:]] == pytest.approx(ends, abs=1e-9)
+    if window_s * rate_hz > config.frames:  # longer than its frames cover
+        for window in found:
+            step_s = window.span.duration_s / config.frames
+            assert window.times_s == pytest.approx([window.span.start_s + (i + 0.5) * step_s for i in range(8)])
+            assert window.action.mask.all()
+
+
 def test_slower_scenes_are_held() -> None:
     second = list(windows([shard(0, 5)], WindowConfig()))[1]
     assert seen(second, "background") == [0, 0, 1, 1, 1, 1, 2, 2]
