@@ -77,6 +77,8 @@ def _lines(name: str, analysis: Analysis) -> list[str]:
     told = [] if analysis.labels == (REACTION.name,) else [_counted(len(analysis.findings))]
     if analysis.intensities:
         told.append(", ".join(f"{label} {value:.2f}" for label, value in analysis.intensities.items()))
+    elif REACTION.name in analysis.labels:
+        told.append("no reaction measured")
     lines = [f"{name}: {analysis.video.duration_s:.1f} s, {'; '.join(told)}"]
     lines += [
         f"  {finding.span.start_s:6.1f}-{finding.span.end_s:.1f} s  {finding.label} ({finding.score:.2f})"

@@ -32,13 +32,12 @@ _TOLD = {FACE: "face", "audio": "sound", "text": "text"}  # modalities that a st
 class Measured(NamedTuple):
     """One stretch of a video; ``missing`` are modalities.
 
-    ``blind``: nothing is there that the model reads, and its intensities are the training data's means.
+    ``intensities`` are None where nothing is there that the model reads: what it says of nothing is no measurement.
     """
 
     span: Span
-    intensities: dict[str, float]
+    intensities: dict[str, float] | None
     missing: tuple[str, ...]
-    blind: bool
     warnings: tuple[str, ...]
     seconds: dict[str, float]
 
@@ -112,6 +111,7 @@ class ReactionAnalyzer:
             intensity_curve=tuple(
                 IntensityPoint(start_s=one.span.start_s, end_s=one.span.end_s, intensities=one.intensities)
                 for one in over_time
+                if one.intensities is not None
             ),
             warnings=tuple(dict.fromkeys(self._warnings(footage, whole, over_time))),
             timings_s={stage: round(seconds, 3) for stage, seconds in timings.items()},
@@ -125,10 +125,11 @@ class ReactionAnalyzer:
         """
         read = self.streams.read(path, span)
         record = self.run.record
-        values = record.train_mean if read.blind else self.run.model.intensities(read.batch)[0].tolist()
-        found = dict(zip(record.labels, values, strict=True))
-        scored = {label: found[label] for label in record.labels_scored}
-        return Measured(span, scored, read.missing, read.blind, read.warnings, read.seconds)
+        scored: dict[str, float] | None = None
+        if not read.blind:
+            found = dict(zip(record.labels, self.run.model.intensities(read.batch)[0].tolist(), strict=True))
+            scored = {label: found[label] for label in record.labels_scored}
+        return Measured(span, scored, read.missing, read.warnings, read.seconds)
 
     def _warnings(self, footage: "_Footage", whole: Measured, over_time: Sequence[Measured]) -> Iterator[str]:
         if self.cache.warning:
@@ -163,11 +164,11 @@ def clip_windows(end_s: float, window_s: float, hop_s: float | None = None) -> t
 
 
 def missing_over_time(windows: Sequence[Measured]) -> Iterator[str]:
-    """One line on the windows in which no face, sound or text was found; the model answers without them."""
+    """One line on the windows in which no face, sound or text was found, and on those that have no answer for it."""
     without = {what: sum(name in one.missing for one in windows) for name, what in _TOLD.items()}
     told = [f"no {what} in {count}" for what, count in without.items() if count]
-    if blind := sum(one.blind for one in windows):
-        told.append(f"nothing that the model reads in {blind}, whose intensities are the means of its training data")
+    if blind := sum(one.intensities is None for one in windows):
+        told.append(f"nothing that the model reads in {blind}, of which nothing is said")
     if told:
         yield f"of {len(windows)} window{'s' if len(windows) > 1 else ''}: {'; '.join(told)}"
 

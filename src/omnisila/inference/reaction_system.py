@@ -15,6 +15,8 @@ from omnisila.scenes.cache import FeatureCache
 from omnisila.scenes.reaction.cache import ReactionCache
 from omnisila.schema import Example, Prediction, Span
 
+UNSEEN = "Nothing that the model reads was seen."
+
 
 class ReactionSystem:
     """Answers examples of ``react``; emotions that the model was not trained on are absent from its answers.
@@ -36,7 +38,7 @@ class ReactionSystem:
         self.answered = REACTION.replace(labels=run.record.labels_scored, negative=())
 
     def predictions(self, video: Path, examples: Sequence[Example]) -> Iterator[Prediction]:
-        """One prediction an example.
+        """One prediction an example; one of which nothing could be read has no intensities and ``parse_ok`` false.
 
         Raises:
             InputError: an example of another task or label set, or without length.
@@ -59,7 +61,8 @@ class ReactionSystem:
             yield Prediction(
                 example_id=example.id,
                 system=self.name,
-                answer=render_intensities(found, self.answered),
+                answer=render_intensities(found, self.answered) if found is not None else UNSEEN,
                 intensities=found,
                 seconds=time.perf_counter() - began,
+                parse_ok=found is not None,
             )
