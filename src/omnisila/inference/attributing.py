@@ -5,7 +5,7 @@ from typing import NamedTuple, TypeVar
 
 import torch
 
-from omnisila.data.causes.attribution import Clause, clauses
+from omnisila.data.causes.attribution import Clause, clauses, speaking
 from omnisila.data.causes.evidence import seen_in
 from omnisila.data.instructions import Instruction, render_clauses, render_instruction, render_label
 from omnisila.errors import InputError
@@ -44,7 +44,7 @@ class Found(NamedTuple):
         labels: the label set that its label is from.
         trained: those of its labels that the model was trained on.
         inputs: one window spread over the span, as the model reads it.
-        true: what is true of the evidence seen in it.
+        true: what is true of the evidence seen in it and speaks for the label.
     """
 
     labels: LabelSet
@@ -92,12 +92,13 @@ def attributed(
     if window is None:
         raise InputError(f"span {span.start_s:.1f}-{span.end_s:.1f} s lies outside the video. Analyse it again.")
     evidence, summary = seen_in(shards_within(span), _looks(span, times_s))
+    true = speaking(clauses(evidence, summary), labels, found.label)
     return Finding(
         span=span,
         label=found.label,
         labels=labels.name,
         score=min(max(found.score, 0.0), 1.0),
-        cause=cause(model, Found(labels, trained, found.label, see([window]), clauses(evidence, summary))),
+        cause=cause(model, Found(labels, trained, found.label, see([window]), true)),
         evidence=thinned(evidence, times_s),
         expert_weights=weights,
     )
@@ -111,7 +112,9 @@ def written_cause(model: SceneModel, found: Found) -> str | None:
 
 
 def ranked_cause(model: SceneModel, found: Found) -> str | None:
-    """The best of the true statements: likely as the label's cause, and from a scene that speaks for the label.
+    """The best of the statements that are true and speak for the label; None where there is none.
+
+    Best is what is likely as the label's cause, and from a scene that speaks for the label.
 
     What is as likely of calm footage explains nothing, so the likelihood is relative to the quiet label's question.
     """
