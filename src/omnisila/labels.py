@@ -12,9 +12,9 @@ from omnisila.errors import LabelError
 
 # What a statement about a stretch of video is a sign of; statements of no kind speak for no label.
 Sign = Literal[
-    "happy face", "angry face", "sad face", "fearful face", "disgusted face", "surprised face", "calm face",
+    "happy face", "angry face", "sad face", "fearful face", "disgusted face",
     "several people", "people together", "person lying", "raised arm", "fast arms", "fast person",
-    "vehicle", "fast vehicle", "boat", "bag", "weapon", "goods", "animal", "much movement", "flames",
+    "vehicle", "fast vehicle", "boat", "bag", "weapon", "animal", "much movement", "flames",
 ]  # fmt: skip
 
 
@@ -55,8 +55,8 @@ _VIOLENCE: tuple[Sign, ...] = (
     "people together", "person lying", "raised arm", "fast arms", "fast person", "much movement", "weapon",
     "angry face", "fearful face",
 )  # fmt: skip
-_ROBBERY: tuple[Sign, ...] = ("weapon", "people together", "raised arm", "fast person", "bag", "goods", "fearful face")
-_THEFT: tuple[Sign, ...] = ("bag", "goods")
+_ROBBERY: tuple[Sign, ...] = ("weapon", "people together", "raised arm", "fast person", "bag", "fearful face")
+_THEFT: tuple[Sign, ...] = ("bag",)
 _TRAFFIC: tuple[Sign, ...] = ("vehicle", "fast vehicle", "person lying")
 
 IMPLICIT = LabelSet(
