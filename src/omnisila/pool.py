@@ -18,7 +18,7 @@ import torch
 
 from omnisila.errors import OmnisilaError
 
-GRACE_S = 1.0  # for a process to remove the file that it is writing; then it is killed
+GRACE_S = 0.5  # for a process to remove the file that it is writing; then it is killed
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")

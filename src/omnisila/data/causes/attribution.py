@@ -171,7 +171,7 @@ def _sign_of_pair(subject: str, thing: str) -> Sign | None:
     """Of what is named beside a person, or of a thing beside its like."""
     if subject == thing == "person":
         return "people together"
-    signs = {_SIGN_OF_OBJECT.get(name) for name in (subject, thing) if name != "person"}
+    signs: set[Sign | None] = {_SIGN_OF_OBJECT.get(name) for name in (subject, thing) if name != "person"}
     return signs.pop() if len(signs) == 1 else None
 
 
