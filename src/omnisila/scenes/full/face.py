@@ -37,6 +37,8 @@ class FullFaceExtractor(FaceScene):
             faces = [aligned_faces(images[i], box[None], size_px) for i, box in zip(picture, boxes, strict=True)]
             crops = torch.cat(faces).permute(0, 3, 1, 2).float()
         else:
-            crops = square_crops(images.permute(0, 3, 1, 2), picture, squares(frame_pixels(boxes, *images.shape[1:3])), size_px)
+            crops = square_crops(
+                images.permute(0, 3, 1, 2), picture, squares(frame_pixels(boxes, *images.shape[1:3])), size_px
+            )
         found = self.describer(crops.to(next(self.describer.parameters()).device))
         return torch.cat([boxes, scores[:, None], found.probabilities.cpu(), found.embedding.cpu()], dim=1)
