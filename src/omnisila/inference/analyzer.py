@@ -133,7 +133,7 @@ class Analyzer:
             found,
             weights,
             lambda span: self.cache.shards(extracted, span),
-            self.window.frames,
+            self.cache.window(extracted, found.span, self.window),
             self.see(extracted),
             ranked_cause if self.run.tower is None else written_cause,
         )

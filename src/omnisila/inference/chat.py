@@ -16,7 +16,6 @@ from omnisila.models.tokens import prompted
 from omnisila.scenes.cache import FeatureCache
 from omnisila.scenes.extractor import Entities
 from omnisila.scenes.profile import LoadedWhenNeeded
-from omnisila.scenes.windows import spread
 from omnisila.schema import Span
 
 ANSWER_TOKENS = 256
@@ -39,7 +38,7 @@ class Chat:
         profile = run.record.sem.at_rate(run.record.window.rate_hz)
         extracted = cache.extracted(video, LoadedWhenNeeded(profile))
         whole = Span(start_s=0.0, end_s=max(extracted.info.duration_s, 1e-3))
-        window = spread(cache.shards(extracted), whole, run.record.window.frames)
+        window = cache.window(extracted, whole, run.record.window)
         if window is None:
             raise InputError(f"{video}: no picture of it was read. Analyse it to see why.")
         self.inputs = seeing(run, video)([window])

@@ -23,6 +23,7 @@ from omnisila.media.video import VideoInfo, VideoReader, sha256
 from omnisila.scenes.extractor import Layout, SceneShard, SceneStream
 from omnisila.scenes.profile import SceneModeling
 from omnisila.scenes.sem import LAYOUTS
+from omnisila.scenes.windows import Window, WindowConfig, window_over
 from omnisila.schema import Span
 
 Progress = Callable[[float], None]  # gets the share of the video that is done, 0 to 1
@@ -100,6 +101,10 @@ class FeatureCache:
                 tensors = load_file(folder / _file_name(name, index))
                 streams[name] = SceneStream(start_s, rate_hz, tensors["values"], tensors["mask"])
             yield SceneShard(start_s=start_s, end_s=end_s, layouts=extracted.layouts, **streams)
+
+    def window(self, extracted: Extracted, span: Span, config: WindowConfig) -> Window | None:
+        """What shows a stretch of a video; None where the video ends before it begins."""
+        return window_over(lambda reach: self.shards(extracted, reach), span, config, extracted.end_s)
 
     def holds(self, extracted: Extracted) -> bool:
         """Whether a video's features lie here, and not in another process's cache alone."""

@@ -5,7 +5,7 @@ import torch
 
 from omnisila.scenes.extractor import SceneShard, SceneStream
 from omnisila.scenes.sem import LAYOUTS
-from omnisila.scenes.windows import Window, WindowConfig, cut, joined, spread, stack, window_over, windows
+from omnisila.scenes.windows import Window, WindowConfig, cut, joined, stack, tiles, window_over, windows
 from omnisila.schema import Span
 
 RATES_HZ = {"visual": 4.0, "objects": 2.0, "face": 1.0, "action": 4.0, "relation": 2.0, "background": 1.0}
@@ -84,13 +84,6 @@ def test_evidence_never_reaches_a_window() -> None:
         assert getattr(window, name).values.shape[2] == LAYOUTS[name].feature_width
 
 
-def test_a_spans_frames_are_spread_over_it() -> None:
-    window = spread([shard(0, 4), shard(4, 8)], Span(start_s=2.0, end_s=6.0), frames=4)
-    assert window is not None
-    assert seen(window, "visual") == [2.5, 3.5, 4.5, 5.5]
-    assert spread([shard(0, 4)], Span(start_s=9.0, end_s=10.0), frames=4) is None
-
-
 def over(start_s: float, end_s: float, config: WindowConfig, shards: list[SceneShard]) -> Window | None:
     return window_over(
         lambda within: [one for one in shards if one.start_s < within.end_s and one.end_s > within.start_s],
@@ -100,12 +93,37 @@ def over(start_s: float, end_s: float, config: WindowConfig, shards: list[SceneS
     )
 
 
-def test_a_short_stretch_is_shown_as_a_window_is_in_its_middle() -> None:
+@pytest.mark.parametrize("config", [WindowConfig(), WindowConfig(window_s=0.4), WindowConfig(window_s=4)])
+@pytest.mark.parametrize("duration_s", [10.0, 9.75, 9.4, 3.1, 0.3])
+def test_what_is_asked_about_and_trained_on_is_shown_as_a_video_is_cut(duration_s: float, config: WindowConfig) -> None:
     shards = [shard(0, 4), shard(4, 10)]
-    for second in list(windows(shards, WindowConfig())):
-        shown = over(second.span.start_s, second.span.end_s, WindowConfig(), shards)
+    found = list(windows(shards, config, duration_s))
+    assert [window.span for window in found] == list(tiles(duration_s, config.window_s))
+    for window in found:
+        shown = over(window.span.start_s, window.span.end_s, config, shards)
         assert shown is not None
-        assert seen(shown, "visual") == seen(second, "visual")
+        assert shown.times_s == window.times_s
+        for name in ("visual", "relation", "background"):
+            assert seen(shown, name) == seen(window, name)
+
+
+def test_a_rest_is_shown_in_its_middle() -> None:
+    *_, last = windows([shard(0, 10)], WindowConfig(), 9.5)
+    assert last.span == Span(start_s=9.0, end_s=9.5)
+    assert seen(last, "visual") == [8.25, 8.5, 8.75, 9.0, 9.25, 9.5, 9.75, None]
+
+
+def test_a_window_longer_than_its_frames_cover_or_than_the_video_has_them_spread() -> None:
+    first, last = windows([shard(0, 4), shard(4, 10)], WindowConfig(window_s=8))
+    assert first.times_s == tuple(0.5 + i for i in range(8))
+    assert last.times_s == tuple(8 + i / 4 for i in range(8))
+    (whole,) = windows([shard(0, 10)], WindowConfig(window_s=60))
+    assert whole.times_s == tuple(0.625 + 1.25 * i for i in range(8))
+    assert whole.visual.mask.all()
+
+
+def test_a_short_stretch_is_shown_in_its_middle() -> None:
+    shards = [shard(0, 4), shard(4, 10)]
     two = over(3, 5, WindowConfig(), shards)
     assert two is not None
     assert seen(two, "visual") == [3 + i / 4 for i in range(8)]
