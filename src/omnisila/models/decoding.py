@@ -95,7 +95,8 @@ def generate_answers(
     scores = language_model.compute_transition_scores(
         output.sequences, output.scores, getattr(output, "beam_indices", None), normalize_logits=True
     )
-    counts = (output.sequences != pad_id).sum(1).tolist()
+    ended = (output.sequences == end_id).int()  # by the terminator: an answer may have padding's token inside
+    counts = torch.where(ended.any(1), ended.argmax(1) + 1, ended.shape[1]).tolist()
 
     def made(rows: Sequence[Sequence[Any]]) -> tuple[tuple[Any, ...], ...]:
         return tuple(tuple(row[:count]) for row, count in zip(rows, counts, strict=True))
