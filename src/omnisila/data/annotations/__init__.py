@@ -12,7 +12,7 @@ import pkgutil
 from pathlib import Path
 
 from omnisila.data.annotated import AnnotatedSet
-from omnisila.errors import DataSetError, LabelError
+from omnisila.errors import DataSetError, LabelError, unknown
 
 
 def annotation_sets() -> tuple[str, ...]:
@@ -33,7 +33,7 @@ def read_annotations(name: str, folder: Path, labels: str | None = None) -> Anno
         LabelError: a label set was given for annotations that have their own, or it does not exist.
     """
     if name not in annotation_sets():
-        raise DataSetError(f"no reader for annotations {name!r}. Choose from: {', '.join(annotation_sets())}.")
+        raise DataSetError(unknown("set of annotations", name, annotation_sets()))
     read = importlib.import_module(f"{__name__}.{name}").read
     if labels is None:
         return read(folder)

@@ -9,7 +9,7 @@ import pkgutil
 from collections.abc import Callable
 from typing import NamedTuple
 
-from omnisila.errors import InputError
+from omnisila.errors import InputError, unknown
 from omnisila.schema import Analysis, Span
 
 
@@ -32,7 +32,7 @@ def exporter(name: str) -> Exporter:
         InputError: no such format; the message lists those there are.
     """
     if name not in formats():
-        raise InputError(f"format {name!r} does not exist. Choose from: {', '.join(formats())}.")
+        raise InputError(unknown("format", name, formats()))
     module = importlib.import_module(f"{__name__}.{name}")
     return Exporter(module.SUFFIX, module.export)
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
-from omnisila import weights
+from omnisila.weights.embedded import into
 from omnisila.scenes.boxes import suppressed
 from omnisila.scenes.crops import square_crops, squares
 
@@ -89,7 +89,7 @@ class MTCNN(nn.Module):
     @classmethod
     def pretrained(cls) -> Self:
         """With the embedded weights."""
-        return weights.into(cls(), "mtcnn")
+        return into(cls(), "mtcnn")
 
     @torch.inference_mode()
     def detect(self, images: UInt8[Tensor, "batch height width 3"]) -> list[Faces]:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
-from omnisila import weights
+from omnisila.weights.embedded import into
 from omnisila.scenes.boxes import suppressed
 
 INPUT_PX = 416
@@ -96,7 +96,7 @@ class NanoDet(nn.Module):
     @classmethod
     def pretrained(cls) -> Self:
         """With the embedded COCO weights."""
-        return weights.into(cls(), "nanodet")
+        return into(cls(), "nanodet")
 
     def forward(self, images: Float[Tensor, "batch 3 416 416"]) -> Raw:
         """Raw outputs for normalised BGR pictures."""
