@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
+from omnisila.cli.listed import listed
 from omnisila.report.exports import formats as export_formats
+from omnisila.report.exports import wanted_formats
 
 
 def analyze(
@@ -14,11 +16,13 @@ def analyze(
         list[str] | None,
         typer.Option(
             "--labels",
-            help="Label set to report: implicit, explicit, anomaly or reaction; repeatable. Default: implicit and "
-            "explicit, of a reaction run its own.",
+            help="What to look for: implicit (events), explicit (sentiment of faces), anomaly (UCF-Crime's) or "
+            "reaction (intensities); several with commas, or repeat it [what the model was trained on].",
         ),
     ] = None,
-    model: Annotated[str, typer.Option(help="compact, or a run folder.")] = "compact",
+    model: Annotated[
+        str, typer.Option(help="compact, compact-hawkeye, a run folder, or the hub id of one.")
+    ] = "compact",
     out: Annotated[Path, typer.Option(help="Folder for the results; made when missing.")] = Path("omnisila-report"),
     formats: Annotated[
         str,
@@ -54,12 +58,9 @@ def analyze(
 
     Exit status: 0 all analysed, 1 some failed (each named), 2 wrong usage.
     """
-    from omnisila.cli.progress import BatchProgress
-    from omnisila.inference.analyzer import AnalyzerConfig
-    from omnisila.inference.batch import Batch, RunIdentity, summary
     from omnisila.inference.inputs import expand
-    from omnisila.inference.load import folders, load
-    from omnisila.report.writer import Report
+    from omnisila.inference.run_folders import answering
+    from omnisila.inference.settings import AnalyzerConfig
 
     if max_fnr is not None and not 0 < max_fnr < 1:
         raise typer.BadParameter(f"{max_fnr:g} is not between 0 and 1", param_hint="--max-fnr")
@@ -69,10 +70,16 @@ def analyze(
     inputs = expand(videos)
     settings = AnalyzerConfig(window_s=window, hop_s=hop, rate_hz=rate, max_fnr=max_fnr)
     if labels:
-        settings = settings.replace(labels=tuple(labels))
-    wanted = tuple(name.strip() for name in formats.split(",") if name.strip())
+        settings = settings.replace(labels=listed(labels))
+    wanted = wanted_formats(listed([formats]))
+    cards = [folder / "card.md" for folder in answering(model, settings).folders]
+
+    from omnisila.cli.progress import BatchProgress
+    from omnisila.inference.batch import Batch, RunIdentity, summary
+    from omnisila.inference.load import load
+    from omnisila.report.writer import Report
+
     analyzer = load(model, settings)
-    cards = [folder / "card.md" for folder in folders(model, analyzer.config)]
     report = Report(
         out,
         wanted,

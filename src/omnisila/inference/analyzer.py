@@ -8,12 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from pydantic import Field
-
-from omnisila.config import Config
 from omnisila.inference.attributing import attributed, ranked_cause, written_cause
 from omnisila.inference.scoring import Scored, Scorer
 from omnisila.inference.seeing import See, seeing
+from omnisila.inference.settings import AnalyzerConfig
 from omnisila.media.video import VideoInfo
 from omnisila.models.checkpoint import Run
 from omnisila.operating_points import VALIDITY
@@ -24,24 +22,6 @@ from omnisila.schema import Analysis, ExpertWeights, Finding, ModelIdentity, Vid
 from omnisila.spans import LabelledSpan
 
 Progress = Callable[[str, float], None]  # gets a stage's name and the share of it that is done
-
-
-class AnalyzerConfig(Config):
-    """What is asked of a video.
-
-    Attributes:
-        labels: names of label sets; the first one's anomaly curve is the page's.
-        window_s: length of a window; None takes the model's own, as does ``rate_hz``.
-        hop_s: from the start of one window of reaction intensities to the next; None: they do not overlap.
-        rate_hz: frames per second within a window.
-        max_fnr: choose thresholds for at most this false-negative rate per video; None takes the model's own choice.
-    """
-
-    labels: tuple[str, ...] = ("implicit", "explicit")
-    window_s: float | None = Field(default=None, gt=0)
-    hop_s: float | None = Field(default=None, gt=0)
-    rate_hz: float | None = Field(default=None, gt=0)
-    max_fnr: float | None = Field(default=None, gt=0, lt=1)
 
 
 class Analyzer:

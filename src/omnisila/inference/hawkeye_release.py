@@ -33,7 +33,6 @@ from omnisila.schema import Example, Finding, Prediction, Span
 from omnisila.spans import Curve, SpanShape, Thresholds, mean_score, spans_of
 from omnisila.weights.checkpoint_files import file_digest
 
-PREFIX = "hawkeye-release:"
 SETTINGS = "release.json"
 POSES, RELATIONS = ("pose_feat",), ("rel_feat", "graph_feat", "scene_feat")  # folders, as the authors call them
 SPLITS = ("", "test", "train")

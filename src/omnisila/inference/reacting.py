@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from omnisila.errors import InputError
-from omnisila.inference.analyzer import AnalyzerConfig, Progress, not_scored, silent, timed, video_identity
+from omnisila.inference.analyzer import Progress, not_scored, silent, timed, video_identity
 from omnisila.inference.clip_streams import FACE, clip_streams
+from omnisila.inference.settings import AnalyzerConfig, check_reaction_settings
 from omnisila.labels import REACTION
 from omnisila.media.sampling import window_starts
 from omnisila.media.video import VideoInfo, VideoReader
@@ -56,7 +57,7 @@ class ReactionAnalyzer:
     """
 
     def __init__(self, run: ReactionRun, config: AnalyzerConfig, cache: ReactionCache) -> None:
-        _check(config)
+        check_reaction_settings(config)
         self.run, self.config, self.cache = run, config, cache
         self.streams = clip_streams(run.record, cache)
 
@@ -189,17 +190,3 @@ def _footage(path: Path) -> _Footage:
     cut_off = reader.decoded_ratio < 1 and last_s > 0
     end_s = min(last_s, reader.info.duration_s) if cut_off else reader.info.duration_s
     return _Footage(reader.info, end_s, reader.decoded_ratio, reader.warnings)
-
-
-def _check(config: AnalyzerConfig) -> None:
-    if config.labels != (REACTION.name,):
-        raise InputError(
-            f"a reaction model measures label set {REACTION.name!r} alone, not {', '.join(config.labels)}. Give "
-            f"--labels {REACTION.name}, or another model."
-        )
-    unknown = [name for name in ("rate_hz", "max_fnr") if getattr(config, name) is not None]
-    if unknown:
-        raise InputError(
-            f"{' and '.join(unknown)}: reactions are measured on 32 frames a window and have no thresholds. Leave it "
-            "out; the window's length can be chosen."
-        )

@@ -6,12 +6,12 @@ from os.path import relpath
 from pathlib import Path
 from urllib.parse import quote
 
-from omnisila.errors import InputError, OmnisilaError
+from omnisila.errors import OmnisilaError
 from omnisila.files import write_atomically
 from omnisila.inference.batch import Outcome, Writer, output_path
 from omnisila.inference.inputs import Failure, Input
 from omnisila.report.cuts import write_cuts
-from omnisila.report.exports import exporter, formats
+from omnisila.report.exports import PAGE, exporter, wanted_formats
 from omnisila.report.exports.json import read as read_json
 from omnisila.report.faces import FaceFinder, FaceFinderConfig
 from omnisila.report.index import IndexEntry, render_index
@@ -19,7 +19,6 @@ from omnisila.report.page import render_page
 from omnisila.report.previews import collect_media, thumbnail
 from omnisila.schema import Analysis
 
-PAGE = "html"
 INDEX = "index.html"
 CUTS = "cuts"
 
@@ -49,12 +48,8 @@ class Report:
         calibration_note: str,
         cuts: bool = False,
     ) -> None:
-        known = (*formats(), PAGE)
-        for name in wanted:
-            if name not in known:
-                raise InputError(f"format {name!r} does not exist. Choose from: {', '.join(sorted(known))}.")
         self.out = out
-        self.wanted = tuple(dict.fromkeys(("json", *wanted)))
+        self.wanted = wanted_formats(wanted)
         self._blur_faces = blur_faces
         shown = cuts or PAGE in self.wanted
         self._finder: FaceFinder | None = FaceFinderConfig().build() if blur_faces and shown else None

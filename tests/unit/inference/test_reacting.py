@@ -7,10 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omnisila.errors import InputError
-from omnisila.inference.analyzer import AnalyzerConfig
-from omnisila.inference.both import split_settings
 from omnisila.inference.reacting import Measured, ReactionAnalyzer, clip_windows, missing_over_time
 from omnisila.inference.reaction_system import ReactionSystem
+from omnisila.inference.settings import AnalyzerConfig, split_settings
 from omnisila.models.baselines.bilstm import BiLSTMConfig
 from omnisila.models.reaction_run import save_reaction
 from omnisila.scenes.reaction.cache import ReactionCache

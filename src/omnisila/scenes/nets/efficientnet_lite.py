@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from omnisila.weights.embedded import into
 from omnisila.scenes.nets.blocks import SameConv2d, inverted_residuals
+from omnisila.weights.embedded import into
 
 FEATURES = 1280
 INPUT_PX = 224

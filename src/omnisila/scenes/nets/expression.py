@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from omnisila.weights.embedded import into
 from omnisila.scenes.nets.blocks import SameConv2d
+from omnisila.weights.embedded import into
 
 INPUT_PX = 112
 EMBEDDING = 256

@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
-from omnisila.weights.embedded import into
 from omnisila.scenes.boxes import suppressed
 from omnisila.scenes.crops import square_crops, squares
+from omnisila.weights.embedded import into
 
 PYRAMID_FACTOR = 0.709
 CELL_PX, STRIDE_PX = 12, 2  # what one output of the proposal network sees, and how far apart outputs are

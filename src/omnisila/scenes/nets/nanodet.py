@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
-from omnisila.weights.embedded import into
 from omnisila.scenes.boxes import suppressed
+from omnisila.weights.embedded import into
 
 INPUT_PX = 416
 STRIDES_PX = (8, 16, 32)
