@@ -10,7 +10,10 @@ if TYPE_CHECKING:
 
 
 def report(
-    scores: Annotated[list[Path], typer.Argument(metavar="SCORES...", help="scores.json files of omnisila score.")],
+    scores: Annotated[
+        list[Path],
+        typer.Argument(metavar="SCORES...", help="scores.json files of omnisila score.", exists=True, dir_okay=False),
+    ],
     out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("report"),
     examples: Annotated[
         Path | None, typer.Option(help="The examples.jsonl that were scored: for figures of single videos and items.")

@@ -59,11 +59,11 @@ def test_what_is_missing_is_counted_in_one_line():
 
 def test_what_is_asked_of_both_is_split():
     asked = AnalyzerConfig(labels=("reaction", "implicit"), rate_hz=2.0, max_fnr=0.1, hop_s=4.0)
-    events, reactions = split_settings(asked, "reaction")
+    events, reactions = split_settings(asked)
     assert events == AnalyzerConfig(labels=("implicit",), rate_hz=2.0, max_fnr=0.1)
     assert reactions == AnalyzerConfig(labels=("reaction",), hop_s=4.0)
     with pytest.raises(InputError, match="window 2 s"):
-        split_settings(asked.replace(window_s=2.0), "reaction")
+        split_settings(asked.replace(window_s=2.0))
 
 
 def test_all_masked_clips_get_the_means_of_training_and_it_is_said(reaction_run, tmp_path, make_video):

@@ -17,9 +17,9 @@ from omnisila.models.reaction_run import load_reaction
 from omnisila.models.temporal_av import TemporalAVConfig
 from omnisila.models.viper import ViPERConfig
 from omnisila.recipes.reaction import ROWS
-from omnisila.recipes.rows import reaction_row
 from omnisila.recipes.reaction_scores import label_statistics, reaction_scores
 from omnisila.recipes.reaction_training import querying, reactions, train_row
+from omnisila.recipes.rows import reaction_row
 from omnisila.records import append, records
 from omnisila.report.printed import printed_tables
 from omnisila.schema import Prediction
