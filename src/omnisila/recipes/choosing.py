@@ -1,11 +1,11 @@
 """A full recipe from a choice of the command line."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
-from omnisila.errors import InputError, unknown
+from omnisila.config import first_fault
+from omnisila.errors import InputError
 from omnisila.recipes.full_training import Row, Rows
 from omnisila.recipes.rows import RecipeChoice
 from omnisila.scenes.full.sem import FullSEMConfig
@@ -41,27 +41,7 @@ def _changed(row: Row, choice: RecipeChoice) -> Row:
     try:
         return type(row).model_validate(_merged(whole, choice.changes))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        *where, field = first["loc"]
-        inside = _at(whole, where)
-        place = ".".join(map(str, [part for part in where if part in _names(whole)] or ["recipe"]))
-        if first["type"] == "extra_forbidden" and inside:
-            raise InputError(f"{choice.file}: {place}: {unknown('field', str(field), inside)}") from error
-        raise InputError(f"{choice.file}: {place}: {field}: {first['msg']}, not {first['input']!r}.") from error
-
-
-def _at(whole: Mapping[str, Any], where: list[int | str]) -> Mapping[str, Any]:
-    """The fields at a place; parts that are no fields name the alternatives of a union."""
-    inside: Any = whole
-    for part in where:
-        inside = inside.get(part, inside) if isinstance(inside, Mapping) else {}
-    return inside if isinstance(inside, Mapping) else {}
-
-
-def _names(whole: Mapping[str, Any]) -> set[str]:
-    """All fields at any depth."""
-    deeper = (_names(value) for value in whole.values() if isinstance(value, Mapping))
-    return set(whole).union(*deeper)
+        raise InputError(f"{choice.file}: {first_fault(error, whole)}") from error
 
 
 def _merged(whole: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from omnisila.data.annotated import AnnotatedSet
 from omnisila.errors import DataSetError, LabelError, unknown
+from omnisila.labels import label_set
 
 
 def annotation_sets() -> tuple[str, ...]:
@@ -39,4 +40,5 @@ def read_annotations(name: str, folder: Path, labels: str | None = None) -> Anno
         return read(folder)
     if "labels" not in inspect.signature(read).parameters:
         raise LabelError(f"{name}: labels={labels!r} given, but this set has a label set of its own. Leave it out.")
+    label_set(labels)  # a wrong one is told before a long file is read
     return read(folder, labels)
