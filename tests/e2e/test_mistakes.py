@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -145,6 +147,23 @@ def test_a_mistake_is_told_before_anything_heavy_is_imported(
 def test_what_is_only_asked_about_imports_nothing_heavy(tell: Callable[[str], Ended], command: str) -> None:
     ended = tell(command)
     assert (ended.code, ended.imported) == (0, [])
+
+
+def test_an_interrupt_is_told_in_one_line(tmp_path: Path) -> None:
+    waits = "import sys, time; from omnisila.cli import main, app; app.app.command('wait')(lambda: time.sleep(60)); "
+    waits += "sys.argv = ['omnisila', 'wait']; print('ready', flush=True); main()"
+    child = subprocess.Popen(
+        [sys.executable, "-c", waits], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+    )
+    assert child.stdout is not None
+    child.stdout.readline()
+    time.sleep(0.5)
+    child.send_signal(signal.SIGTERM)
+    _, said = child.communicate(timeout=30)
+    assert child.returncode == 130
+    assert said.splitlines() == [
+        "omnisila: interrupted; finished files are kept, run the same command again to continue."
+    ]
 
 
 def test_rows_are_those_that_the_recipes_make() -> None:

@@ -136,7 +136,8 @@ def test_events_and_reactions_in_one_analysis(
 ) -> None:
     embedded = tmp_path / "embedded"
     embedded.mkdir()
-    (embedded / "compact").symlink_to(weights.FOLDER / "compact")
+    for path in (*weights.FOLDER.glob("*.safetensors"), weights.FOLDER / "manifest.json", weights.FOLDER / "compact"):
+        (embedded / path.name).symlink_to(path)
     (embedded / "compact-reaction").symlink_to(reaction_run)
     runs = ("compact", "compact-reaction")
     monkeypatch.setattr(weights, "RUNS", runs)
