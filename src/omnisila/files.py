@@ -5,6 +5,7 @@ import errno
 import os
 import secrets
 from collections.abc import Iterator, Mapping
+from os import PathLike
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,6 +22,11 @@ _ADVICE = {
     errno.EISDIR: "A folder has that name; choose another name.",
     errno.ENAMETOOLONG: "Choose a shorter name.",
 }
+
+
+def path_text(path: str | PathLike[str]) -> str:
+    """A path as text that every file and terminal can hold: bytes that are no UTF-8 stand as ``\\xe9``."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def write_atomically(path: Path, data: bytes | str) -> None:
@@ -85,8 +91,11 @@ def written_aside(path: Path, end: bytes = b"") -> Iterator[BinaryIO]:
         _flush_folder(path.parent)
 
 
-def check_writable(folder: Path) -> None:
+def check_writable(folder: Path, size_bytes: int = 0) -> None:
     """Make the folder and be sure that files can be put there, before long work is done for it.
+
+    Args:
+        size_bytes: room that must be there at least: a full disk still takes empty files.
 
     Raises:
         OutputError: it cannot be made or written to.
@@ -95,9 +104,35 @@ def check_writable(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".{secrets.token_hex(8)}.partial"
         try:
-            probe.touch(exist_ok=False)
+            probe.write_bytes(bytes(size_bytes))
         finally:
             probe.unlink(missing_ok=True)
+
+
+def check_replaceable(path: Path) -> None:
+    """Be sure that a file can be put at ``path``, before long work is done for it.
+
+    Raises:
+        OutputError: its folder cannot be written to, its name is too long, or a folder has that name.
+    """
+    check_writable(path.parent, size_bytes=4096)
+    with _named_failure(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+
+
+def remove(path: Path) -> None:
+    """Take a file away; one that is not there is no error.
+
+    Raises:
+        OutputError: it cannot be removed.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{path_text(path)}: cannot be removed ({error.strerror or error}). Remove it by hand."
+        ) from error
 
 
 @contextlib.contextmanager
@@ -106,7 +141,7 @@ def _named_failure(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         advice = _ADVICE.get(error.errno or 0, "Choose another place for the output.")
-        raise OutputError(f"{path}: cannot be written ({error.strerror or error}). {advice}") from error
+        raise OutputError(f"{path_text(path)}: cannot be written ({error.strerror or error}). {advice}") from error
 
 
 def _flush_folder(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """What a command line names, as a list of files: videos, pictures, folders and globs."""
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from os import PathLike
@@ -8,6 +9,7 @@ from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from omnisila.errors import InputError
+from omnisila.files import path_text
 
 VIDEO_SUFFIXES = frozenset({
     ".3g2", ".3gp", ".asf", ".avi", ".dv", ".f4v", ".flv", ".gif", ".h264", ".h265", ".hevc", ".m2ts", ".m2v", ".m4v",
@@ -15,6 +17,8 @@ VIDEO_SUFFIXES = frozenset({
     ".wmv", ".y4m",
 })  # fmt: skip
 PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+CUTS = "cuts"  # suffix of the folder that holds the clips cut from one video
+CLIP_NAME = re.compile(r"\d{3,}_\d+\.\d{3}-\d+\.\d{3}s_.+\.mp4")  # of these clips
 _MAGIC = frozenset("*?[")
 
 
@@ -43,8 +47,9 @@ def expand(arguments: Sequence[str | PathLike[str]]) -> Inputs:
     """The files that the arguments name, each once.
 
     A file is taken whatever its extension; a folder gives all videos and pictures below it, sorted, without hidden
-    ones; a glob (also with ``**``) gives what it matches, folders searched likewise. Names are relative to the folder
-    or to the glob's fixed part; if two were the same, all become relative to the folder that holds all the files.
+    ones and without clips that an analysis cut (they are given by naming their folder); a glob (also with ``**``)
+    gives what it matches, folders searched likewise. Names are relative to the folder or to the glob's fixed part; if
+    two were the same, all become relative to the folder that holds all the files.
 
     Raises:
         InputError: nothing at all was found; otherwise arguments without files are listed as failed.
@@ -56,7 +61,7 @@ def expand(arguments: Sequence[str | PathLike[str]]) -> Inputs:
             for item in _named(argument):
                 found.setdefault(os.path.abspath(item.path), item)  # noqa: PTH100  resolve() would follow links
         except InputError as error:
-            failed.append(Failure(argument, str(error)))
+            failed.append(Failure(argument, path_text(str(error))))
     if not found:
         raise InputError(failed[0].reason if failed else "No input given. Name videos, folders or globs.")
     return Inputs(_with_unique_names(found), tuple(failed))
@@ -106,7 +111,9 @@ def _matching(pattern: Path) -> Iterator[Input]:
 
 
 def _is_medium(path: Path) -> bool:
-    return path.suffix.lower() in VIDEO_SUFFIXES | PICTURE_SUFFIXES and not _is_hidden(path)
+    """Whether a file found in a folder, by its path from there, is one to work on."""
+    cut = path.parent.suffix == f".{CUTS}" and CLIP_NAME.fullmatch(path.name)
+    return path.suffix.lower() in VIDEO_SUFFIXES | PICTURE_SUFFIXES and not _is_hidden(path) and not cut
 
 
 def _is_hidden(path: Path) -> bool:

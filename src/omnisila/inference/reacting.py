@@ -71,6 +71,11 @@ class ReactionAnalyzer:
         return VALIDITY
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """The warnings that every video's analysis has alike."""
+        return (*([self.cache.warning] if self.cache.warning else ()), *not_scored(self.labels_not_scored))
+
+    @property
     def labels_not_scored(self) -> tuple[str, ...]:
         """Emotions that the model was not trained on."""
         return tuple(label for label in REACTION.labels if label not in self.run.record.labels_scored)
@@ -131,9 +136,7 @@ class ReactionAnalyzer:
         return Measured(span, scored, read.missing, read.blind, read.warnings, read.seconds)
 
     def _warnings(self, footage: "_Footage", whole: Measured, over_time: Sequence[Measured]) -> Iterator[str]:
-        if self.cache.warning:
-            yield self.cache.warning
-        yield from not_scored(self.labels_not_scored)
+        yield from self.notes
         yield from footage.warnings
         yield from whole.warnings
         yield from missing_over_time(over_time)

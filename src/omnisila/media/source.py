@@ -15,6 +15,7 @@ from PIL import Image, ImageOps
 
 from omnisila.config import Config, Frozen
 from omnisila.errors import MediaError
+from omnisila.files import path_text
 from omnisila.media.clock import Picture
 from omnisila.media.container import check_file, open_container, still_picture, video_stream
 from omnisila.media.decoder import Account, Decoder, nominal_rate_hz
@@ -39,6 +40,7 @@ class VideoInfo(Frozen):
     """What a file holds, as it is shown: after rotation, with square pixels.
 
     Args:
+        path: as it was given, as text: to open the file take the path itself.
         duration_s: from time 0 to the end of the last frame's display time, as the container states it; measured by
             reading the packets through where it does not.
         rate_hz: nominal frames per second, None when the container gives none.
@@ -74,7 +76,7 @@ class StillSource:
         self.orientation = Orientation()
         self.stored_size = Size(*upright.size)
         self.info = VideoInfo(
-            path=str(path), duration_s=STILL_S, rate_hz=None, width_px=upright.width, height_px=upright.height,
+            path=path_text(path), duration_s=STILL_S, rate_hz=None, width_px=upright.width, height_px=upright.height,
             rotation_deg=0, start_s=0.0, container=str(image.format).lower(), codec=str(image.format).lower(),
             pixel_format=image.mode, has_audio=False, still=True,
         )  # fmt: skip
@@ -107,7 +109,7 @@ class VideoSource:
                 duration_s = max(duration_s, _last_end_s(decoder, stream, duration_s))
             duration_s = max(duration_s, first.end_s)
             self.info = VideoInfo(
-                path=str(path), duration_s=duration_s, rate_hz=nominal_rate_hz(stream), width_px=shown.width_px,
+                path=path_text(path), duration_s=duration_s, rate_hz=nominal_rate_hz(stream), width_px=shown.width_px,
                 height_px=shown.height_px, rotation_deg=self.orientation.rotation_deg, start_s=start_s,
                 container=container.format.name, codec=stream.codec_context.name,
                 pixel_format=first.frame.format.name, has_audio=bool(container.streams.audio),

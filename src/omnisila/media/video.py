@@ -67,7 +67,8 @@ class VideoReader:
 
     def __init__(self, path: str | PathLike[str], limits: DecodeLimits | None = None) -> None:
         self.limits = limits or DecodeLimits()
-        self._source = open_source(Path(path), self.limits)
+        self.path = Path(path)
+        self._source = open_source(self.path, self.limits)
         self._limit_hit: str | None = None
         self._tail_known = False
         self._end_s = 0.0
