@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import re
 import secrets
 from collections.abc import Iterator, Mapping
 from os import PathLike
@@ -11,6 +12,7 @@ from typing import BinaryIO
 
 from omnisila.errors import OutputError
 
+_NO_TEXT = re.compile("[\ud800-\udfff]")  # what Python's file names have in the place of bytes that are no text
 _ADVICE = {
     errno.EACCES: "Choose a folder you may write to.",
     errno.EPERM: "Choose a folder you may write to.",
@@ -25,8 +27,8 @@ _ADVICE = {
 
 
 def path_text(path: str | PathLike[str]) -> str:
-    """A path as text that every file and terminal can hold: bytes that are no UTF-8 stand as ``\\xe9``."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    """A path as text that every file and terminal can hold: bytes that are no UTF-8 stand as ``%E9``."""
+    return _NO_TEXT.sub(lambda found: f"%{ord(found[0]) & 0xFF:02X}", os.fspath(path))
 
 
 def write_atomically(path: Path, data: bytes | str) -> None:

@@ -56,7 +56,6 @@ def analyze(
     """
     from omnisila.cli.progress import BatchProgress
     from omnisila.errors import OutputError
-    from omnisila.files import path_text
     from omnisila.inference.analyzer import AnalyzerConfig
     from omnisila.inference.batch import INDEX, Batch, RunIdentity, output_path, summary
     from omnisila.inference.inputs import expand
