@@ -54,7 +54,7 @@ def write_together(files: Mapping[Path, bytes]) -> None:
     aside: dict[Path, Path] = {}
     try:
         for path, content in files.items():
-            with _named_failure(path):
+            with named_failure(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 aside[path] = path.parent / f".{secrets.token_hex(8)}.partial"
                 with aside[path].open("xb") as file:
@@ -62,7 +62,7 @@ def write_together(files: Mapping[Path, bytes]) -> None:
                     file.flush()
                     os.fsync(file.fileno())
         for path, written in aside.items():
-            with _named_failure(path):
+            with named_failure(path):
                 written.replace(path)
                 _flush_folder(path.parent)
     finally:
@@ -77,7 +77,7 @@ def written_aside(path: Path, end: bytes = b"") -> Iterator[BinaryIO]:
     Raises:
         OutputError: as ``write_atomically``.
     """
-    with _named_failure(path):
+    with named_failure(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = path.parent / f".{secrets.token_hex(8)}.partial"
         try:
@@ -102,7 +102,7 @@ def check_writable(folder: Path, size_bytes: int = 0) -> None:
     Raises:
         OutputError: it cannot be made or written to.
     """
-    with _named_failure(folder):
+    with named_failure(folder):
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".{secrets.token_hex(8)}.partial"
         try:
@@ -118,7 +118,7 @@ def check_replaceable(path: Path) -> None:
         OutputError: its folder cannot be written to, its name is too long, or a folder has that name.
     """
     check_writable(path.parent, size_bytes=4096)
-    with _named_failure(path):
+    with named_failure(path):
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
 
@@ -138,7 +138,12 @@ def remove(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _named_failure(path: Path) -> Iterator[None]:
+def named_failure(path: Path) -> Iterator[None]:
+    """Around what writes to ``path``: a failure is told with reason and advice.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
     try:
         yield
     except OSError as error:

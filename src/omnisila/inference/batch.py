@@ -66,6 +66,14 @@ class _Record(Frozen):
     files: dict[str, str]
 
 
+def failure_reason(item: Input, error: Exception) -> str:
+    """Why an input failed, in one line: a fault of ours, or of a library, in one file must not cost the others."""
+    if isinstance(error, OmnisilaError):
+        return path_text(str(error))
+    told = f"{item.path}: {type(error).__name__}: {error}. This is a fault of omnisila; please report it."
+    return path_text(" ".join(told.split()))
+
+
 def output_path(out: Path, name: str, suffix: str) -> Path:
     """Where an output of the input called ``name`` stands: ``out/a/clip.mp4.json``.
 
@@ -125,11 +133,8 @@ class Batch:
         for item in inputs:
             try:
                 yield self._outcome(item)
-            except OmnisilaError as error:
-                yield Outcome(item, "failed", reason=path_text(str(error)))
-            except Exception as error:  # a fault of ours, or of a library, in one file must not cost the others
-                reason = f"{item.path}: {type(error).__name__}: {error}. This is a fault of omnisila; please report it."
-                yield Outcome(item, "failed", reason=path_text(reason))
+            except Exception as error:
+                yield Outcome(item, "failed", reason=failure_reason(item, error))
 
     def _outcome(self, item: Input) -> Outcome:
         self._take(item)

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from omnisila.errors import InputError, OmnisilaError
 from omnisila.files import path_text, remove, write_atomically
-from omnisila.inference.batch import INDEX, STATE_FOLDER, Outcome, Writer, output_path
+from omnisila.inference.batch import INDEX, STATE_FOLDER, Outcome, Writer, failure_reason, output_path
 from omnisila.inference.inputs import CUTS, Failure, Input
 from omnisila.report.cuts import remove_cuts, write_cuts
 from omnisila.report.exports import exporter, formats
@@ -88,13 +88,14 @@ class Report:
         Where the input was done by an earlier run, only clips that are missing are cut.
         """
         item = outcome.input
-        analysis = outcome.analysis or self._written(item)
         folder = output_path(self.out, item.name, CUTS)
         again = outcome.state == "done"
         try:
-            cuts = write_cuts(item.path, analysis, folder, finder=self._finder, again=again)
-        except OmnisilaError as error:
-            return (path_text(str(error)),)
+            cuts = write_cuts(
+                item.path, outcome.analysis or self._written(item), folder, finder=self._finder, again=again
+            )
+        except Exception as error:
+            return (failure_reason(item, error),)
         self.clips += len(cuts.files)
         return tuple(map(path_text, cuts.failed))
 
