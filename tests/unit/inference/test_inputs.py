@@ -88,3 +88,15 @@ def test_one_argument_without_files_does_not_cost_the_others(folder: Path) -> No
 
     assert [item.name for item in inputs.files] == ["top.png"]
     assert [failure.name for failure in inputs.failed] == [str(folder / "missing.mp4")]
+
+
+def test_clips_that_an_analysis_cut_are_no_inputs_of_the_next(tmp_path):
+    own = tmp_path / "out" / "clip.mp4.cuts" / "001_0.000-7.250s_Fighting.mp4"
+    for path in (tmp_path / "clip.mp4", own, own.with_name("mine.mp4"), tmp_path / "s" / own.name):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    wanted = {"clip.mp4", "out/clip.mp4.cuts/mine.mp4", f"s/{own.name}"}
+    assert {item.name for item in expand([tmp_path]).files} == wanted
+    assert {item.name for item in expand([tmp_path / "**" / "*.mp4"]).files} == wanted
+    assert len(expand([own.parent]).files) == 2
+    assert len(expand([own]).files) == 1
