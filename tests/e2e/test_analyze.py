@@ -227,3 +227,6 @@ def test_a_cache_that_cannot_be_written_costs_no_video(
     )
     assert result.exit_code == 0, result.stderr
     assert any("features are not kept" in one for one in analysis_of(tmp_path / "out", "clip.mp4").warnings)
+    extracted = omnisila("extract", clip)
+    assert extracted.exit_code == 1, "what is not kept is not extracted"
+    assert "features are not kept" in extracted.stderr

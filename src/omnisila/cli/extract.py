@@ -17,6 +17,7 @@ def extract(
     from rich.console import Console
 
     from omnisila.errors import OmnisilaError
+    from omnisila.files import path_text
     from omnisila.inference.inputs import expand
     from omnisila.inference.load import load_scenes
 
@@ -30,11 +31,15 @@ def extract(
         except OmnisilaError as error:
             failures.append(str(error))
             continue
+        if extracted.unkept:
+            failures.append(f"{item.path}: {analyzer.cache.warning}")
+            continue
         spent = sum(extracted.seconds.values())
         told = f"{spent:.1f} s" if extracted.seconds else "already there"
-        console.print(f"{item.name}: {extracted.info.duration_s:.1f} s of video, {told}", highlight=False, markup=False)
+        name = path_text(item.name)
+        console.print(f"{name}: {extracted.info.duration_s:.1f} s of video, {told}", highlight=False, markup=False)
     console.print(f"features are in {analyzer.cache.root}", highlight=False, markup=False)
     for reason in failures:
-        typer.echo(f"failed: {reason}", err=True)
+        typer.echo(f"failed: {path_text(reason)}", err=True)
     if failures:
         raise typer.Exit(1)
