@@ -12,7 +12,8 @@ from PIL import Image
 
 from omnisila.errors import MediaError
 
-_STILL_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF")
+_PICTURE_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "AVIF", "GIF", "JPEG2000", "PPM", "QOI")
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1")
 _PLAYLISTS = ("concat", "hls", "dash", "imf")
 _STREAM_SUFFIXES = (".mjpeg", ".mjpg")  # a raw motion JPEG stream begins like a JPEG picture
 
@@ -37,24 +38,30 @@ def check_file(path: Path) -> None:
         raise MediaError(f"{path}: cannot be read ({error.strerror}). Check the path and its permissions.") from None
 
 
-def still_picture(path: Path, max_pixels: int) -> Image.Image | None:
-    """The picture in an image file, or None when the file is something else (animations are videos).
+def open_picture(path: Path, max_pixels: int) -> Image.Image | None:
+    """The picture or animation in an image file, not yet decoded, or None when the file is something else.
 
     Raises:
         MediaError: it has more than ``max_pixels``.
     """
     if path.suffix.lower() in _STREAM_SUFFIXES:
         return None
+    formats = _PICTURE_FORMATS
+    with path.open("rb") as file:
+        head = file.read(12)
+    if head[4:8] == b"ftyp" and head[8:] in _HEIF_BRANDS:
+        from pillow_heif import register_heif_opener  # loads a codec that other files do not need
+
+        register_heif_opener()
+        formats = ("AVIF", "HEIF")
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # metadata out of order, which does not touch the pixels
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(path, formats=_STILL_FORMATS)
+            image = Image.open(path, formats=formats)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise MediaError(f"{path}: the picture has too many pixels to be decoded safely. Scale it down.") from None
     except (OSError, ValueError):
-        return None
-    if getattr(image, "n_frames", 1) > 1:
-        image.close()
         return None
     check_pixels(path, image.width, image.height, max_pixels)
     return image
@@ -108,15 +115,22 @@ def video_stream(path: Path, container: InputContainer) -> VideoStream:
     Raises:
         MediaError: there is none, or no decoder for it.
     """
-    streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    streams = video_streams(container)
     if not streams:
         found = ", ".join(_describe(stream) for stream in container.streams) or "no streams at all"
         raise MediaError(f"{path}: no video stream (found: {found}). Give a file that has one.")
     best = container.streams.best("video")
     stream = next((stream for stream in streams if best is not None and stream.index == best.index), streams[0])
+    if stream.disposition & Disposition.dependent:
+        raise MediaError(f"{path}: a picture of {len(streams)} tiles that cannot be joined here. Convert it to JPEG.")
     if stream.codec_context is None:
         raise MediaError(f"{path}: no decoder for its video codec. Convert it to H.264 and try again.")
     return stream
+
+
+def video_streams(container: InputContainer) -> list[VideoStream]:
+    """All that could be watched: cover art is left out."""
+    return [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
 
 
 def _describe(stream: Stream) -> str:

@@ -1,6 +1,7 @@
 """Decoding a file picture by picture, past damage: a clock that always runs forward, an account of what was lost."""
 
 from collections.abc import Iterator
+from fractions import Fraction
 from heapq import heappop, heappush
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +15,9 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from omnisila.media.clock import Clock, Picture
-from omnisila.media.container import check_pixels
+from omnisila.media.colour import Colour
+from omnisila.media.container import check_pixels, video_streams
+from omnisila.media.pictures import convertible_matrix, shown_size
 
 _MAX_IDLE_ERRORS = 1000  # demuxing errors in a row without a packet between them
 _TICK_S = 1e-3
@@ -102,9 +105,16 @@ class Decoder:
         if start_s is None and container.start_time is not None:
             start_s = container.start_time / av.time_base
         rate_hz = nominal_rate_hz(stream)
+        self._aspects = (stream.codec_context.sample_aspect_ratio, stream.sample_aspect_ratio)
         self._due: list[int] = []  # timestamps of packets whose pictures have not come yet, a heap
         self._silent = False
         self.account = Account()
+        moving = [other for other in video_streams(container) if other.index == stream.index or other.frames != 1]
+        if len(moving) > 1:
+            number, size = moving.index(stream) + 1, stream.codec_context
+            self.account.note(
+                f"of {len(moving)} video streams only number {number}, {size.width}x{size.height} px, is analysed"
+            )
         self._clock = Clock(start_s, duration_s, 1.0 / rate_hz if rate_hz else None, self.account.note)
 
     @property
@@ -159,11 +169,18 @@ class Decoder:
                 continue
             for frame in frames:
                 check_pixels(self._path, frame.width, frame.height, self._max_pixels)
+                frame.opaque = self._sample_aspect()
                 self._settle(frame)
                 if frame.is_corrupt:
                     self.account.fail(_DAMAGED)
                 else:
                     yield frame
+
+    def _sample_aspect(self) -> Fraction | None:
+        """The pixels' shape: the container's word, until the stream itself changes on the way."""
+        at_first, stated = self._aspects
+        current = self._stream.codec_context.sample_aspect_ratio
+        return stated if current == at_first else current
 
     def _settle(self, frame: VideoFrame) -> None:
         """Strike a picture off those due; packets before it that never became pictures were damaged in silence.
@@ -188,10 +205,27 @@ class Decoder:
                 account.lose(last.end_s, picture.time_s, reason)
             else:
                 account.longest_gap_s = max(account.longest_gap_s, gap_s)
-            if (picture.frame.width, picture.frame.height) != (last.frame.width, last.frame.height):
-                account.note(f"the picture size changes at {picture.time_s:.1f} s: all are scaled to the first size")
+        for text in look_notes(picture, last):
+            account.note(text)
         account.trouble, self._silent = None, False
         account.pictures += 1
+
+
+def look_notes(picture: Picture, last: Picture | None) -> Iterator[str]:
+    """What a user should know of how a picture is shown, where the one before it was not the same."""
+    frame, before = picture.frame, last.frame if last else None
+    since = "" if last is None else f" from {picture.time_s:.1f} s on"
+    if before is not None and shown_size(frame) != shown_size(before):
+        size = shown_size(frame)
+        yield (
+            f"the pictures are {size.width_px}x{size.height_px} px{since}: "
+            "they are fitted into the size of the first one, with their proportions"
+        )
+    colour = Colour.of(frame)
+    if not colour.is_sdr and (before is None or Colour.of(before) != colour):
+        yield f"the pictures are in {colour}{since}: they are mapped to SDR (BT.709)"
+    if not convertible_matrix(frame) and (before is None or convertible_matrix(before)):
+        yield f"the colour matrix of the pictures{since} cannot be converted: hues may be wrong"
 
 
 def nominal_rate_hz(stream: VideoStream) -> float | None:

@@ -1,8 +1,8 @@
 """One file as a re-readable source of pictures: a video container, or a still picture held for a second."""
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
-from itertools import chain
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,20 +11,24 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
-from PIL import Image, ImageOps
+from PIL import Image
 
 from omnisila.config import Config, Frozen
 from omnisila.errors import MediaError
 from omnisila.files import path_text
 from omnisila.media.clock import Picture
-from omnisila.media.container import check_file, open_container, still_picture, video_stream
-from omnisila.media.decoder import Account, Decoder, nominal_rate_hz
+from omnisila.media.container import check_file, open_container, open_picture, video_stream
+from omnisila.media.decoder import Account, Decoder, look_notes, nominal_rate_hz
 from omnisila.media.grid import TIME_TOLERANCE_S
-from omnisila.media.pictures import Orientation, Size, display_size
+from omnisila.media.image_files import PICTURE_ERRORS, frame_of, webp_displays_s
+from omnisila.media.pictures import Orientation, shown_size
 
 STILL_S = 1.0  # a still picture serves as a clip of this length
 _SEEK_FROM_S = 2.0  # up to here decoding from the beginning is cheaper than a seek
 _CLEAR_START_S = 0.05  # with a later start, Matroska's and FLV's duration may or may not include the time before it
+_ANIMATIONS = ("AVIF", "GIF", "PNG")  # libav decodes these, with their times
+_COLOUR_TAGGED = ("AVIF", "HEIF", "PNG")  # whose tags of HDR Pillow does not give
+_PICTURE_CONTAINERS = ("image2", "_pipe", "fits", "ico")  # libav's names for single pictures
 _CUT_S = 1.0  # streams that all end earlier than stated by this much were cut off
 
 
@@ -64,27 +68,47 @@ class VideoInfo(Frozen):
 
 
 class StillSource:
-    """A still picture as a video of one frame; its EXIF orientation is applied."""
+    """A picture as a video of one frame, shown for a second."""
 
-    def __init__(self, path: Path, image: Image.Image) -> None:
-        try:
-            upright = ImageOps.exif_transpose(image)
-        except (OSError, ValueError, SyntaxError) as error:
-            raise MediaError(f"{path}: the picture is damaged ({error}). Copy it again or give another.") from None
-        self._frame = VideoFrame.from_image(upright.convert("RGB"))
+    def __init__(self, frame: VideoFrame, info: VideoInfo, notes: Sequence[str] = ()) -> None:
+        self._frame = frame
+        self._notes = notes
         self.account = Account()
-        self.orientation = Orientation()
-        self.stored_size = Size(*upright.size)
-        self.info = VideoInfo(
-            path=path_text(path), duration_s=STILL_S, rate_hz=None, width_px=upright.width, height_px=upright.height,
-            rotation_deg=0, start_s=0.0, container=str(image.format).lower(), codec=str(image.format).lower(),
-            pixel_format=image.mode, has_audio=False, still=True,
-        )  # fmt: skip
+        self.info = info
 
     def pictures(self, start_s: float = 0.0) -> Iterator[Picture]:  # noqa: ARG002 (there is but one)
         self.account = Account()
         self.account.pictures = 1
-        yield Picture(0.0, STILL_S, self._frame)
+        picture = Picture(0.0, STILL_S, self._frame)
+        for note in (*self._notes, *look_notes(picture, None)):
+            self.account.note(note)
+        yield picture
+
+
+class AnimationSource:
+    """An animated WebP, which libav does not decode. Opened anew for each pass."""
+
+    def __init__(self, path: Path, image: Image.Image) -> None:
+        self._path = path
+        self._displays_s = webp_displays_s(path)
+        self.account = Account()
+        duration_s = sum(self._displays_s)
+        self.info = _picture_info(path, image, duration_s, len(self._displays_s) / duration_s)
+
+    def pictures(self, start_s: float = 0.0) -> Iterator[Picture]:  # noqa: ARG002 (there are no key frames to seek to)
+        self.account = Account()
+        time_s = 0.0
+        with Image.open(self._path) as image:
+            for index, display_s in enumerate(self._displays_s):
+                try:
+                    image.seek(index)
+                    frame = frame_of(image)
+                except PICTURE_ERRORS as error:
+                    self.account.fail(str(error))
+                    return
+                self.account.pictures += 1
+                yield Picture(time_s, time_s + display_s, frame)
+                time_s += display_s
 
 
 class VideoSource:
@@ -98,9 +122,7 @@ class VideoSource:
             first = next(decoder.pictures(), None)
             if first is None:
                 raise MediaError(_no_picture(path, stream, decoder.account))
-            self.stored_size = display_size(first.frame, float(stream.sample_aspect_ratio or 1) or 1.0)
-            self.orientation = Orientation.of(first.frame)
-            shown = self.stored_size.turned(self.orientation)
+            shown = shown_size(first.frame)
             start_s = decoder.start_s
             duration_s = _stated_duration_s(container, stream, start_s)
             if duration_s is None:
@@ -110,7 +132,7 @@ class VideoSource:
             duration_s = max(duration_s, first.end_s)
             self.info = VideoInfo(
                 path=path_text(path), duration_s=duration_s, rate_hz=nominal_rate_hz(stream), width_px=shown.width_px,
-                height_px=shown.height_px, rotation_deg=self.orientation.rotation_deg, start_s=start_s,
+                height_px=shown.height_px, rotation_deg=Orientation.of(first.frame).rotation_deg, start_s=start_s,
                 container=container.format.name, codec=stream.codec_context.name,
                 pixel_format=first.frame.format.name, has_audio=bool(container.streams.audio),
             )  # fmt: skip
@@ -140,18 +162,55 @@ class Opened(NamedTuple):
     decoder: Decoder
 
 
-def open_source(path: Path, limits: DecodeLimits) -> VideoSource | StillSource:
+def open_source(path: Path, limits: DecodeLimits) -> VideoSource | StillSource | AnimationSource:
     """The file as a source of pictures.
 
     Raises:
         MediaError: it is neither a readable video nor a readable picture.
     """
     check_file(path)
-    image = still_picture(path, limits.max_pixels)
+    image = open_picture(path, limits.max_pixels)
     if image is not None:
         with image:
-            return StillSource(path, image)
-    return VideoSource(path, limits)
+            moves = getattr(image, "is_animated", False)
+            if moves and image.format == "WEBP":
+                return AnimationSource(path, image)
+            if not (moves and image.format in _ANIMATIONS):
+                return _still(path, image)
+    source = VideoSource(path, limits)
+    if source.info.container.endswith(_PICTURE_CONTAINERS):
+        pictures = list(islice(source.pictures(), 2))
+        if len(pictures) == 1:
+            info = source.info.model_copy(update={"duration_s": STILL_S, "rate_hz": None, "still": True})
+            return StillSource(pictures[0].frame, info)
+    return source
+
+
+def _still(path: Path, image: Image.Image) -> StillSource:
+    """A picture by Pillow. Of several pages or views the first is taken: nothing says for how long each is shown."""
+    pages = getattr(image, "n_frames", 1)
+    notes = []
+    if pages > 1 and image.format != "MPO":  # where the others are a gain map, a depth map or a thumbnail
+        notes.append(f"the file holds {pages} pages without times: the first is analysed")
+    info = _picture_info(path, image, STILL_S, None)
+    try:
+        frame = frame_of(image)
+    except PICTURE_ERRORS as error:
+        raise MediaError(f"{path}: the picture is damaged ({error}). Copy it again or give another.") from None
+    if image.format in _COLOUR_TAGGED:
+        with suppress(MediaError), open_container(path) as container:
+            tags = container.streams.video[0].codec_context
+            frame.color_trc, frame.color_primaries = tags.color_trc, tags.color_primaries
+    return StillSource(frame, info.model_copy(update={"width_px": frame.width, "height_px": frame.height}), notes)
+
+
+def _picture_info(path: Path, image: Image.Image, duration_s: float, rate_hz: float | None) -> VideoInfo:
+    name = str(image.format).lower()
+    return VideoInfo(
+        path=path_text(path), duration_s=duration_s, rate_hz=rate_hz, width_px=image.width, height_px=image.height,
+        rotation_deg=0, start_s=0.0, container=name, codec=name, pixel_format=image.mode, has_audio=False,
+        still=rate_hz is None,
+    )  # fmt: skip
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from omnisila.media.container import check_file
 from omnisila.media.decoder import Stretch
 from omnisila.media.frames import Frame, Luma, LumaFrame
 from omnisila.media.grid import TIME_TOLERANCE_S, on_grid
-from omnisila.media.pictures import PictureConverter
+from omnisila.media.pictures import PictureConverter, Size
 from omnisila.media.source import STILL_S, DecodeLimits, VideoInfo, open_source
 
 __all__ = ["STILL_S", "DecodeLimits", "VideoInfo", "VideoReader", "probe", "sha256"]
@@ -193,7 +193,7 @@ class VideoReader:
         return (*lines, *account.notes)
 
     def _converter(self, long_side_px: int | None) -> PictureConverter:
-        return PictureConverter(self._source.stored_size, self._source.orientation, long_side_px)
+        return PictureConverter(Size(self.info.width_px, self.info.height_px), long_side_px)
 
     def _missing_tail_s(self) -> float:
         """Time at the end that should have pictures and has none; a held last picture counts as one."""
