@@ -87,6 +87,8 @@ def analyze(
         labels=analyzer.config.labels,
         settings={"window_s": window, "hop_s": hop, "rate_hz": rate, "max_fnr": max_fnr, "blur_faces": blur_faces},
     )
+    for note in () if quiet else inputs.notes:
+        typer.echo(f"note: {note}", err=True)
     with BatchProgress(len(inputs.files), shown=not (quiet or as_json)) as progress:
         batch = Batch(
             out,

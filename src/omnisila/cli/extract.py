@@ -24,6 +24,8 @@ def extract(
     console = Console(stderr=True, quiet=quiet)
     inputs = expand(videos)
     analyzer = load_scenes(model)
+    for note in inputs.notes:
+        console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
     failures = [failure.reason for failure in inputs.failed]
     for item in inputs.files:
         try:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorPrimaries, ColorTrc
-from jaxtyping import Float32, UInt8, UInt16
+from jaxtyping import Float, UInt8, UInt16
 
 WHITE_NITS = 203.0  # diffuse white in PQ and in HLG on a screen of 1000 nits; becomes the SDR screen's peak. BT.2408
 PEAK_NITS = 1000.0  # what is brighter is shown as white: HLG's nominal peak, and that of most PQ masters. BT.2100
@@ -67,24 +67,24 @@ class Colour(NamedTuple):
         return (255.0 * light ** (1.0 / _SDR_GAMMA) + 0.5).astype(np.uint8)
 
 
-def pq_nits(code_frac: Float32[np.ndarray, "*any"]) -> Float32[np.ndarray, "*any"]:
+def pq_nits(code_frac: Float[np.ndarray, "*any"]) -> Float[np.ndarray, "*any"]:
     """Luminance that a PQ code value in 0..1 stands for. Source: SMPTE ST 2084 equation 4.1."""
     power = code_frac ** (1.0 / _M2)
     return 10_000.0 * (np.maximum(power - _C1, 0.0) / (_C2 - _C3 * power)) ** (1.0 / _M1)
 
 
-def pq_code(nits: Float32[np.ndarray, "*any"]) -> Float32[np.ndarray, "*any"]:
+def pq_code(nits: Float[np.ndarray, "*any"]) -> Float[np.ndarray, "*any"]:
     """The inverse of ``pq_nits``."""
     power = (nits / 10_000.0) ** _M1
     return ((_C1 + _C2 * power) / (1.0 + _C3 * power)) ** _M2
 
 
-def hlg_scene_light(code_frac: Float32[np.ndarray, "*any"]) -> Float32[np.ndarray, "*any"]:
+def hlg_scene_light(code_frac: Float[np.ndarray, "*any"]) -> Float[np.ndarray, "*any"]:
     """Scene light in 0..1 that an HLG code value in 0..1 stands for. Source: BT.2100 table 5."""
     return np.where(code_frac <= 0.5, code_frac**2 / 3.0, (np.exp((code_frac - _HLG_C) / _HLG_A) + _HLG_B) / 12.0)
 
 
-def eetf_nits(nits: Float32[np.ndarray, "*any"]) -> Float32[np.ndarray, "*any"]:
+def eetf_nits(nits: Float[np.ndarray, "*any"]) -> Float[np.ndarray, "*any"]:
     """Luminance of a master of ``PEAK_NITS`` on a screen that reaches ``WHITE_NITS``. Source: BT.2390 section 5.4.1."""
     peak, top = pq_code(np.array([PEAK_NITS, WHITE_NITS], np.float32))
     code, top = np.minimum(pq_code(nits) / peak, 1.0), top / peak
@@ -95,7 +95,7 @@ def eetf_nits(nits: Float32[np.ndarray, "*any"]) -> Float32[np.ndarray, "*any"]:
 
 
 @cache
-def _light(transfer: int) -> Float32[np.ndarray, "4096"]:
+def _light(transfer: int) -> Float[np.ndarray, "4096"]:
     """Light of every 12-bit code value: scene light in 0..1 of HLG, otherwise nits."""
     code_frac = np.linspace(0.0, 1.0, 4096)
     if transfer == ColorTrc.SMPTE2084:

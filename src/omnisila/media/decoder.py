@@ -15,9 +15,8 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from omnisila.media.clock import Clock, Picture
-from omnisila.media.colour import Colour
 from omnisila.media.container import check_pixels, video_streams
-from omnisila.media.pictures import convertible_matrix, shown_size
+from omnisila.media.pictures import look_notes
 
 _MAX_IDLE_ERRORS = 1000  # demuxing errors in a row without a packet between them
 _TICK_S = 1e-3
@@ -205,27 +204,10 @@ class Decoder:
                 account.lose(last.end_s, picture.time_s, reason)
             else:
                 account.longest_gap_s = max(account.longest_gap_s, gap_s)
-        for text in look_notes(picture, last):
+        for text in look_notes(picture.frame, last and last.frame, picture.time_s):
             account.note(text)
         account.trouble, self._silent = None, False
         account.pictures += 1
-
-
-def look_notes(picture: Picture, last: Picture | None) -> Iterator[str]:
-    """What a user should know of how a picture is shown, where the one before it was not the same."""
-    frame, before = picture.frame, last.frame if last else None
-    since = "" if last is None else f" from {picture.time_s:.1f} s on"
-    if before is not None and shown_size(frame) != shown_size(before):
-        size = shown_size(frame)
-        yield (
-            f"the pictures are {size.width_px}x{size.height_px} px{since}: "
-            "they are fitted into the size of the first one, with their proportions"
-        )
-    colour = Colour.of(frame)
-    if not colour.is_sdr and (before is None or Colour.of(before) != colour):
-        yield f"the pictures are in {colour}{since}: they are mapped to SDR (BT.709)"
-    if not convertible_matrix(frame) and (before is None or convertible_matrix(before)):
-        yield f"the colour matrix of the pictures{since} cannot be converted: hues may be wrong"
 
 
 def nominal_rate_hz(stream: VideoStream) -> float | None:

@@ -1,6 +1,7 @@
 """From libav's decoded pictures to RGB tensors: colour, rotation, pixel shape and size."""
 
 import struct
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -97,8 +98,23 @@ def shown_size(frame: VideoFrame) -> Size:
     return size.turned(Orientation.of(frame))
 
 
-def convertible_matrix(frame: VideoFrame) -> bool:
-    """Whether the picture's luma and chroma can be turned into RGB by its own matrix; else a near one is taken."""
+def look_notes(frame: VideoFrame, before: VideoFrame | None = None, time_s: float = 0.0) -> Iterator[str]:
+    """What a user should know of how a picture is shown, where the one before it was not the same."""
+    since = "" if before is None else f" from {time_s:.1f} s on"
+    size = shown_size(frame)
+    if before is not None and shown_size(before) != size:
+        yield (
+            f"the pictures are {size.width_px}x{size.height_px} px{since}: "
+            "they are fitted into the size of the first one, with their proportions"
+        )
+    colour = Colour.of(frame)
+    if not colour.is_sdr and (before is None or Colour.of(before) != colour):
+        yield f"the pictures are in {colour}{since}: they are mapped to SDR (BT.709)"
+    if not _has_known_matrix(frame) and (before is None or _has_known_matrix(before)):
+        yield f"the colour matrix of the pictures{since} cannot be converted: hues may be wrong"
+
+
+def _has_known_matrix(frame: VideoFrame) -> bool:
     return frame.colorspace in (*_KNOWN_MATRICES, *_UNSPECIFIED_MATRICES)
 
 
@@ -147,7 +163,7 @@ class PictureConverter:
 
     def _reformat(self, frame: VideoFrame, size: Size, pixel_format: str) -> np.ndarray:
         matrix = shown_as = None
-        if not convertible_matrix(frame):
+        if not _has_known_matrix(frame):
             wide = frame.color_primaries == ColorPrimaries.BT2020
             matrix = shown_as = Colorspace.BT2020 if wide else Colorspace.ITU709
         elif frame.colorspace in _UNSPECIFIED_MATRICES and frame.height >= _HD_HEIGHT_PX and not frame.format.is_rgb:

@@ -18,10 +18,10 @@ from omnisila.errors import MediaError
 from omnisila.files import path_text
 from omnisila.media.clock import Picture
 from omnisila.media.container import check_file, open_container, open_picture, video_stream
-from omnisila.media.decoder import Account, Decoder, look_notes, nominal_rate_hz
+from omnisila.media.decoder import Account, Decoder, nominal_rate_hz
 from omnisila.media.grid import TIME_TOLERANCE_S
 from omnisila.media.image_files import PICTURE_ERRORS, frame_of, webp_displays_s
-from omnisila.media.pictures import Orientation, shown_size
+from omnisila.media.pictures import Orientation, look_notes, shown_size
 
 STILL_S = 1.0  # a still picture serves as a clip of this length
 _SEEK_FROM_S = 2.0  # up to here decoding from the beginning is cheaper than a seek
@@ -79,10 +79,9 @@ class StillSource:
     def pictures(self, start_s: float = 0.0) -> Iterator[Picture]:  # noqa: ARG002 (there is but one)
         self.account = Account()
         self.account.pictures = 1
-        picture = Picture(0.0, STILL_S, self._frame)
-        for note in (*self._notes, *look_notes(picture, None)):
+        for note in (*self._notes, *look_notes(self._frame)):
             self.account.note(note)
-        yield picture
+        yield Picture(0.0, STILL_S, self._frame)
 
 
 class AnimationSource:

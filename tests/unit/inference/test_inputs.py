@@ -100,3 +100,15 @@ def test_clips_that_an_analysis_cut_are_no_inputs_of_the_next(tmp_path):
     assert {item.name for item in expand([tmp_path / "**" / "*.mp4"]).files} == wanted
     assert len(expand([own.parent]).files) == 2
     assert len(expand([own]).files) == 1
+
+
+def test_what_folders_hold_beside_media_is_told(folder: Path) -> None:
+    (folder / "b" / "table.CSV").write_bytes(b"x")
+    (folder / "linked").symlink_to(folder / "a", target_is_directory=True)
+    found = expand([folder])
+    assert [item.name for item in found.files] == names(folder)
+    linked, passed_over = found.notes
+    assert linked.startswith(f"{folder / 'linked'}: a linked folder, not searched")
+    assert all(ending in passed_over for ending in ("1 .csv", "1 .md", "1 .txt", "passed over"))
+    assert expand([folder / "a"]).notes == ()
+    assert names(folder / "linked") == ["clip.mkv", "clip.mp4"]
