@@ -11,7 +11,7 @@ from jaxtyping import Float, UInt8, UInt16
 WHITE_NITS = 203.0  # diffuse white in PQ and in HLG on a screen of 1000 nits; becomes the SDR screen's peak. BT.2408
 PEAK_NITS = 1000.0  # what is brighter is shown as white: HLG's nominal peak, and that of most PQ masters. BT.2100
 _HLG_GAMMA = 1.2  # of the whole system at 1000 nits. BT.2100 table 5
-_DARK_NITS = 1e-4  # below this a gain has no meaning
+_GAINS = 4096
 _SDR_GAMMA = 2.4  # BT.1886
 _M1, _M2, _C1, _C2, _C3 = 2610 / 16384, 2523 / 32, 3424 / 4096, 2413 / 128, 2392 / 128  # SMPTE ST 2084
 _HLG_A, _HLG_B, _HLG_C = 0.17883277, 0.28466892, 0.55991073  # BT.2100 table 5
@@ -59,7 +59,7 @@ class Colour(NamedTuple):
             light *= PEAK_NITS * (light @ _BT2020_LUMA)[..., None] ** (_HLG_GAMMA - 1.0)
         if self.transfer in _TRANSFERS:
             strongest = np.maximum(np.maximum(light[..., 0], light[..., 1]), light[..., 2])
-            light *= (eetf_nits(strongest) / np.maximum(strongest, _DARK_NITS))[..., None]
+            light *= _gain()[np.sqrt(strongest * (_GAINS**2 / PEAK_NITS)).astype(np.int16)][..., None]
         matrix = _TO_BT709.get(ColorPrimaries(self.primaries))
         if matrix is not None:
             light = light @ matrix.T
@@ -99,9 +99,16 @@ def _light(transfer: int) -> Float[np.ndarray, "4096"]:
     """Light of every 12-bit code value: scene light in 0..1 of HLG, otherwise nits."""
     code_frac = np.linspace(0.0, 1.0, 4096)
     if transfer == ColorTrc.SMPTE2084:
-        light = pq_nits(code_frac)
+        light = np.minimum(pq_nits(code_frac), PEAK_NITS)
     elif transfer == ColorTrc.ARIB_STD_B67:
         light = hlg_scene_light(code_frac)
     else:
         light = WHITE_NITS * code_frac**_SDR_GAMMA
     return light.astype(np.float32)
+
+
+@cache
+def _gain() -> Float[np.ndarray, "4097"]:
+    """The EETF as a factor, by the square root of the luminance: darkness, where the eye is keen, gets most entries."""
+    nits = PEAK_NITS * (np.arange(1, _GAINS + 1) / _GAINS) ** 2
+    return np.concatenate([[1.0], eetf_nits(nits) / nits]).astype(np.float32)
