@@ -7,9 +7,10 @@ For readers of this room:
 * ``reader.with_luma(rate_hz, luma_per_frame, ...)`` is ``at_rate`` plus the small grey pictures shown between frames,
   from which motion is read.
 * Times are seconds from the container's start: its earliest timestamp over all streams is 0, as in players.
-* Rotation and mirroring flags, pixel shape and colour are applied; ``VideoInfo`` describes what is shown.
+* Rotation and mirroring flags, pixel shape and colour are applied, HDR is mapped to SDR; ``VideoInfo`` describes what
+  is shown. Pictures of another shape later on are fitted into the first one's.
 * ``reader.warnings`` and ``reader.decoded_ratio`` describe the latest pass and are final when it is finished.
-* A still picture (jpg, png) is a video of one frame shown for one second.
+* A still picture is a video of one frame shown for one second; an animation (gif, apng, webp, avif) is a video.
 """
 
 import hashlib
