@@ -20,6 +20,7 @@ PICTURE_SUFFIXES = frozenset({
     ".apng", ".avif", ".bmp", ".heic", ".heif", ".hif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".mpo", ".png",
     ".tif", ".tiff", ".webp",
 })  # fmt: skip
+MEDIA_SUFFIXES = VIDEO_SUFFIXES | PICTURE_SUFFIXES
 CUTS = "cuts"  # suffix of the folder that holds the clips cut from one video
 CLIP_NAME = re.compile(r"\d{3,}_\d+\.\d{3}-\d+\.\d{3}s_.+\.mp4")  # of these clips
 _MAGIC = frozenset("*?[")
@@ -91,7 +92,7 @@ def _below(folder: Path, root: Path, notes: list[str]) -> Iterator[Input]:
         for path in (Path(parent, name) for name in names):
             if _is_medium(path.relative_to(folder)):
                 found.append(path)
-            elif not _is_hidden(path.relative_to(folder)):
+            elif path.suffix.lower() not in MEDIA_SUFFIXES and not _is_hidden(path.relative_to(folder)):
                 others[path.suffix.lower() or "no ending"] += 1
         links = [path for path in (Path(parent, name) for name in sorted(folders)) if path.is_symlink()]
         notes += [f"{path}: a linked folder, not searched. Name it to have it analysed." for path in links]
@@ -126,7 +127,7 @@ def _matching(pattern: Path, notes: list[str]) -> Iterator[Input]:
 def _is_medium(path: Path) -> bool:
     """Whether a file found in a folder, by its path from there, is one to work on."""
     cut = path.parent.suffix == f".{CUTS}" and CLIP_NAME.fullmatch(path.name)
-    return path.suffix.lower() in VIDEO_SUFFIXES | PICTURE_SUFFIXES and not _is_hidden(path) and not cut
+    return path.suffix.lower() in MEDIA_SUFFIXES and not _is_hidden(path) and not cut
 
 
 def _is_hidden(path: Path) -> bool:
