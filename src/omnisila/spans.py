@@ -73,7 +73,8 @@ class SpanShape(Config):
 def smoothed(curve: Curve, width_s: float) -> Curve:
     """The curve with each score replaced by the mean over windows whose centres lie within ``width_s / 2`` of its own.
 
-    Nothing is taken from beyond a hole. It looks ahead by half the width: a live system must hold its answer back for as long.
+    Nothing is taken from beyond a hole. It looks ahead by half the width: a live system must hold its answer back for
+    as long.
     """
     if width_s <= 0 or len(curve.score) < 2:
         return curve

@@ -9,7 +9,7 @@ import math
 from array import array
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -34,6 +34,7 @@ REORDERED = 16  # pictures that H.264 and H.265 hold back at most to bring them 
 _STRAY = 3  # of so many packets after a leap, one that goes on where the leap began proves it wrong
 _STATED_S = 1.0  # headers that are wrong by less are not told
 _STATING = ("matroska", "avi", "flv", "mov", "asf")  # formats that state how long they last; of others libav guesses
+_MAX_PACKETS = 10_000_000  # a day at 115 pictures a second
 _LISTED = 5  # times in one note
 
 
@@ -79,7 +80,7 @@ class Clock:
     """
 
     start_s: float
-    times_s: "array[float]"
+    times_s: Sequence[float]
     ordered: bool
     keys: tuple[int, ...]
     at_place: dict[int, int]
@@ -125,14 +126,14 @@ class _Packets:
         self.place.append(-1 if packet.pos is None else packet.pos)
 
 
-def clock_of(path: Path, max_packets: int) -> Clock:
+def clock_of(path: Path) -> Clock:
     """The clock of a file's best video stream; kept until the file changes.
 
     Raises:
         MediaError: it cannot be opened, or has no video stream.
     """
     stat = path.stat()
-    return _read(path, max_packets, stat.st_mtime_ns, stat.st_size)
+    return _read(path, stat.st_mtime_ns, stat.st_size)
 
 
 def seconds(packet: Packet, ticks: int | None) -> float:
@@ -149,7 +150,7 @@ def nominal_rate_hz(stream: VideoStream) -> float | None:
 
 
 @lru_cache(maxsize=8)
-def _read(path: Path, max_packets: int, _changed_ns: int, _size: int) -> Clock:
+def _read(path: Path, _changed_ns: int, _size: int) -> Clock:
     packets = _Packets()
     with open_container(path) as container:
         stream = video_stream(path, container)
@@ -158,7 +159,7 @@ def _read(path: Path, max_packets: int, _changed_ns: int, _size: int) -> Clock:
                 packets.add(packet)
             if packet.size and packet.pts is not None:
                 packets.last_s = max(packets.last_s, seconds(packet, packet.pts + (packet.duration or 0)))
-            if len(packets.key) >= max_packets:
+            if len(packets.key) >= _MAX_PACKETS:
                 break
         name = container.format.name.split(",")[0]
         begin_s = container.start_time / av.time_base if container.start_time is not None else math.inf
@@ -202,12 +203,15 @@ def _usual(values: Iterable[float], fallback: float) -> float:
 
 def _counted_on(
     packets: _Packets, start_s: float, frame_s: float
-) -> tuple["array[float]", tuple[Part, ...], list[float]]:
+) -> tuple[Sequence[float], tuple[Part, ...], list[float]]:
     """Running times of packets, the parts that their timestamps form, and the times of those not believed."""
     slack_s = max(_LEAP_S, (REORDERED + 1) * frame_s)
-    # where packets say when they are decoded, that runs forward however pictures are reordered
-    order_s = [shown if math.isnan(one) else one for shown, one in zip(packets.shown_s, packets.decoded_s, strict=True)]
-    times_s: array[float] = array("d")
+    # where packets say when they are decoded, that runs forward however pictures are reordered; some begin to say it late
+    order_s, after_s = [0.0] * len(packets.key), math.nan
+    for number in reversed(range(len(order_s))):
+        after_s = after_s if math.isnan(packets.decoded_s[number]) else packets.decoded_s[number]
+        order_s[number] = packets.shown_s[number] if math.isnan(after_s) else after_s
+    times_s = array("d")
     parts = [Part(-1, -start_s, 0.0)]
     strays_s: list[float] = []
     end_s, newest_s, last_s = 0.0, -math.inf, -math.inf
@@ -232,7 +236,7 @@ def _counted_on(
     return times_s, tuple(parts), strays_s
 
 
-def _end_s(times_s: "array[float]", display_s: "array[float]", hold_s: float, frame_s: float) -> float:
+def _end_s(times_s: Sequence[float], display_s: Sequence[float], hold_s: float, frame_s: float) -> float:
     """Where the picture ends that is shown last. Where that is not the last packet, durations are those of decoding."""
     if not times_s:
         return 0.0

@@ -93,6 +93,7 @@ class Decoder:
         self._stream.codec_context.options = {"max_pixels": str(max_pixels)}
         self._stream.thread_type = "AUTO" if threads else "NONE"
         self._due: list[tuple[float, int]] = []  # times and numbers of packets whose pictures have not come, a heap
+        self._refused_s: list[float] = []  # times of packets that were damaged
         self._silent = False
         self.account = Account()
 
@@ -146,8 +147,9 @@ class Decoder:
                 frames = packet.decode()
             except FFmpegError as error:
                 self._fail(error)
-                if not self._clock.ordered and packet.size:
-                    self._due = [due for due in self._due if due[1] != packet.pts]
+                if not self._clock.ordered and packet.size:  # its time goes to no other picture
+                    self._refused_s.append(self._scheduled_s(number - 1))
+                    self._due = [due for due in self._due if due[1] != number - 1]
                     heapify(self._due)
                 continue
             for frame in frames:
@@ -184,9 +186,12 @@ class Decoder:
             self._silent |= len(kept) < len(self._due)
             self._due = kept
             heapify(kept)
-        if self._due:
-            return heappop(self._due)[0]
-        return last.end_s if last is not None else 0.0
+        if not self._due:
+            return last.end_s if last is not None else 0.0
+        time_s = heappop(self._due)[0]
+        self._silent |= any(refused_s < time_s for refused_s in self._refused_s)
+        self._refused_s = [refused_s for refused_s in self._refused_s if refused_s >= time_s]
+        return time_s
 
     def _hole(self, last: Picture | None, time_s: float, first: int) -> float | None:
         """Where a hole before a picture begins, if there is one."""

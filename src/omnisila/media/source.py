@@ -75,9 +75,9 @@ class StillSource:
         self.claimed_s = STILL_S
         self.notes: tuple[str, ...] = ()
         self.info = VideoInfo(
-            path=str(path), duration_s=STILL_S, holes=(), rate_hz=None, width_px=upright.width, height_px=upright.height,
-            rotation_deg=0, start_s=0.0, container=str(image.format).lower(), codec=str(image.format).lower(),
-            pixel_format=image.mode, has_audio=False, still=True,
+            path=str(path), duration_s=STILL_S, holes=(), rate_hz=None, width_px=upright.width,
+            height_px=upright.height, rotation_deg=0, start_s=0.0, container=str(image.format).lower(),
+            codec=str(image.format).lower(), pixel_format=image.mode, has_audio=False, still=True,
         )  # fmt: skip
 
     def pictures(self, start_s: float = 0.0) -> Iterator[Picture]:  # noqa: ARG002 (there is but one)
@@ -95,7 +95,7 @@ class VideoSource:
     def __init__(self, path: Path, limits: DecodeLimits) -> None:
         self._path = path
         self._limits = limits
-        self._clock = clock_of(path, limits.max_frames)
+        self._clock = clock_of(path)
         self.claimed_s, self.notes = self._clock.claimed_s, self._clock.notes
         self.account = Account()
         with _opened(path, limits, self._clock, threads=False) as (container, stream, decoder):
