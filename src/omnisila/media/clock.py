@@ -206,7 +206,7 @@ def _counted_on(
 ) -> tuple[Sequence[float], tuple[Part, ...], list[float]]:
     """Running times of packets, the parts that their timestamps form, and the times of those not believed."""
     slack_s = max(_LEAP_S, (REORDERED + 1) * frame_s)
-    # where packets say when they are decoded, that runs forward however pictures are reordered; some begin to say it late
+    # when packets are decoded runs forward however pictures are reordered; some streams begin to say it late
     order_s, after_s = [0.0] * len(packets.key), math.nan
     for number in reversed(range(len(order_s))):
         after_s = after_s if math.isnan(packets.decoded_s[number]) else packets.decoded_s[number]
