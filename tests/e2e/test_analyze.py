@@ -43,6 +43,38 @@ def test_one_video_gives_json_page_subtitles_and_table(omnisila: Run, make_video
         assert point.face == 0.0  # no face was drawn
 
 
+@pytest.fixture
+def holed(make_video: Make, tmp_path: Path) -> Path:
+    """Two recordings of 3 s with a thousand seconds between them."""
+    parts = [make_video(f"{start_s}.ts", frames=36, rate_hz=12, start_s=start_s) for start_s in (1.0, 1004.0)]
+    path = tmp_path / "holed.ts"
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    return path
+
+
+def test_a_hole_in_the_video_is_one_in_the_curve_and_no_finding_spans_it(
+    omnisila: Run, holed: Path, tmp_path: Path
+) -> None:
+    result = omnisila("analyze", holed, "--out", tmp_path / "out", "--format", "html")
+    assert result.exit_code == 0, result.stderr
+    analysis = analysis_of(tmp_path / "out", "holed.ts")
+    starts_s = [point.start_s for point in analysis.anomaly_curve]
+    assert starts_s == pytest.approx([0.0, 1.0, 2.0, 1003.0, 1004.0, 1005.0], abs=0.25)
+    assert [point.start_s for point in analysis.expert_weights] == starts_s
+    for one in (*analysis.anomaly_curve, *(finding.span for finding in analysis.findings)):
+        assert one.end_s <= 3.25 or one.start_s >= 1002.9
+    assert analysis.video.duration_s == pytest.approx(1006.0, abs=0.05)
+    assert analysis.video.decoded_ratio == 1.0
+    assert any("no pictures for 3.0-1003.0 s: that time is not judged" in line for line in analysis.warnings)
+
+
+def test_reactions_are_not_measured_in_a_hole(omnisila: Run, holed: Path, tmp_path: Path) -> None:
+    result = omnisila("analyze", holed, "--labels", "reaction", "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.stderr
+    spans = [(point.start_s, point.end_s) for point in analysis_of(tmp_path / "out", "holed.ts").intensity_curve]
+    assert spans == [pytest.approx((0.0, 3.0), abs=0.05), pytest.approx((1003.0, 1006.0), abs=0.05)]
+
+
 def test_every_format_of_the_help_is_written_and_reads_back(omnisila: Run, make_video: Make, tmp_path: Path) -> None:
     names = ", ".join(exports.formats())
     assert names in " ".join(omnisila("analyze", "--help").stdout.replace("│", " ").split())

@@ -1,11 +1,13 @@
 """Opening a file as a video: every way in which it may not be one ends in a single clear line."""
 
 import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import av
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 from PIL import Image
@@ -14,7 +16,9 @@ from omnisila.errors import MediaError
 
 _PICTURE_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "AVIF", "GIF", "JPEG2000", "PPM", "QOI")
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1")
+_EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"  # Matroska's and WebM's first elements
 _PLAYLISTS = ("concat", "hls", "dash", "imf")
+_MAX_IDLE_ERRORS = 1000  # demuxing errors in a row without a packet between them
 _STREAM_SUFFIXES = (".mjpeg", ".mjpg")  # a raw motion JPEG stream begins like a JPEG picture
 
 
@@ -131,6 +135,48 @@ def video_stream(path: Path, container: InputContainer) -> VideoStream:
 def video_streams(container: InputContainer) -> list[VideoStream]:
     """All that could be watched: cover art is left out."""
     return [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+
+
+def demuxed(
+    container: InputContainer, streams: tuple[Stream, ...], failed: Callable[[FFmpegError], None] | None = None
+) -> Iterator[Packet]:
+    """The packets of some streams, past damage; the last are empty and flush the decoder."""
+    errors = 0
+    while errors < _MAX_IDLE_ERRORS:
+        try:
+            for packet in container.demux(streams):
+                errors = 0
+                yield packet
+            return
+        except IndexError:  # PyAV, after the last packet, when streams have appeared on the way
+            return
+        except FFmpegError as error:
+            errors += 1
+            if failed is not None:
+                failed(error)
+
+
+def is_cut_off(path: Path) -> bool:
+    """Whether a file ends before the size that its own headers give it; false where they give none."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(4096)
+        if head.startswith(b"RIFF"):
+            return 8 + int.from_bytes(head[4:8], "little") > size
+        if head.startswith(b"FLV"):  # each tag is followed by its size, which stands in its head too
+            file.seek(-4, 2)
+            tag = int.from_bytes(file.read(4))
+            if not 11 <= tag <= size - 4:
+                return True
+            file.seek(-4 - tag, 2)
+            return int.from_bytes(file.read(4)[1:]) != tag - 11
+        at = head.find(_SEGMENT) + len(_SEGMENT)
+        if head.startswith(_EBML) and len(_SEGMENT) <= at < len(head) - 8:
+            width = 9 - head[at].bit_length()  # the leading zeros of a number's first byte say how many bytes it has
+            unknown = (1 << 7 * width) - 1
+            length = int.from_bytes(head[at : at + width]) & unknown
+            return length != unknown and at + width + length > size
+    return False
 
 
 def _describe(stream: Stream) -> str:
