@@ -75,7 +75,8 @@ def analyze(
     cards = [folder / "card.md" for folder in answering(model, settings).folders]
 
     from omnisila.cli.progress import BatchProgress
-    from omnisila.inference.batch import Batch, RunIdentity, summary
+    from omnisila.errors import OutputError
+    from omnisila.inference.batch import INDEX, Batch, RunIdentity, output_path, summary
     from omnisila.inference.load import load
     from omnisila.report.writer import Report
 
@@ -93,8 +94,17 @@ def analyze(
         labels=analyzer.config.labels,
         settings={"window_s": window, "hop_s": hop, "rate_hz": rate, "max_fnr": max_fnr, "blur_faces": blur_faces},
     )
+    for note in () if quiet else inputs.notes:
+        typer.echo(f"note: {note}", err=True)
     with BatchProgress(len(inputs.files), shown=not (quiet or as_json)) as progress:
-        batch = Batch(out, lambda path: analyzer.analyze(path, progress.stage), report.writers(), identity)
+        batch = Batch(
+            out,
+            lambda path: analyzer.analyze(path, progress.stage),
+            report.writers(),
+            identity,
+            report.suffixes(),
+            report.retire,
+        )
         outcomes, uncut = [], []
         for item in inputs.files:
             progress.start(item.name)
@@ -102,15 +112,23 @@ def analyze(
             if cut and outcome.state != "failed":
                 uncut += report.cut(outcome)
             outcomes.append(outcome._replace(analysis=None))
-            progress.finished(outcome)
+            progress.finished(outcome, analyzer.notes)
             if as_json and outcome.state != "failed":
-                typer.echo((out / f"{item.name}.json").read_text(encoding="utf-8"))
+                typer.echo(output_path(out, item.name, "json").read_text(encoding="utf-8"))
     ended = summary(outcomes, inputs.failed)
     many = len(inputs.files) + len(inputs.failed) > 1
-    index = report.write_index(outcomes, inputs.failed) if many and "html" in wanted else None
-    for reason in (*(failure.reason for failure in ended.failed), *uncut):
+    failures, index = [*(failure.reason for failure in ended.failed), *uncut], None
+    try:
+        if many and "html" in wanted:
+            index = report.write_index(outcomes, inputs.failed)
+        elif report.retire_index(ended.done):
+            progress.say(f"{INDEX} of an earlier run told other results and is taken away. Analyse all for a new one.")
+    except OutputError as error:
+        failures.append(str(error))
+    for reason in failures:
         typer.echo(f"failed: {reason}", err=True)
-    if not (quiet or as_json):
-        progress.conclude(ended, out, index, html="html" in wanted)
-    if ended.failed or uncut:
+    if cut and not report.clips and (ended.done or ended.skipped) and not uncut:
+        progress.say("nothing was cut: there are no findings")
+    progress.conclude(ended, out, index, html="html" in wanted)
+    if failures:
         raise typer.Exit(1)

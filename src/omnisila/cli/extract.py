@@ -22,6 +22,7 @@ def extract(
     from rich.console import Console
 
     from omnisila.errors import OmnisilaError
+    from omnisila.files import path_text
     from omnisila.models.checkpoint import RunRecord
     from omnisila.models.run_files import RUN, read_record
     from omnisila.scenes.cache import FeatureCache
@@ -30,6 +31,8 @@ def extract(
     console, cache = Console(stderr=True, quiet=quiet), FeatureCache()
     record = read_record(folder / RUN, RunRecord)
     profile = LoadedWhenNeeded(record.sem.at_rate(record.window.rate_hz))
+    for note in inputs.notes:
+        console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
     failures = [failure.reason for failure in inputs.failed]
     for item in inputs.files:
         try:
@@ -37,11 +40,15 @@ def extract(
         except OmnisilaError as error:
             failures.append(str(error))
             continue
+        if extracted.unkept:
+            failures.append(f"{item.path}: {cache.warning}")
+            continue
         spent = sum(extracted.seconds.values())
         told = f"{spent:.1f} s" if extracted.seconds else "already there"
-        console.print(f"{item.name}: {extracted.info.duration_s:.1f} s of video, {told}", highlight=False, markup=False)
+        name = path_text(item.name)
+        console.print(f"{name}: {extracted.info.duration_s:.1f} s of video, {told}", highlight=False, markup=False)
     console.print(f"features are in {cache.root}", highlight=False, markup=False)
     for reason in failures:
-        typer.echo(f"failed: {reason}", err=True)
+        typer.echo(f"failed: {path_text(reason)}", err=True)
     if failures:
         raise typer.Exit(1)

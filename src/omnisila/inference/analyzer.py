@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from omnisila.files import path_text
 from omnisila.inference.attributing import attributed, ranked_cause, written_cause
 from omnisila.inference.scoring import Scored, Scorer
 from omnisila.inference.seeing import See, seeing
@@ -50,6 +51,11 @@ class Analyzer:
         """What the thresholds hold for."""
         return self.run.calibration.note if self.run.calibration else VALIDITY
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The warnings that every video's analysis has alike."""
+        return tuple(self._warnings())
+
     def analyze(self, path: str | Path, progress: Progress | None = None) -> Analysis:
         """Findings of one video with their causes and evidence.
 
@@ -83,7 +89,7 @@ class Analyzer:
             findings=tuple(findings),
             anomaly_curve=self.scorer.curve(scored),
             expert_weights=scored.weight_points(),
-            warnings=(*extracted.warnings, *self._warnings()),
+            warnings=(*extracted.warnings, *self.notes),
             timings_s={stage: round(seconds, 3) for stage, seconds in timings.items()},
         )
 
@@ -102,7 +108,7 @@ class Analyzer:
 
     def see(self, extracted: Extracted) -> See:
         """How windows of a video become the model's input."""
-        return seeing(self.run, Path(extracted.info.path))
+        return seeing(self.run, extracted.path)
 
     def attributed(self, name: str, found: LabelledSpan, weights: ExpertWeights, extracted: Extracted) -> Finding:
         """A span as a finding with its cause and evidence; ``weights`` are the experts' over the span."""
@@ -153,7 +159,7 @@ def not_scored(labels: Sequence[str]) -> Iterator[str]:
 def video_identity(path: Path, digest: str, info: VideoInfo, decoded_ratio: float) -> VideoIdentity:
     """Which file was analysed; ``digest`` is its SHA-256."""
     return VideoIdentity(
-        path=str(path),
+        path=path_text(path),
         sha256=digest,
         duration_s=info.duration_s,
         rate_hz=info.rate_hz,

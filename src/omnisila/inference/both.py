@@ -38,6 +38,11 @@ class Both:
         """What the results of both hold for."""
         return f"{self.scenes.validity} {self.reaction.validity}"
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The warnings that every video's analysis has alike."""
+        return tuple(dict.fromkeys((*self.scenes.notes, *self.reaction.notes)))
+
     def analyze(self, path: str | Path, progress: Progress | None = None) -> Analysis:
         """Findings and intensities of one video.
 

@@ -34,6 +34,11 @@ class Analyzing(Protocol):
         """What its results hold for, in a sentence."""
         ...
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The warnings that every video's analysis has alike, in its present state."""
+        ...
+
     def analyze(self, path: str | Path, progress: Progress | None = None) -> Analysis:
         """Everything it says about one video.
 

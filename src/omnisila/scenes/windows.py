@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import reduce
+from itertools import groupby
 from typing import NamedTuple
 
 import torch
@@ -65,26 +66,47 @@ class WindowBatch(NamedTuple):
 
 
 def windows(shards: Iterable[SceneShard], config: WindowConfig, duration_s: float | None = None) -> Iterator[Window]:
-    """Windows tiling a video from 0 to its end; the last one may be shorter, but is no sliver.
+    """Windows tiling a video from 0 to its end, and anew after each hole; a last one may be shorter, but is no sliver.
 
     Args:
-        shards: consecutive, from time 0.
+        shards: in time order; between two that do not touch is a hole, which no window reaches into.
         duration_s: where the video ends; None takes the end of the last shard.
     """
+    for run in runs(shards):
+        yield from _tiled(run, config, float("inf") if duration_s is None else duration_s)
+
+
+def runs(shards: Iterable[SceneShard]) -> Iterator[Iterator[SceneShard]]:
+    """The shards between holes; each run is to be used up before the next."""
+    end_s, number = 0.0, 0
+
+    def run_of(shard: SceneShard) -> int:
+        nonlocal end_s, number
+        number += shard.start_s - end_s > 1e-6
+        end_s = shard.end_s
+        return number
+
+    return (run for _, run in groupby(shards, run_of))
+
+
+def _tiled(shards: Iterable[SceneShard], config: WindowConfig, duration_s: float) -> Iterator[Window]:
+    """Windows over shards that touch."""
     kept: SceneShard | None = None
-    index, last_end_s = 0, 0.0
+    index, begin_s, last_end_s = 0, 0.0, 0.0
     for shard in shards:
+        begin_s = shard.start_s if kept is None else begin_s
         kept = shard if kept is None else joined(kept, shard)
         last_end_s = shard.end_s
-        known_s = shard.end_s if duration_s is None else min(duration_s, shard.end_s)
+        known_s = min(duration_s, shard.end_s) - begin_s
         while (index + 1) * config.window_s + max(config.context_s, 0.0) <= known_s:
-            yield _tile(kept, index, (index + 1) * config.window_s, config)
+            yield _tile(kept, begin_s + index * config.window_s, begin_s + (index + 1) * config.window_s, config)
             index += 1
-        kept = _from(kept, index * config.window_s - config.context_s - 2.0)
-    end_s = last_end_s if duration_s is None else min(duration_s, last_end_s)
+        kept = _from(kept, begin_s + index * config.window_s - config.context_s - 2.0)
+    end_s = min(duration_s, last_end_s)
     sliver_s = MIN_TAIL * config.window_s if index else 1e-6
-    while kept is not None and end_s - index * config.window_s > sliver_s:
-        yield _tile(kept, index, min((index + 1) * config.window_s, end_s), config)
+    while kept is not None and end_s - begin_s - index * config.window_s > sliver_s:
+        start_s = begin_s + index * config.window_s
+        yield _tile(kept, start_s, min(begin_s + (index + 1) * config.window_s, end_s), config)
         index += 1
 
 
@@ -107,25 +129,33 @@ def window_over(
     if span.duration_s > 2 * half_s:
         return spread(shards(span), span, config.frames)
     middle_s = (span.start_s + span.end_s) / 2
-    touched = list(shards(Span(start_s=max(middle_s - half_s, 0.0), end_s=middle_s + half_s)))
-    return _window(reduce(joined, touched), span, middle_s, config) if touched else None
+    touched = shards(Span(start_s=max(middle_s - half_s, 0.0), end_s=middle_s + half_s))
+    parts = [reduce(joined, run) for run in runs(touched)]
+    if not parts:
+        return None
+    # beside a hole, the side that the stretch lies on
+    nearest = min(parts, key=lambda part: max(part.start_s - middle_s, middle_s - part.end_s))
+    return _window(nearest, span, middle_s, config)
 
 
 def spread(shards: Iterable[SceneShard], span: Span, frames: int) -> Window | None:
     """One window of ``frames`` spread evenly over a span; None where no shard covers it.
 
-    Shards are read one at a time: a span may last as long as the video. Frames past the video's end are masked.
+    Shards are read one at a time: a span may last as long as the video. Frames past the video's end, or in a hole of
+    it, are masked.
     """
     step_s = span.duration_s / frames
     times_s = [span.start_s + (i + 0.5) * step_s for i in range(frames)]
     parts: list[Window] = []
-    last: SceneShard | None = None
+    last, seen = None, False
     for shard in shards:
-        within_s = [time_s for time_s in times_s if shard.start_s <= time_s < shard.end_s]
-        if within_s:
-            parts.append(_at(shard, span, within_s))
+        done = sum(len(part.times_s) for part in parts)
+        reached_s = [time_s for time_s in times_s[done:] if time_s < shard.end_s]
+        if reached_s:
+            parts.append(_at(shard, span, reached_s))
+            seen = seen or reached_s[-1] >= shard.start_s
             last = shard
-    if last is None:
+    if last is None or not seen:
         return None
     past_s = times_s[sum(len(part.times_s) for part in parts) :]
     if past_s:
@@ -179,9 +209,8 @@ def _from(shard: SceneShard, start_s: float, end_s: float = float("inf")) -> Sce
     return SceneShard(start_s=first_s, end_s=past_s, layouts=shard.layouts, **streams)
 
 
-def _tile(shard: SceneShard, index: int, end_s: float, config: WindowConfig) -> Window:
-    """The window of that number; one that the video's end cuts short keeps its frames where a whole one has them."""
-    start_s = index * config.window_s
+def _tile(shard: SceneShard, start_s: float, end_s: float, config: WindowConfig) -> Window:
+    """A window; one that the video's end cuts short keeps its frames where a whole one has them."""
     return _window(shard, Span(start_s=start_s, end_s=end_s), start_s + config.window_s / 2, config)
 
 
@@ -191,12 +220,14 @@ def _window(shard: SceneShard, span: Span, middle_s: float, config: WindowConfig
 
 
 def _at(shard: SceneShard, span: Span, times_s: list[float]) -> Window:
-    """A window's frames at the given times; times outside the video are masked."""
+    """A window's frames at the given times; times outside the shard are masked."""
 
     def held(name: str) -> SceneFrames:
         stream: SceneStream = getattr(shard, name)
         features = shard.layouts[name].feature_width
-        places = [int((t - stream.start_s) * stream.rate_hz + 1e-6) if t >= -1e-6 else -1 for t in times_s]
+        places = [
+            int((t - stream.start_s) * stream.rate_hz + 1e-6) if t >= shard.start_s - 1e-6 else -1 for t in times_s
+        ]
         # a slow extractor's last sample is held to the end of the shard
         inside = torch.tensor([p >= 0 and t < shard.end_s - 1e-6 for p, t in zip(places, times_s, strict=True)])
         index = torch.tensor(places).clamp(0, max(len(stream.values) - 1, 0))

@@ -146,14 +146,14 @@ def test_one_unreadable_video_does_not_stop_s_s(make_bad_file: Callable[[str, st
 
 
 def test_a_face_in_the_footage_is_found(make_video: Callable[..., Path], tmp_path: Path):
-    portrait = Path(__file__).parents[3] / "demo/carphone_pristine.mp4"
+    portrait = Path(__file__).parents[3] / "demo/portrait.mp4"
     make_video("plain.mp4")
     span = Span(start_s=0.0, end_s=1.0)
     finder = FaceFinder(MTCNN.pretrained(), tmp_path, frames=2)
     assert not finder(video("plain"), span)
     if not portrait.is_file():
         pytest.skip("the demo's portrait is not there")
-    assert FaceFinder(MTCNN.pretrained(), portrait.parent, frames=2)(video("carphone_pristine"), span)
+    assert FaceFinder(MTCNN.pretrained(), portrait.parent, frames=2)(video("portrait"), span)
 
 
 def test_s_d_takes_the_users_segments_or_is_called_weak(tmp_path: Path):
