@@ -202,8 +202,8 @@ def _picture_info(path: Path, image: Image.Image, duration_s: float, rate_hz: fl
     name = str(image.format).lower()
     return VideoInfo(
         path=path_text(path), duration_s=duration_s, holes=(), rate_hz=rate_hz, width_px=image.width,
-        height_px=image.height, rotation_deg=0, start_s=0.0, container=name, codec=name, pixel_format=image.mode, has_audio=False,
-        still=rate_hz is None,
+        height_px=image.height, rotation_deg=0, start_s=0.0, container=name, codec=name, pixel_format=image.mode,
+        has_audio=False, still=rate_hz is None,
     )  # fmt: skip
 
 
