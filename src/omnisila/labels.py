@@ -6,7 +6,7 @@ Source: Omni-SILA 4.1 (implicit, explicit), Hawkeye 4.1 (anomaly), emotional-rea
 from pydantic import model_validator
 
 from omnisila.config import Frozen
-from omnisila.errors import LabelError
+from omnisila.errors import LabelError, unknown
 
 
 class LabelSet(Frozen):
@@ -103,4 +103,4 @@ def label_set(name: str) -> LabelSet:
     try:
         return BUILT_IN[name]
     except KeyError:
-        raise LabelError(f"label set {name!r} does not exist. Choose from: {', '.join(BUILT_IN)}.") from None
+        raise LabelError(unknown("label set", name, BUILT_IN)) from None

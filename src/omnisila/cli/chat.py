@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def chat(
-    video: Annotated[Path, typer.Argument(help="A video or still picture.")],
+    video: Annotated[Path, typer.Argument(help="A video or still picture.", exists=True, dir_okay=False)],
     model: Annotated[str, typer.Option(help="compact, a run folder, or the hub id of one.")] = "compact",
     ask: Annotated[
         list[str] | None,
@@ -22,12 +22,15 @@ def chat(
     The compact model answers only the instructions that it was taught; a run of train icm answers in its own words.
     Exit status: 0 answered, 2 wrong usage or a video that cannot be read.
     """
+    from omnisila.inference.run_folders import run_folder
+
+    folder = run_folder(model)
+
     from omnisila.inference.chat import Chat
-    from omnisila.inference.load import run_folder
     from omnisila.models.checkpoint import load_run
     from omnisila.scenes.cache import FeatureCache
 
-    talk = Chat(load_run(run_folder(model)), video, FeatureCache())
+    talk = Chat(load_run(folder), video, FeatureCache())
     if ask:
         for question in ask:
             _answer(talk, question)

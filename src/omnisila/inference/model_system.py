@@ -8,9 +8,10 @@ import torch
 
 from omnisila.data.instructions import NOTHING, Located, parse_instruction, render_label, render_located
 from omnisila.errors import InputError
-from omnisila.inference.analyzer import Analyzer, AnalyzerConfig
-from omnisila.inference.load import run_folder
+from omnisila.inference.analyzer import Analyzer
 from omnisila.inference.parsed_answers import located_findings
+from omnisila.inference.run_folders import run_folder
+from omnisila.inference.settings import AnalyzerConfig
 from omnisila.labels import label_set
 from omnisila.models.checkpoint import load_run
 from omnisila.scenes.cache import Extracted, FeatureCache

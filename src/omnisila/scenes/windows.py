@@ -1,7 +1,7 @@
 """Windows over a video's shards: one second each, eight frames that reach a little over both ends."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import groupby, islice
 from typing import NamedTuple
 
 import torch
@@ -65,11 +65,12 @@ class WindowBatch(NamedTuple):
     visual: Entities
 
 
-def tiles(end_s: float, window_s: float) -> Iterator[Span]:
+def tiles(begin_s: float, end_s: float, window_s: float) -> Iterator[Span]:
     """The stretches that a video is cut into, in training as in use; the last may be shorter, but is no sliver."""
     index = 0
-    while end_s - index * window_s > (MIN_TAIL * window_s if index else 1e-6):
-        yield Span(start_s=index * window_s, end_s=min((index + 1) * window_s, end_s))
+    while end_s - begin_s - index * window_s > (MIN_TAIL * window_s if index else 1e-6):
+        start_s = begin_s + index * window_s
+        yield Span(start_s=start_s, end_s=min(start_s + window_s, end_s))
         index += 1
 
 
@@ -86,26 +87,47 @@ def frame_times(span: Span, config: WindowConfig) -> tuple[float, ...]:
 
 
 def windows(shards: Iterable[SceneShard], config: WindowConfig, duration_s: float | None = None) -> Iterator[Window]:
-    """A window for each of a video's ``tiles``.
+    """A window for each of a video's ``tiles``, which begin anew after each hole.
 
     Args:
-        shards: consecutive, from time 0.
+        shards: in time order; between two that do not touch is a hole, which no window reaches into.
         duration_s: where the video ends; None takes the end of the last shard.
     """
+    for run in runs(shards):
+        yield from _tiled(run, config, float("inf") if duration_s is None else duration_s)
+
+
+def runs(shards: Iterable[SceneShard]) -> Iterator[Iterator[SceneShard]]:
+    """The shards between holes; each run is to be used up before the next."""
+    end_s, number = 0.0, 0
+
+    def run_of(shard: SceneShard) -> int:
+        nonlocal end_s, number
+        number += shard.start_s - end_s > 1e-6
+        end_s = shard.end_s
+        return number
+
+    return (run for _, run in groupby(shards, run_of))
+
+
+def _tiled(shards: Iterable[SceneShard], config: WindowConfig, duration_s: float) -> Iterator[Window]:
+    """Windows over shards that touch."""
     kept: SceneShard | None = None
-    index, last_end_s, context_s = 0, 0.0, max(config.context_s, 0.0)
+    index, begin_s, last_end_s, context_s = 0, 0.0, 0.0, max(config.context_s, 0.0)
     for shard in shards:
+        begin_s = shard.start_s if kept is None else begin_s
         kept = shard if kept is None else joined(kept, shard)
         last_end_s = shard.end_s
-        known_s = shard.end_s if duration_s is None else min(duration_s, shard.end_s)
+        known_s = min(duration_s, shard.end_s) - begin_s
         while (index + 1) * config.window_s + context_s <= known_s:
-            span = Span(start_s=index * config.window_s, end_s=(index + 1) * config.window_s)
+            start_s = begin_s + index * config.window_s
+            span = Span(start_s=start_s, end_s=start_s + config.window_s)
             yield _at(kept, span, frame_times(span, config))
             index += 1
-        kept = _from(kept, index * config.window_s - context_s - 2.0)
-    end_s = last_end_s if duration_s is None else min(duration_s, last_end_s)
+        kept = _from(kept, begin_s + index * config.window_s - context_s - 2.0)
+    end_s = min(duration_s, last_end_s)
     if kept is not None:
-        for span in islice(tiles(end_s, config.window_s), index, None):
+        for span in islice(tiles(begin_s, end_s, config.window_s), index, None):
             yield _at(kept, span, frame_times(span, config))
 
 
@@ -125,13 +147,20 @@ def window_over(
     span = Span(start_s=span.start_s, end_s=min(span.end_s, end_s))
     left_s = frame_times(span, config)
     reach = Span(start_s=max(min(span.start_s, left_s[0]), 0.0), end_s=max(span.end_s, left_s[-1]))
+    touched = shards(reach)
+    if span.duration_s <= config.frames / config.rate_hz:
+        # beside a hole, the side that the stretch lies on
+        middle_s = (span.start_s + span.end_s) / 2
+        sides = [list(run) for run in runs(touched)]
+        touched = min(sides, key=lambda run: max(run[0].start_s - middle_s, middle_s - run[-1].end_s), default=[])
     parts: list[Window] = []
-    last: SceneShard | None = None
-    for last in shards(reach):
+    last, seen = None, False
+    for last in touched:
         here_s = tuple(time_s for time_s in left_s if time_s < last.end_s - 1e-6)
         left_s = left_s[len(here_s) :]
         parts.append(_at(last, span, here_s))
-    if last is None:
+        seen = seen or (len(here_s) > 0 and here_s[-1] >= last.start_s - 1e-6)
+    if last is None or not seen:
         return None
     parts.append(_at(last, span, left_s))
 
@@ -184,12 +213,14 @@ def _from(shard: SceneShard, start_s: float, end_s: float = float("inf")) -> Sce
 
 
 def _at(shard: SceneShard, span: Span, times_s: tuple[float, ...]) -> Window:
-    """A window's frames at the given times; times outside the video are masked."""
+    """A window's frames at the given times; times outside the shard are masked."""
 
     def held(name: str) -> SceneFrames:
         stream: SceneStream = getattr(shard, name)
         features = shard.layouts[name].feature_width
-        places = [int((t - stream.start_s) * stream.rate_hz + 1e-6) if t >= -1e-6 else -1 for t in times_s]
+        places = [
+            int((t - stream.start_s) * stream.rate_hz + 1e-6) if t >= shard.start_s - 1e-6 else -1 for t in times_s
+        ]
         # a slow extractor's last sample is held to the end of the shard
         inside = torch.tensor(
             [p >= 0 and t < shard.end_s - 1e-6 for p, t in zip(places, times_s, strict=True)], dtype=torch.bool

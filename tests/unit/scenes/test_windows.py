@@ -98,7 +98,7 @@ def over(start_s: float, end_s: float, config: WindowConfig, shards: list[SceneS
 def test_what_is_asked_about_and_trained_on_is_shown_as_a_video_is_cut(duration_s: float, config: WindowConfig) -> None:
     shards = [shard(0, 4), shard(4, 10)]
     found = list(windows(shards, config, duration_s))
-    assert [window.span for window in found] == list(tiles(duration_s, config.window_s))
+    assert [window.span for window in found] == list(tiles(0.0, duration_s, config.window_s))
     for window in found:
         shown = over(window.span.start_s, window.span.end_s, config, shards)
         assert shown is not None
@@ -155,3 +155,19 @@ def test_stacked_windows_are_float32_in_the_papers_order() -> None:
     assert batch.scenes._fields == ("face", "action", "relation", "background")
     assert batch.visual.values.shape == (3, 8, 2, LAYOUTS["visual"].feature_width)
     assert batch.scenes.action.values.dtype == torch.float32
+
+
+def test_no_window_reaches_into_a_hole() -> None:
+    shards = [shard(0, 2), shard(2, 4), shard(34.5, 36.5)]
+    found = list(windows(shards, WindowConfig()))
+    assert [window.span.start_s for window in found] == [0, 1, 2, 3, 34.5, 35.5]
+    assert seen(found[3], "visual") == [*[2.5 + i / 4 for i in range(6)], None, None]
+    assert seen(found[4], "visual") == [None, None, *[34.5 + i / 4 for i in range(6)]]
+    assert found[4].face.mask[2:].all()
+    whole = window_over(lambda _: shards, Span(start_s=0, end_s=38), WindowConfig(), 38.0)
+    assert whole is not None
+    assert len(whole.times_s) == 8
+    assert seen(whole, "visual") == [2.25, None, None, None, None, None, None, 35.5]
+    beside = over(34.5, 35.5, WindowConfig(), shards)
+    assert beside is not None
+    assert seen(beside, "visual") == seen(found[4], "visual")

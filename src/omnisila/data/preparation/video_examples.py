@@ -41,7 +41,7 @@ def window_examples(
     if video.truth is None or labels.quiet is None:
         return
     instruction = render_instruction(Instruction("identify", labels))
-    for index, window in enumerate(tiles(duration_s, window_s)):
+    for index, window in enumerate(tiles(0.0, duration_s, window_s)):
         if any(_overlap_s(window, span) > 0 for span in excluded):
             continue
         inside = tuple(_inside(truth, window) for truth in video.truth if _overlap_s(truth.span, window) > 0)

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from omnisila import weights
 from omnisila.scenes.nets.blocks import SameConv2d, inverted_residuals
+from omnisila.weights.embedded import into
 
 INPUT_PX = 192
 GRID = 48
@@ -70,7 +70,7 @@ class MoveNet(nn.Module):
     @classmethod
     def pretrained(cls) -> Self:
         """With the embedded weights."""
-        return weights.into(cls(), "movenet")
+        return into(cls(), "movenet")
 
     @torch.inference_mode()
     def forward(self, crops: Float[Tensor, "batch 3 192 192"]) -> Poses:

@@ -13,10 +13,10 @@ from jaxtyping import Float, Int, UInt8
 from PIL import Image
 from torch import Tensor, nn
 
-from omnisila import weights
 from omnisila.config import Config
 from omnisila.scenes.boxes import suppressed
 from omnisila.scenes.crops import frame_pixels, squares
+from omnisila.weights.embedded import into
 
 PYRAMID_FACTOR = 0.709
 CELL_PX, STRIDE_PX = 12, 2  # what one output of the proposal network sees, and how far apart outputs are
@@ -109,7 +109,7 @@ class MTCNN(nn.Module):
     @classmethod
     def pretrained(cls, config: CascadeConfig | None = None) -> Self:
         """With the embedded weights."""
-        return weights.into(cls(config), "mtcnn")
+        return into(cls(config), "mtcnn")
 
     @torch.inference_mode()
     def detect(self, images: UInt8[Tensor, "batch height width 3"]) -> list[Faces]:
