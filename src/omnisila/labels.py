@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from omnisila.config import Frozen
-from omnisila.errors import LabelError
+from omnisila.errors import LabelError, unknown
 
 # What a statement about a stretch of video is a sign of; statements of no kind speak for no label.
 Sign = Literal[
@@ -155,4 +155,4 @@ def label_set(name: str) -> LabelSet:
     try:
         return BUILT_IN[name]
     except KeyError:
-        raise LabelError(f"label set {name!r} does not exist. Choose from: {', '.join(BUILT_IN)}.") from None
+        raise LabelError(unknown("label set", name, BUILT_IN)) from None

@@ -140,9 +140,8 @@ def test_an_embedded_name_may_stand_for_it(
     """Beside the compact ICM, as an installed model does."""
     (tmp_path / "compact").symlink_to(weights.FOLDER / "compact")
     (tmp_path / "compact-hawkeye").symlink_to(run)
-    for module in ("omnisila.weights", "omnisila.inference.load"):
-        monkeypatch.setattr(f"{module}.RUNS", ("compact", "compact-hawkeye"))
-        monkeypatch.setattr(f"{module}.FOLDER", tmp_path)
+    monkeypatch.setattr(weights, "RUNS", ("compact", "compact-hawkeye"))
+    monkeypatch.setattr(weights, "FOLDER", tmp_path)
     listed = omnisila("models")
     assert listed.exit_code == 0, listed.output
     assert [line.split()[0] for line in listed.stdout.splitlines()] == ["compact", "compact-hawkeye"]

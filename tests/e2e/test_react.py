@@ -138,11 +138,12 @@ def test_events_and_reactions_in_one_analysis(
 ) -> None:
     embedded = tmp_path / "embedded"
     embedded.mkdir()
-    (embedded / "compact").symlink_to(weights.FOLDER / "compact")
+    for path in (*weights.FOLDER.glob("*.safetensors"), weights.FOLDER / "manifest.json", weights.FOLDER / "compact"):
+        (embedded / path.name).symlink_to(path)
     (embedded / "compact-reaction").symlink_to(reaction_run)
     runs = ("compact", "compact-reaction")
-    for name, value in (("weights.RUNS", runs), ("inference.load.RUNS", runs), ("inference.load.FOLDER", embedded)):
-        monkeypatch.setattr(f"omnisila.{name}", value)
+    monkeypatch.setattr(weights, "RUNS", runs)
+    monkeypatch.setattr(weights, "FOLDER", embedded)
     clip = make_video("clip.mp4", frames=24, rate_hz=12, width_px=160, height_px=120, paint=painted)
     out = tmp_path / "out"
     result = omnisila("analyze", clip, "--labels", "reaction", "--labels", "implicit", "--out", out)

@@ -39,15 +39,6 @@ def annotate(
 
     from omnisila.cli.endpoint_options import endpoint_config
     from omnisila.data.annotations import read_annotations
-    from omnisila.data.causes.annotator import (
-        AnnotatorConfig,
-        Unwritten,
-        estimated,
-        resumed,
-        uncaused_spans,
-        written_causes,
-    )
-    from omnisila.data.causes.checking import write_sheet
 
     endpoint = endpoint_config(
         base_url=base_url,
@@ -63,6 +54,17 @@ def annotate(
     )
     console = Console(stderr=True, quiet=quiet, highlight=False, markup=False, soft_wrap=True)
     annotated = read_annotations(name, folder, labels)
+
+    from omnisila.data.causes.annotator import (
+        AnnotatorConfig,
+        Unwritten,
+        estimated,
+        resumed,
+        uncaused_spans,
+        written_causes,
+    )
+    from omnisila.data.causes.checking import write_sheet
+
     for row in annotated.malformed:
         typer.echo(f"left out: {row.file}, line {row.line}: {row.reason}", err=True)
     timeless = sum(video.truth is None for video in annotated.videos)

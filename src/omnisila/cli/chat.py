@@ -7,7 +7,7 @@ import typer
 
 
 def chat(
-    video: Annotated[Path, typer.Argument(help="A video or still picture.")],
+    video: Annotated[Path, typer.Argument(help="A video or still picture.", exists=True, dir_okay=False)],
     model: Annotated[str, typer.Option(help="compact, a run folder, or the hub id of one.")] = "compact",
     ask: Annotated[
         list[str] | None,
@@ -20,13 +20,16 @@ def chat(
     icm answers in its own words.
     Exit status: 0 answered, 2 wrong usage or a video that cannot be read.
     """
+    from omnisila.inference.run_folders import run_folder
+
+    folder = run_folder(model)
+
     from omnisila.errors import InputError
     from omnisila.inference.chat import Chat, TaughtChat
-    from omnisila.inference.load import run_folder
     from omnisila.models.checkpoint import load_run
     from omnisila.scenes.cache import FeatureCache
 
-    run = load_run(run_folder(model))
+    run = load_run(folder)
     talk = (Chat if run.tower is not None else TaughtChat)(run, video, FeatureCache())
     if ask:
         for question in ask:

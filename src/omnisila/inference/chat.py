@@ -12,15 +12,15 @@ from transformers import DynamicCache
 
 from omnisila.data.instructions import Instruction, Located, render_instruction, render_label, render_located
 from omnisila.errors import InputError
-from omnisila.inference.analyzer import Analyzer, AnalyzerConfig
+from omnisila.inference.analyzer import Analyzer
 from omnisila.inference.seeing import seeing
+from omnisila.inference.settings import AnalyzerConfig
 from omnisila.labels import label_set
 from omnisila.models.checkpoint import Run
 from omnisila.models.tokens import prompted
 from omnisila.scenes.cache import FeatureCache
 from omnisila.scenes.extractor import Entities
 from omnisila.scenes.profile import LoadedWhenNeeded
-from omnisila.scenes.windows import spread
 from omnisila.schema import Analysis, Span
 
 ANSWER_TOKENS = 256
@@ -43,7 +43,7 @@ class Chat:
         profile = run.record.sem.at_rate(run.record.window.rate_hz)
         extracted = cache.extracted(video, LoadedWhenNeeded(profile))
         whole = Span(start_s=0.0, end_s=max(extracted.info.duration_s, 1e-3))
-        window = spread(cache.shards(extracted), whole, run.record.window.frames)
+        window = cache.window(extracted, whole, run.record.window)
         if window is None:
             raise InputError(f"{video}: no picture of it was read. Analyse it to see why.")
         self.inputs = seeing(run, video)([window])

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from omnisila.data.instructions import render_intensities
 from omnisila.errors import InputError
-from omnisila.inference.analyzer import AnalyzerConfig
-from omnisila.inference.load import reaction_folder
 from omnisila.inference.reacting import ReactionAnalyzer
+from omnisila.inference.run_folders import reaction_folder
+from omnisila.inference.settings import AnalyzerConfig
 from omnisila.labels import REACTION
 from omnisila.models.reaction_run import load_reaction
 from omnisila.scenes.cache import FeatureCache

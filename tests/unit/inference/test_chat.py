@@ -8,7 +8,7 @@ import torch
 
 from omnisila.errors import InputError
 from omnisila.inference.chat import Chat, TaughtChat
-from omnisila.inference.load import run_folder
+from omnisila.inference.run_folders import run_folder
 from omnisila.labels import IMPLICIT
 from omnisila.models.checkpoint import load_run
 from omnisila.models.tokens import prompted

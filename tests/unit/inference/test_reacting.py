@@ -7,10 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omnisila.errors import InputError
-from omnisila.inference.analyzer import AnalyzerConfig
-from omnisila.inference.both import split_settings
 from omnisila.inference.reacting import Measured, ReactionAnalyzer, clip_windows, missing_over_time
 from omnisila.inference.reaction_system import UNSEEN, ReactionSystem
+from omnisila.inference.settings import AnalyzerConfig, split_settings
 from omnisila.models.baselines.bilstm import BiLSTMConfig
 from omnisila.models.reaction_run import save_reaction
 from omnisila.scenes.reaction.cache import ReactionCache
@@ -68,11 +67,11 @@ def test_what_is_missing_is_counted_in_one_line():
 
 def test_what_is_asked_of_both_is_split():
     asked = AnalyzerConfig(labels=("reaction", "implicit"), rate_hz=2.0, max_fnr=0.1, hop_s=4.0)
-    events, reactions = split_settings(asked, "reaction")
+    events, reactions = split_settings(asked)
     assert events == AnalyzerConfig(labels=("implicit",), rate_hz=2.0, max_fnr=0.1)
     assert reactions == AnalyzerConfig(labels=("reaction",), hop_s=4.0)
     with pytest.raises(InputError, match="window 2 s"):
-        split_settings(asked.replace(window_s=2.0), "reaction")
+        split_settings(asked.replace(window_s=2.0))
 
 
 def test_nothing_is_measured_where_nothing_was_seen(reaction_run, tmp_path, make_video):

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from omnisila.errors import InputError, TrainingError
-from omnisila.inference.analyzer import AnalyzerConfig
 from omnisila.inference.load import load
+from omnisila.inference.settings import AnalyzerConfig
 from omnisila.labels import ANOMALY
 from omnisila.models.asg import NoActionGraph
 from omnisila.models.bh_moe import NoConstraint, NoMixture

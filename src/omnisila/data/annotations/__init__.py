@@ -12,7 +12,8 @@ import pkgutil
 from pathlib import Path
 
 from omnisila.data.annotated import AnnotatedSet
-from omnisila.errors import DataSetError, LabelError
+from omnisila.errors import DataSetError, LabelError, unknown
+from omnisila.labels import label_set
 
 
 def annotation_sets() -> tuple[str, ...]:
@@ -33,10 +34,11 @@ def read_annotations(name: str, folder: Path, labels: str | None = None) -> Anno
         LabelError: a label set was given for annotations that have their own, or it does not exist.
     """
     if name not in annotation_sets():
-        raise DataSetError(f"no reader for annotations {name!r}. Choose from: {', '.join(annotation_sets())}.")
+        raise DataSetError(unknown("set of annotations", name, annotation_sets()))
     read = importlib.import_module(f"{__name__}.{name}").read
     if labels is None:
         return read(folder)
     if "labels" not in inspect.signature(read).parameters:
         raise LabelError(f"{name}: labels={labels!r} given, but this set has a label set of its own. Leave it out.")
+    label_set(labels)  # a wrong one is told before a long file is read
     return read(folder, labels)

@@ -24,7 +24,9 @@ def data_root() -> Path:
     """
     value = os.environ.get(ROOT_VARIABLE)
     if not value:
-        raise DataSetError(f"{ROOT_VARIABLE} is not set. Set it to the folder that holds the data sets' folders.")
+        raise DataSetError(
+            f"{ROOT_VARIABLE} is not set. Set it to the folder that holds the data sets' folders, or give --data."
+        )
     if not Path(value).is_dir():
         raise DataSetError(f"{ROOT_VARIABLE}={value}: no such folder. Give the one that holds the data sets' folders.")
     return Path(value)

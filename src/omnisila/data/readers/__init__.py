@@ -11,7 +11,7 @@ from pathlib import Path
 
 from omnisila.data.clips.clip import Reading
 from omnisila.data.clips.manifest import MANIFEST
-from omnisila.errors import DataSetError
+from omnisila.errors import DataSetError, unknown
 
 
 def set_names() -> tuple[str, ...]:
@@ -26,7 +26,7 @@ def read_set(root: Path, set_name: str) -> Reading:
         DataSetError: there is no reader of that name, or the set is not as its reader expects.
     """
     if set_name not in set_names():
-        raise DataSetError(f"no reader for data set {set_name!r}. Choose from: {', '.join(set_names())}.")
+        raise DataSetError(unknown("data set", set_name, set_names()))
     return importlib.import_module(f"{__name__}.{set_name}").read(root)
 
 
