@@ -45,7 +45,8 @@ from typing import Any
 
 import torch
 
-from omnisila.inference.analyzer import Analyzer, AnalyzerConfig
+from omnisila.inference.analyzer import Analyzer
+from omnisila.inference.settings import AnalyzerConfig
 from omnisila.scenes.cache import FeatureCache
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # as a script, its folder alone would be searched

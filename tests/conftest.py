@@ -1,8 +1,11 @@
 """What every test folder may use: shape checks on all of omnisila, and small real files of every good and bad kind."""
 
+import resource
+import signal
 import sys
 import wave
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
@@ -213,3 +216,20 @@ def make_bad_file(tmp_path: Path) -> Callable[[str, str], Path]:
 def frame_level() -> Callable[[int], int]:
     """The grey level by which a frame that ``make_video`` wrote is known again."""
     return level
+
+
+@pytest.fixture
+def full_disk() -> Callable[[], AbstractContextManager[None]]:
+    """``with full_disk():`` no file gets longer than 2 KB, so that writing fails midway as on a full disk."""
+
+    @contextmanager
+    def full() -> Iterator[None]:
+        limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (2048, limits[1]))
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+            signal.signal(signal.SIGXFSZ, handler)
+
+    return full

@@ -7,8 +7,8 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from omnisila.inference.analyzer import AnalyzerConfig as AnalyzerConfig
     from omnisila.inference.load import load as load
+    from omnisila.inference.settings import AnalyzerConfig as AnalyzerConfig
 
 __version__ = "0.1.0"
 __all__ = ["AnalyzerConfig", "load"]
@@ -21,7 +21,7 @@ def __getattr__(name: str) -> object:
 
         return load
     if name == "AnalyzerConfig":
-        from omnisila.inference.analyzer import AnalyzerConfig
+        from omnisila.inference.settings import AnalyzerConfig
 
         return AnalyzerConfig
     raise AttributeError(f"module 'omnisila' has no attribute {name!r}")

@@ -1,8 +1,11 @@
 """The frozen base of every configuration and record."""
 
+from collections.abc import Mapping
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from omnisila.errors import unknown
 
 
 class Frozen(BaseModel):
@@ -17,3 +20,22 @@ class Frozen(BaseModel):
 
 class Config(Frozen):
     """Numbers and choices of one class, kept beside it; its ``build()`` is the only bridge to the class."""
+
+
+def first_fault(error: ValidationError, whole: Mapping[str, Any]) -> str:
+    """The first fault of a file of fields, in a sentence; where a field does not exist, those that do are listed.
+
+    Args:
+        whole: the fields as they may be given, at any depth, such as a dump of the defaults.
+    """
+    first = error.errors(include_url=False)[0]
+    inside: Any = whole
+    place: list[str] = []
+    for part in first["loc"][:-1]:
+        if isinstance(inside, Mapping) and part in inside:  # other parts name the alternatives of a union
+            inside = inside[part]
+            place.append(str(part))
+    field = str(first["loc"][-1]) if first["loc"] else "content"
+    if first["type"] == "extra_forbidden" and isinstance(inside, Mapping):
+        return ": ".join([*filter(None, [".".join(place)]), unknown("field", field, inside)])
+    return f"{'.'.join([*place, field])}: {first['msg']}."

@@ -11,6 +11,9 @@ OmnisilaError
 └── TrainingError         training cannot go on (divergence, memory, an unusable resume state)
 """
 
+import difflib
+from collections.abc import Iterable
+
 
 class OmnisilaError(Exception):
     """Base of all errors that end in one line for the user instead of a traceback."""
@@ -46,3 +49,16 @@ class WeightsError(OmnisilaError):
 
 class TrainingError(OmnisilaError):
     """Training cannot go on: the loss diverged, memory ran out, or the resume state is unusable."""
+
+
+def unknown(what: str, given: str, choices: Iterable[str]) -> str:
+    """The message about a name that stands for nothing: what was meant, where one name is near, and all there are.
+
+    Args:
+        what: the kind of thing, such as ``"label set"``.
+    """
+    known = tuple(choices)
+    folded = {name.casefold(): name for name in known}
+    near = difflib.get_close_matches(given.casefold(), folded, n=1)
+    meant = f"Did you mean {folded[near[0]]}? " if near else ""
+    return f"{what} {given!r} does not exist. {meant}Choose from: {', '.join(known)}."

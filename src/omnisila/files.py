@@ -3,13 +3,16 @@
 import contextlib
 import errno
 import os
+import re
 import secrets
 from collections.abc import Iterator, Mapping
+from os import PathLike
 from pathlib import Path
 from typing import BinaryIO
 
 from omnisila.errors import OutputError
 
+_NO_TEXT = re.compile("[\ud800-\udfff]")  # what Python's file names have in the place of bytes that are no text
 _ADVICE = {
     errno.EACCES: "Choose a folder you may write to.",
     errno.EPERM: "Choose a folder you may write to.",
@@ -21,6 +24,11 @@ _ADVICE = {
     errno.EISDIR: "A folder has that name; choose another name.",
     errno.ENAMETOOLONG: "Choose a shorter name.",
 }
+
+
+def path_text(path: str | PathLike[str]) -> str:
+    """A path as text that every file and terminal can hold: bytes that are no UTF-8 stand as ``%E9``."""
+    return _NO_TEXT.sub(lambda found: f"%{ord(found[0]) & 0xFF:02X}", os.fspath(path))
 
 
 def write_atomically(path: Path, data: bytes | str) -> None:
@@ -46,7 +54,7 @@ def write_together(files: Mapping[Path, bytes]) -> None:
     aside: dict[Path, Path] = {}
     try:
         for path, content in files.items():
-            with _named_failure(path):
+            with named_failure(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 aside[path] = path.parent / f".{secrets.token_hex(8)}.partial"
                 with aside[path].open("xb") as file:
@@ -54,7 +62,7 @@ def write_together(files: Mapping[Path, bytes]) -> None:
                     file.flush()
                     os.fsync(file.fileno())
         for path, written in aside.items():
-            with _named_failure(path):
+            with named_failure(path):
                 written.replace(path)
                 _flush_folder(path.parent)
     finally:
@@ -69,7 +77,7 @@ def written_aside(path: Path, end: bytes = b"") -> Iterator[BinaryIO]:
     Raises:
         OutputError: as ``write_atomically``.
     """
-    with _named_failure(path):
+    with named_failure(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = path.parent / f".{secrets.token_hex(8)}.partial"
         try:
@@ -85,28 +93,62 @@ def written_aside(path: Path, end: bytes = b"") -> Iterator[BinaryIO]:
         _flush_folder(path.parent)
 
 
-def check_writable(folder: Path) -> None:
+def check_writable(folder: Path, size_bytes: int = 0) -> None:
     """Make the folder and be sure that files can be put there, before long work is done for it.
+
+    Args:
+        size_bytes: room that must be there at least: a full disk still takes empty files.
 
     Raises:
         OutputError: it cannot be made or written to.
     """
-    with _named_failure(folder):
+    with named_failure(folder):
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".{secrets.token_hex(8)}.partial"
         try:
-            probe.touch(exist_ok=False)
+            probe.write_bytes(bytes(size_bytes))
         finally:
             probe.unlink(missing_ok=True)
 
 
+def check_replaceable(path: Path) -> None:
+    """Be sure that a file can be put at ``path``, before long work is done for it.
+
+    Raises:
+        OutputError: its folder cannot be written to, its name is too long, or a folder has that name.
+    """
+    check_writable(path.parent, size_bytes=4096)
+    with named_failure(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+
+
+def remove(path: Path) -> None:
+    """Take a file away; one that is not there is no error.
+
+    Raises:
+        OutputError: it cannot be removed.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{path_text(path)}: cannot be removed ({error.strerror or error}). Remove it by hand."
+        ) from error
+
+
 @contextlib.contextmanager
-def _named_failure(path: Path) -> Iterator[None]:
+def named_failure(path: Path) -> Iterator[None]:
+    """Around what writes to ``path``: a failure is told with reason and advice.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
     try:
         yield
     except OSError as error:
         advice = _ADVICE.get(error.errno or 0, "Choose another place for the output.")
-        raise OutputError(f"{path}: cannot be written ({error.strerror or error}). {advice}") from error
+        raise OutputError(f"{path_text(path)}: cannot be written ({error.strerror or error}). {advice}") from error
 
 
 def _flush_folder(folder: Path) -> None:

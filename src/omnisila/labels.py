@@ -3,10 +3,19 @@
 Source: Omni-SILA 4.1 (implicit, explicit), Hawkeye 4.1 (anomaly), emotional-reaction paper section 3 (reaction).
 """
 
+from typing import Literal
+
 from pydantic import Field, model_validator
 
 from omnisila.config import Frozen
-from omnisila.errors import LabelError
+from omnisila.errors import LabelError, unknown
+
+# What a statement about a stretch of video is a sign of; statements of no kind speak for no label.
+Sign = Literal[
+    "happy face", "angry face", "sad face", "fearful face", "disgusted face",
+    "several people", "people together", "person lying", "raised arm", "fast arms", "fast person",
+    "vehicle", "fast vehicle", "boat", "bag", "weapon", "animal", "much movement", "flames",
+]  # fmt: skip
 
 
 class LabelSet(Frozen):
@@ -15,6 +24,8 @@ class LabelSet(Frozen):
     ``quiet`` is the label of time with nothing to report (Normal, neutral): it never becomes a finding, and the
     anomaly curve is one minus its probability. Reaction intensities have no such label. ``published`` holds the words
     by which published files of the set call some labels.
+
+    ``signs`` say which statements may be given as a label's cause (docs/decisions.md, "A cause speaks for its label").
     """
 
     name: str
@@ -25,12 +36,13 @@ class LabelSet(Frozen):
     locate: str
     attribute: str
     published: dict[str, str] = Field(default_factory=dict)
+    signs: dict[str, tuple[Sign, ...]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _labels_agree(self) -> "LabelSet":
         if len(set(self.labels)) != len(self.labels):
             raise ValueError(f"label set {self.name}: a label stands twice in {self.labels}")
-        strangers = {*self.negative, *([self.quiet] if self.quiet else [])} - set(self.labels)
+        strangers = {*self.negative, *self.signs, *([self.quiet] if self.quiet else [])} - set(self.labels)
         if strangers:
             raise ValueError(f"label set {self.name}: {sorted(strangers)} are not among its labels {self.labels}")
         return self
@@ -46,6 +58,14 @@ class LabelSet(Frozen):
         return label if label in self.labels else None
 
 
+_VIOLENCE: tuple[Sign, ...] = (
+    "people together", "person lying", "raised arm", "fast arms", "fast person", "much movement", "weapon",
+    "angry face", "fearful face",
+)  # fmt: skip
+_ROBBERY: tuple[Sign, ...] = ("weapon", "people together", "raised arm", "fast person", "bag", "fearful face")
+_THEFT: tuple[Sign, ...] = ("bag",)
+_TRAFFIC: tuple[Sign, ...] = ("vehicle", "fast vehicle", "person lying")
+
 IMPLICIT = LabelSet(
     name="implicit",
     labels=(
@@ -60,6 +80,19 @@ IMPLICIT = LabelSet(
     identify="Which event does this video show?",
     locate="When does the event happen in this video?",
     attribute="Why does this video show {label}?",
+    signs={
+        "Fighting": (*_VIOLENCE, "several people"),
+        "Animals Hurting People": ("animal", "person lying", "fast person", "fearful face"),
+        "Water Incidents": ("boat", "raised arm", "fearful face"),
+        "Vandalism": ("weapon", "raised arm", "fast arms"),
+        "Traffic Accidents": _TRAFFIC,
+        "Robbery": _ROBBERY,
+        "Theft": _THEFT,
+        "Traffic Violations": ("vehicle", "fast vehicle"),
+        "Fire": ("flames",),
+        "Pedestrian Incidents": _TRAFFIC,
+        "Forbidden to Burn": ("flames",),
+    },
 )  # fmt: skip
 
 EXPLICIT = LabelSet(
@@ -71,6 +104,10 @@ EXPLICIT = LabelSet(
     locate="When is the sentiment conveyed in this video?",
     attribute="Why does this video convey {label} sentiment?",
     published={"p": "positive", "n": "negative"},  # TSL-300
+    signs={
+        "positive": ("happy face",),
+        "negative": ("angry face", "sad face", "fearful face", "disgusted face"),
+    },
 )
 
 ANOMALY = LabelSet(
@@ -88,6 +125,21 @@ ANOMALY = LabelSet(
     locate="Locate the timestamps when implicit anomalous sentiments are present.",
     attribute="Why does this video show {label}?",
     published={"RoadAccidents": "Accident"},  # UCF-Crime
+    signs={
+        "Abuse": _VIOLENCE,
+        "Arrest": ("people together", "person lying", "raised arm", "fast person"),
+        "Arson": ("flames",),
+        "Assault": _VIOLENCE,
+        "Accident": _TRAFFIC,
+        "Burglary": _THEFT,
+        "Explosion": ("flames", "much movement", "fast person", "person lying"),
+        "Fighting": (*_VIOLENCE, "several people"),
+        "Robbery": _ROBBERY,
+        "Shooting": ("weapon", "person lying", "fast person", "fearful face"),
+        "Stealing": _THEFT,
+        "Shoplifting": _THEFT,
+        "Vandalism": ("weapon", "raised arm", "fast arms"),
+    },
 )  # fmt: skip
 
 REACTION = LabelSet(
@@ -112,4 +164,4 @@ def label_set(name: str) -> LabelSet:
     try:
         return BUILT_IN[name]
     except KeyError:
-        raise LabelError(f"label set {name!r} does not exist. Choose from: {', '.join(BUILT_IN)}.") from None
+        raise LabelError(unknown("label set", name, BUILT_IN)) from None

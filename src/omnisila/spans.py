@@ -73,7 +73,8 @@ class SpanShape(Config):
 def smoothed(curve: Curve, width_s: float) -> Curve:
     """The curve with each score replaced by the mean over windows whose centres lie within ``width_s / 2`` of its own.
 
-    It looks ahead by half the width: a live system must hold its answer back for as long.
+    Nothing is taken from beyond a hole. It looks ahead by half the width: a live system must hold its answer back for
+    as long.
     """
     if width_s <= 0 or len(curve.score) < 2:
         return curve
@@ -81,13 +82,16 @@ def smoothed(curve: Curve, width_s: float) -> Curve:
     reach_s = width_s / 2 + _SAME_TIME_S
     first = np.searchsorted(centre_s, centre_s - reach_s, side="left")
     past = np.searchsorted(centre_s, centre_s + reach_s, side="right")
+    begins = np.flatnonzero(np.r_[True, ~_touching(curve)])
+    run = np.searchsorted(begins, np.arange(len(curve.score)), side="right") - 1
+    first, past = np.maximum(first, begins[run]), np.minimum(past, np.r_[begins[1:], len(curve.score)][run])
     sums = np.concatenate([[0.0], np.cumsum(curve.score, dtype=np.float64)])
     mean = (sums[past] - sums[first]) / (past - first)
     return curve._replace(score=np.clip(mean, curve.score.min(), curve.score.max()))
 
 
 def flagged_stretches(curve: Curve, thresholds: Thresholds, shape: SpanShape) -> Stretches:
-    """The time that the smoothed curve flags; a hole between windows ends a stretch unless merging bridges it."""
+    """The time that the smoothed curve flags; a hole between windows ends a stretch, whatever merging bridges."""
     curve = smoothed(curve, shape.smooth_s)
     first, last = _runs(curve, curve.score >= thresholds.off)
     if len(first):
@@ -95,7 +99,9 @@ def flagged_stretches(curve: Curve, thresholds: Thresholds, shape: SpanShape) ->
         lit = np.logical_or.reduceat(curve.score >= thresholds.on, first)
         first, last = first[lit], last[lit]
     start_s, end_s = curve.start_s[first], curve.end_s[last]
+    holes_before = np.r_[0, np.cumsum(~_touching(curve))][: len(curve.score)]
     parted = start_s[1:] - end_s[:-1] > shape.merge_gap_s + _SAME_TIME_S
+    parted |= holes_before[first[1:]] > holes_before[last[:-1]]
     start_s, end_s = start_s[np.r_[True, parted][: len(start_s)]], end_s[np.r_[parted, True][: len(end_s)]]
     long_enough = end_s - start_s >= shape.min_duration_s - _SAME_TIME_S
     return Stretches(start_s[long_enough], end_s[long_enough])
@@ -170,10 +176,14 @@ def anomaly_curve(
     return Curve(start_s, end_s, np.clip(score, 0.0, 1.0))
 
 
+def _touching(curve: Curve) -> Bool[np.ndarray, "pairs"]:
+    """Whether each window but the last is followed by the next without a hole."""
+    return curve.start_s[1:] - curve.end_s[:-1] <= _SAME_TIME_S
+
+
 def _runs(curve: Curve, mask: Bool[np.ndarray, "windows"]) -> tuple[Int[np.ndarray, "runs"], Int[np.ndarray, "runs"]]:
     """First and last window of each run of set windows that touch in time."""
-    touches = curve.start_s[1:] - curve.end_s[:-1] <= _SAME_TIME_S
-    joined = mask[1:] & mask[:-1] & touches
+    joined = mask[1:] & mask[:-1] & _touching(curve)
     opens = mask & ~np.r_[False, joined][: len(mask)]
     closes = mask & ~np.r_[joined, False][: len(mask)]
     return np.flatnonzero(opens), np.flatnonzero(closes)

@@ -2,8 +2,12 @@
 
 import importlib
 import json
+import os
+import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import unquote_to_bytes
 
 import pytest
 from typer.testing import Result
@@ -37,6 +41,38 @@ def test_one_video_gives_json_page_subtitles_and_table(omnisila: Run, make_video
         total = point.face + point.action + point.relation + point.background
         assert total == pytest.approx(1.0, abs=0.01)
         assert point.face == 0.0  # no face was drawn
+
+
+@pytest.fixture
+def holed(make_video: Make, tmp_path: Path) -> Path:
+    """Two recordings of 3 s with a thousand seconds between them."""
+    parts = [make_video(f"{start_s}.ts", frames=36, rate_hz=12, start_s=start_s) for start_s in (1.0, 1004.0)]
+    path = tmp_path / "holed.ts"
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    return path
+
+
+def test_a_hole_in_the_video_is_one_in_the_curve_and_no_finding_spans_it(
+    omnisila: Run, holed: Path, tmp_path: Path
+) -> None:
+    result = omnisila("analyze", holed, "--out", tmp_path / "out", "--format", "html")
+    assert result.exit_code == 0, result.stderr
+    analysis = analysis_of(tmp_path / "out", "holed.ts")
+    starts_s = [point.start_s for point in analysis.anomaly_curve]
+    assert starts_s == pytest.approx([0.0, 1.0, 2.0, 1003.0, 1004.0, 1005.0], abs=0.25)
+    assert [point.start_s for point in analysis.expert_weights] == starts_s
+    for one in (*analysis.anomaly_curve, *(finding.span for finding in analysis.findings)):
+        assert one.end_s <= 3.25 or one.start_s >= 1002.9
+    assert analysis.video.duration_s == pytest.approx(1006.0, abs=0.05)
+    assert analysis.video.decoded_ratio == 1.0
+    assert any("no pictures for 3.0-1003.0 s: that time is not judged" in line for line in analysis.warnings)
+
+
+def test_reactions_are_not_measured_in_a_hole(omnisila: Run, holed: Path, tmp_path: Path) -> None:
+    result = omnisila("analyze", holed, "--labels", "reaction", "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.stderr
+    spans = [(point.start_s, point.end_s) for point in analysis_of(tmp_path / "out", "holed.ts").intensity_curve]
+    assert spans == [pytest.approx((0.0, 3.0), abs=0.05), pytest.approx((1003.0, 1006.0), abs=0.05)]
 
 
 def test_every_format_of_the_help_is_written_and_reads_back(omnisila: Run, make_video: Make, tmp_path: Path) -> None:
@@ -139,3 +175,90 @@ def test_extract_fills_the_cache_that_analyze_reads(omnisila: Run, make_video: M
     assert omnisila("extract", clip).exit_code == 0
     assert omnisila("analyze", clip, "--out", tmp_path / "out", "--format", "json").exit_code == 0
     assert "features/visual" not in analysis_of(tmp_path / "out", "clip.mp4").timings_s
+
+
+def test_a_folder_tells_this_run_alone_and_heals(omnisila: Run, make_video: Make, tmp_path: Path) -> None:
+    clip, out = make_video("in/clip.mp4", frames=12), tmp_path / "out"
+    make_video("in/b.mp4", frames=13)
+    first = omnisila("analyze", clip.parent, "--out", out, "--format", "html,vtt", "--cut")
+    assert first.stderr.count("not scored") == 1, "once a run"
+    assert ("nothing was cut" in first.stderr) == (not list(out.glob("*.cuts")))
+    for content in (b"", b"{", (out / "clip.mp4.json").read_bytes()[:-100]):
+        (out / "clip.mp4.json").write_bytes(content)
+        again = omnisila("analyze", clip.parent, "--out", out, "--format", "html,vtt")
+        assert again.exit_code == 0, again.stderr
+        assert analysis_of(out, "clip.mp4").video.path == str(clip)
+        assert "clip.mp4.html" in (out / "index.html").read_text(encoding="utf-8")
+    own = out / "clip.mp4.cuts" / "001_0.000-1.000s_Fighting.mp4"
+    own.parent.mkdir(exist_ok=True)
+    own.write_bytes(clip.read_bytes())
+    alone = omnisila("analyze", clip, "--out", out, "--format", "json", "--labels", "implicit")
+    assert "index.html of an earlier run" in alone.stderr
+    assert {path.name for path in out.iterdir()} == {
+        ".omnisila", "b.mp4.html", "b.mp4.json", "b.mp4.vtt", "clip.mp4.json",
+    }  # fmt: skip
+
+
+def test_results_inside_the_input_are_no_input(omnisila: Run, make_video: Make) -> None:
+    clip = make_video("in/clip.mp4", frames=12)
+    make_video("in/clip.mp4.cuts/001_0.000-1.000s_Fighting.mp4", frames=12)
+    for _ in range(2):
+        told = omnisila("analyze", clip.parent, "--out", clip.parent, "--format", "json").stderr
+        assert told.splitlines()[-1].startswith("1 ")
+    assert [path.name for path in clip.parent.rglob("*.json")] == ["clip.mp4.json"]
+
+
+def test_names_of_every_kind_are_analysed(omnisila: Run, make_video: Make, tmp_path: Path) -> None:
+    clip, out = make_video("clip.mp4", frames=12), tmp_path / "out"
+    folder = tmp_path / "in" / "a b#?%"
+    folder.mkdir(parents=True)
+    names = [b"caf\xe9.mp4", b"\xff.mp4", b"v" * 251 + b".mp4", "é".encode() * 125 + b".mp4"]
+    try:
+        for name in names:
+            shutil.copy(clip, os.fsencode(folder) + b"/" + name)
+    except OSError:
+        pytest.skip("this file system takes text alone")
+    formats = "html," + ",".join(exports.formats())
+    result = omnisila("analyze", tmp_path / "in", "--out", out, "--format", formats, "--cut")
+    assert result.exit_code == 0, result.stderr
+    assert "caf%E9.mp4" in result.stderr
+    index = (out / "index.html").read_text(encoding="utf-8")
+    links = re.findall(r'<a href="([^"]+)"', index)
+    assert len(links) == 4
+    for link in links:
+        page = os.fsencode(out) + b"/" + unquote_to_bytes(link)
+        text = Path(os.fsdecode(page)).read_text(encoding="utf-8")
+        (video,) = set(re.findall(r'"(\.\./[^"]+mp4)"', text))
+        assert Path(os.fsdecode(os.path.join(os.path.dirname(page), unquote_to_bytes(video)))).is_file()  # noqa: PTH118, PTH120
+    assert len(list(out.rglob("*.json"))) == 4 * 4
+    for path in out.rglob("*.*"):
+        if path.is_file():
+            path.read_text(encoding="utf-8")
+    assert omnisila("analyze", tmp_path / "in", "--out", out, "--format", formats).stderr.endswith(
+        f"4 unchanged. Open {out / 'index.html'}\n"
+    )
+
+
+def test_where_nothing_was_analysed_nothing_is_to_be_opened(omnisila: Run, make_bad_file: Make, tmp_path: Path) -> None:
+    result = omnisila("analyze", make_bad_file("bad.mp4", "text"), "--out", tmp_path / "out", "--cut")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1] == "1 failed."
+    assert "nothing was cut" not in result.stderr
+
+
+def test_a_cache_that_cannot_be_written_costs_no_video(
+    omnisila: Run, make_video: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("features", "reaction"):
+        (tmp_path / "cache" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "cache" / name).write_text("in the way")
+    monkeypatch.setenv("OMNISILA_CACHE", str(tmp_path / "cache"))
+    clip = make_video("clip.mp4", frames=12)
+    result = omnisila(
+        "analyze", clip, "--out", tmp_path / "out", "--format", "json", "--labels", "implicit", "--labels", "reaction"
+    )
+    assert result.exit_code == 0, result.stderr
+    assert any("features are not kept" in one for one in analysis_of(tmp_path / "out", "clip.mp4").warnings)
+    extracted = omnisila("extract", clip)
+    assert extracted.exit_code == 1, "what is not kept is not extracted"
+    assert "features are not kept" in extracted.stderr

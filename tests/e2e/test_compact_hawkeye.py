@@ -106,7 +106,7 @@ def report(omnisila: Callable[..., Result], make_video: Callable[..., Path], run
     return tmp_path / "report"
 
 
-def test_it_finds_what_it_was_taught_and_says_why(report: Path) -> None:
+def test_it_finds_what_it_was_taught(report: Path) -> None:
     analysis = Analysis.model_validate_json((report / "video.mp4.json").read_text(encoding="utf-8"))
     assert analysis.labels == ("anomaly",)
     assert set(analysis.labels_not_scored) == set(ANOMALY.labels) - set(TAUGHT)
@@ -119,7 +119,7 @@ def test_it_finds_what_it_was_taught_and_says_why(report: Path) -> None:
     assert finding.span.start_s == pytest.approx(4.0, abs=1.0)
     assert finding.span.end_s == pytest.approx(8.0, abs=0.1)
     assert finding.evidence.people
-    assert finding.cause
+    assert finding.cause is None  # one person who hardly moves is no reason to see a fight
     assert finding.expert_weights is not None
     for one in (finding.expert_weights, *analysis.expert_weights):
         assert one.face == one.background == 0.0
@@ -140,9 +140,8 @@ def test_an_embedded_name_may_stand_for_it(
     """Beside the compact ICM, as an installed model does."""
     (tmp_path / "compact").symlink_to(weights.FOLDER / "compact")
     (tmp_path / "compact-hawkeye").symlink_to(run)
-    for module in ("omnisila.weights", "omnisila.inference.load"):
-        monkeypatch.setattr(f"{module}.RUNS", ("compact", "compact-hawkeye"))
-        monkeypatch.setattr(f"{module}.FOLDER", tmp_path)
+    monkeypatch.setattr(weights, "RUNS", ("compact", "compact-hawkeye"))
+    monkeypatch.setattr(weights, "FOLDER", tmp_path)
     listed = omnisila("models")
     assert listed.exit_code == 0, listed.output
     assert [line.split()[0] for line in listed.stdout.splitlines()] == ["compact", "compact-hawkeye"]

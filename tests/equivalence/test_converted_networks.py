@@ -32,7 +32,7 @@ def joints() -> torch.Tensor:
 CASES = {
     "efficientnet_lite": (encoder_mean, "mean", 0.04),
     "expression": (expression_probabilities, "probabilities", 1e-3),
-    "movenet": (joints, "joints", 1e-3),
+    "movenet": (joints, "joints", 1e-6),
 }
 
 

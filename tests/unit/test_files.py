@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from omnisila.errors import OutputError
-from omnisila.files import write_atomically, write_together
+from omnisila.files import check_replaceable, path_text, remove, write_atomically, write_together
 
 
 def test_writes_bytes_and_text_and_makes_folders(tmp_path: Path) -> None:
@@ -109,3 +109,25 @@ def test_files_that_belong_together_are_all_replaced_or_none(tmp_path: Path):
     write_together({first: b"new", tmp_path / "deep/b": b"new"})
     assert [path.read_bytes() for path in (first, tmp_path / "deep/b")] == [b"new", b"new"]
     assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_a_place_is_checked_before_the_work(tmp_path: Path) -> None:
+    check_replaceable(tmp_path / "a" / "x.json")
+    assert list((tmp_path / "a").iterdir()) == []
+    (tmp_path / "a" / "x.json").mkdir()
+    (tmp_path / "file").write_text("in the way")
+    for path, advice in (("a/x.json", "A folder has that name"), ("file/x", "is a file"), ("x" * 256, "shorter name")):
+        with pytest.raises(OutputError, match=advice):
+            check_replaceable(tmp_path / path)
+    remove(tmp_path / "file")
+    remove(tmp_path / "file")
+    with pytest.raises(OutputError, match=r"x\.json: cannot be removed"):
+        remove(tmp_path / "a" / "x.json")
+
+
+def test_a_name_that_is_no_text_can_be_told(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9 \xff.mp4")
+    assert path_text(name) == "caf%E9 %FF.mp4"
+    assert path_text(tmp_path / "schön") == str(tmp_path / "schön")
+    with pytest.raises(OutputError, match="caf%E9"):
+        write_atomically(tmp_path / ("x" * 256) / name, "x")

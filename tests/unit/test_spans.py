@@ -77,14 +77,13 @@ def test_spans_by_hand(
     assert spans_of(curve(*scores), thresholds, shape) == spans(*wanted)
 
 
-def test_a_hole_in_the_windows_ends_a_span_unless_bridged() -> None:
+def test_no_span_crosses_a_hole_in_the_windows() -> None:
     holed = Curve(np.array([0.0, 2.0]), np.array([1.0, 3.0]), np.array([0.9, 0.4]))
     thresholds = Thresholds(on=0.8, off=0.3)
-
     assert spans_of(holed, thresholds, PLAIN) == spans((0, 1))
-    assert spans_of(holed._replace(score=np.array([0.9, 0.9])), thresholds, PLAIN.replace(merge_gap_s=1)) == spans(
-        (0, 3)
-    )
+    both = holed._replace(score=np.array([0.9, 0.9]))
+    assert spans_of(both, thresholds, PLAIN.replace(merge_gap_s=1)) == spans((0, 1), (2, 3))
+    np.testing.assert_array_equal(smoothed(holed, 9.0).score, holed.score)
 
 
 def test_smoothing_is_a_centred_mean_in_seconds_and_keeps_the_range() -> None:
@@ -119,8 +118,12 @@ def test_spans_are_disjoint_ordered_and_within_the_windows(
 ) -> None:
     found = spans_of(any_curve, Thresholds(on=on, off=on * off_frac), shape)
 
+    after_hole_s = any_curve.start_s[1:][any_curve.start_s[1:] - any_curve.end_s[:-1] > 1e-6]
     for left, right in itertools.pairwise(found):
-        assert right.start_s - left.end_s > shape.merge_gap_s
+        holed = np.any((left.end_s < after_hole_s) & (after_hole_s <= right.start_s))
+        assert holed or right.start_s - left.end_s > shape.merge_gap_s
+    for span in found:
+        assert not np.any((span.start_s < after_hole_s) & (after_hole_s < span.end_s))
     for span in found:
         assert span.duration_s >= shape.min_duration_s - 1e-6
         assert span.start_s in any_curve.start_s

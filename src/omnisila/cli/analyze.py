@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
+from omnisila.cli.listed import listed
 from omnisila.report.exports import formats as export_formats
+from omnisila.report.exports import wanted_formats
 
 
 def analyze(
@@ -14,11 +16,13 @@ def analyze(
         list[str] | None,
         typer.Option(
             "--labels",
-            help="Label set to report: implicit, explicit, anomaly or reaction; repeatable. Default: implicit and "
-            "explicit, of a reaction run its own.",
+            help="What to look for: implicit (events), explicit (sentiment of faces), anomaly (UCF-Crime's) or "
+            "reaction (intensities); several with commas, or repeat it [what the model was trained on].",
         ),
     ] = None,
-    model: Annotated[str, typer.Option(help="compact, or a run folder.")] = "compact",
+    model: Annotated[
+        str, typer.Option(help="compact, compact-hawkeye, a run folder, or the hub id of one.")
+    ] = "compact",
     out: Annotated[Path, typer.Option(help="Folder for the results; made when missing.")] = Path("omnisila-report"),
     formats: Annotated[
         str,
@@ -54,12 +58,9 @@ def analyze(
 
     Exit status: 0 all analysed, 1 some failed (each named), 2 wrong usage.
     """
-    from omnisila.cli.progress import BatchProgress
-    from omnisila.inference.analyzer import AnalyzerConfig
-    from omnisila.inference.batch import Batch, RunIdentity, summary
     from omnisila.inference.inputs import expand
-    from omnisila.inference.load import folders, load
-    from omnisila.report.writer import Report
+    from omnisila.inference.run_folders import answering
+    from omnisila.inference.settings import AnalyzerConfig
 
     if max_fnr is not None and not 0 < max_fnr < 1:
         raise typer.BadParameter(f"{max_fnr:g} is not between 0 and 1", param_hint="--max-fnr")
@@ -69,10 +70,17 @@ def analyze(
     inputs = expand(videos)
     settings = AnalyzerConfig(window_s=window, hop_s=hop, rate_hz=rate, max_fnr=max_fnr)
     if labels:
-        settings = settings.replace(labels=tuple(labels))
-    wanted = tuple(name.strip() for name in formats.split(",") if name.strip())
+        settings = settings.replace(labels=listed(labels))
+    wanted = wanted_formats(listed([formats]))
+    cards = [folder / "card.md" for folder in answering(model, settings).folders]
+
+    from omnisila.cli.progress import BatchProgress
+    from omnisila.errors import OutputError
+    from omnisila.inference.batch import INDEX, Batch, RunIdentity, output_path, summary
+    from omnisila.inference.load import load
+    from omnisila.report.writer import Report
+
     analyzer = load(model, settings)
-    cards = [folder / "card.md" for folder in folders(model, analyzer.config)]
     report = Report(
         out,
         wanted,
@@ -86,8 +94,17 @@ def analyze(
         labels=analyzer.config.labels,
         settings={"window_s": window, "hop_s": hop, "rate_hz": rate, "max_fnr": max_fnr, "blur_faces": blur_faces},
     )
+    for note in () if quiet else inputs.notes:
+        typer.echo(f"note: {note}", err=True)
     with BatchProgress(len(inputs.files), shown=not (quiet or as_json)) as progress:
-        batch = Batch(out, lambda path: analyzer.analyze(path, progress.stage), report.writers(), identity)
+        batch = Batch(
+            out,
+            lambda path: analyzer.analyze(path, progress.stage),
+            report.writers(),
+            identity,
+            report.suffixes(),
+            report.retire,
+        )
         outcomes, uncut = [], []
         for item in inputs.files:
             progress.start(item.name)
@@ -95,15 +112,23 @@ def analyze(
             if cut and outcome.state != "failed":
                 uncut += report.cut(outcome)
             outcomes.append(outcome._replace(analysis=None))
-            progress.finished(outcome)
+            progress.finished(outcome, analyzer.notes)
             if as_json and outcome.state != "failed":
-                typer.echo((out / f"{item.name}.json").read_text(encoding="utf-8"))
+                typer.echo(output_path(out, item.name, "json").read_text(encoding="utf-8"))
     ended = summary(outcomes, inputs.failed)
     many = len(inputs.files) + len(inputs.failed) > 1
-    index = report.write_index(outcomes, inputs.failed) if many and "html" in wanted else None
-    for reason in (*(failure.reason for failure in ended.failed), *uncut):
+    failures, index = [*(failure.reason for failure in ended.failed), *uncut], None
+    try:
+        if many and "html" in wanted:
+            index = report.write_index(outcomes, inputs.failed)
+        elif report.retire_index(ended.done):
+            progress.say(f"{INDEX} of an earlier run told other results and is taken away. Analyse all for a new one.")
+    except OutputError as error:
+        failures.append(str(error))
+    for reason in failures:
         typer.echo(f"failed: {reason}", err=True)
-    if not (quiet or as_json):
-        progress.conclude(ended, out, index, html="html" in wanted)
-    if ended.failed or uncut:
+    if cut and not report.clips and (ended.done or ended.skipped) and not uncut:
+        progress.say("nothing was cut: there are no findings")
+    progress.conclude(ended, out, index, html="html" in wanted)
+    if failures:
         raise typer.Exit(1)

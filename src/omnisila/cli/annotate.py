@@ -40,16 +40,6 @@ def annotate(
 
     from omnisila.cli.endpoint_options import endpoint_config
     from omnisila.data.annotations import read_annotations
-    from omnisila.data.causes.annotator import (
-        AnnotatorConfig,
-        Unwritten,
-        estimated,
-        resumed,
-        uncaused_spans,
-        written_causes,
-    )
-    from omnisila.data.causes.checking import write_sheet
-    from omnisila.data.preparation.left_out import LeftOut
     from omnisila.errors import InputError
 
     endpoint = endpoint_config(
@@ -66,6 +56,18 @@ def annotate(
     )
     console = Console(stderr=True, quiet=quiet, highlight=False, markup=False, soft_wrap=True)
     annotated = read_annotations(name, folder, labels)
+
+    from omnisila.data.causes.annotator import (
+        AnnotatorConfig,
+        Unwritten,
+        estimated,
+        resumed,
+        uncaused_spans,
+        written_causes,
+    )
+    from omnisila.data.causes.checking import write_sheet
+    from omnisila.data.preparation.left_out import LeftOut
+
     for row in annotated.malformed:
         typer.echo(f"left out: {row.file}, line {row.line}: {row.reason}", err=True)
     timeless = sum(video.truth is None for video in annotated.videos)

@@ -28,6 +28,8 @@ from omnisila.cli import (
 )
 from omnisila.errors import OmnisilaError
 
+_INTERRUPTED = 130  # as shells say it
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -77,6 +79,8 @@ def main() -> None:
     except OmnisilaError as error:
         typer.echo(f"omnisila: {error}", err=True)
         sys.exit(2)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as ended:  # typer turns most interrupts into an exit
+        if isinstance(ended, SystemExit) and ended.code != _INTERRUPTED:
+            raise
         typer.echo("omnisila: interrupted; finished files are kept, run the same command again to continue.", err=True)
-        sys.exit(130)
+        sys.exit(_INTERRUPTED)

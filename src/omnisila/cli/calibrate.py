@@ -8,8 +8,15 @@ import typer
 
 def calibrate(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder of omnisila train.")],
-    examples: Annotated[Path, typer.Argument(metavar="EXAMPLES", help="An examples.jsonl, as prepare writes it.")],
-    footage: Annotated[Path, typer.Option(help="Folder that the examples' videos are in.")],
+    examples: Annotated[
+        Path,
+        typer.Argument(
+            metavar="EXAMPLES", help="An examples.jsonl, as prepare writes it.", exists=True, dir_okay=False
+        ),
+    ],
+    footage: Annotated[
+        Path, typer.Option(help="Folder that the examples' videos are in.", exists=True, file_okay=False)
+    ],
     split: Annotated[str, typer.Option(help="The split to fit on: videos the run was not trained on.")] = "val",
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
 ) -> None:
@@ -18,6 +25,19 @@ def calibrate(
     The table goes into the run folder; analyze uses it, and --max-fnr chooses from it. It holds only for footage like
     the split it was fitted on. Exit status: 0 fitted, 2 wrong usage or nothing to fit on.
     """
+    from omnisila import weights
+    from omnisila.errors import InputError
+    from omnisila.models.run_files import is_reaction, run_summary
+
+    if str(run) in weights.RUNS and not run.exists():
+        raise InputError(
+            f"{run} is an embedded model: its training calibrates it (omnisila train {run} --folds). Give a run folder "
+            "of omnisila train icm or hawkeye."
+        )
+    if is_reaction(run):
+        raise InputError(f"{run} measures reactions, which have no thresholds. Give a run of omnisila train icm.")
+    run_summary(run)
+
     from omnisila.operating_points import ALARMS_ARE_STRETCHES
     from omnisila.recipes.calibrating_runs import calibrate_run
     from omnisila.scenes.cache import FeatureCache

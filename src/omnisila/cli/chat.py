@@ -1,16 +1,13 @@
 """``omnisila chat``: questions about a whole video."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from omnisila.inference.chat import Chat
-
 
 def chat(
-    video: Annotated[Path, typer.Argument(help="A video or still picture.")],
+    video: Annotated[Path, typer.Argument(help="A video or still picture.", exists=True, dir_okay=False)],
     model: Annotated[str, typer.Option(help="compact, a run folder, or the hub id of one.")] = "compact",
     ask: Annotated[
         list[str] | None,
@@ -19,18 +16,24 @@ def chat(
 ) -> None:
     """Ask about a whole video; its pictures are read once, and what was said before is kept in mind.
 
-    The compact model answers only the instructions that it was taught; a run of train icm answers in its own words.
+    A compact model answers the questions that it was taught, and lists them when it is asked another; a run of train
+    icm answers in its own words.
     Exit status: 0 answered, 2 wrong usage or a video that cannot be read.
     """
-    from omnisila.inference.chat import Chat
-    from omnisila.inference.load import run_folder
+    from omnisila.inference.run_folders import run_folder
+
+    folder = run_folder(model)
+
+    from omnisila.errors import InputError
+    from omnisila.inference.chat import Chat, TaughtChat
     from omnisila.models.checkpoint import load_run
     from omnisila.scenes.cache import FeatureCache
 
-    talk = Chat(load_run(run_folder(model)), video, FeatureCache())
+    run = load_run(folder)
+    talk = (Chat if run.tower is not None else TaughtChat)(run, video, FeatureCache())
     if ask:
         for question in ask:
-            _answer(talk, question)
+            typer.echo(talk.ask(question))
         return
     while True:
         try:
@@ -39,8 +42,7 @@ def chat(
             return
         if not question.strip():
             return
-        _answer(talk, question)
-
-
-def _answer(talk: "Chat", question: str) -> None:
-    typer.echo(talk.ask(question))
+        try:
+            typer.echo(talk.ask(question))
+        except InputError as error:  # of this question; the next may be another
+            typer.echo(str(error), err=True)

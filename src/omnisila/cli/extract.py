@@ -14,27 +14,41 @@ def extract(
 
     Exit status: 0 all extracted, 1 some failed (each named), 2 wrong usage.
     """
+    from omnisila.inference.inputs import expand
+    from omnisila.inference.run_folders import run_folder
+
+    inputs, folder = expand(videos), run_folder(model)
+
     from rich.console import Console
 
     from omnisila.errors import OmnisilaError
-    from omnisila.inference.inputs import expand
-    from omnisila.inference.load import load_scenes
+    from omnisila.files import path_text
+    from omnisila.models.checkpoint import RunRecord
+    from omnisila.models.run_files import RUN, read_record
+    from omnisila.scenes.cache import FeatureCache
+    from omnisila.scenes.profile import LoadedWhenNeeded
 
-    console = Console(stderr=True, quiet=quiet)
-    inputs = expand(videos)
-    analyzer = load_scenes(model)
+    console, cache = Console(stderr=True, quiet=quiet), FeatureCache()
+    record = read_record(folder / RUN, RunRecord)
+    profile = LoadedWhenNeeded(record.sem.at_rate(record.window.rate_hz))
+    for note in inputs.notes:
+        console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
     failures = [failure.reason for failure in inputs.failed]
     for item in inputs.files:
         try:
-            extracted = analyzer.cache.extracted(item.path, analyzer.sem)
+            extracted = cache.extracted(item.path, profile)
         except OmnisilaError as error:
             failures.append(str(error))
             continue
+        if extracted.unkept:
+            failures.append(f"{item.path}: {cache.warning}")
+            continue
         spent = sum(extracted.seconds.values())
         told = f"{spent:.1f} s" if extracted.seconds else "already there"
-        console.print(f"{item.name}: {extracted.info.duration_s:.1f} s of video, {told}", highlight=False, markup=False)
-    console.print(f"features are in {analyzer.cache.root}", highlight=False, markup=False)
+        name = path_text(item.name)
+        console.print(f"{name}: {extracted.info.duration_s:.1f} s of video, {told}", highlight=False, markup=False)
+    console.print(f"features are in {cache.root}", highlight=False, markup=False)
     for reason in failures:
-        typer.echo(f"failed: {reason}", err=True)
+        typer.echo(f"failed: {path_text(reason)}", err=True)
     if failures:
         raise typer.Exit(1)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -19,8 +19,11 @@ app = typer.Typer(
     "which the probing rows read. descriptions makes text-video-llava-1, text-video-llava-2 or text-llava.",
 )
 
-Data = Annotated[Path, typer.Argument(metavar="FOLDER", help="Hume-Reaction's labels, in either layout.")]
-Footage = Annotated[Path, typer.Option(help="Folder of the clips, <id>.mp4.")]
+Data = Annotated[
+    Path,
+    typer.Argument(metavar="FOLDER", help="Hume-Reaction's labels, in either layout.", exists=True, file_okay=False),
+]
+Footage = Annotated[Path, typer.Option(help="Folder of the clips, <id>.mp4.", exists=True, file_okay=False)]
 Out = Annotated[Path, typer.Option(help="Folder of the tables; run again to go on after a kill.")]
 Backbone = Annotated[str, typer.Option(help="Folder or hub id of a Video-LLM.")]
 Shown = Annotated[int, typer.Option("--shown", help="Frames of a clip that the Video-LLM is shown.", min=1)]
@@ -58,15 +61,16 @@ def frames(
 
     Exit status: 0 all extracted, 1 some clips failed (each named), 2 wrong usage.
     """
+    say, videos = _teller(quiet), _videos(data)
+    beside = dict(_named_folder(text) for text in tables or ())
+
     from omnisila.recipes.reaction_features import FAILED, NOTES, Place, chosen_networks, frame_streams
     from omnisila.scenes.reaction.cache import ReactionCache
 
-    say = _teller(quiet)
-    beside = dict(_named_folder(text) for text in tables or ())
     place, cache = Place(footage=footage, tables=beside, out=out), ReactionCache()
     if cache.warning:
         say(cache.warning)
-    counted = frame_streams(chosen_networks(networks, face, beside), _videos(data), place, cache, workers, say)
+    counted = frame_streams(chosen_networks(networks, face, beside), videos, place, cache, workers, say)
     done = counted.extracted + counted.known
     say(f"{out}: {done} clips, of which {counted.known} were there before")
     for modality, clips in counted.missing.items():
@@ -85,7 +89,8 @@ def pooled(
     backbone: Backbone,
     shown: Shown = 8,
     pooling: Annotated[
-        str, typer.Option(help="sequence (the prompt and the clip), video (the clip alone) or answer (what it says).")
+        Literal["sequence", "video", "answer"],
+        typer.Option(help="sequence: the prompt and the clip; video: the clip alone; answer: what it says."),
     ] = "sequence",
     quiet: Quiet = False,
 ) -> None:
@@ -93,17 +98,13 @@ def pooled(
 
     Exit status: 0 all extracted, 1 some clips failed (each named), 2 wrong usage.
     """
-    from pydantic import ValidationError
+    videos = _videos(data)
 
-    from omnisila.errors import InputError
     from omnisila.models.reaction_sources import PooledSource
     from omnisila.recipes.reaction_asking import pooled_features
 
-    try:
-        source = PooledSource.model_validate({"backbone": backbone, "frames": shown, "pooling": pooling})
-    except ValidationError:
-        raise InputError(f"--pooling {pooling!r}. Choose sequence, video or answer.") from None
-    failed = pooled_features(source, _videos(data), footage, out, _teller(quiet))
+    source = PooledSource(backbone=backbone, frames=shown, pooling=pooling)
+    failed = pooled_features(source, videos, footage, out, _teller(quiet))
     _end((failure.reason for failure in failed), out / "failed-pooled.csv")
 
 
@@ -114,7 +115,8 @@ def descriptions(
     out: Out,
     backbone: Backbone,
     prompt: Annotated[
-        str, typer.Option(help="1 or 2: the paper's prompts of the clip; frames: each of the 32 frames alone.")
+        Literal["1", "2", "frames"],
+        typer.Option(help="1 or 2: the paper's prompts of the clip; frames: each of the 32 frames alone."),
     ] = "2",
     sentences: Annotated[
         str, typer.Option(help="RoBERTa that reads the texts: folder or hub id.")
@@ -128,13 +130,14 @@ def descriptions(
 
     Exit status: 0 all described, 1 some clips failed (each named), 2 wrong usage.
     """
-    from omnisila.models.reaction_sources import DescribedSource
-    from omnisila.recipes.reaction_asking import chosen_prompt, described_features
+    videos = _videos(data)
 
-    asked = chosen_prompt(prompt)
-    source = DescribedSource(backbone=backbone, frames=1 if asked == "frames" else shown, sentences=sentences)
-    failed = described_features(source, asked, _videos(data), footage, out, _teller(quiet))
-    _end((failure.reason for failure in failed), out / f"failed-descriptions-{asked}.csv")
+    from omnisila.models.reaction_sources import DescribedSource
+    from omnisila.recipes.reaction_asking import described_features
+
+    source = DescribedSource(backbone=backbone, frames=1 if prompt == "frames" else shown, sentences=sentences)
+    failed = described_features(source, prompt, videos, footage, out, _teller(quiet))
+    _end((failure.reason for failure in failed), out / f"failed-descriptions-{prompt}.csv")
 
 
 def _videos(data: Path) -> "tuple[AnnotatedVideo, ...]":

@@ -12,9 +12,15 @@ if TYPE_CHECKING:
 
 
 def judge(
-    examples: Annotated[Path, typer.Argument(metavar="EXAMPLES", help="An examples.jsonl, as prepare writes it.")],
+    examples: Annotated[
+        Path,
+        typer.Argument(
+            metavar="EXAMPLES", help="An examples.jsonl, as prepare writes it.", exists=True, dir_okay=False
+        ),
+    ],
     predictions: Annotated[
-        list[Path], typer.Argument(metavar="PREDICTIONS...", help="One file a system, of any form that score takes.")
+        list[Path],
+        typer.Argument(metavar="PREDICTIONS...", help="One file a system, of any form that score takes.", exists=True),
     ],
     out: Annotated[Path, typer.Option(help="JSONL file of verdicts; an existing one is gone on with.")],
     base_url: Annotated[str, typer.Option(help="OpenAI-compatible endpoint, such as http://localhost:8000/v1.")],

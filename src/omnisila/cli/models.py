@@ -11,27 +11,25 @@ def models(
 ) -> None:
     """List the embedded models, show a model card, or verify the hashes of all weights."""
     from omnisila import weights
-    from omnisila.inference.load import is_reaction, model_folder
-    from omnisila.labels import REACTION
-    from omnisila.models.checkpoint import RunRecord, load_run
-    from omnisila.models.reaction_run import ReactionRecord, load_reaction
-
-    def record_of(run: str) -> RunRecord | ReactionRecord:
-        folder = model_folder(run)
-        return load_reaction(folder).record if is_reaction(folder) else load_run(folder).record
+    from omnisila.inference.run_folders import model_folder
+    from omnisila.models.run_files import is_reaction, run_summary
 
     if verify:
+        from omnisila.models.checkpoint import load_run
+        from omnisila.models.reaction_run import load_reaction
+
         for network, record in weights.verify().items():
             typer.echo(f"ok  {record.file}  {network} from {record.package} {record.version} ({record.licence})")
         for run in weights.RUNS:
-            typer.echo(f"ok  {run}/  digest {record_of(run).identity.digest}")
+            folder = model_folder(run)
+            loaded = load_reaction(folder) if is_reaction(folder) else load_run(folder)
+            typer.echo(f"ok  {run}/  digest {loaded.record.identity.digest}")
         return
     if name is not None:
         card = model_folder(name) / "card.md"
         typer.echo(card.read_text(encoding="utf-8") if card.is_file() else f"{name}: no model card in {card.parent}")
         return
     for run in weights.RUNS:
-        record = record_of(run)
-        labels = {REACTION.name: record.labels_scored} if isinstance(record, ReactionRecord) else record.labels
-        scored = "; ".join(f"{name}: {', '.join(of_set)}" for name, of_set in labels.items())
-        typer.echo(f"{run}  version {record.version}  {scored}")
+        said = run_summary(model_folder(run))
+        scored = "; ".join(f"{name}: {', '.join(of_set)}" for name, of_set in said.labels.items())
+        typer.echo(f"{run}  version {said.version}  {scored}")

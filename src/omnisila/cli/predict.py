@@ -9,8 +9,15 @@ from omnisila.cli.scored_systems import check_split
 
 
 def predict(
-    examples: Annotated[Path, typer.Argument(metavar="EXAMPLES", help="An examples.jsonl, as prepare writes it.")],
-    footage: Annotated[Path, typer.Option(help="Folder that the examples' videos are in.")],
+    examples: Annotated[
+        Path,
+        typer.Argument(
+            metavar="EXAMPLES", help="An examples.jsonl, as prepare writes it.", exists=True, dir_okay=False
+        ),
+    ],
+    footage: Annotated[
+        Path, typer.Option(help="Folder that the examples' videos are in.", exists=True, file_okay=False)
+    ],
     model: Annotated[
         str,
         typer.Option(
@@ -29,8 +36,12 @@ def predict(
 
     Exit status: 0 all answered, 1 some videos failed (each named), 2 wrong usage.
     """
+    from omnisila.inference.run_folders import check_system
+
+    check_system(model)
     if split is not None:
         check_split(examples, split)  # before the model is loaded
+
     from rich.console import Console
 
     from omnisila.inference.predict import outdated_file

@@ -2,9 +2,11 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+from omnisila.cli.listed import listed
 
 if TYPE_CHECKING:  # importing these takes seconds, and --help needs none of them
     from omnisila.data.annotated import Split
@@ -17,7 +19,9 @@ def prepare(
     set_name: Annotated[
         str, typer.Argument(metavar="SET", help="A data set, or scene-tuning for the four description sets together.")
     ],
-    folder: Annotated[Path, typer.Argument(help="Where its annotations lie; for scene-tuning one sub-folder a set.")],
+    folder: Annotated[
+        Path, typer.Argument(help="Where its annotations lie; for scene-tuning one sub-folder a set.", exists=True)
+    ],
     out: Annotated[Path | None, typer.Option(help="Folder for the examples.")] = None,
     template: Annotated[
         bool,
@@ -26,20 +30,34 @@ def prepare(
         ),
     ] = False,
     footage: Annotated[
-        Path | None, typer.Option(help="Folder of the videos; durations are read there, missing files left out.")
+        Path | None,
+        typer.Option(
+            help="Folder of the videos; durations are read there, missing files left out.", exists=True, file_okay=False
+        ),
     ] = None,
     formats: Annotated[str, typer.Option("--format", help="jsonl, llava, parquet; several with commas.")] = "jsonl",
     window: Annotated[float, typer.Option(help="Seconds of a window; 0 makes none.", min=0)] = 1.0,
     subset: Annotated[
-        str | None, typer.Option(help="s-s (negative, no faces, muted) or s-d (anomalies with times).")
+        Literal["s-s", "s-d"] | None,
+        typer.Option(help="s-s: negative, no faces, muted; s-d: anomalies with times [the whole set]."),
     ] = None,
     segments: Annotated[
-        Path | None, typer.Option(help="CSV video,start_s,end_s for s-d; without it: the weak variant.")
+        Path | None,
+        typer.Option(
+            help="CSV video,start_s,end_s for s-d; without it: the weak variant.", exists=True, dir_okay=False
+        ),
     ] = None,
-    durations: Annotated[Path | None, typer.Option(help="CSV video,duration_s where there is no footage.")] = None,
+    durations: Annotated[
+        Path | None, typer.Option(help="CSV video,duration_s where there is no footage.", exists=True, dir_okay=False)
+    ] = None,
     labels: Annotated[str | None, typer.Option(help="Label set of a generic set (activitynet, folder_csv).")] = None,
     causes: Annotated[
-        Path | None, typer.Option(help="Table of written causes, checked by people, as annotate --sheet writes it.")
+        Path | None,
+        typer.Option(
+            help="Table of written causes, checked by people, as annotate --sheet writes it.",
+            exists=True,
+            dir_okay=False,
+        ),
     ] = None,
     resplit: Annotated[bool, typer.Option("--resplit", help="Split again by group instead of as published.")] = False,
     render: Annotated[bool, typer.Option("--render", help="Draw motions without footage as videos.")] = False,
@@ -59,17 +77,22 @@ def prepare(
         return
     if out is None:
         raise InputError("no --out: give the folder for the examples.")
-    from omnisila.data.preparation.example_files import write_examples
-    from omnisila.data.preparation.preparing import Preparation
-    from omnisila.data.preparation.sets import SetRequest, prepared_set
+    from omnisila.data.preparation.example_files import check_formats, write_examples
+    from omnisila.data.preparation.requests import SetRequest, read_requested
 
-    preparation = Preparation(window_s=window or None, cap=cap or None)
     request = SetRequest(
         name=set_name, folder=folder, footage=footage, out=out, subset=subset, segments=segments,
         durations=durations, labels=labels, causes=causes, resplit=resplit, render=render,
     )  # fmt: skip
-    ready = prepared_set(request, preparation)
-    counts = write_examples(ready.examples, out, [name.strip() for name in formats.split(",")])
+    wanted = listed([formats])
+    check_formats(wanted)
+    annotated = read_requested(request)
+
+    from omnisila.data.preparation.preparing import Preparation
+    from omnisila.data.preparation.sets import prepared_set
+
+    ready = prepared_set(request, annotated, Preparation(window_s=window or None, cap=cap or None))
+    counts = write_examples(ready.examples, out, wanted)
     if not quiet:
         _tell(ready, counts, out)
     if not counts:

@@ -1,5 +1,6 @@
 """What a person sees while files are worked through: one line a file, with what was found in it."""
 
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -7,7 +8,8 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from omnisila.inference.batch import BatchReport, Outcome
+from omnisila.files import path_text
+from omnisila.inference.batch import BatchReport, Outcome, output_path
 from omnisila.labels import REACTION
 from omnisila.schema import Analysis
 
@@ -33,6 +35,7 @@ class BatchProgress:
         self._all = self._bars.add_task(f"{files} files", total=files, visible=files > 1)
         self._file = self._bars.add_task("", total=1.0)
         self._done = 0
+        self._told: set[str] = set()
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -45,7 +48,7 @@ class BatchProgress:
 
     def start(self, name: str) -> None:
         """A file begins."""
-        self._bars.reset(self._file, total=1.0, description=_short(name))
+        self._bars.reset(self._file, total=1.0, description=_short(path_text(name)))
 
     def stage(self, stage: str, share: float) -> None:
         """A stage of the file has come so far."""
@@ -53,37 +56,45 @@ class BatchProgress:
         self._bars.update(self._file, completed=first + extent * share)
         self._bars.update(self._all, completed=self._done + first + extent * share)
 
-    def finished(self, outcome: Outcome) -> None:
-        """A file ended; says what was found."""
+    def finished(self, outcome: Outcome, notes: Collection[str] = ()) -> None:
+        """A file ended; says what was found. Warnings among ``notes`` hold for the run and are told once."""
         self._done += 1
         self._bars.update(self._all, completed=self._done)
-        name = outcome.input.name
+        name = path_text(outcome.input.name)
         if outcome.state == "skipped":
-            self._console.print(f"{name}: already analysed, nothing changed", highlight=False, markup=False)
+            self.say(f"{name}: already analysed, nothing changed")
         elif outcome.analysis is not None:
-            for line in _lines(name, outcome.analysis):
-                self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+            warnings = [one for one in outcome.analysis.warnings if one not in self._told]
+            for line in _lines(name, outcome.analysis, warnings):
+                self.say(line)
+            self._told.update(one for one in warnings if one in notes)
+
+    def say(self, line: str) -> None:
+        """A line as it is."""
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def conclude(self, report: BatchReport, out: Path, index: Path | None, *, html: bool) -> None:
-        """Where the results are."""
+        """Where the results are, if there are any."""
         counts = (("analysed", report.done), ("unchanged", report.skipped), ("failed", report.failed))
         told = ", ".join(f"{len(items)} {word}" for word, items in counts if items)
         names = (*report.done, *report.skipped)
-        page = index or (out / f"{names[0]}.html" if html and len(names) == 1 else out)
-        self._console.print(f"{told}. Open {page}", highlight=False, markup=False, soft_wrap=True)
+        page = index or (output_path(out, names[0], "html") if html and len(names) == 1 else out)
+        self.say(f"{told}. Open {path_text(page)}" if index or names else f"{told}.")
 
 
-def _lines(name: str, analysis: Analysis) -> list[str]:
+def _lines(name: str, analysis: Analysis, warnings: Sequence[str]) -> list[str]:
     told = [] if analysis.labels == (REACTION.name,) else [_counted(len(analysis.findings))]
     if analysis.intensities:
         told.append(", ".join(f"{label} {value:.2f}" for label, value in analysis.intensities.items()))
+    elif REACTION.name in analysis.labels:
+        told.append("no reaction measured")
     lines = [f"{name}: {analysis.video.duration_s:.1f} s, {'; '.join(told)}"]
     lines += [
         f"  {finding.span.start_s:6.1f}-{finding.span.end_s:.1f} s  {finding.label} ({finding.score:.2f})"
         + (f"  {finding.cause}" if finding.cause else "")
         for finding in analysis.findings
     ]
-    return lines + [f"  note: {warning}" for warning in analysis.warnings]
+    return lines + [f"  note: {warning}" for warning in warnings]
 
 
 def _counted(findings: int) -> str:

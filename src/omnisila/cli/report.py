@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from omnisila.cli.listed import listed
 from omnisila.cli.scored_systems import SPLIT_HELP, Asked, asked_examples
 
 if TYPE_CHECKING:
@@ -12,7 +13,10 @@ if TYPE_CHECKING:
 
 
 def report(
-    scores: Annotated[list[Path], typer.Argument(metavar="SCORES...", help="scores.json files of omnisila score.")],
+    scores: Annotated[
+        list[Path],
+        typer.Argument(metavar="SCORES...", help="scores.json files of omnisila score.", exists=True, dir_okay=False),
+    ],
     out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("report"),
     examples: Annotated[
         Path | None, typer.Option(help="The examples.jsonl that were scored: for figures of single videos and items.")
@@ -37,13 +41,14 @@ def report(
 
     Exit status: 0 written, 2 wrong usage or files that are not as expected.
     """
-    from omnisila.errors import InputError
+    from omnisila.errors import InputError, unknown
     from omnisila.evaluation.score_files import read_scores
     from omnisila.report.score_report import FORMATS, Material, together, write_score_report
 
-    wanted = tuple(dict.fromkeys(name.strip() for name in formats.split(",")))
-    if strangers := [name for name in wanted if name not in FORMATS]:
-        raise InputError(f"--format {', '.join(strangers)}: no such format. Choose from: {', '.join(FORMATS)}.")
+    wanted = listed([formats])
+    for name in wanted:
+        if name not in FORMATS:
+            raise InputError(unknown("format", name, FORMATS))
     if predictions and examples is None:
         raise InputError("--predictions without the examples that they answer. Give --examples too.")
     asked = Asked((), (), "") if examples is None else asked_examples(examples, split)

@@ -18,7 +18,12 @@ _SHOWN = 5  # strangers named one by one
 
 
 def score(
-    examples: Annotated[Path, typer.Argument(metavar="EXAMPLES", help="An examples.jsonl, as prepare writes it.")],
+    examples: Annotated[
+        Path,
+        typer.Argument(
+            metavar="EXAMPLES", help="An examples.jsonl, as prepare writes it.", exists=True, dir_okay=False
+        ),
+    ],
     predictions: Annotated[
         list[str],
         typer.Argument(

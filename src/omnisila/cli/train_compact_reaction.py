@@ -8,7 +8,8 @@ import typer
 
 def compact_reaction(
     data: Annotated[
-        Path | None, typer.Option(help="Data root with the set emotion_faces. Default: $OMNISILA_DATA.")
+        Path | None,
+        typer.Option(help="Data root with the set emotion_faces [$OMNISILA_DATA].", exists=True, file_okay=False),
     ] = None,
     out: Annotated[Path, typer.Option(help="Run folder: model, card, and the states to resume from.")] = Path(
         "runs/compact-reaction"
@@ -21,6 +22,9 @@ def compact_reaction(
     Takes some minutes; run it again to go on after a kill.
     """
     from omnisila.data.clips.manifest import data_root
+
+    root = data or data_root()
+
     from omnisila.recipes.compact_reaction import CompactReaction
     from omnisila.recipes.compact_reaction_card import train_compact_reaction
 
@@ -28,4 +32,4 @@ def compact_reaction(
         if not quiet:
             typer.echo(line, err=True)
 
-    train_compact_reaction(CompactReaction(), data or data_root(), out, features or out.parent / "features", say)
+    train_compact_reaction(CompactReaction(), root, out, features or out.parent / "features", say)

@@ -5,29 +5,41 @@ from typing import Annotated
 
 import typer
 
+from omnisila.recipes.rows import QUERYING, REACTION, reaction_row
+
 
 def _print_rows(wanted: bool) -> None:
     if wanted:
-        from omnisila.recipes.reaction import ROWS
-
-        typer.echo("querying: a Video-LLM's own answers, given with --answers")
-        for name, row in ROWS.items():
-            typer.echo(f"{name}: {row().name}")
+        typer.echo(f"{QUERYING}: a Video-LLM's own answers, given with --answers")
+        for name, row in REACTION.items():
+            typer.echo(f"{name}: {row.name}")
         raise typer.Exit
 
 
 def reaction(
-    data: Annotated[Path, typer.Argument(metavar="FOLDER", help="Hume-Reaction's labels, in either layout.")],
+    data: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FOLDER", help="Hume-Reaction's labels, in either layout.", exists=True, file_okay=False
+        ),
+    ],
     row: Annotated[str, typer.Option(help="A row of the paper's tables; see --rows.")],
     out: Annotated[Path, typer.Option(help="Run folder: model, predictions, scores, and the state to resume from.")],
-    features: Annotated[Path | None, typer.Option(help="Folder with a table of features a stream.")] = None,
+    features: Annotated[
+        Path | None, typer.Option(help="Folder with a table of features a stream.", exists=True, file_okay=False)
+    ] = None,
     answers: Annotated[
-        Path | None, typer.Option(help="For --row querying: the predictions.jsonl of the system that was asked.")
+        Path | None,
+        typer.Option(
+            help="For --row querying: the predictions.jsonl of the system that was asked.", exists=True, dir_okay=False
+        ),
     ] = None,
     subjects: Annotated[
         Path | None,
         typer.Option(
             metavar="CSV",
+            exists=True,
+            dir_okay=False,
             help="Columns clip and subject: the epoch is then chosen, and intervals are drawn, by person, not by clip.",
         ),
     ] = None,
@@ -44,21 +56,26 @@ def reaction(
     """
     del rows  # handled by its callback
     from omnisila.errors import InputError
-    from omnisila.recipes.reaction import chosen_row
-    from omnisila.recipes.reaction_training import querying, reactions, train_row
+
+    if row == QUERYING and answers is None:
+        raise InputError("row querying needs --answers FILE: what omnisila predict wrote of the asked Video-LLM.")
+    if row != QUERYING:
+        streams = reaction_row(row).streams
+        if features is None:
+            raise InputError(
+                f"row {row} needs --features FOLDER with a table of each of {', '.join(streams.values())}."
+            )
 
     def say(line: str) -> None:
         if not quiet:
             typer.echo(line, err=True)
 
-    if row == "querying":
-        if answers is None:
-            raise InputError("row querying needs --answers FILE: what omnisila predict wrote of the asked Video-LLM.")
+    from omnisila.recipes.reaction import ROWS
+    from omnisila.recipes.reaction_training import querying, reactions, train_row
+
+    if answers is not None and row == QUERYING:
         querying(reactions(data, subjects), answers, out, say=say)
-        return
-    chosen = chosen_row(row)
-    if features is None:
-        raise InputError(f"row {row} needs --features FOLDER with a table of each of {', '.join(chosen.streams)}.")
-    training = chosen.training.replace(seed=seed, epochs=epochs or chosen.training.epochs)
-    chosen = chosen.replace(training=training)
-    train_row(chosen, reactions(data, subjects), features, out, say=say)
+    elif features is not None:
+        chosen = ROWS[row]()
+        training = chosen.training.replace(seed=seed, epochs=epochs or chosen.training.epochs)
+        train_row(chosen.replace(training=training), reactions(data, subjects), features, out, say=say)

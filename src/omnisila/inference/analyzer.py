@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from pydantic import Field
-
-from omnisila.config import Config
+from omnisila.files import path_text
 from omnisila.inference.attributing import attributed, ranked_cause, written_cause
 from omnisila.inference.scoring import Scored, Scorer
 from omnisila.inference.seeing import See, seeing
+from omnisila.inference.settings import AnalyzerConfig
 from omnisila.media.video import VideoInfo
 from omnisila.models.checkpoint import Run
 from omnisila.operating_points import VALIDITY
@@ -24,24 +23,6 @@ from omnisila.schema import Analysis, ExpertWeights, Finding, ModelIdentity, Vid
 from omnisila.spans import LabelledSpan
 
 Progress = Callable[[str, float], None]  # gets a stage's name and the share of it that is done
-
-
-class AnalyzerConfig(Config):
-    """What is asked of a video.
-
-    Attributes:
-        labels: names of label sets; the first one's anomaly curve is the page's.
-        window_s: length of a window; None takes the model's own, as does ``rate_hz``.
-        hop_s: from the start of one window of reaction intensities to the next; None: they do not overlap.
-        rate_hz: frames per second within a window.
-        max_fnr: choose thresholds for at most this false-negative rate per video; None takes the model's own choice.
-    """
-
-    labels: tuple[str, ...] = ("implicit", "explicit")
-    window_s: float | None = Field(default=None, gt=0)
-    hop_s: float | None = Field(default=None, gt=0)
-    rate_hz: float | None = Field(default=None, gt=0)
-    max_fnr: float | None = Field(default=None, gt=0, lt=1)
 
 
 class Analyzer:
@@ -69,6 +50,11 @@ class Analyzer:
     def validity(self) -> str:
         """What the thresholds hold for."""
         return self.run.calibration.note if self.run.calibration else VALIDITY
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The warnings that every video's analysis has alike."""
+        return tuple(self._warnings())
 
     def analyze(self, path: str | Path, progress: Progress | None = None) -> Analysis:
         """Findings of one video with their causes and evidence.
@@ -103,7 +89,7 @@ class Analyzer:
             findings=tuple(findings),
             anomaly_curve=self.scorer.curve(scored),
             expert_weights=scored.weight_points(),
-            warnings=(*extracted.warnings, *self._warnings()),
+            warnings=(*extracted.warnings, *self.notes),
             timings_s={stage: round(seconds, 3) for stage, seconds in timings.items()},
         )
 
@@ -122,7 +108,7 @@ class Analyzer:
 
     def see(self, extracted: Extracted) -> See:
         """How windows of a video become the model's input."""
-        return seeing(self.run, Path(extracted.info.path))
+        return seeing(self.run, extracted.path)
 
     def attributed(self, name: str, found: LabelledSpan, weights: ExpertWeights, extracted: Extracted) -> Finding:
         """A span as a finding with its cause and evidence; ``weights`` are the experts' over the span."""
@@ -133,7 +119,7 @@ class Analyzer:
             found,
             weights,
             lambda span: self.cache.shards(extracted, span),
-            self.window.frames,
+            self.cache.window(extracted, found.span, self.window),
             self.see(extracted),
             ranked_cause if self.run.tower is None else written_cause,
         )
@@ -173,7 +159,7 @@ def not_scored(labels: Sequence[str]) -> Iterator[str]:
 def video_identity(path: Path, digest: str, info: VideoInfo, decoded_ratio: float) -> VideoIdentity:
     """Which file was analysed; ``digest`` is its SHA-256."""
     return VideoIdentity(
-        path=str(path),
+        path=path_text(path),
         sha256=digest,
         duration_s=info.duration_s,
         rate_hz=info.rate_hz,

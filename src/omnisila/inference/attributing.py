@@ -5,7 +5,7 @@ from typing import NamedTuple, TypeVar
 
 import torch
 
-from omnisila.data.causes.attribution import Clause, clauses
+from omnisila.data.causes.attribution import Clause, clauses, speaking
 from omnisila.data.causes.evidence import seen_in
 from omnisila.data.instructions import Instruction, render_clauses, render_instruction, render_label
 from omnisila.errors import InputError
@@ -14,7 +14,7 @@ from omnisila.labels import LabelSet
 from omnisila.models.likelihood import Asked, answer_likelihood, answers_likelihood
 from omnisila.models.scene_model import SceneModel
 from omnisila.scenes.extractor import Entities, SceneInputs, SceneShard
-from omnisila.scenes.windows import SCENES, WindowBatch, spread
+from omnisila.scenes.windows import SCENES, Window, WindowBatch
 from omnisila.schema import (
     Evidence,
     ExpertWeights,
@@ -43,8 +43,8 @@ class Found(NamedTuple):
     Attributes:
         labels: the label set that its label is from.
         trained: those of its labels that the model was trained on.
-        inputs: one window spread over the span, as the model reads it.
-        true: what is true of the evidence seen in it.
+        inputs: the window that shows the span, as the model reads it.
+        true: what is true of the evidence seen in it and speaks for the label.
     """
 
     labels: LabelSet
@@ -65,7 +65,7 @@ def attributed(
     found: LabelledSpan,
     weights: ExpertWeights,
     shards_within: ShardsWithin,
-    frames: int,
+    window: Window | None,
     see: See,
     cause: Cause,
 ) -> Finding:
@@ -78,26 +78,26 @@ def attributed(
         found: where and what.
         weights: of the experts over the span.
         shards_within: the video's shards that a span touches, read one at a time.
-        frames: of the window that the model reads.
+        window: what shows the span; None where the video ends before it begins.
         see: makes the model's input of the window.
         cause: ``ranked_cause`` or ``written_cause``.
 
     Raises:
-        InputError: no shard covers the span.
+        InputError: there is no window.
     """
     span = found.span
     step_s = span.duration_s / KEY_TIMES
     times_s = [span.start_s + (i + 0.5) * step_s for i in range(KEY_TIMES)]
-    window = spread(shards_within(span), span, frames)
     if window is None:
         raise InputError(f"span {span.start_s:.1f}-{span.end_s:.1f} s lies outside the video. Analyse it again.")
     evidence, summary = seen_in(shards_within(span), _looks(span, times_s))
+    true = speaking(clauses(evidence, summary), labels, found.label)
     return Finding(
         span=span,
         label=found.label,
         labels=labels.name,
         score=min(max(found.score, 0.0), 1.0),
-        cause=cause(model, Found(labels, trained, found.label, see([window]), clauses(evidence, summary))),
+        cause=cause(model, Found(labels, trained, found.label, see([window]), true)),
         evidence=thinned(evidence, times_s),
         expert_weights=weights,
     )
@@ -111,7 +111,9 @@ def written_cause(model: SceneModel, found: Found) -> str | None:
 
 
 def ranked_cause(model: SceneModel, found: Found) -> str | None:
-    """The best of the true statements: likely as the label's cause, and from a scene that speaks for the label.
+    """The best of the statements that are true and speak for the label; None where there is none.
+
+    Best is what is likely as the label's cause, and from a scene that speaks for the label.
 
     What is as likely of calm footage explains nothing, so the likelihood is relative to the quiet label's question.
     """

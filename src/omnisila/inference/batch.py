@@ -1,7 +1,9 @@
 """Many inputs, one after another: a bad file never stops the rest, a finished one is not done again."""
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import hashlib
+import os
+import unicodedata
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -9,14 +11,19 @@ from pydantic import ValidationError
 
 from omnisila import __version__
 from omnisila.config import Frozen
-from omnisila.errors import OmnisilaError
-from omnisila.files import check_writable, write_atomically
+from omnisila.errors import OmnisilaError, OutputError
+from omnisila.files import check_replaceable, check_writable, path_text, remove, write_atomically
 from omnisila.inference.inputs import Failure, Input
 from omnisila.media.video import sha256
 from omnisila.schema import Analysis
 
 Writer = Callable[[Analysis, Input], bytes | str]
-_STATE_FOLDER = ".omnisila"
+INDEX = "index.html"  # of a run, beside the outputs
+STATE_FOLDER = ".omnisila"
+_JSON = "json"
+_UNEDITED = (_JSON, "html")  # checked whole; people edit the files of other programs, and their work stays
+_MAX_NAME_BYTES = 255  # of a file's name, on all common file systems
+_MAX_ENDING_BYTES = 16  # of a video's name: what is longer is no ending
 
 
 class RunIdentity(Frozen):
@@ -45,78 +52,190 @@ class BatchReport(NamedTuple):
     failed: tuple[Failure, ...]
 
 
-class _Finished(Frozen):
-    """Written after the last output of an input: all of them belong to this content and this identity."""
+class _Record(Frozen):
+    """What stands beside an input's outputs: what they belong to, and which of them this tool wrote.
+
+    ``path`` is as it was given, ``link`` leads there from the folder of the results. ``files`` has the SHA-256 of each
+    output by its suffix, "" for one that does not belong to this analysis, or not yet.
+    """
 
     sha256: str
+    path: str
+    link: str
     identity: RunIdentity
-    formats: tuple[str, ...]
+    files: dict[str, str]
+
+
+def failure_reason(item: Input, error: Exception) -> str:
+    """Why an input failed, in one line: a fault of ours, or of a library, in one file must not cost the others."""
+    if isinstance(error, OmnisilaError):
+        return path_text(str(error))
+    told = f"{item.path}: {type(error).__name__}: {error}. This is a fault of omnisila; please report it."
+    return path_text(" ".join(told.split()))
 
 
 def output_path(out: Path, name: str, suffix: str) -> Path:
-    """Where an output of the input called ``name`` stands: ``out/a/clip.mp4.json``."""
-    return out / f"{name}.{suffix}"
+    """Where an output of the input called ``name`` stands: ``out/a/clip.mp4.json``.
+
+    A name that would be longer than file systems allow is shortened; a digest of the whole keeps it unique.
+    """
+    path = out / f"{name}.{suffix}"
+    if len(os.fsencode(path.name)) <= _MAX_NAME_BYTES:
+        return path
+    video = Path(name)
+    ending = video.suffix if len(os.fsencode(video.suffix)) <= _MAX_ENDING_BYTES else ""
+    end = f"~{hashlib.sha256(os.fsencode(video.name)).hexdigest()[:12]}{ending}.{suffix}"
+    begin = video.stem
+    while len(os.fsencode(begin + end)) > _MAX_NAME_BYTES:
+        begin = begin[:-1]
+    return path.with_name(begin + end)
 
 
 class Batch:
     """Analyses inputs into a folder; a run that was stopped goes on where it stood.
 
-    An input is skipped when all its outputs exist and were written for the same content, model, labels and settings.
+    An input is skipped when all its outputs are there, whole, and were written for the same content at the same place,
+    the same model, labels and settings. Where the video was only moved, or outputs are missing, they are written from
+    the JSON. Outputs of another analysis that this run does not write again are taken away: nothing stale stays.
 
     Args:
         out: folder of the results; made when missing.
         analyze: the analysis of one file.
-        writers: by suffix, the content of each output; all are written, each whole or not at all.
+        writers: by suffix, the content of each output, JSON among them; each is written whole or not at all.
         identity: what decides a result beside the file.
+        suffixes: of every output there can be.
+        retire: takes away what else was made of an earlier analysis of an input.
 
     Raises:
         OutputError: ``out`` cannot be written to.
     """
 
     def __init__(
-        self, out: Path, analyze: Callable[[Path], Analysis], writers: Mapping[str, Writer], identity: RunIdentity
+        self,
+        out: Path,
+        analyze: Callable[[Path], Analysis],
+        writers: Mapping[str, Writer],
+        identity: RunIdentity,
+        suffixes: Collection[str] = (),
+        retire: Callable[[Input], None] = lambda _: None,
     ) -> None:
         check_writable(out)
         self.out = out
         self.analyze = analyze
         self.writers = writers
         self.identity = identity
+        self.suffixes = suffixes
+        self.retire = retire
+        self._taken = {_key(out / INDEX): (out / INDEX, "the index of the run")}
 
     def run(self, inputs: Iterable[Input]) -> Iterator[Outcome]:
         """Work through the inputs, one outcome each, in their order; no error of a single input leaves this."""
         for item in inputs:
             try:
                 yield self._outcome(item)
-            except OmnisilaError as error:
-                yield Outcome(item, "failed", reason=str(error))
-            except Exception as error:  # a fault of ours, or of a library, in one file must not cost the others
-                reason = f"{item.path}: {type(error).__name__}: {error}. This is a fault of omnisila; please report it."
-                yield Outcome(item, "failed", reason=reason)
+            except Exception as error:
+                yield Outcome(item, "failed", reason=failure_reason(item, error))
 
     def _outcome(self, item: Input) -> Outcome:
-        finished = _Finished(sha256=sha256(item.path), identity=self.identity, formats=tuple(sorted(self.writers)))
-        if self._is_finished(item, finished):
+        self._take(item)
+        link = path_text(os.path.relpath(item.path, self.out))
+        wanted = _Record(
+            sha256=sha256(item.path), path=path_text(item.path), link=link, identity=self.identity, files={}
+        )
+        found = self._found(item)
+        same = (found.sha256, found.identity) == (wanted.sha256, wanted.identity)
+        whole = {suffix: digest for suffix, digest in found.files.items() if self._is_whole(item, suffix, digest)}
+        kept = whole if same and (found.path, found.link) == (wanted.path, wanted.link) else {}
+        if self.writers.keys() <= kept.keys():
             return Outcome(item, "skipped")
-        analysis = self.analyze(item.path)
-        marker = self._marker(item)
-        marker.unlink(missing_ok=True)
-        for suffix, writer in self.writers.items():
-            write_atomically(output_path(self.out, item.name, suffix), writer(analysis, item))
-        write_atomically(marker, finished.model_dump_json())
+        for suffix in self.writers:
+            check_replaceable(self._output(item, suffix))
+        known = self._read(item) if same and _JSON in whole else None
+        analysis = known or self.analyze(item.path)
+        files = {**dict.fromkeys((*found.files, *self.writers), ""), **kept}
+        self._write(item, analysis, wanted.replace(files=files), anew=known is None)
         return Outcome(item, "done", analysis=analysis)
 
-    def _marker(self, item: Input) -> Path:
-        return output_path(self.out / _STATE_FOLDER, item.name, "done")
+    def _write(self, item: Input, analysis: Analysis, record: _Record, anew: bool) -> None:
+        """Put the outputs in place that ``record`` has no digest of; its file is always true of what stands there."""
+        files = dict(record.files)
 
-    def _is_finished(self, item: Input, wanted: _Finished) -> bool:
+        def note() -> None:
+            write_atomically(self._marker(item), record.replace(files=files).model_dump_json())
+
+        def put(suffix: str) -> None:
+            content = self.writers[suffix](analysis, item)
+            data = content.encode() if isinstance(content, str) else content
+            write_atomically(self._output(item, suffix), data)
+            files[suffix] = hashlib.sha256(data).hexdigest()
+            note()
+
+        note()
+        if not files[_JSON]:
+            put(_JSON)
+        if anew:
+            self.retire(item)
+        for suffix in [suffix for suffix, digest in files.items() if not digest]:
+            remove(self._output(item, suffix))  # also what is written again: if that fails, nothing old stays
+            if suffix not in self.writers:
+                del files[suffix]
+        for suffix in self.writers:
+            if not files[suffix]:
+                put(suffix)
+        note()
+
+    def _take(self, item: Input) -> None:
+        """Refuse an input whose outputs would replace another's of this run, as on a disk that ignores case."""
+        for suffix in self.writers:
+            path = self._output(item, suffix)
+            other, name = self._taken.setdefault(_key(path), (path, item.name))
+            if name != item.name and (other == path or _is_same_file(other, path)):
+                raise OutputError(
+                    f"{item.path}: its result {path} would replace that of {name}. Rename one, or give each a folder."
+                )
+
+    def _found(self, item: Input) -> _Record:
+        """The record of an earlier run; of one that is damaged or of another version, all outputs may be left."""
+        marker, left = self._marker(item), self.suffixes
         try:
-            finished = _Finished.model_validate_json(self._marker(item).read_bytes())
-        except (OSError, ValidationError, json.JSONDecodeError):
+            return _Record.model_validate_json(marker.read_bytes())
+        except FileNotFoundError:
+            left = ()
+        except (OSError, ValidationError):
+            pass
+        return _Record(sha256="", path="", link="", identity=self.identity, files=dict.fromkeys(left, ""))
+
+    def _is_whole(self, item: Input, suffix: str, digest: str) -> bool:
+        path = self._output(item, suffix)
+        if not digest or not path.is_file():
             return False
-        same = finished.sha256 == wanted.sha256 and finished.identity == wanted.identity
-        return same and all(
-            suffix in finished.formats and output_path(self.out, item.name, suffix).is_file() for suffix in self.writers
-        )
+        return suffix not in _UNEDITED or hashlib.sha256(path.read_bytes()).hexdigest() == digest
+
+    def _read(self, item: Input) -> Analysis | None:
+        """The analysis that an earlier run wrote, of the video where it lies now."""
+        try:
+            analysis = Analysis.model_validate_json(self._output(item, _JSON).read_bytes())
+        except ValidationError:
+            return None
+        return analysis.replace(video=analysis.video.replace(path=path_text(item.path)))
+
+    def _output(self, item: Input, suffix: str) -> Path:
+        return output_path(self.out, item.name, suffix)
+
+    def _marker(self, item: Input) -> Path:
+        return output_path(self.out / STATE_FOLDER, item.name, "done")
+
+
+def _key(path: Path) -> str:
+    """The same for paths that some file systems do not tell apart."""
+    return unicodedata.normalize("NFC", str(path)).casefold()
+
+
+def _is_same_file(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
 
 
 def summary(outcomes: Iterable[Outcome], failed: Iterable[Failure] = ()) -> BatchReport:

@@ -3,9 +3,9 @@
 import hashlib
 from pathlib import Path
 
-from omnisila.errors import InputError
-from omnisila.inference.analyzer import Analyzer, AnalyzerConfig, Progress
+from omnisila.inference.analyzer import Analyzer, Progress
 from omnisila.inference.reacting import ReactionAnalyzer
+from omnisila.inference.settings import AnalyzerConfig
 from omnisila.schema import Analysis, ModelIdentity
 
 
@@ -38,6 +38,11 @@ class Both:
         """What the results of both hold for."""
         return f"{self.scenes.validity} {self.reaction.validity}"
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The warnings that every video's analysis has alike."""
+        return tuple(dict.fromkeys((*self.scenes.notes, *self.reaction.notes)))
+
     def analyze(self, path: str | Path, progress: Progress | None = None) -> Analysis:
         """Findings and intensities of one video.
 
@@ -54,21 +59,3 @@ class Both:
             warnings=tuple(dict.fromkeys((*found.warnings, *felt.warnings))),
             timings_s={**found.timings_s, **felt.timings_s},
         )
-
-
-def split_settings(settings: AnalyzerConfig, reaction: str) -> tuple[AnalyzerConfig, AnalyzerConfig]:
-    """What is asked of the scene model, and what of the reaction model.
-
-    Raises:
-        InputError: a window's length, which would be one for windows of very different kinds.
-    """
-    if settings.window_s is not None:
-        raise InputError(
-            f"window {settings.window_s:g} s: events are looked for in windows of about 1 s, reactions in windows of "
-            "about 10 s. Leave it out, or analyse one of the two at a time."
-        )
-    events = tuple(name for name in settings.labels if name != reaction)
-    return (
-        settings.replace(labels=events, hop_s=None),
-        AnalyzerConfig(labels=(reaction,), hop_s=settings.hop_s),
-    )

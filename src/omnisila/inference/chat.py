@@ -4,20 +4,24 @@ Source: Omni-SILA 4.1, whose instructions ask about a video of 8 frames (D1).
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 import torch
 from transformers import DynamicCache
 
+from omnisila.data.instructions import Instruction, Located, render_instruction, render_label, render_located
 from omnisila.errors import InputError
+from omnisila.inference.analyzer import Analyzer
 from omnisila.inference.seeing import seeing
+from omnisila.inference.settings import AnalyzerConfig
+from omnisila.labels import label_set
 from omnisila.models.checkpoint import Run
 from omnisila.models.tokens import prompted
 from omnisila.scenes.cache import FeatureCache
 from omnisila.scenes.extractor import Entities
 from omnisila.scenes.profile import LoadedWhenNeeded
-from omnisila.scenes.windows import spread
-from omnisila.schema import Span
+from omnisila.schema import Analysis, Span
 
 ANSWER_TOKENS = 256
 
@@ -26,7 +30,7 @@ class Chat:
     """A conversation about one video; every turn reads only what is new since the last.
 
     Args:
-        run: any model; one that was not pretrained answers only what it was taught.
+        run: a model with a pretrained language model; others do not speak freely, see ``TaughtChat``.
         video: a video or still picture.
         cache: of its scene features.
 
@@ -39,7 +43,7 @@ class Chat:
         profile = run.record.sem.at_rate(run.record.window.rate_hz)
         extracted = cache.extracted(video, LoadedWhenNeeded(profile))
         whole = Span(start_s=0.0, end_s=max(extracted.info.duration_s, 1e-3))
-        window = spread(cache.shards(extracted), whole, run.record.window.frames)
+        window = cache.window(extracted, whole, run.record.window)
         if window is None:
             raise InputError(f"{video}: no picture of it was read. Analyse it to see why.")
         self.inputs = seeing(run, video)([window])
@@ -82,3 +86,63 @@ class Chat:
         embeds = self.llm.embed(torch.tensor([list(ids)]), Entities(visual.values[:, :0], visual.mask[:, :0]))
         self._embeds = torch.cat([self._embeds, embeds.to(self._embeds)], dim=1)
         self._ids = [*self._ids, *ids]
+
+
+class TaughtChat:
+    """Questions to a model that was not pretrained: those that it was taught, answered from its analysis.
+
+    Args:
+        run: the model.
+        video: a video or still picture; it is analysed at the first question.
+        cache: of its scene features.
+
+    Raises:
+        MediaError: it cannot be read as a video.
+    """
+
+    def __init__(self, run: Run, video: Path, cache: FeatureCache) -> None:
+        self.video = video
+        self._analyzer = Analyzer(run, AnalyzerConfig(labels=tuple(run.record.labels)), cache)
+        self._taught = {
+            _plain(render_instruction(asked)): asked
+            for name, trained in run.record.labels.items()
+            for asked in _instructions(name, trained)
+        }
+
+    @property
+    def questions(self) -> tuple[str, ...]:
+        """What can be asked."""
+        return tuple(map(render_instruction, self._taught.values()))
+
+    def ask(self, question: str) -> str:
+        """The answer that the analysis of the whole video gives.
+
+        Raises:
+            InputError: the model was not taught the question; the message lists those that it was taught.
+        """
+        asked = self._taught.get(_plain(question))
+        if asked is None or asked.labels is None:
+            raise InputError(f"{question!r}: the model was not taught this. Ask one of: {' '.join(self.questions)}")
+        mine = [finding for finding in self._analysis.findings if finding.labels == asked.labels.name]
+        if asked.task == "locate":
+            return render_located([Located(finding.label, finding.span) for finding in mine])
+        best = max((one for one in mine if asked.label in (None, one.label)), key=lambda one: one.score, default=None)
+        if asked.task == "identify":
+            return render_label(best.label if best is not None else str(asked.labels.quiet))
+        if best is None:
+            return f"{asked.label} was not found."
+        return best.cause or "Nothing that was seen explains it."
+
+    @cached_property
+    def _analysis(self) -> Analysis:
+        return self._analyzer.analyze(self.video)
+
+
+def _instructions(name: str, trained: Sequence[str]) -> list[Instruction]:
+    labels = label_set(name)
+    why = [Instruction("attribute", labels, label) for label in trained if label != labels.quiet]
+    return [Instruction("identify", labels), Instruction("locate", labels), *why]
+
+
+def _plain(question: str) -> str:
+    return " ".join(question.split()).casefold().rstrip("?.! ")

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from pydantic import Field, ValidationError
 
-from omnisila.config import Config
+from omnisila.config import Config, first_fault
 from omnisila.data.instructions import Located, render_located
 from omnisila.errors import InputError
 from omnisila.labels import LabelSet, label_set
@@ -33,7 +33,6 @@ from omnisila.schema import Example, Finding, Prediction, Span
 from omnisila.spans import Curve, SpanShape, Thresholds, mean_score, spans_of
 from omnisila.weights.checkpoint_files import file_digest
 
-PREFIX = "hawkeye-release:"
 SETTINGS = "release.json"
 POSES, RELATIONS = ("pose_feat",), ("rel_feat", "graph_feat", "scene_feat")  # folders, as the authors call them
 SPLITS = ("", "test", "train")
@@ -239,9 +238,8 @@ def _settings(folder: Path) -> ReleaseSettings:
     try:
         return ReleaseSettings.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "content"
-        raise InputError(f"{path}: {place}: {first['msg']}. Correct it, or leave the file out.") from error
+        fault = first_fault(error, ReleaseSettings().model_dump())
+        raise InputError(f"{path}: {fault} Correct it, or leave the file out.") from error
 
 
 def _folder(root: Path, kinds: Sequence[str], video: Path) -> Path:

@@ -1,6 +1,7 @@
 """What a command line names, as a list of files: videos, pictures, folders and globs."""
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from os import PathLike
@@ -8,13 +9,20 @@ from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from omnisila.errors import InputError
+from omnisila.files import path_text
 
 VIDEO_SUFFIXES = frozenset({
     ".3g2", ".3gp", ".asf", ".avi", ".dv", ".f4v", ".flv", ".gif", ".h264", ".h265", ".hevc", ".m2ts", ".m2v", ".m4v",
     ".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogm", ".ogv", ".ts", ".vob", ".webm",
     ".wmv", ".y4m",
 })  # fmt: skip
-PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+PICTURE_SUFFIXES = frozenset({
+    ".apng", ".avif", ".bmp", ".heic", ".heif", ".hif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".mpo", ".png",
+    ".tif", ".tiff", ".webp",
+})  # fmt: skip
+MEDIA_SUFFIXES = VIDEO_SUFFIXES | PICTURE_SUFFIXES
+CUTS = "cuts"  # suffix of the folder that holds the clips cut from one video
+CLIP_NAME = re.compile(r"\d{3,}_\d+\.\d{3}-\d+\.\d{3}s_.+\.mp4")  # of these clips
 _MAGIC = frozenset("*?[")
 
 
@@ -33,60 +41,71 @@ class Failure(NamedTuple):
 
 
 class Inputs(NamedTuple):
-    """What arguments stand for, and those that stand for nothing."""
+    """What arguments stand for, those that stand for nothing, and notes on what folders hold beside."""
 
     files: tuple[Input, ...]
     failed: tuple[Failure, ...]
+    notes: tuple[str, ...]
 
 
 def expand(arguments: Sequence[str | PathLike[str]]) -> Inputs:
     """The files that the arguments name, each once.
 
     A file is taken whatever its extension; a folder gives all videos and pictures below it, sorted, without hidden
-    ones; a glob (also with ``**``) gives what it matches, folders searched likewise. Names are relative to the folder
-    or to the glob's fixed part; if two were the same, all become relative to the folder that holds all the files.
+    ones and without clips that an analysis cut (they are given by naming their folder); a glob (also with ``**``)
+    gives what it matches, folders searched likewise. Names are relative to the folder or to the glob's fixed part; if
+    two were the same, all become relative to the folder that holds all the files.
 
     Raises:
         InputError: nothing at all was found; otherwise arguments without files are listed as failed.
     """
     found: dict[str, Input] = {}
     failed: list[Failure] = []
+    notes: list[str] = []
     for argument in (os.fspath(argument) for argument in arguments):
         try:
-            for item in _named(argument):
+            for item in _named(argument, notes):
                 found.setdefault(os.path.abspath(item.path), item)  # noqa: PTH100  resolve() would follow links
         except InputError as error:
-            failed.append(Failure(argument, str(error)))
+            failed.append(Failure(argument, path_text(str(error))))
     if not found:
         raise InputError(failed[0].reason if failed else "No input given. Name videos, folders or globs.")
-    return Inputs(_with_unique_names(found), tuple(failed))
+    return Inputs(_with_unique_names(found), tuple(failed), tuple(dict.fromkeys(notes)))
 
 
-def _named(argument: str) -> Iterator[Input]:
+def _named(argument: str, notes: list[str]) -> Iterator[Input]:
     path = Path(argument)
     if path.is_dir():
-        yield from _below(path, path)
+        yield from _below(path, path, notes)
     elif path.exists():
         yield Input(path, path.name)
     elif _MAGIC & set(argument):
-        yield from _matching(path)
+        yield from _matching(path, notes)
     else:
         raise InputError(f"{argument}: no such file or folder. Check the path.")
 
 
-def _below(folder: Path, root: Path) -> Iterator[Input]:
-    found = sorted(
-        path
-        for parent, _, names in os.walk(folder, onerror=_refuse)
-        for path in (Path(parent, name) for name in names)
-        if _is_medium(path.relative_to(folder))
-    )
+def _below(folder: Path, root: Path, notes: list[str]) -> Iterator[Input]:
+    found: list[Path] = []
+    others: Counter[str] = Counter()
+    for parent, folders, names in os.walk(folder, onerror=_refuse):
+        for path in (Path(parent, name) for name in names):
+            if _is_medium(path.relative_to(folder)):
+                found.append(path)
+            elif path.suffix.lower() not in MEDIA_SUFFIXES and not _is_hidden(path.relative_to(folder)):
+                others[path.suffix.lower() or "no ending"] += 1
+        links = [path for path in (Path(parent, name) for name in sorted(folders)) if path.is_symlink()]
+        notes += [f"{path}: a linked folder, not searched. Name it to have it analysed." for path in links]
+    if others:
+        endings = ", ".join(f"{count} {ending}" for ending, count in others.most_common())
+        notes.append(f"{folder}: passed over, not by their endings videos or pictures: {endings}. Name those that are.")
+    found.sort()
     if not found:
         raise InputError(f"{folder}: no video or picture in this folder. Give one that holds some, or name the files.")
     yield from (Input(path, path.relative_to(root).as_posix()) for path in found)
 
 
-def _matching(pattern: Path) -> Iterator[Input]:
+def _matching(pattern: Path, notes: list[str]) -> Iterator[Input]:
     fixed = next(index for index, part in enumerate(pattern.parts) if _MAGIC & set(part))
     root = Path(*pattern.parts[:fixed])
     matches = sorted(root.glob(str(PurePath(*pattern.parts[fixed:])))) if root.is_dir() else []
@@ -97,7 +116,7 @@ def _matching(pattern: Path) -> Iterator[Input]:
     ]
     for folder in (path for path in matches if path.is_dir() and not _is_hidden(path.relative_to(root))):
         try:
-            found += _below(folder, root)
+            found += _below(folder, root, notes)
         except InputError:
             continue  # a folder that a glob happens to match may be empty
     if not found:
@@ -106,7 +125,9 @@ def _matching(pattern: Path) -> Iterator[Input]:
 
 
 def _is_medium(path: Path) -> bool:
-    return path.suffix.lower() in VIDEO_SUFFIXES | PICTURE_SUFFIXES and not _is_hidden(path)
+    """Whether a file found in a folder, by its path from there, is one to work on."""
+    cut = path.parent.suffix == f".{CUTS}" and CLIP_NAME.fullmatch(path.name)
+    return path.suffix.lower() in MEDIA_SUFFIXES and not _is_hidden(path) and not cut
 
 
 def _is_hidden(path: Path) -> bool:

@@ -8,13 +8,14 @@ import torch
 
 from omnisila.data.instructions import NOTHING, Located, parse_instruction, render_label, render_located
 from omnisila.errors import InputError
-from omnisila.inference.analyzer import Analyzer, AnalyzerConfig
-from omnisila.inference.load import run_folder
+from omnisila.inference.analyzer import Analyzer
 from omnisila.inference.parsed_answers import located_findings
+from omnisila.inference.run_folders import run_folder
+from omnisila.inference.settings import AnalyzerConfig
 from omnisila.labels import label_set
 from omnisila.models.checkpoint import load_run
 from omnisila.scenes.cache import Extracted, FeatureCache
-from omnisila.scenes.windows import Window, window_over
+from omnisila.scenes.windows import Window
 from omnisila.schema import Example, Finding, Prediction, Span
 from omnisila.spans import LabelledSpan
 
@@ -116,8 +117,7 @@ class ModelSystem:
 
     def _window(self, example: Example, extracted: Extracted) -> Window:
         span = Span(start_s=example.start_s, end_s=example.end_s)
-        config, cache = self.analyzer.window, self.analyzer.cache
-        window = window_over(lambda reach: cache.shards(extracted, reach), span, config, extracted.end_s)
+        window = self.analyzer.cache.window(extracted, span, self.analyzer.window)
         if window is None:
             raise InputError(
                 f"{example.id}: {span.start_s:g}-{span.end_s:g} s lies outside {example.video} "

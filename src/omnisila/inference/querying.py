@@ -12,6 +12,7 @@ from omnisila.data.instructions import REACT_QUESTION
 from omnisila.errors import InputError
 from omnisila.inference.stated_intensities import stated_intensities
 from omnisila.media.sampling import frames_at, uniform_times
+from omnisila.media.video import probe
 from omnisila.models.probing import PROMPTS, PooledLLM, Pooling, pooled_tokens
 from omnisila.models.tokens import prompted
 from omnisila.models.video_llm import VideoLLM
@@ -57,7 +58,7 @@ class Sight:
     def _pictures(
         self, video: Path, start_s: float, end_s: float, count: int
     ) -> UInt8[Tensor, "frames height width 3"]:
-        shown = frames_at(video, uniform_times(start_s, end_s, count, ends=True))
+        shown = frames_at(video, uniform_times(start_s, end_s, count, ends=True, holes=probe(video).holes))
         return self.tower.fitted(torch.stack([frame.image for frame in shown]))
 
 

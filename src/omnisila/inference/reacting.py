@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from omnisila.errors import InputError
-from omnisila.inference.analyzer import AnalyzerConfig, Progress, not_scored, silent, timed, video_identity
+from omnisila.inference.analyzer import Progress, not_scored, silent, timed, video_identity
 from omnisila.inference.clip_streams import FACE, clip_streams
+from omnisila.inference.settings import AnalyzerConfig, check_reaction_settings
 from omnisila.labels import REACTION
 from omnisila.media.sampling import window_starts
 from omnisila.media.video import VideoInfo, VideoReader
@@ -32,13 +33,12 @@ _TOLD = {FACE: "face", "audio": "sound", "text": "text"}  # modalities that a st
 class Measured(NamedTuple):
     """One stretch of a video; ``missing`` are modalities.
 
-    ``blind``: nothing is there that the model reads, and its intensities are the training data's means.
+    ``intensities`` are None where nothing is there that the model reads: what it says of nothing is no measurement.
     """
 
     span: Span
-    intensities: dict[str, float]
+    intensities: dict[str, float] | None
     missing: tuple[str, ...]
-    blind: bool
     warnings: tuple[str, ...]
     seconds: dict[str, float]
 
@@ -56,7 +56,7 @@ class ReactionAnalyzer:
     """
 
     def __init__(self, run: ReactionRun, config: AnalyzerConfig, cache: ReactionCache) -> None:
-        _check(config)
+        check_reaction_settings(config)
         self.run, self.config, self.cache = run, config, cache
         self.streams = clip_streams(run.record, cache)
 
@@ -69,6 +69,11 @@ class ReactionAnalyzer:
     def validity(self) -> str:
         """What intensities hold for."""
         return VALIDITY
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The warnings that every video's analysis has alike."""
+        return (*([self.cache.warning] if self.cache.warning else ()), *not_scored(self.labels_not_scored))
 
     @property
     def labels_not_scored(self) -> tuple[str, ...]:
@@ -89,8 +94,9 @@ class ReactionAnalyzer:
         timings: dict[str, float] = {}
         with timed(timings, STAGE):
             footage = _footage(path)
-            spans = clip_windows(footage.end_s, self.config.window_s or WINDOW_S, self.config.hop_s)
-            whole = self.measured(path, Span(start_s=0.0, end_s=footage.end_s))
+            window_s, hop_s = self.config.window_s or WINDOW_S, self.config.hop_s
+            spans = [one for run in footage.runs for one in clip_windows(run.end_s, window_s, hop_s, run.start_s)]
+            whole = self.measured(path, Span(start_s=0.0, end_s=footage.runs[-1].end_s))
             over_time = [whole] if len(spans) == 1 else []
             for span in spans[len(over_time) :]:
                 report(STAGE, len(over_time) / len(spans))
@@ -112,6 +118,7 @@ class ReactionAnalyzer:
             intensity_curve=tuple(
                 IntensityPoint(start_s=one.span.start_s, end_s=one.span.end_s, intensities=one.intensities)
                 for one in over_time
+                if one.intensities is not None
             ),
             warnings=tuple(dict.fromkeys(self._warnings(footage, whole, over_time))),
             timings_s={stage: round(seconds, 3) for stage, seconds in timings.items()},
@@ -125,22 +132,21 @@ class ReactionAnalyzer:
         """
         read = self.streams.read(path, span)
         record = self.run.record
-        values = record.train_mean if read.blind else self.run.model.intensities(read.batch)[0].tolist()
-        found = dict(zip(record.labels, values, strict=True))
-        scored = {label: found[label] for label in record.labels_scored}
-        return Measured(span, scored, read.missing, read.blind, read.warnings, read.seconds)
+        scored: dict[str, float] | None = None
+        if not read.blind:
+            found = dict(zip(record.labels, self.run.model.intensities(read.batch)[0].tolist(), strict=True))
+            scored = {label: found[label] for label in record.labels_scored}
+        return Measured(span, scored, read.missing, read.warnings, read.seconds)
 
     def _warnings(self, footage: "_Footage", whole: Measured, over_time: Sequence[Measured]) -> Iterator[str]:
-        if self.cache.warning:
-            yield self.cache.warning
-        yield from not_scored(self.labels_not_scored)
+        yield from self.notes
         yield from footage.warnings
         yield from whole.warnings
         yield from missing_over_time(over_time)
 
 
-def clip_windows(end_s: float, window_s: float, hop_s: float | None = None) -> tuple[Span, ...]:
-    """The stretches that are measured: together they cover [0, end_s), and the last ends there.
+def clip_windows(end_s: float, window_s: float, hop_s: float | None = None, start_s: float = 0.0) -> tuple[Span, ...]:
+    """The stretches that are measured: together they cover [start_s, end_s), and the last ends there.
 
     A rest of less than half a window is no clip of its own: it belongs to the window before it.
 
@@ -155,7 +161,7 @@ def clip_windows(end_s: float, window_s: float, hop_s: float | None = None) -> t
             f"windows of {window_s:g} s every {hop_s:g} s leave time between them unseen. Give a hop of at most "
             f"{window_s:g} s, or a longer window."
         )
-    starts = window_starts(0.0, end_s, window_s, hop_s)
+    starts = window_starts(start_s, end_s, window_s, hop_s)
     if len(starts) > 1 and end_s - starts[-1] < _LEAST_SHARE * window_s:
         starts = starts[:-1]
     ends = [max(begin + window_s, after) for begin, after in pairwise(starts)]  # floats round
@@ -163,43 +169,34 @@ def clip_windows(end_s: float, window_s: float, hop_s: float | None = None) -> t
 
 
 def missing_over_time(windows: Sequence[Measured]) -> Iterator[str]:
-    """One line on the windows in which no face, sound or text was found; the model answers without them."""
+    """One line on the windows in which no face, sound or text was found, and on those that have no answer for it."""
     without = {what: sum(name in one.missing for one in windows) for name, what in _TOLD.items()}
     told = [f"no {what} in {count}" for what, count in without.items() if count]
-    if blind := sum(one.blind for one in windows):
-        told.append(f"nothing that the model reads in {blind}, whose intensities are the means of its training data")
+    if blind := sum(one.intensities is None for one in windows):
+        told.append(f"nothing that the model reads in {blind}, of which nothing is said")
     if told:
         yield f"of {len(windows)} window{'s' if len(windows) > 1 else ''}: {'; '.join(told)}"
 
 
 class _Footage(NamedTuple):
-    """What decoding the video from end to end found; ``end_s`` is where its pictures end."""
+    """What decoding the video from end to end found; ``runs`` are the stretches between its holes."""
 
     info: VideoInfo
-    end_s: float
+    runs: tuple[Span, ...]
     decoded_ratio: float
     warnings: tuple[str, ...]
 
 
 def _footage(path: Path) -> _Footage:
     reader = VideoReader(path)
-    last_s = 0.0
+    begins_s, ends_s, last_s = [0.0], [], 0.0
     for picture in reader.pictures():
+        if picture.hole_from_s == 0.0:
+            begins_s = [picture.time_s]
+        elif picture.hole_from_s is not None:
+            begins_s.append(picture.time_s)
+            ends_s.append(picture.hole_from_s)
         last_s = picture.end_s
-    cut_off = reader.decoded_ratio < 1 and last_s > 0
-    end_s = min(last_s, reader.info.duration_s) if cut_off else reader.info.duration_s
-    return _Footage(reader.info, end_s, reader.decoded_ratio, reader.warnings)
-
-
-def _check(config: AnalyzerConfig) -> None:
-    if config.labels != (REACTION.name,):
-        raise InputError(
-            f"a reaction model measures label set {REACTION.name!r} alone, not {', '.join(config.labels)}. Give "
-            f"--labels {REACTION.name}, or another model."
-        )
-    unknown = [name for name in ("rate_hz", "max_fnr") if getattr(config, name) is not None]
-    if unknown:
-        raise InputError(
-            f"{' and '.join(unknown)}: reactions are measured on 32 frames a window and have no thresholds. Leave it "
-            "out; the window's length can be chosen."
-        )
+    whole = zip(begins_s, [*ends_s, last_s or reader.info.duration_s], strict=True)
+    runs = tuple(Span(start_s=begin_s, end_s=end_s) for begin_s, end_s in whole)
+    return _Footage(reader.info, runs, reader.decoded_ratio, reader.warnings)

@@ -6,14 +6,16 @@ from pathlib import Path
 
 from omnisila.data.instructions import render_intensities
 from omnisila.errors import InputError
-from omnisila.inference.analyzer import AnalyzerConfig
-from omnisila.inference.load import reaction_folder
 from omnisila.inference.reacting import ReactionAnalyzer
+from omnisila.inference.run_folders import reaction_folder
+from omnisila.inference.settings import AnalyzerConfig
 from omnisila.labels import REACTION
 from omnisila.models.reaction_run import load_reaction
 from omnisila.scenes.cache import FeatureCache
 from omnisila.scenes.reaction.cache import ReactionCache
 from omnisila.schema import Example, Prediction, Span
+
+UNSEEN = "Nothing that the model reads was seen."
 
 
 class ReactionSystem:
@@ -36,7 +38,7 @@ class ReactionSystem:
         self.answered = REACTION.replace(labels=run.record.labels_scored, negative=())
 
     def predictions(self, video: Path, examples: Sequence[Example]) -> Iterator[Prediction]:
-        """One prediction an example.
+        """One prediction an example; one of which nothing could be read has no intensities and ``parse_ok`` false.
 
         Raises:
             InputError: an example of another task or label set, or without length.
@@ -59,7 +61,8 @@ class ReactionSystem:
             yield Prediction(
                 example_id=example.id,
                 system=self.name,
-                answer=render_intensities(found, self.answered),
+                answer=render_intensities(found, self.answered) if found is not None else UNSEEN,
                 intensities=found,
                 seconds=time.perf_counter() - began,
+                parse_ok=found is not None,
             )

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from omnisila.data.instructions import Instruction, render_instruction, render_label
-from omnisila.errors import InputError
+from omnisila.inference.run_folders import calibration_at, check_answered
 from omnisila.inference.seeing import See
 from omnisila.labels import LabelSet, label_set
 from omnisila.models.checkpoint import Run
@@ -72,13 +72,7 @@ class Scorer:
     def __init__(self, run: Run, names: Sequence[str], max_fnr: float | None = None) -> None:
         self.run, self.max_fnr = run, max_fnr
         self.label_sets: dict[str, LabelSet] = {name: label_set(name) for name in dict.fromkeys(names)}
-        for name in self.label_sets:
-            if not run.record.labels.get(name):
-                known = ", ".join(run.record.labels)
-                raise InputError(
-                    f"label set {name!r}: model {run.record.name} was trained on: {known}. Ask for those, or give "
-                    "another model (omnisila models lists them)."
-                )
+        check_answered(run.record.name, run.record.labels, self.label_sets)
         self.calibrations = {name: self._calibration(name) for name in self.label_sets}
 
     @property
@@ -174,16 +168,10 @@ class Scorer:
         return Judged(probability, _mean_weights(likelihood.perception.probabilities).float().cpu())
 
     def _calibration(self, name: str) -> LabelSetCalibration:
-        calibration = self.run.calibration.label_sets.get(name) if self.run.calibration else None
-        if self.max_fnr is None:
-            return calibration or UNCALIBRATED
-        if calibration is None:
-            raise InputError(
-                f"--max-fnr {self.max_fnr:g}: model {self.run.record.name} has no calibration for label set "
-                f"{name!r}. Leave --max-fnr out, or calibrate the run."
-            )
-        point = calibration.at_most(self.max_fnr)
-        return calibration.replace(thresholds=point.thresholds)
+        calibration = self.run.calibration
+        if self.max_fnr is not None:
+            return calibration_at(self.run.record.name, calibration, name, self.max_fnr)
+        return (calibration.label_sets.get(name) if calibration else None) or UNCALIBRATED
 
 
 def _mean_weights(probabilities: Float[Tensor, "windows frames experts"]) -> Float[Tensor, "windows experts"]:

@@ -6,15 +6,14 @@ from typing import Protocol, runtime_checkable
 
 from omnisila.inference.frozen_backbone import frozen_backbone
 from omnisila.inference.function_system import FunctionSystem
-from omnisila.inference.hawkeye_release import PREFIX, ReleaseSystem
-from omnisila.inference.load import is_reaction, model_folder
+from omnisila.inference.hawkeye_release import ReleaseSystem
 from omnisila.inference.model_system import ModelSystem
 from omnisila.inference.querying import Querying
 from omnisila.inference.reaction_system import ReactionSystem
+from omnisila.inference.run_folders import QUERY, RELEASE, is_function, model_folder
+from omnisila.models.run_files import is_reaction
 from omnisila.scenes.cache import FeatureCache
 from omnisila.schema import Example, Prediction
-
-QUERY = "query:"
 
 
 @runtime_checkable
@@ -48,11 +47,11 @@ def system(model: str, cache: FeatureCache | None = None) -> System:
         InputError: nothing of that name.
         WeightsError: the model's files are damaged.
     """
-    if model.startswith(PREFIX):
-        return ReleaseSystem(Path(model.removeprefix(PREFIX)))
+    if model.startswith(RELEASE):
+        return ReleaseSystem(Path(model.removeprefix(RELEASE)))
     if model.startswith(QUERY):
         return Querying(model, *frozen_backbone(model.removeprefix(QUERY)))
-    if ":" in model and not Path(model).exists():
+    if is_function(model):
         return FunctionSystem.named(model)
     if is_reaction(model_folder(model)):
         return ReactionSystem(model, cache)

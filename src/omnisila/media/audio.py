@@ -20,11 +20,14 @@ from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.packet import Packet
 from jaxtyping import Float
 from torch import Tensor
 
 from omnisila.config import Config
-from omnisila.media.container import check_file, open_container
+from omnisila.errors import MediaError
+from omnisila.media.clock import Clock, clock_of
+from omnisila.media.container import check_file, demuxed, open_container
 
 RATE_HZ = 16_000
 SILENT_PEAK = 1e-4  # -80 dBFS: below it a track is a muted microphone's
@@ -35,7 +38,6 @@ _HOLE_S = 0.1  # timestamps of blocks that follow each other round and drift by 
 _UNCOVERED_S = 0.25
 _BEYOND_S = 60.0  # past the stated end: timestamps there are not believed
 _SEEK_FROM_S = 2.0  # up to here decoding from the beginning is cheaper than a seek
-_MAX_IDLE_ERRORS = 1000
 _PLANES = 8  # PyAV reads no more planes of a frame, but crashes
 
 
@@ -92,6 +94,7 @@ class SoundReader:
         self.readable = False
         with open_container(self._path) as container:
             stream = _track(container)
+            self._pictured = bool(container.streams.video)
             if stream is not None:
                 context: Any = stream.codec_context
                 self.readable = context is not None
@@ -114,16 +117,18 @@ class SoundReader:
             return
         with open_container(self._path) as container:
             stream: Any = _track(container)
+            clock = self._clock()
             origin_s = container.start_time / av.time_base if container.start_time is not None else 0.0
-            if start_s > _SEEK_FROM_S:
+            origin_s = origin_s if clock is None else clock.start_s
+            if start_s > _SEEK_FROM_S and (clock is None or len(clock.parts) == 1):
                 with suppress(FFmpegError):
                     container.seek(int((start_s + origin_s) / stream.time_base), stream=stream)
-            last_s = container.duration / av.time_base + _BEYOND_S if container.duration else math.inf
+            last_s = clock.end_s + _BEYOND_S if clock is not None else math.inf
             run: _Run | None = None
-            for frame in self._frames(container, stream):
-                stamp_s = _stamp_s(frame, origin_s)
+            for packet, frame in self._frames(container, stream):
+                stamp_s = _stamp_s(frame, -origin_s if clock is None else clock.shift_s(packet.pos))
                 if stamp_s is not None and stamp_s > last_s:
-                    stamp_s = None  # headers are wrong by seconds, broken timestamps by hours
+                    stamp_s = None  # sound may go on behind the pictures, but not for hours
                 if run is None or not run.continues(frame, stamp_s):
                     begin_s = max(stamp_s or 0.0, run.end_s if run else -_HOLE_S)
                     if run is not None:
@@ -142,8 +147,14 @@ class SoundReader:
         except (FFmpegError, ValueError):
             self.damaged += 1
 
-    def _frames(self, container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
-        for packet in self._packets(container, stream):
+    def _clock(self) -> Clock | None:
+        """The pictures' clock; None where there are none."""
+        with suppress(MediaError):
+            return clock_of(self._path) if self._pictured else None
+        return None
+
+    def _frames(self, container: InputContainer, stream: AudioStream) -> Iterator[tuple[Packet, AudioFrame]]:
+        for packet in demuxed(container, (stream,), self._fail):
             try:
                 frames: Any = packet.decode()
             except FFmpegError:
@@ -152,21 +163,10 @@ class SoundReader:
             for frame in frames:
                 if frame.samples and frame.sample_rate:
                     self._measure(frame)
-                    yield frame
+                    yield packet, frame
 
-    def _packets(self, container: InputContainer, stream: AudioStream) -> Iterator[Any]:
-        errors = 0
-        while errors < _MAX_IDLE_ERRORS:
-            try:
-                for packet in container.demux(stream):
-                    errors = 0
-                    yield packet
-                return
-            except IndexError:  # PyAV, after the last packet, when streams have appeared on the way
-                return
-            except FFmpegError:
-                errors += 1
-                self.damaged += 1
+    def _fail(self, _error: FFmpegError) -> None:
+        self.damaged += 1
 
     def _measure(self, frame: AudioFrame) -> None:
         """Full scale is told from the track's own samples: resampling rounds it off."""
@@ -284,10 +284,10 @@ def _track(container: InputContainer) -> AudioStream | None:
     return next((stream for stream in container.streams.audio if best is not None and stream.index == best.index), None)
 
 
-def _stamp_s(frame: AudioFrame, origin_s: float) -> float | None:
+def _stamp_s(frame: AudioFrame, shift_s: float) -> float | None:
     if frame.pts is None or frame.time_base is None:
         return None
-    return float(frame.pts * frame.time_base) - origin_s
+    return float(frame.pts * frame.time_base) + shift_s
 
 
 def _form(frame: AudioFrame) -> tuple[str, str, int]:

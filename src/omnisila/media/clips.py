@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from omnisila.errors import MediaError
+from omnisila.files import named_failure
 from omnisila.media.frames import Frame
 from omnisila.media.video import VideoReader
 from omnisila.schema import Box
@@ -60,6 +61,7 @@ def cut(
 
     Raises:
         MediaError: nothing can be read there, or even the lowest quality exceeds ``max_bytes``.
+        OutputError: the folder of temporary files is full.
     """
     reader = VideoReader(path)
     for quality in ladder:
@@ -121,7 +123,7 @@ def _encode(frames: Iterable[Frame], rate_hz: float, crf: int, max_bit_rate: flo
     bits = str(min(max(int(max_bit_rate), 1000), _MAX_BIT_RATE))
     options = {"crf": str(crf), "preset": "veryfast", "maxrate": bits, "bufsize": bits}
     # Moving the index to the front needs a real file: libav reads the output back.
-    with tempfile.TemporaryDirectory() as folder:
+    with named_failure(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "clip.mp4"
         stream = None
         with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:

@@ -1,19 +1,24 @@
 """Opening a file as a video: every way in which it may not be one ends in a single clear line."""
 
 import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import av
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 from PIL import Image
 
 from omnisila.errors import MediaError
 
-_STILL_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF")
+_PICTURE_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "AVIF", "GIF", "JPEG2000", "PPM", "QOI")
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1")
+_EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"  # Matroska's and WebM's first elements
 _PLAYLISTS = ("concat", "hls", "dash", "imf")
+_MAX_IDLE_ERRORS = 1000  # demuxing errors in a row without a packet between them
 _STREAM_SUFFIXES = (".mjpeg", ".mjpg")  # a raw motion JPEG stream begins like a JPEG picture
 
 
@@ -37,24 +42,30 @@ def check_file(path: Path) -> None:
         raise MediaError(f"{path}: cannot be read ({error.strerror}). Check the path and its permissions.") from None
 
 
-def still_picture(path: Path, max_pixels: int) -> Image.Image | None:
-    """The picture in an image file, or None when the file is something else (animations are videos).
+def open_picture(path: Path, max_pixels: int) -> Image.Image | None:
+    """The picture or animation in an image file, not yet decoded, or None when the file is something else.
 
     Raises:
         MediaError: it has more than ``max_pixels``.
     """
     if path.suffix.lower() in _STREAM_SUFFIXES:
         return None
+    formats = _PICTURE_FORMATS
+    with path.open("rb") as file:
+        head = file.read(12)
+    if head[4:8] == b"ftyp" and head[8:] in _HEIF_BRANDS:
+        from pillow_heif import register_heif_opener  # loads a codec that other files do not need
+
+        register_heif_opener()
+        formats = ("AVIF", "HEIF")
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # metadata out of order, which does not touch the pixels
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(path, formats=_STILL_FORMATS)
+            image = Image.open(path, formats=formats)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise MediaError(f"{path}: the picture has too many pixels to be decoded safely. Scale it down.") from None
     except (OSError, ValueError):
-        return None
-    if getattr(image, "n_frames", 1) > 1:
-        image.close()
         return None
     check_pixels(path, image.width, image.height, max_pixels)
     return image
@@ -108,15 +119,64 @@ def video_stream(path: Path, container: InputContainer) -> VideoStream:
     Raises:
         MediaError: there is none, or no decoder for it.
     """
-    streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    streams = video_streams(container)
     if not streams:
         found = ", ".join(_describe(stream) for stream in container.streams) or "no streams at all"
         raise MediaError(f"{path}: no video stream (found: {found}). Give a file that has one.")
     best = container.streams.best("video")
     stream = next((stream for stream in streams if best is not None and stream.index == best.index), streams[0])
+    if stream.disposition & Disposition.dependent:
+        raise MediaError(f"{path}: a picture of {len(streams)} tiles that cannot be joined here. Convert it to JPEG.")
     if stream.codec_context is None:
         raise MediaError(f"{path}: no decoder for its video codec. Convert it to H.264 and try again.")
     return stream
+
+
+def video_streams(container: InputContainer) -> list[VideoStream]:
+    """All that could be watched: cover art is left out."""
+    return [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+
+
+def demuxed(
+    container: InputContainer, streams: tuple[Stream, ...], failed: Callable[[FFmpegError], None] | None = None
+) -> Iterator[Packet]:
+    """The packets of some streams, past damage; the last are empty and flush the decoder."""
+    errors = 0
+    while errors < _MAX_IDLE_ERRORS:
+        try:
+            for packet in container.demux(streams):
+                errors = 0
+                yield packet
+            return
+        except IndexError:  # PyAV, after the last packet, when streams have appeared on the way
+            return
+        except FFmpegError as error:
+            errors += 1
+            if failed is not None:
+                failed(error)
+
+
+def is_cut_off(path: Path) -> bool:
+    """Whether a file ends before the size that its own headers give it; false where they give none."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(4096)
+        if head.startswith(b"RIFF"):
+            return 8 + int.from_bytes(head[4:8], "little") > size
+        if head.startswith(b"FLV"):  # each tag is followed by its size, which stands in its head too
+            file.seek(-4, 2)
+            tag = int.from_bytes(file.read(4))
+            if not 11 <= tag <= size - 4:
+                return True
+            file.seek(-4 - tag, 2)
+            return int.from_bytes(file.read(4)[1:]) != tag - 11
+        at = head.find(_SEGMENT) + len(_SEGMENT)
+        if head.startswith(_EBML) and len(_SEGMENT) <= at < len(head) - 8:
+            width = 9 - head[at].bit_length()  # the leading zeros of a number's first byte say how many bytes it has
+            unknown = (1 << 7 * width) - 1
+            length = int.from_bytes(head[at : at + width]) & unknown
+            return length != unknown and at + width + length > size
+    return False
 
 
 def _describe(stream: Stream) -> str:

@@ -1,27 +1,24 @@
-"""Decoding a file picture by picture, past damage: a clock that always runs forward, an account of what was lost."""
+"""Decoding a file picture by picture, past damage, on the file's clock; an account of what was lost."""
 
 from collections.abc import Iterator
-from heapq import heappop, heappush
+from fractions import Fraction
+from heapq import heapify, heappop, heappush
 from pathlib import Path
 from typing import NamedTuple
 
-import av
 from av.container import InputContainer
 from av.error import FFmpegError
-from av.packet import Packet
-from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from omnisila.media.clock import Clock, Picture
-from omnisila.media.container import check_pixels
+from omnisila.media.clock import REORDERED, Clock, Picture
+from omnisila.media.container import check_pixels, demuxed, video_streams
+from omnisila.media.pictures import look_notes
 
-_MAX_IDLE_ERRORS = 1000  # demuxing errors in a row without a packet between them
 _TICK_S = 1e-3
-_LONG_GAP_S = 1.0  # a hole of this length in a stream that was steady so far is damage, not a slow camera
-_STEADY_PICTURES = 24
 _ONE_STRETCH_S = 1.0  # losses closer than this are told as one
 _DAMAGED = "damaged picture"
+_HEADLESS = "the file begins between key pictures"
 _LISTED = 5  # an account stays small however broken the file
 
 
@@ -42,17 +39,17 @@ class Account:
         self.lost_s = 0.0
         self.pictures = 0
         self.packets = 0
-        self.longest_gap_s = 0.0
         self.trouble: str | None = None
         self.notes: list[str] = []
 
     def fail(self, reason: str) -> None:
         self.trouble = self.trouble or reason
 
-    def lose(self, start_s: float, end_s: float, reason: str) -> None:
-        if end_s - start_s <= _TICK_S:
+    def lose(self, start_s: float, end_s: float, reason: str, empty_s: float = 0.0) -> None:
+        """Enter a stretch without a picture, for ``empty_s`` of which the file has none."""
+        lost_s = end_s - start_s - empty_s
+        if lost_s <= _TICK_S:
             return
-        lost_s = end_s - start_s
         self.lost_s += lost_s
         if self.lost and start_s - self.lost[-1].end_s < _ONE_STRETCH_S:
             last = self.lost[-1]
@@ -73,8 +70,7 @@ class Decoder:
         container: opened; the decoder does not close it.
         stream: the stream to decode.
         max_pixels: larger pictures are refused.
-        start_s: the container's time that becomes 0; None means its own start, or else the first picture.
-        duration_s: the duration where it is known: timestamps far beyond it are not believed.
+        clock: the file's.
         threads: let libav use several; without, the first picture comes sooner.
 
     Raises:
@@ -87,116 +83,146 @@ class Decoder:
         container: InputContainer,
         stream: VideoStream,
         max_pixels: int,
-        start_s: float | None = None,
-        duration_s: float | None = None,
+        clock: Clock,
         threads: bool = True,
     ) -> None:
         self._path = path
         self._container = container
         self._stream = stream
         self._max_pixels = max_pixels
-        self._sought = False
+        self._clock = clock
         check_pixels(path, stream.codec_context.width, stream.codec_context.height, max_pixels)
         self._stream.codec_context.options = {"max_pixels": str(max_pixels)}
         self._stream.thread_type = "AUTO" if threads else "NONE"
-        if start_s is None and container.start_time is not None:
-            start_s = container.start_time / av.time_base
-        rate_hz = nominal_rate_hz(stream)
-        self._due: list[int] = []  # timestamps of packets whose pictures have not come yet, a heap
+        self._due: list[tuple[float, int]] = []  # times and numbers of packets whose pictures have not come, a heap
+        self._refused_s: list[float] = []  # times of packets that were damaged
         self._silent = False
         self.account = Account()
-        self._clock = Clock(start_s, duration_s, 1.0 / rate_hz if rate_hz else None, self.account.note)
+        self._aspects = (stream.codec_context.sample_aspect_ratio, stream.sample_aspect_ratio)
+        moving = [other for other in video_streams(container) if other.index == stream.index or other.frames != 1]
+        if len(moving) > 1:
+            number, size = moving.index(stream) + 1, stream.codec_context
+            self.account.note(
+                f"of {len(moving)} video streams only number {number}, {size.width}x{size.height} px, is analysed"
+            )
 
-    @property
-    def start_s(self) -> float:
-        """The container's time that is 0 here; known for sure once the first picture came."""
-        return self._clock.start_s or 0.0
+    def pictures(self, start_s: float = 0.0, seek: bool = False) -> Iterator[Picture]:
+        """All intact pictures from the last key picture at or before a time; what is lost goes to the account.
 
-    def seek(self, time_s: float) -> None:
-        """Go to the key frame before a time; libav's error where the container cannot."""
-        if self._stream.time_base is None:
-            return
-        offset_s = time_s + self.start_s
-        self._container.seek(int(offset_s / self._stream.time_base), stream=self._stream)
-        self._sought = True
-
-    def pictures(self) -> Iterator[Picture]:
-        """All intact pictures from here on; what is lost between them goes to the account.
+        Args:
+            start_s: what comes before its key picture is not decoded.
+            seek: leap there; nothing comes where the container leaps elsewhere.
 
         Raises:
             MediaError: a picture grew beyond the limit on the way.
         """
+        first = self._clock.key_before(start_s)
         last: Picture | None = None
-        for picture in self._clock.pictures(self._frames()):
-            self._enter(last, picture)
+        for frame in self._frames(first, seek):
+            time_s = self._time_of(frame, last)
+            if frame.is_corrupt:
+                self.account.fail(_DAMAGED)
+                continue
+            if last is not None and time_s <= last.time_s:
+                continue
+            stated_s = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else 0.0
+            end_s = min(time_s + self._clock.display_s(stated_s), max(self._clock.end_s, time_s + self._clock.frame_s))
+            picture = Picture(time_s, end_s, frame, self._hole(last, time_s, first))
+            self._enter(last, picture, first)
             last = picture
             yield picture
 
-    def packets(self, streams: tuple[Stream, ...]) -> Iterator[Packet]:
-        """The packets of some streams, past damage; the last are empty and flush the decoder."""
-        errors = 0
-        while errors < _MAX_IDLE_ERRORS:
-            try:
-                for packet in self._container.demux(streams):
-                    errors = 0
-                    self.account.packets += packet.size > 0
-                    yield packet
-                return
-            except IndexError:  # PyAV, after the last packet, when streams have appeared on the way
-                return
-            except FFmpegError as error:
-                errors += 1
-                self.account.fail(error.strerror or str(error))
-
-    def _frames(self) -> Iterator[VideoFrame]:
-        for packet in self.packets((self._stream,)):
-            if packet.size and packet.pts is not None and not packet.is_discard:
-                heappush(self._due, packet.pts)
+    def _frames(self, first: int, seek: bool) -> Iterator[VideoFrame]:
+        """Frames from packet ``first`` on; ``pts`` is the number of the packet that a frame came in."""
+        number = 0
+        if seek:
+            self._seek(first)
+        for packet in demuxed(self._container, (self._stream,), self._fail):
+            if packet.size and not packet.is_discard:
+                if seek:
+                    landed = None if packet.pos is None else self._clock.at_place.get(packet.pos)
+                    if landed is None:
+                        continue
+                    if landed > first:
+                        return
+                    number, seek = landed, False
+                packet.pts = number
+                number += 1
+                if number <= first:
+                    continue
+                self.account.packets += 1
+                heappush(self._due, (self._scheduled_s(packet.pts), packet.pts))
             try:
                 frames = packet.decode()
             except FFmpegError as error:
-                self.account.fail(error.strerror or str(error))
+                self._fail(error)
+                if not self._clock.ordered and packet.size:  # its time goes to no other picture
+                    self._refused_s.append(self._scheduled_s(number - 1))
+                    self._due = [due for due in self._due if due[1] != number - 1]
+                    heapify(self._due)
                 continue
             for frame in frames:
                 check_pixels(self._path, frame.width, frame.height, self._max_pixels)
-                self._settle(frame)
-                if frame.is_corrupt:
-                    self.account.fail(_DAMAGED)
-                else:
-                    yield frame
+                frame.opaque = self._sample_aspect()
+                yield frame
 
-    def _settle(self, frame: VideoFrame) -> None:
-        """Strike a picture off those due; packets before it that never became pictures were damaged in silence.
+    def _sample_aspect(self) -> Fraction | None:
+        """The pixels' shape: the container's word, until the stream itself changes on the way."""
+        at_first, stated = self._aspects
+        current = self._stream.codec_context.sample_aspect_ratio
+        return stated if current == at_first else current
+
+    def _seek(self, first: int) -> None:
+        """Go before a key packet; libav's error where the container cannot."""
+        if self._stream.time_base is not None:
+            # some formats are searched by when packets are decoded, which is earlier
+            stamp_s = self._clock.times_s[first] - self._clock.parts[0].shift_s - REORDERED * self._clock.frame_s
+            self._container.seek(round(stamp_s / self._stream.time_base), stream=self._stream)
+
+    def _fail(self, error: FFmpegError) -> None:
+        self.account.fail(error.strerror or str(error))
+
+    def _scheduled_s(self, number: int) -> float:
+        times_s = self._clock.times_s
+        return times_s[number] if number < len(times_s) else self._clock.end_s
+
+    def _time_of(self, frame: VideoFrame, last: Picture | None) -> float:
+        """A frame's time; packets before it that never became pictures were damaged in silence.
 
         Some codecs have packets that are never shown: they leave no hole in time, so ``_enter`` lets them pass.
         """
-        while frame.pts is not None and self._due and self._due[0] <= frame.pts:
-            if heappop(self._due) < frame.pts:
-                self._silent = True
+        number = frame.pts
+        if self._clock.ordered and number is not None:
+            time_s = self._scheduled_s(number)
+            while self._due and self._due[0] <= (time_s, number):
+                self._silent |= heappop(self._due)[1] != number
+            return time_s
+        if frame.key_frame and number is not None:  # all that came before a key picture in the file is shown before it
+            kept = [due for due in self._due if due[1] >= number]
+            self._silent |= len(kept) < len(self._due)
+            self._due = kept
+            heapify(kept)
+        if not self._due:
+            return last.end_s if last is not None else 0.0
+        time_s = heappop(self._due)[0]
+        self._silent |= any(refused_s < time_s for refused_s in self._refused_s)
+        self._refused_s = [refused_s for refused_s in self._refused_s if refused_s >= time_s]
+        return time_s
 
-    def _enter(self, last: Picture | None, picture: Picture) -> None:
-        account = self.account
+    def _hole(self, last: Picture | None, time_s: float, first: int) -> float | None:
+        """Where a hole before a picture begins, if there is one."""
         if last is None:
-            if account.trouble and not self._sought:
-                account.lose(0.0, picture.time_s, account.trouble)
-        else:
-            gap_s = picture.time_s - last.end_s
-            steady = account.pictures >= _STEADY_PICTURES and account.longest_gap_s < _LONG_GAP_S / 4
-            dropped = self._silent and gap_s > _TICK_S
-            if account.trouble or dropped or (steady and gap_s > _LONG_GAP_S):
-                reason = account.trouble or (_DAMAGED if dropped else "nothing readable in the file")
-                account.lose(last.end_s, picture.time_s, reason)
-            else:
-                account.longest_gap_s = max(account.longest_gap_s, gap_s)
-            if (picture.frame.width, picture.frame.height) != (last.frame.width, last.frame.height):
-                account.note(f"the picture size changes at {picture.time_s:.1f} s: all are scaled to the first size")
+            return 0.0 if time_s > self._clock.hold_s and first == 0 else None
+        return last.end_s if time_s - last.time_s > self._clock.hold_s else None
+
+    def _enter(self, last: Picture | None, picture: Picture, first: int) -> None:
+        account = self.account
+        begin_s = last.end_s if last is not None else 0.0
+        if (account.trouble or self._silent) and (last is not None or first == 0):
+            empty_s = self._clock.empty_s(begin_s, picture.time_s)
+            reason = _DAMAGED if last is not None else _HEADLESS
+            account.lose(begin_s, picture.time_s, account.trouble or reason, empty_s)
+        for text in look_notes(picture.frame, last and last.frame, picture.time_s):
+            account.note(text)
         account.trouble, self._silent = None, False
         account.pictures += 1
-
-
-def nominal_rate_hz(stream: VideoStream) -> float | None:
-    """Pictures per second as the file states or implies them, or None (1000 and more is a clock tick)."""
-    for rate in (stream.average_rate, stream.guessed_rate):
-        if rate and 0 < rate < 1000:
-            return float(rate)
-    return None

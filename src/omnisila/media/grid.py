@@ -1,5 +1,6 @@
 """Times on a regular grid, and which of a stream's pictures is shown at each of them."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol, TypeVar, runtime_checkable
 
@@ -23,6 +24,7 @@ def on_grid(
     start_s: float = 0.0,
     end_s: float | None = None,
     last_until_s: Callable[[], float] | None = None,
+    hole_from_s: Callable[[Item], float | None] | None = None,
 ) -> Iterator[tuple[float, Item]]:
     """Each time ``start_s + k / rate_hz`` before ``end_s`` with the item shown then: the last one at or before it.
 
@@ -37,16 +39,22 @@ def on_grid(
         end_s: end of the grid, seconds; None means the end of the last item.
         last_until_s: asked when the items are used up, until when the last one is shown. Without it, it is shown for as
             long as the one before it was; a lone item for one grid step.
+        hole_from_s: from when on nothing was shown before an item, None where there is no such hole. Grid times in a
+            hole are left out.
     """
     step, held, interval_s = 0, None, 1.0 / rate_hz
     for item in items:
+        hole_s = hole_from_s(item) if hole_from_s is not None else None
         if held is not None:
             interval_s = item.time_s - held.time_s
-            while (time_s := start_s + step / rate_hz) < item.time_s - TIME_TOLERANCE_S:
+            until_s = item.time_s if hole_s is None else hole_s
+            while (time_s := start_s + step / rate_hz) < until_s - TIME_TOLERANCE_S:
                 if end_s is not None and time_s >= end_s - TIME_TOLERANCE_S:
                     return
                 yield time_s, held
                 step += 1
+        if hole_s is not None:
+            step = max(step, math.ceil((item.time_s - TIME_TOLERANCE_S - start_s) * rate_hz))
         held = item
     if held is None:
         return

@@ -1,17 +1,38 @@
-"""From libav's decoded pictures to RGB tensors: colour, rotation, pixel shape and size in one conversion."""
+"""From libav's decoded pictures to RGB tensors: colour, rotation, pixel shape and size."""
 
 import struct
+from collections.abc import Iterator
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from av.sidedata.sidedata import Type
 from av.video.frame import VideoFrame
-from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
+from av.video.reformatter import ColorPrimaries, Colorspace, Interpolation, VideoReformatter
 from jaxtyping import UInt8
 from torch import Tensor
 
-_UNSPECIFIED_COLORSPACES = (0, 2, 3)  # AVCOL_SPC_RGB, _UNSPECIFIED, _RESERVED
+from omnisila.media.colour import Colour
+
+_KNOWN_MATRICES = (1, 4, 5, 6, 7, 9)  # AVColorSpace numbers that libswscale converts from
+_UNSPECIFIED_MATRICES = (0, 2, 3)  # AVCOL_SPC_RGB, _UNSPECIFIED, _RESERVED
 _HD_HEIGHT_PX = 720  # players read untagged pictures from this height on as BT.709, smaller ones as BT.601
+_BT601_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # libswscale's, from RGB to grey
+_WHITE = 255  # what shows through a transparent picture, as in browsers
+
+
+def _unknown_type(cls: type[Type], value: object) -> Type:
+    """A side-data type that PyAV has no name for: it is carried along, and nobody asks for it.
+
+    libav adds types faster than PyAV names them, and one unknown type hides all side data of its picture.
+    """
+    unknown = object.__new__(cls)
+    unknown._name_, unknown._value_ = f"UNKNOWN_{value}", value
+    return unknown
+
+
+Type._missing_ = classmethod(_unknown_type)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 class Orientation(NamedTuple):
@@ -63,45 +84,103 @@ class Size(NamedTuple):
     def turned(self, orientation: Orientation) -> "Size":
         return Size(self.height_px, self.width_px) if orientation.transpose else self
 
+    def fitted(self, outer: "Size") -> "Size":
+        """This size scaled to touch ``outer`` from inside; all of ``outer`` where only rounding keeps it from that."""
+        scale = min(outer.width_px / self.width_px, outer.height_px / self.height_px)
+        inner = Size(max(1, round(self.width_px * scale)), max(1, round(self.height_px * scale)))
+        return outer if max(outer.width_px - inner.width_px, outer.height_px - inner.height_px) <= 1 else inner
 
-def display_size(frame: VideoFrame, sample_aspect: float) -> Size:
-    """The stored picture's size with square pixels; the height stays."""
-    return Size(max(1, round(frame.width * sample_aspect)), frame.height)
+
+def shown_size(frame: VideoFrame) -> Size:
+    """The picture's size with square pixels, upright. ``frame.opaque`` holds the pixels' shape, None for squares."""
+    aspect = float(frame.opaque) if isinstance(frame.opaque, Fraction) else 1.0
+    size = Size(max(1, round(frame.width * aspect)), frame.height)
+    return size.turned(Orientation.of(frame))
+
+
+def look_notes(frame: VideoFrame, before: VideoFrame | None = None, time_s: float = 0.0) -> Iterator[str]:
+    """What a user should know of how a picture is shown, where the one before it was not the same."""
+    since = "" if before is None else f" from {time_s:.1f} s on"
+    size = shown_size(frame)
+    if before is not None and shown_size(before) != size:
+        yield (
+            f"the pictures are {size.width_px}x{size.height_px} px{since}: "
+            "they are fitted into the size of the first one, with their proportions"
+        )
+    colour = Colour.of(frame)
+    if not colour.is_sdr and (before is None or Colour.of(before) != colour):
+        yield f"the pictures are in {colour}{since}: they are mapped to SDR (BT.709)"
+    if not _has_known_matrix(frame) and (before is None or _has_known_matrix(before)):
+        yield f"the colour matrix of the pictures{since} cannot be converted: hues may be wrong"
+
+
+def _has_known_matrix(frame: VideoFrame) -> bool:
+    return frame.colorspace in (*_KNOWN_MATRICES, *_UNSPECIFIED_MATRICES)
 
 
 class PictureConverter:
     """Turns decoded pictures into tensors of one size, whatever the stream does in between.
 
+    Pictures of another shape keep their proportions, in the middle of a black ground.
+
     Args:
-        size: of the stored picture with square pixels, before orientation; every picture is scaled to it.
-        orientation: applied last, so that only small pictures are turned.
+        size: of the first picture as it is shown.
         long_side_px: the long side's limit; None keeps the size.
     """
 
-    def __init__(self, size: Size, orientation: Orientation, long_side_px: int | None = None) -> None:
+    def __init__(self, size: Size, long_side_px: int | None = None) -> None:
         self._size = size.within(long_side_px)
-        self._orientation = orientation
         self._reformatter = VideoReformatter()
 
     def rgb(self, frame: VideoFrame) -> UInt8[Tensor, "height width 3"]:
-        """Alpha is ignored; 10-bit, grey and palette pictures become plain 8-bit RGB."""
-        return self._convert(frame, "rgb24", Interpolation.BILINEAR)
+        """Plain 8-bit RGB as an ordinary screen shows it, whatever the depth, range and gamut of the picture."""
+        return self._convert(frame, grey=False)
 
     def luma(self, frame: VideoFrame) -> UInt8[Tensor, "height width"]:
         """Grey only, for cheap comparison of neighbouring pictures."""
-        return self._convert(frame, "gray", Interpolation.BILINEAR)
+        return self._convert(frame, grey=True)
 
-    def _convert(self, frame: VideoFrame, pixel_format: str, interpolation: Interpolation) -> Tensor:
-        matrix = None
-        if frame.colorspace in _UNSPECIFIED_COLORSPACES and frame.height >= _HD_HEIGHT_PX and not frame.format.is_rgb:
+    def _convert(self, frame: VideoFrame, grey: bool) -> Tensor:
+        orientation = Orientation.of(frame)
+        inner = shown_size(frame).fitted(self._size)
+        pixels = orientation.apply(self._pixels(frame, inner.turned(orientation), grey))
+        if inner != self._size:
+            left_px, top_px = (self._size.width_px - inner.width_px) // 2, (self._size.height_px - inner.height_px) // 2
+            whole = np.zeros((self._size.height_px, self._size.width_px, *pixels.shape[2:]), np.uint8)
+            whole[top_px : top_px + inner.height_px, left_px : left_px + inner.width_px] = pixels
+            pixels = whole
+        return torch.from_numpy(pixels)
+
+    def _pixels(self, frame: VideoFrame, size: Size, grey: bool) -> np.ndarray:
+        colour = Colour.of(frame)
+        if not colour.is_sdr:
+            rgb = colour.to_sdr(self._reformat(frame, size, "rgb48le"))
+        elif any(component.is_alpha for component in frame.format.components):
+            rgb = _on_white(self._reformat(frame, size, "rgba"))
+        else:
+            return self._reformat(frame, size, "gray" if grey else "rgb24")
+        return (rgb @ _BT601_LUMA + 0.5).astype(np.uint8) if grey else rgb
+
+    def _reformat(self, frame: VideoFrame, size: Size, pixel_format: str) -> np.ndarray:
+        matrix = shown_as = None
+        if not _has_known_matrix(frame):
+            wide = frame.color_primaries == ColorPrimaries.BT2020
+            matrix = shown_as = Colorspace.BT2020 if wide else Colorspace.ITU709
+        elif frame.colorspace in _UNSPECIFIED_MATRICES and frame.height >= _HD_HEIGHT_PX and not frame.format.is_rgb:
             matrix = Colorspace.ITU709
         converted = self._reformatter.reformat(
             frame,
-            width=self._size.width_px,
-            height=self._size.height_px,
+            width=size.width_px,
+            height=size.height_px,
             format=pixel_format,
             src_colorspace=matrix,
-            interpolation=interpolation,
+            dst_colorspace=shown_as,
+            interpolation=Interpolation.BILINEAR,
             threads=1,
         )
-        return torch.from_numpy(self._orientation.apply(converted.to_ndarray()))
+        return converted.to_ndarray()
+
+
+def _on_white(rgba: UInt8[np.ndarray, "height width 4"]) -> UInt8[np.ndarray, "height width 3"]:
+    alpha_frac = rgba[..., 3:] * np.float32(1 / 255)
+    return (rgba[..., :3] * alpha_frac + _WHITE * (1 - alpha_frac) + 0.5).astype(np.uint8)

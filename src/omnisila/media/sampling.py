@@ -6,6 +6,7 @@ from os import PathLike
 from omnisila.media.frames import Frame
 from omnisila.media.grid import TIME_TOLERANCE_S, on_grid
 from omnisila.media.video import DecodeLimits, VideoReader
+from omnisila.schema import Span
 
 _SEEK_GAP_S = 10.0  # skipping less than this, decoding on is cheaper than a seek
 
@@ -25,16 +26,23 @@ def at_rate(frames: Iterable[Frame], rate_hz: float, end_s: float | None = None)
         yield Frame(time_s, frame.image)
 
 
-def uniform_times(start_s: float, end_s: float, count: int, ends: bool = False) -> tuple[float, ...]:
+def uniform_times(
+    start_s: float, end_s: float, count: int, ends: bool = False, holes: Sequence[Span] = ()
+) -> tuple[float, ...]:
     """Exactly ``count`` times spread evenly over [start_s, end_s).
 
     Without ``ends`` they are the centres of ``count`` equal parts (the 8 frames of a clip). With ``ends`` the first is
     ``start_s`` and the last ``end_s`` itself, where ``frames_at`` gives the last frame: emotional reaction's 32.
-    A lone time with ``ends`` is the middle.
+    A lone time with ``ends`` is the middle. Time in ``holes``, which ascend, is left out: none falls into it.
     """
-    if count == 1 or not ends:
-        return tuple(start_s + (end_s - start_s) * (i + 0.5) / count for i in range(count))
-    return tuple(start_s + (end_s - start_s) * i / (count - 1) for i in range(count))
+    inside = [hole for hole in holes if start_s < hole.end_s and hole.start_s < end_s]
+    length_s = end_s - start_s - sum(min(hole.end_s, end_s) - max(hole.start_s, start_s) for hole in inside)
+    shares = [(i + 0.5) / count if count == 1 or not ends else i / (count - 1) for i in range(count)]
+    times_s = [start_s + length_s * share for share in shares]
+    for hole in inside:
+        begin_s = max(hole.start_s, start_s)
+        times_s = [time_s + min(hole.end_s, end_s) - begin_s if time_s >= begin_s else time_s for time_s in times_s]
+    return tuple(times_s)
 
 
 def window_starts(start_s: float, end_s: float, window_s: float, step_s: float | None = None) -> tuple[float, ...]:

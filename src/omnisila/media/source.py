@@ -1,30 +1,33 @@
 """One file as a re-readable source of pictures: a video container, or a still picture held for a second."""
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
-from itertools import chain
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
-import av
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
-from PIL import Image, ImageOps
+from PIL import Image
 
 from omnisila.config import Config, Frozen
 from omnisila.errors import MediaError
-from omnisila.media.clock import Picture
-from omnisila.media.container import check_file, open_container, still_picture, video_stream
-from omnisila.media.decoder import Account, Decoder, nominal_rate_hz
+from omnisila.files import path_text
+from omnisila.media.clock import Clock, Picture, clock_of, nominal_rate_hz
+from omnisila.media.container import check_file, open_container, open_picture, video_stream
+from omnisila.media.decoder import Account, Decoder
 from omnisila.media.grid import TIME_TOLERANCE_S
-from omnisila.media.pictures import Orientation, Size, display_size
+from omnisila.media.image_files import PICTURE_ERRORS, frame_of, webp_displays_s
+from omnisila.media.pictures import Orientation, look_notes, shown_size
+from omnisila.schema import Span
 
 STILL_S = 1.0  # a still picture serves as a clip of this length
 _SEEK_FROM_S = 2.0  # up to here decoding from the beginning is cheaper than a seek
-_CLEAR_START_S = 0.05  # with a later start, Matroska's and FLV's duration may or may not include the time before it
-_CUT_S = 1.0  # streams that all end earlier than stated by this much were cut off
+_ANIMATIONS = ("AVIF", "GIF", "PNG")  # libav decodes these, with their times
+_COLOUR_TAGGED = ("AVIF", "HEIF", "PNG")  # whose tags of HDR Pillow does not give
+_PICTURE_CONTAINERS = ("image2", "_pipe", "fits", "ico")  # libav's names for single pictures
 
 
 class DecodeLimits(Config):
@@ -39,16 +42,17 @@ class VideoInfo(Frozen):
     """What a file holds, as it is shown: after rotation, with square pixels.
 
     Args:
-        duration_s: from time 0 to the end of the last frame's display time, as the container states it; measured by
-            reading the packets through where it does not.
+        duration_s: from time 0 to the end of the last frame's display time, whatever the container states.
         rate_hz: nominal frames per second, None when the container gives none.
         rotation_deg: the clockwise turn that is applied to pictures: 0, 90, 180 or 270.
         start_s: the container's first timestamp, which is time 0 everywhere else.
+        holes: stretches for which the file has no pictures, too long for the one before to be shown still.
         still: a picture held for one second.
     """
 
     path: str
     duration_s: float
+    holes: tuple[Span, ...]
     rate_hz: float | None
     width_px: int
     height_px: int
@@ -62,22 +66,14 @@ class VideoInfo(Frozen):
 
 
 class StillSource:
-    """A still picture as a video of one frame; its EXIF orientation is applied."""
+    """A picture as a video of one frame, shown for a second."""
 
-    def __init__(self, path: Path, image: Image.Image) -> None:
-        try:
-            upright = ImageOps.exif_transpose(image)
-        except (OSError, ValueError, SyntaxError) as error:
-            raise MediaError(f"{path}: the picture is damaged ({error}). Copy it again or give another.") from None
-        self._frame = VideoFrame.from_image(upright.convert("RGB"))
+    def __init__(self, frame: VideoFrame, info: VideoInfo, notes: Sequence[str] = ()) -> None:
+        self._frame = frame
+        self.notes = (*notes, *look_notes(frame))
+        self.claimed_s = STILL_S
         self.account = Account()
-        self.orientation = Orientation()
-        self.stored_size = Size(*upright.size)
-        self.info = VideoInfo(
-            path=str(path), duration_s=STILL_S, rate_hz=None, width_px=upright.width, height_px=upright.height,
-            rotation_deg=0, start_s=0.0, container=str(image.format).lower(), codec=str(image.format).lower(),
-            pixel_format=image.mode, has_audio=False, still=True,
-        )  # fmt: skip
+        self.info = info
 
     def pictures(self, start_s: float = 0.0) -> Iterator[Picture]:  # noqa: ARG002 (there is but one)
         self.account = Account()
@@ -85,49 +81,71 @@ class StillSource:
         yield Picture(0.0, STILL_S, self._frame)
 
 
+class AnimationSource:
+    """An animated WebP, which libav does not decode. Opened anew for each pass."""
+
+    def __init__(self, path: Path, image: Image.Image) -> None:
+        self._path = path
+        self._displays_s = webp_displays_s(path)
+        self.account = Account()
+        self.notes: tuple[str, ...] = ()
+        self.claimed_s = duration_s = sum(self._displays_s)
+        self.info = _picture_info(path, image, duration_s, len(self._displays_s) / duration_s)
+
+    def pictures(self, start_s: float = 0.0) -> Iterator[Picture]:  # noqa: ARG002 (there are no key frames to seek to)
+        self.account = Account()
+        time_s = 0.0
+        with Image.open(self._path) as image:
+            for index, display_s in enumerate(self._displays_s):
+                try:
+                    image.seek(index)
+                    frame = frame_of(image)
+                except PICTURE_ERRORS as error:
+                    self.account.fail(str(error))
+                    return
+                self.account.pictures += 1
+                yield Picture(time_s, time_s + display_s, frame)
+                time_s += display_s
+
+
 class VideoSource:
-    """A container's best video stream. Opened anew for each pass, so that passes do not disturb each other."""
+    """A container's best video stream. Opened anew for each pass, so that passes do not disturb each other.
+
+    ``claimed_s`` is where its pictures should end, ``notes`` what is odd about their times.
+    """
 
     def __init__(self, path: Path, limits: DecodeLimits) -> None:
         self._path = path
         self._limits = limits
+        self._clock = clock_of(path)
+        self.claimed_s, self.notes = self._clock.claimed_s, self._clock.notes
         self.account = Account()
-        with _opened(path, limits, threads=False) as (container, stream, decoder):
+        with _opened(path, limits, self._clock, threads=False) as (container, stream, decoder):
             first = next(decoder.pictures(), None)
             if first is None:
                 raise MediaError(_no_picture(path, stream, decoder.account))
-            self.stored_size = display_size(first.frame, float(stream.sample_aspect_ratio or 1) or 1.0)
-            self.orientation = Orientation.of(first.frame)
-            shown = self.stored_size.turned(self.orientation)
-            start_s = decoder.start_s
-            duration_s = _stated_duration_s(container, stream, start_s)
-            if duration_s is None:
-                duration_s = _measured_duration_s(path, limits, start_s, first)
-            elif container.format.name.startswith("mov,"):
-                duration_s = max(duration_s, _last_end_s(decoder, stream, duration_s))
-            duration_s = max(duration_s, first.end_s)
+            shown = shown_size(first.frame)
             self.info = VideoInfo(
-                path=str(path), duration_s=duration_s, rate_hz=nominal_rate_hz(stream), width_px=shown.width_px,
-                height_px=shown.height_px, rotation_deg=self.orientation.rotation_deg, start_s=start_s,
+                path=path_text(path), duration_s=max(self._clock.end_s, first.end_s), holes=self._clock.holes,
+                rate_hz=nominal_rate_hz(stream), width_px=shown.width_px, height_px=shown.height_px,
+                rotation_deg=Orientation.of(first.frame).rotation_deg, start_s=self._clock.start_s,
                 container=container.format.name, codec=stream.codec_context.name,
                 pixel_format=first.frame.format.name, has_audio=bool(container.streams.audio),
             )  # fmt: skip
 
     def pictures(self, start_s: float = 0.0) -> Iterator[Picture]:
         """Pictures from the one shown at ``start_s``, or an earlier one, to the end of the file."""
-        if start_s > _SEEK_FROM_S:
-            with self._opened() as (_, _, decoder):
+        # where timestamps repeat, a leap to one may end anywhere; packets that are not decoded cost little
+        if start_s > _SEEK_FROM_S and len(self._clock.parts) == 1:
+            with _opened(self._path, self._limits, self._clock) as (_, _, decoder):
                 landed = _landed(decoder, start_s)
                 if landed is not None:
                     self.account = decoder.account
                     yield from landed
                     return
-        with self._opened() as (_, _, decoder):
+        with _opened(self._path, self._limits, self._clock) as (_, _, decoder):
             self.account = decoder.account
-            yield from decoder.pictures()
-
-    def _opened(self) -> AbstractContextManager["Opened"]:
-        return _opened(self._path, self._limits, self.info.start_s, self.info.duration_s)
+            yield from decoder.pictures(start_s)
 
 
 class Opened(NamedTuple):
@@ -138,97 +156,74 @@ class Opened(NamedTuple):
     decoder: Decoder
 
 
-def open_source(path: Path, limits: DecodeLimits) -> VideoSource | StillSource:
+def open_source(path: Path, limits: DecodeLimits) -> VideoSource | StillSource | AnimationSource:
     """The file as a source of pictures.
 
     Raises:
         MediaError: it is neither a readable video nor a readable picture.
     """
     check_file(path)
-    image = still_picture(path, limits.max_pixels)
+    image = open_picture(path, limits.max_pixels)
     if image is not None:
         with image:
-            return StillSource(path, image)
-    return VideoSource(path, limits)
+            moves = getattr(image, "is_animated", False)
+            if moves and image.format == "WEBP":
+                return AnimationSource(path, image)
+            if not (moves and image.format in _ANIMATIONS):
+                return _still(path, image)
+    source = VideoSource(path, limits)
+    if source.info.container.endswith(_PICTURE_CONTAINERS):
+        pictures = list(islice(source.pictures(), 2))
+        if len(pictures) == 1:
+            info = source.info.model_copy(update={"duration_s": STILL_S, "rate_hz": None, "still": True})
+            return StillSource(pictures[0].frame, info)
+    return source
+
+
+def _still(path: Path, image: Image.Image) -> StillSource:
+    """A picture by Pillow. Of several pages or views the first is taken: nothing says for how long each is shown."""
+    pages = getattr(image, "n_frames", 1)
+    notes = []
+    if pages > 1 and image.format != "MPO":  # where the others are a gain map, a depth map or a thumbnail
+        notes.append(f"the file holds {pages} pages without times: the first is analysed")
+    info = _picture_info(path, image, STILL_S, None)
+    try:
+        frame = frame_of(image)
+    except PICTURE_ERRORS as error:
+        raise MediaError(f"{path}: the picture is damaged ({error}). Copy it again or give another.") from None
+    if image.format in _COLOUR_TAGGED:
+        with suppress(MediaError), open_container(path) as container:
+            tags = container.streams.video[0].codec_context
+            frame.color_trc, frame.color_primaries = tags.color_trc, tags.color_primaries
+    return StillSource(frame, info.model_copy(update={"width_px": frame.width, "height_px": frame.height}), notes)
+
+
+def _picture_info(path: Path, image: Image.Image, duration_s: float, rate_hz: float | None) -> VideoInfo:
+    name = str(image.format).lower()
+    return VideoInfo(
+        path=path_text(path), duration_s=duration_s, holes=(), rate_hz=rate_hz, width_px=image.width,
+        height_px=image.height, rotation_deg=0, start_s=0.0, container=name, codec=name, pixel_format=image.mode,
+        has_audio=False, still=rate_hz is None,
+    )  # fmt: skip
 
 
 @contextmanager
-def _opened(
-    path: Path,
-    limits: DecodeLimits,
-    start_s: float | None = None,
-    duration_s: float | None = None,
-    threads: bool = True,
-) -> Iterator[Opened]:
+def _opened(path: Path, limits: DecodeLimits, clock: Clock, threads: bool = True) -> Iterator[Opened]:
     with open_container(path) as container:
         stream = video_stream(path, container)
-        yield Opened(
-            container, stream, Decoder(path, container, stream, limits.max_pixels, start_s, duration_s, threads)
-        )
+        yield Opened(container, stream, Decoder(path, container, stream, limits.max_pixels, clock, threads))
 
 
 def _landed(decoder: Decoder, start_s: float) -> Iterator[Picture] | None:
     """The pictures after a seek, or None where the container cannot seek or landed too late."""
+    pictures = decoder.pictures(start_s, seek=True)
     try:
-        decoder.seek(start_s)
+        first = next(pictures, None)
     except FFmpegError:
         return None
-    pictures = decoder.pictures()
-    first = next(pictures, None)
-    if first is None or first.frame.pts is None or first.time_s > start_s + TIME_TOLERANCE_S:
+    if first is None or first.time_s > start_s + TIME_TOLERANCE_S:
         return None
     return chain((first,), pictures)
-
-
-def _stated_duration_s(container: InputContainer, stream: VideoStream, start_s: float) -> float | None:
-    """Where the container says that the pictures end; None where it says nothing, or only when the sound ends too."""
-    if stream.duration and stream.time_base is not None:
-        begin_s = float(stream.start_time * stream.time_base) - start_s if stream.start_time is not None else 0.0
-        return begin_s + float(stream.duration * stream.time_base)
-    if container.duration and len(container.streams) == 1 and start_s < _CLEAR_START_S:
-        return container.duration / av.time_base
-    return None
-
-
-def _last_end_s(decoder: Decoder, stream: VideoStream, stated_s: float) -> float:
-    """Where the last picture of an mp4 ends, from the packets after its last key frame.
-
-    Its header adds up decoding times: with reordered pictures at a variable rate that can end seconds too early.
-    """
-    try:
-        decoder.seek(stated_s)
-    except FFmpegError:
-        return stated_s
-    ends_s = [
-        float((packet.pts + (packet.duration or 0)) * packet.time_base) - decoder.start_s
-        for packet in decoder.packets((stream,))
-        if packet.pts is not None and packet.size
-    ]
-    return max(ends_s, default=stated_s)
-
-
-def _measured_duration_s(path: Path, limits: DecodeLimits, start_s: float, first: Picture) -> float:
-    """Where the last picture ends, from packets alone: nothing is decoded.
-
-    When every stream ends well before the time that the container states, the file is cut off and that time counts.
-    """
-    frame_s = first.end_s - first.time_s
-    pictures_end_s = any_end_s = first.end_s
-    pictures = 0
-    with _opened(path, limits) as (container, stream, decoder):
-        for packet in decoder.packets(tuple(container.streams)):
-            pictures += packet.stream_index == stream.index and packet.size > 0
-            if packet.pts is None or not packet.size:
-                continue
-            display_s = float(packet.duration * packet.time_base) if packet.duration else frame_s
-            end_s = float(packet.pts * packet.time_base) - start_s + display_s
-            any_end_s = max(any_end_s, end_s)
-            if packet.stream_index == stream.index:
-                pictures_end_s = max(pictures_end_s, end_s)
-        stated_s = container.duration / av.time_base if container.duration else 0.0
-    if stated_s - start_s > any_end_s + _CUT_S:
-        return stated_s - start_s
-    return pictures_end_s if pictures_end_s > first.end_s else first.time_s + max(pictures, 1) * frame_s
 
 
 def _no_picture(path: Path, stream: VideoStream, account: Account) -> str:

@@ -7,9 +7,11 @@ For readers of this room:
 * ``reader.with_luma(rate_hz, luma_per_frame, ...)`` is ``at_rate`` plus the small grey pictures shown between frames,
   from which motion is read.
 * Times are seconds from the container's start: its earliest timestamp over all streams is 0, as in players.
-* Rotation and mirroring flags, pixel shape and colour are applied; ``VideoInfo`` describes what is shown.
+* Rotation and mirroring flags, pixel shape and colour are applied, HDR is mapped to SDR; ``VideoInfo`` describes what
+  is shown. Pictures of another shape later on are fitted into the first one's.
 * ``reader.warnings`` and ``reader.decoded_ratio`` describe the latest pass and are final when it is finished.
-* A still picture (jpg, png) is a video of one frame shown for one second.
+* Where nothing was decoded for long, sampled frames leave a hole: the times in it are left out.
+* A still picture is a video of one frame shown for one second; an animation (gif, apng, webp, avif) is a video.
 """
 
 import hashlib
@@ -21,12 +23,12 @@ from pathlib import Path
 from jaxtyping import UInt8
 from torch import Tensor
 
-from omnisila.media.clock import Picture
+from omnisila.media.clock import HOLD_S, Picture
 from omnisila.media.container import check_file
 from omnisila.media.decoder import Stretch
 from omnisila.media.frames import Frame, Luma, LumaFrame
 from omnisila.media.grid import TIME_TOLERANCE_S, on_grid
-from omnisila.media.pictures import PictureConverter
+from omnisila.media.pictures import PictureConverter, Size
 from omnisila.media.source import STILL_S, DecodeLimits, VideoInfo, open_source
 
 __all__ = ["STILL_S", "DecodeLimits", "VideoInfo", "VideoReader", "probe", "sha256"]
@@ -67,7 +69,8 @@ class VideoReader:
 
     def __init__(self, path: str | PathLike[str], limits: DecodeLimits | None = None) -> None:
         self.limits = limits or DecodeLimits()
-        self._source = open_source(Path(path), self.limits)
+        self.path = Path(path)
+        self._source = open_source(self.path, self.limits)
         self._limit_hit: str | None = None
         self._tail_known = False
         self._end_s = 0.0
@@ -98,7 +101,7 @@ class VideoReader:
         """
         convert = self._converter(long_side_px)
         last: tuple[Picture, UInt8[Tensor, "height width 3"]] | None = None
-        for time_s, picture in on_grid(self.pictures(start_s), rate_hz, start_s, end_s, self._last_until_s):
+        for time_s, picture in self._grid(rate_hz, start_s, end_s):
             if last is None or last[0] is not picture:
                 last = (picture, convert.rgb(picture.frame))
             yield Frame(time_s, last[1])
@@ -123,14 +126,16 @@ class VideoReader:
         image: UInt8[Tensor, "height width 3"] | None = None
         frame: Frame | None = None
         lumas: list[Luma] = []
-        grid = on_grid(self.pictures(start_s), rate_hz * luma_per_frame, start_s, end_s, self._last_until_s)
-        for step, (time_s, picture) in enumerate(grid):
-            if step % luma_per_frame == 0:
+        luma_hz = rate_hz * luma_per_frame
+        for time_s, picture in self._grid(luma_hz, start_s, end_s):
+            if round((time_s - start_s) * luma_hz) % luma_per_frame == 0:
                 if frame is not None:
                     yield LumaFrame(frame, tuple(lumas))
                 image = convert.rgb(picture.frame) if image is None or picture is not last else image
                 frame, lumas = Frame(time_s, image), []
                 last = picture
+            if frame is None or time_s - frame.time_s > 1 / rate_hz - TIME_TOLERANCE_S:
+                continue  # after a hole, before the next frame
             if not lumas or lumas[-1].time_s != picture.time_s:
                 lumas.append(Luma(picture.time_s, small.luma(picture.frame)))
         if frame is not None:
@@ -156,10 +161,12 @@ class VideoReader:
     def pictures(self, start_s: float = 0.0) -> Iterator[Picture]:
         """Decoded but unconverted pictures, from one at or before ``start_s`` to the end or a limit."""
         self._limit_hit, self._tail_known, self._end_s = None, False, 0.0
+        empty_s = 0.0
         for count, picture in enumerate(self._source.pictures(start_s)):
+            empty_s += 0.0 if picture.hole_from_s is None else picture.time_s - picture.hole_from_s
             if count >= self.limits.max_frames:
                 self._limit_hit = f"{self.limits.max_frames} frames (DecodeLimits.max_frames)"
-            elif picture.time_s >= self.limits.max_seconds:
+            elif picture.time_s - empty_s >= self.limits.max_seconds:
                 self._limit_hit = f"{self.limits.max_seconds:g} seconds (DecodeLimits.max_seconds)"
             if self._limit_hit:
                 break
@@ -169,10 +176,10 @@ class VideoReader:
 
     @property
     def decoded_ratio(self) -> float:
-        """Share of the video's duration that gave intact pictures in the latest pass, 0 to 1."""
-        account = self._source.account
-        expected_s = max(self.info.duration_s, self._end_s)
-        lost_s = account.lost_s + self._missing_tail_s()
+        """Share that gave intact pictures in the latest pass, 0 to 1, of the time for which the file has pictures."""
+        end_s = max(self.info.duration_s, self._source.claimed_s, self._end_s)
+        expected_s = end_s - self._empty_s(0.0, end_s)
+        lost_s = self._source.account.lost_s + self._missing_tail_s()
         return min(max(1.0 - lost_s / expected_s, 0.0), 1.0) if expected_s > 0 else 1.0
 
     @property
@@ -186,19 +193,26 @@ class VideoReader:
             lines.append(f"reading stopped at {self._end_s:.1f} s, at the limit of {self._limit_hit}")
         elif self._missing_tail_s() > 0:
             lines.append(
-                f"the pictures end at {self._end_s:.1f} s although the file states {self.info.duration_s:.1f} s: "
+                f"the pictures end at {self._end_s:.1f} s although the file states {self._source.claimed_s:.1f} s: "
                 "it was cut off or is damaged at its end"
             )
-        return (*lines, *account.notes)
+        return (*lines, *self._source.notes, *account.notes)
 
     def _converter(self, long_side_px: int | None) -> PictureConverter:
-        return PictureConverter(self._source.stored_size, self._source.orientation, long_side_px)
+        return PictureConverter(Size(self.info.width_px, self.info.height_px), long_side_px)
+
+    def _grid(self, rate_hz: float, start_s: float, end_s: float | None) -> Iterator[tuple[float, Picture]]:
+        return on_grid(self.pictures(start_s), rate_hz, start_s, end_s, self._last_until_s, lambda one: one.hole_from_s)
+
+    def _empty_s(self, start_s: float, end_s: float) -> float:
+        """How much of a stretch the file has no pictures for."""
+        return sum(max(min(hole.end_s, end_s) - max(hole.start_s, start_s), 0.0) for hole in self.info.holes)
 
     def _missing_tail_s(self) -> float:
-        """Time at the end that should have pictures and has none; a held last picture counts as one."""
-        account = self._source.account
-        tail_s = self.info.duration_s - self._end_s
-        tolerance_s = 0.0 if self._limit_hit else max(_TAIL_TOLERANCE_S, 1.5 * account.longest_gap_s)
+        """Time at the end that should have pictures and has none."""
+        tail_s = self._source.claimed_s - self._end_s
+        tail_s -= self._empty_s(self._end_s, self._source.claimed_s)
+        tolerance_s = 0.0 if self._limit_hit else _TAIL_TOLERANCE_S
         return tail_s if self._tail_known and tail_s > tolerance_s else 0.0
 
     def _last_until_s(self) -> float:
@@ -209,4 +223,7 @@ def _loss(lost: Stretch) -> str:
     whole = lost.end_s - lost.start_s - lost.lost_s < TIME_TOLERANCE_S
     share = "" if whole else f"{lost.lost_s:.1f} s of "
     span = f"{lost.start_s:.1f}-{lost.end_s:.1f} s"
-    return f"{share}{span} could not be decoded ({lost.reason}): the picture before is taken for that time"
+    if whole and lost.lost_s > HOLD_S:
+        return f"{span} could not be decoded ({lost.reason}): that time is not judged"
+    neighbour = "before" if lost.start_s > 0 else "after it"
+    return f"{share}{span} could not be decoded ({lost.reason}): the picture {neighbour} is taken for that time"

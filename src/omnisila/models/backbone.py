@@ -4,7 +4,7 @@ from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
 
 from jaxtyping import Float, Int, UInt8
 from pydantic import ConfigDict, PositiveFloat, PositiveInt, ValidationError
-from torch import Tensor
+from torch import Tensor, nn
 
 from omnisila.config import Config, Frozen
 from omnisila.errors import WeightsError
@@ -85,6 +85,10 @@ class Backbone(Protocol):
     features: int
     patches: int
     size_px: tuple[int, int]
+
+    def tower(self) -> nn.Module:
+        """The visual encoder inside the model."""
+        ...
 
     def token_count(self, frames: int) -> int:
         """How many video tokens a window of that many frames has."""

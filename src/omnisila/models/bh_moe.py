@@ -97,7 +97,7 @@ class BalancedHeterogeneousMoE(nn.Module):
         weights = self.router(packed.values).float().softmax(-1)
         visible = seeing_present(packed.present)
         outputs = torch.stack([expert(packed.values, visible) for expert in self.experts], dim=2)
-        y = self.norm((weights.unsqueeze(-1) * outputs).sum(2))
+        y = self.norm((weights.unsqueeze(-1) * outputs).sum(2).to(self.norm.weight.dtype))
         return Mixed(packed.unpacked(y), packed.unpacked(weights))
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self, cast
 
 import torch
-from pydantic import Field, JsonValue, ValidationError, model_validator
+from pydantic import Field, JsonValue, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
@@ -29,6 +29,16 @@ from omnisila.models.hawkeye import HawkeyeConfig
 from omnisila.models.hawkeye_release import HawkeyeReleaseConfig
 from omnisila.models.icm import ICMConfig
 from omnisila.models.lora import adapter_files
+from omnisila.models.run_files import (
+    ADAPTER,
+    CALIBRATION,
+    LANGUAGE,
+    RUN,
+    SCENE,
+    TOKENIZER,
+    read_record,
+    run_calibration,
+)
 from omnisila.models.scene_model import SceneModel
 from omnisila.models.sharded import whole
 from omnisila.models.video_backbone import VideoBackboneConfig
@@ -40,9 +50,6 @@ from omnisila.scenes.windows import WindowConfig
 from omnisila.schema import ModelIdentity
 from omnisila.weights.loading import fill
 
-RUN, LANGUAGE, SCENE, TOKENIZER, ADAPTER, CALIBRATION = (
-    "run.json", "model.safetensors", "scene.safetensors", "tokenizer", "adapter", "calibration.json",
-)  # fmt: skip
 VIDEO_LLM_PREFIX = "video_llm."
 
 
@@ -149,7 +156,7 @@ def save_run(
 
 def _is_other_model(folder: Path, record: RunRecord) -> bool:
     try:
-        return _record(folder).sha256 != record.sha256
+        return read_record(folder / RUN, RunRecord).sha256 != record.sha256
     except WeightsError:
         return True
 
@@ -165,7 +172,7 @@ def load_run(folder: Path, device: torch.device | None = None) -> Run:
         WeightsError: a file is missing or changed, or its tensors are not those of the recorded configuration; the
             message names them.
     """
-    record = _record(folder)
+    record = read_record(folder / RUN, RunRecord)
     contents = {name: _checked(folder / name, digest) for name, digest in record.sha256.items()}
     scene = _tensors(folder / SCENE, contents)
     if isinstance(record.video_llm, CompactConfig):
@@ -179,24 +186,7 @@ def load_run(folder: Path, device: torch.device | None = None) -> Run:
         model, tower = record.scene_side.build(backbone.llm), backbone.tower
         _fill({key: value for key, value in _named_tensors(model) if not _is_language(key)}, scene, folder)
         model.to(device)
-    path = folder / CALIBRATION
-    try:
-        calibration = Calibration.model_validate_json(path.read_bytes()) if path.exists() else None
-    except ValidationError as error:
-        raise WeightsError(f"{path}: {_first(error)}. Calibrate the run again.") from error
-    return Run(model.eval(), record, calibration, tower)
-
-
-def _record(folder: Path) -> RunRecord:
-    path = folder / RUN
-    try:
-        return RunRecord.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise WeightsError(
-            f"{path}: {error.strerror}. Give a folder that omnisila train finished; run.json is written last."
-        ) from error
-    except ValidationError as error:
-        raise WeightsError(f"{path}: {_first(error)}. It was written by another version; train again.") from error
+    return Run(model.eval(), record, run_calibration(folder), tower)
 
 
 def _checked(path: Path, digest: str) -> bytes:
@@ -263,8 +253,3 @@ def _is_language(key: str) -> bool:
 
 def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-def _first(error: ValidationError) -> str:
-    first = error.errors()[0]
-    return f"{'.'.join(map(str, first['loc'])) or 'content'}: {first['msg']}"

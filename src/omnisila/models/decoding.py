@@ -3,17 +3,22 @@
 The language model is reached through its input embeddings alone, so that scene tokens may stand among them.
 """
 
+import inspect
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from transformers import Cache, GenerationConfig, PreTrainedTokenizerBase
+from transformers import Cache, GenerationConfig, GenerationMixin, PreTrainedTokenizerBase
 
 from omnisila.errors import InputError
 from omnisila.models.tokens import Tokens
 from omnisila.models.video_llm import Generated
+
+_generation_inputs = inspect.signature(cast("Any", GenerationMixin).prepare_inputs_for_generation).parameters
+# transformers 5.24 renamed it, and warns at the old name
+CACHE_ARGUMENT = "past_key_values" if "past_key_values" in _generation_inputs else "cache"
 
 
 def decode_visible(
@@ -76,7 +81,7 @@ def generate_answers(
         InputError: answers that could pass the end of what the model reads.
     """
     check_length(int(tokens.positions.max()) + 1 + max_tokens, reads)
-    kept = {} if cache is None else {"past_key_values": cache}
+    kept = {} if cache is None else {CACHE_ARGUMENT: cache}
     output = language_model.generate(
         inputs_embeds=embeds,
         attention_mask=tokens.visible[:, -1].long().to(embeds.device),
@@ -95,7 +100,8 @@ def generate_answers(
     scores = language_model.compute_transition_scores(
         output.sequences, output.scores, getattr(output, "beam_indices", None), normalize_logits=True
     )
-    counts = (output.sequences != pad_id).sum(1).tolist()
+    ended = (output.sequences == end_id).int()  # by the terminator: an answer may have padding's token inside
+    counts = torch.where(ended.any(1), ended.argmax(1) + 1, ended.shape[1]).tolist()
 
     def made(rows: Sequence[Sequence[Any]]) -> tuple[tuple[Any, ...], ...]:
         return tuple(tuple(row[:count]) for row, count in zip(rows, counts, strict=True))

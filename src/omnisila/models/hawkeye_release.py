@@ -67,15 +67,21 @@ class ReleaseExpert(nn.Module):
     def forward(
         self, h: Float[Tensor, "batch tokens width"], visible: Bool[Tensor, "batch tokens tokens"]
     ) -> Float[Tensor, "batch tokens width"]:
-        normed = self.attention_norm(h.float())  # bfloat16 would round what all features share
+        normed = _normed(h, self.attention_norm)
         queries, keys, values = (
             linear(normed).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
             for linear in (self.query, self.key, self.value)
         )
         mixed = attend(queries, keys, values, visible.unsqueeze(1)).transpose(1, 2).flatten(-2)
         h = h + self.attention_out(mixed)
-        normed = self.feedforward_norm(h.float())
+        normed = _normed(h, self.feedforward_norm)
         return h + self.down(F.silu(self.gate(normed)) * self.up(normed))
+
+
+def _normed(h: Float[Tensor, "batch tokens width"], norm: nn.RMSNorm) -> Float[Tensor, "batch tokens width"]:
+    """In float32: bfloat16 would round what all features share."""
+    weight = norm.weight
+    return F.rms_norm(h.float(), norm.normalized_shape, weight.float(), norm.eps).to(weight.dtype)
 
 
 class ReleaseMixture(NamedTuple):
@@ -100,7 +106,7 @@ class ReleaseMoE(nn.Module):
         weights = gates / gates.sum(-1, keepdim=True) * present.unsqueeze(-1)
         visible = seeing_present(present)
         outputs = torch.stack([expert(h, visible) for expert in self.experts], dim=2)
-        return ReleaseMixture(self.out((weights.unsqueeze(-1) * outputs).sum(2)), weights)
+        return ReleaseMixture(self.out((weights.unsqueeze(-1) * outputs).sum(2).to(outputs.dtype)), weights)
 
 
 class HawkeyeRelease(SceneModel):
@@ -154,7 +160,9 @@ class HawkeyeRelease(SceneModel):
         """
         clip = self._clip(scenes)
         graph = clip_graph(clip)
-        h = torch.cat([self.pose_tower(clip.poses), self.scene_tower(graph)], dim=1)
+        dtype = self.scene_tower.linear.weight.dtype
+        read = ClipGraph(graph.nodes.to(dtype), graph.present, graph.edges.to(dtype), graph.predicates.to(dtype))
+        h = torch.cat([self.pose_tower(clip.poses.to(dtype)), self.scene_tower(read)], dim=1)
         present = self._present(graph)
         y, weights = self.moe(h, present)
         first, second = masked_mean(weights, present).unsqueeze(1).split(1, dim=-1)

@@ -21,7 +21,7 @@ from omnisila.weights.official import read_state
 FRAMES = 8
 LARGE_14: dict[str, Any] = {  # LanguageBind_Video_merge and the tower inside Video-LLaVA-7B
     "hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16,
-    "image_size": 224, "patch_size": 14,
+    "image_size": 224, "patch_size": 14, "hidden_act": "gelu", "layer_norm_eps": 1e-5,
 }  # fmt: skip
 _PREFIXES = ("model.video_tower.video_tower.", "video_tower.video_tower.", "vision_model.", "")
 _MARK = "encoder.layers.0.temporal_embedding"  # what a tower with temporal attention cannot lack
@@ -70,14 +70,15 @@ def languagebind_tower(config: CLIPVisionConfig, frames: int = FRAMES, layer: in
 def load_languagebind(path: Path, dtype: torch.dtype = torch.bfloat16, device: str | torch.device = "cpu") -> ClipTower:
     """The tower from an original checkpoint: ``LanguageBind_Video_merge``, or all of ``Video-LLaVA-7B`` (not ``-hf``).
 
-    Sizes come from ``vision_config`` of the ``config.json`` beside it where there is one, else they are L/14's at
-    224 px.
+    Sizes and activation come from the ``config.json`` beside it: its ``vision_config``, or the published values where
+    it is Video-LLaVA-7B's, which names its tower.
 
     Args:
         path: a file or a downloaded folder.
 
     Raises:
-        WeightsError: the checkpoint cannot be read, has no temporal attention, or is of another size.
+        WeightsError: the checkpoint cannot be read, has no temporal attention, is of another size, or nothing says
+            which activation it was trained with.
     """
     state = read_state(path)
     prefix = next((prefix for prefix in _PREFIXES if prefix + _MARK in state), None)
@@ -92,17 +93,31 @@ def load_languagebind(path: Path, dtype: torch.dtype = torch.bfloat16, device: s
         own = key.startswith(prefix) and not key.endswith("position_ids")
         return key.removeprefix(prefix) if own else None
 
-    tower = languagebind_tower(_sizes(path), state[prefix + _MARK].shape[1])
+    tower = languagebind_tower(tower_config(path), state[prefix + _MARK].shape[1])
     load_into(tower.vision_model, state, path, renamed)
     return tower.to(device, dtype)
 
 
-def _sizes(path: Path) -> CLIPVisionConfig:
-    """Only the numbers of CLIP; what else the original's configuration says is about its training."""
+def tower_config(path: Path) -> CLIPVisionConfig:
+    """What the ``config.json`` beside a checkpoint says of CLIP; what else it says is about the original's training.
+
+    The activation cannot be read off the tensors, and a wrong one gives wrong features without an error.
+
+    Raises:
+        WeightsError: there is none, or it says nothing of the tower.
+    """
     file = (path if path.is_dir() else path.parent) / "config.json"
     try:
-        said = json.loads(file.read_bytes()).get("vision_config", {}) if file.exists() else {}
-        wanted = (*LARGE_14, "hidden_act", "layer_norm_eps")
-        return CLIPVisionConfig(**LARGE_14 | {key: said[key] for key in wanted if key in said})
+        said = json.loads(file.read_bytes()) if file.exists() else {}
+        if "LanguageBind_Video_merge" in said.get("mm_video_tower", ""):
+            return CLIPVisionConfig(**LARGE_14)
+        known = said.get("vision_config")
+        if known is not None:  # what equals the class's default is left out when a configuration is written
+            published = {"hidden_act": "quick_gelu", "layer_norm_eps": 1e-5}
+            return CLIPVisionConfig(**LARGE_14 | published | {key: known[key] for key in LARGE_14 if key in known})
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise WeightsError(f"{file}: no configuration of a tower ({error}). Download it again.") from error
+    raise WeightsError(
+        f"{file}: no vision_config, so nothing says whether the tower's activation is gelu or quick_gelu. Put the "
+        "config.json of the checkpoint's own repository beside it (LanguageBind_Video_merge's says gelu)."
+    )

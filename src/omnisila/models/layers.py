@@ -36,11 +36,14 @@ def attend(
 ) -> Float[Tensor, "batch heads targets depth"]:
     """Scaled dot-product attention; every target must see at least one source.
 
-    Stays in float32 under autocast: on CPUs the backward pass of bfloat16 attention is several times slower.
+    Computes in float32, also under autocast: on CPUs the backward pass of bfloat16 attention is several times slower.
+    The result has the values' own precision.
     """
+    dtype = values.dtype
     with torch.autocast(queries.device.type, enabled=False):
         queries, keys, values = queries.float(), keys.float(), values.float()
-        return F.scaled_dot_product_attention(queries, keys, values, visible, dropout_p=dropout, scale=scale)
+        mixed = F.scaled_dot_product_attention(queries, keys, values, visible, dropout_p=dropout, scale=scale)
+    return mixed.to(dtype)
 
 
 def seeing_present(present: Bool[Tensor, "batch tokens"]) -> Bool[Tensor, "batch tokens tokens"]:
@@ -92,7 +95,7 @@ class Standardise(nn.Module):
     def forward(self, values: Float[Tensor, "*rest features"]) -> Float[Tensor, "*rest features"]:
         standardised = ((values - self.mean) / self.deviation).clamp(-self.limit, self.limit)
         # a zero means "not measured for this kind of entity": it must not read as an extreme value
-        return standardised * (values != 0)
+        return (standardised * (values != 0)).to(self.mean.dtype)
 
 
 class FeatureDropout(nn.Module):

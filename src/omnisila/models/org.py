@@ -168,8 +168,9 @@ class ObjectRelationGraph(nn.Module):
         ends = triplets.end_classes.shape[2]
         boxes = self.grid.located(triplets.end_boxes, area)
         x_m = object_aware_masking(video, boxes, graph.present[..., :ends], self.cells)
-        objects = self.classes(triplets.end_classes) + x_m.box_means()
-        nodes = torch.cat([objects, self.predicates(triplets.predicates)], dim=2)
+        objects = self.classes(triplets.end_classes.to(self.classes.weight.dtype)) + x_m.box_means()
+        predicates = self.predicates(triplets.predicates.to(self.predicates.weight.dtype))
+        nodes = torch.cat([objects, predicates], dim=2)
         x_s = self.gtn(nodes, graph) + self.positions[: nodes.shape[1], None]
         return FrameTokens(x_s * graph.present.unsqueeze(-1), graph.present)
 

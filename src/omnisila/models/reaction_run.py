@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, Self
 
 import torch
-from pydantic import Field, JsonValue, ValidationError, model_validator
+from pydantic import Field, JsonValue, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
@@ -19,12 +19,13 @@ from omnisila.models.baselines.expression_share import ExpressionShareConfig
 from omnisila.models.probing import ProbeConfig
 from omnisila.models.reaction import ReactionModel
 from omnisila.models.reaction_sources import DescribedSource, PooledSource
+from omnisila.models.run_files import REACTION_RUN, read_record
 from omnisila.models.temporal_av import TemporalAVConfig
 from omnisila.models.viper import ViPERConfig
 from omnisila.scenes.reaction.config import ReactionFeatureConfig
 from omnisila.schema import ModelIdentity, Probability
 
-RECORD, WEIGHTS = "reaction.json", "model.safetensors"
+WEIGHTS = "model.safetensors"
 
 ReactionModelConfig = Annotated[
     ProbeConfig | ViPERConfig | BiLSTMConfig | TemporalAVConfig | ExpressionShareConfig, Field(discriminator="kind")
@@ -107,7 +108,7 @@ def save_reaction(folder: Path, model: ReactionModel, record: ReactionRecord) ->
     weights = save({name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()})
     record = record.replace(sha256=hashlib.sha256(weights).hexdigest())
     write_atomically(folder / WEIGHTS, weights)
-    write_atomically(folder / RECORD, record.model_dump_json(indent=2))
+    write_atomically(folder / REACTION_RUN, record.model_dump_json(indent=2))
     return record
 
 
@@ -117,28 +118,20 @@ def load_reaction(folder: Path, device: torch.device | None = None) -> ReactionR
     Raises:
         WeightsError: a file is missing or changed, or its tensors are not those of the recorded configuration.
     """
+    record = read_record(folder / REACTION_RUN, ReactionRecord)
     try:
-        record = ReactionRecord.model_validate_json((folder / RECORD).read_bytes())
         weights = (folder / WEIGHTS).read_bytes()
     except OSError as error:
-        raise WeightsError(
-            f"{error.filename}: {error.strerror}. Give a folder that omnisila train reaction finished."
-        ) from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "content"
-        raise WeightsError(
-            f"{folder / RECORD}: {where}: {first['msg']}. It was written by another version; train again."
-        ) from error
+        raise WeightsError(f"{folder / WEIGHTS}: {error.strerror}. Copy the whole run folder.") from error
     if (digest := hashlib.sha256(weights).hexdigest()) != record.sha256:
         raise WeightsError(
-            f"{folder / WEIGHTS}: SHA-256 is {digest}, {RECORD} says {record.sha256}. Copy the whole run folder."
+            f"{folder / WEIGHTS}: SHA-256 is {digest}, {REACTION_RUN} says {record.sha256}. Copy the whole run folder."
         )
     model = record.model.build(record.widths)
     try:
         model.load_state_dict(load(weights))
     except (RuntimeError, SafetensorError) as error:
         raise WeightsError(
-            f"{folder / WEIGHTS}: not the weights of its {RECORD} ({str(error).splitlines()[0]}). Train again."
+            f"{folder / WEIGHTS}: not the weights of its {REACTION_RUN} ({str(error).splitlines()[0]}). Train again."
         ) from error
     return ReactionRun(model.to(device or torch.device("cpu")).eval(), record)

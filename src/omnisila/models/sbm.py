@@ -71,7 +71,8 @@ class MeanFusion(nn.Module):
 
 
 def _mixture(states: ExpertStates, probabilities: Float[Tensor, "batch frames experts"], norm: nn.LayerNorm) -> Mixture:
-    fused = norm((probabilities.unsqueeze(-1) * states.hidden).sum(-2))
+    mixed = (probabilities.unsqueeze(-1) * states.hidden).sum(-2)
+    fused = norm(mixed.to(norm.weight.dtype))
     return Mixture(fused * states.present.any(-1, keepdim=True), probabilities)
 
 

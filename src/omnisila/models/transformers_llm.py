@@ -4,7 +4,7 @@ What differs between families (words, video tokens, positions) is one file each 
 """
 
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, Self, cast
 
 import torch
 from jaxtyping import Float, Int, UInt8
@@ -62,6 +62,12 @@ class TransformersVideoLLM(nn.Module):
         self._check()
         # a checkpoint's own habits (sampling, penalties) would change which answer is the likeliest
         model.generation_config = GenerationConfig(pad_token_id=self.pad_id, eos_token_id=self.end_id)
+
+    def train(self, mode: bool = True) -> Self:
+        """The tower is frozen: it stays in evaluation mode."""
+        super().train(mode)
+        self.backbone.tower().eval()
+        return self
 
     @property
     def device(self) -> torch.device:

@@ -65,7 +65,8 @@ def windows_seen(
     Raises:
         InputError: another number of frames than the tower takes.
     """
-    encoded = tower.encode(frames)
+    with torch.autocast(frames.device.type, enabled=False):  # in training as in use
+        encoded = tower.encode(frames)
     device = encoded.mask.device
     area = torch.tensor([tower.shown_area(height_px, width_px) for height_px, width_px in video_px], device=device)
     return Entities(encoded.values, encoded.mask & there.to(device).unsqueeze(-1), area)

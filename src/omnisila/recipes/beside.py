@@ -54,7 +54,7 @@ def beside_table(
     bench: Workbench, material: Material, main: CompactTraining, rivals: Sequence[Rival], seeds: int, folds: int
 ) -> str:
     """A section of the card: every question with a row a rival; rivals that are not measured have none."""
-    tables = [_table(question, bench, material, main, rivals, seeds, folds) for question in questions_on(main.labels)]
+    tables = [_table(question, bench, material, main, rivals, seeds, folds) for question in questions_on(main)]
     return f"""## Beside other models
 
 The same clips and folds; {main.name} less the other, each the mean over the seeds that both have, with 95 % intervals
@@ -75,7 +75,7 @@ def _table(
 ) -> str:
     rows = []
     for rival in rivals:
-        theirs = next((q for q in questions_on(rival.recipe.labels) if q.set_name == question.set_name), None)
+        theirs = next((q for q in questions_on(rival.recipe) if q.set_name == question.set_name), None)
         if theirs is None:
             continue
         have = [

@@ -11,10 +11,12 @@ from omnisila.data.preparation.video_examples import label_over
 from omnisila.errors import InputError, MediaError
 from omnisila.evaluation.calibration import ValidationVideo, fit_temperature
 from omnisila.files import write_atomically
-from omnisila.inference.analyzer import Analyzer, AnalyzerConfig
+from omnisila.inference.analyzer import Analyzer
 from omnisila.inference.scoring import Scored
+from omnisila.inference.settings import AnalyzerConfig
 from omnisila.labels import label_set
-from omnisila.models.checkpoint import CALIBRATION, load_run
+from omnisila.models.checkpoint import load_run
+from omnisila.models.run_files import CALIBRATION
 from omnisila.operating_points import Calibration, LabelSetCalibration
 from omnisila.recipes.calibrating import fitted, softmax, validation_video
 from omnisila.records import records

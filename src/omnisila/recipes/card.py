@@ -72,7 +72,7 @@ def write_card(
     parts = [
         _head(main, material.clips, folds, len(seeded)),
         "## Identifying, on unseen sources\n",
-        *(_question(question, measured, ensemble, folds) for question in questions_on(main.labels)),
+        *(_question(question, measured, ensemble, folds) for question in questions_on(main)),
         _ablations(measured, [Measured(recipe, (answers(recipe),)) for recipe in ablations if complete(recipe)], folds),
         _not_measured(
             main.card.command, [recipe.name for recipe in ablations if not complete(recipe)], seeds - len(seeded)
@@ -170,7 +170,7 @@ def _cell(values: Sequence[Interval], *, bounds: bool) -> str:
 
 
 def _ablations(main: Measured, others: Sequence[Measured], folds: int) -> str:
-    questions = questions_on(main.recipe.labels)
+    questions = questions_on(main.recipe)
     heads = [f"{question.label or 'sentiment'}, {question.set_name}" for question in questions]
     rows = []
     for measured in (Measured(main.recipe.replace(name="full model"), main.seeds[:1]), *others):

@@ -9,6 +9,7 @@ from omnisila.data.annotated import AnnotatedVideo
 from omnisila.errors import DataSetError, OmnisilaError, OutputError
 from omnisila.files import write_atomically
 from omnisila.inference.inputs import Failure
+from omnisila.pace import Pace
 
 Say = Callable[[str], None]
 
@@ -37,6 +38,7 @@ def each_clip(
         OutputError: a result cannot be written.
     """
     failed: list[Failure] = []
+    pace = Pace(len(videos))
     for number, video in enumerate(videos, 1):
         try:
             work(video)
@@ -44,9 +46,9 @@ def each_clip(
             raise  # no fault of the clip
         except OmnisilaError as error:
             failed.append(Failure(video.id, str(error)))
-            say(f"{number}/{len(videos)}: {error}")
+            say(f"{pace.told(number)}: {error}")
         else:
-            say(f"{number}/{len(videos)}: {video.id}")
+            say(f"{pace.told(number)}: {video.id}")
     return tuple(failed)
 
 

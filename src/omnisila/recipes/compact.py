@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
+from typing import Any, NamedTuple, Protocol, Self, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Int
@@ -11,6 +11,7 @@ from torch import Tensor
 from omnisila.data.clips.clip import Clip
 from omnisila.data.clips.folds import footage_groups
 from omnisila.data.instructions import SCENE_WORDS, Instruction, render_clauses, render_instruction
+from omnisila.errors import TrainingError
 from omnisila.labels import BUILT_IN, label_set
 from omnisila.models.checkpoint import RunRecord
 from omnisila.models.compact import CompactConfig
@@ -26,6 +27,7 @@ from omnisila.training.sampling import BalancedSampler, Question
 from omnisila.training.stages import OnStep, SceneTuningConfig, TaskTuningConfig, scene_tuning, task_tuning
 from omnisila.training.tuning_data import TuningData
 
+T = TypeVar("T", bound="CompactTraining")
 QUIET = {labels.quiet for labels in BUILT_IN.values()}
 
 
@@ -137,6 +139,37 @@ class CompactTraining(Protocol):
     def model_dump_json(self, *args: Any, **kwargs: Any) -> str:
         """The recipe as JSON, whose hash names what was made with it."""
         ...
+
+
+def sets_of(recipe: CompactTraining) -> tuple[str, ...]:
+    """The data sets that a recipe trains on, in alphabetical order."""
+    return tuple(sorted({name for sets in recipe.set_weights.values() for name in sets}))
+
+
+def taught_by(recipe: T, clips: Sequence[Clip]) -> T:
+    """The recipe without the data sets, labels and label sets that the clips do not teach.
+
+    Raises:
+        TrainingError: nothing is left.
+    """
+    there = {clip.set_name for clip in clips}
+    weights = {name: {one: weight for one, weight in sets.items() if one in there}
+               for name, sets in recipe.set_weights.items()}  # fmt: skip
+    shown = {
+        (name, label)
+        for clip in clips
+        for name, own in clip.labels.items()
+        if clip.set_name in weights.get(name, {})
+        for label in (own, label_set(name).quiet if clip.events is not None else None)
+    }
+    labels = {name: tuple(label for label in known if (name, label) in shown) for name, known in recipe.labels.items()}
+    kept = {name: known for name, known in labels.items() if len(known) > 1}
+    if not kept:
+        raise TrainingError(
+            f"the data sets {', '.join(sorted(there))} do not teach two labels of any of {', '.join(recipe.labels)}. "
+            "Put more of the data sets there."
+        )
+    return recipe.replace(labels=kept, set_weights={name: sets for name, sets in weights.items() if name in kept})
 
 
 def questions(material: Material, recipe: CompactTraining) -> list[Question]:

@@ -6,8 +6,6 @@ of the file's name, so that answers of different recipes never mix.
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +22,8 @@ from omnisila.files import write_atomically
 from omnisila.labels import label_set
 from omnisila.models.likelihood import answer_likelihood
 from omnisila.models.scene_model import SceneModel
+from omnisila.pace import Pace
+from omnisila.pool import Pool
 from omnisila.recipes.compact import CompactTraining, Material, started_from, task_tuned
 from omnisila.training.bank import FeatureBank, load_bank
 from omnisila.training.descriptions import load_descriptions
@@ -67,18 +67,25 @@ class Workbench(NamedTuple):
 
 
 def run_jobs(bench: Workbench, jobs: Sequence[FoldJob], workers: int, say: Callable[[str], None] | None = None) -> None:
-    """Train and answer what is missing, in processes of one thread each."""
+    """Train and answer what is missing, in processes of one thread each.
+
+    Raises:
+        OmnisilaError: a process was killed from outside; the answers of finished jobs are kept.
+        TrainingError: training diverged.
+    """
     missing = [job for job in jobs if not bench.file(job).exists()]
-    if not missing:
-        return
-    with ProcessPoolExecutor(workers, get_context("spawn"), _start, (bench,)) as pool:
-        waiting = {pool.submit(_work, job): job for job in missing}
-        for done, future in enumerate(as_completed(waiting), 1):
-            future.result()
-            job = waiting[future]
+    before = len(jobs) - len(missing)
+    pace = Pace(len(jobs))
+    if say is not None and before:
+        say(f"held-out answers: resuming, {before} of {len(jobs)} models done")
+    with Pool(_worker, (bench,), workers, name=_told) as pool:
+        for done, (number, _) in enumerate(pool.results(missing), before + 1):
             if say is not None:
-                seed = job.recipe.task_tuning.loop.seed
-                say(f"{job.recipe.name}, seed {seed}, fold {job.fold}: {done} of {len(missing)}")
+                say(f"{_told(missing[number])}: {pace.told(done)}")
+
+
+def _told(job: FoldJob) -> str:
+    return f"{job.recipe.name}, seed {job.recipe.task_tuning.loop.seed}, fold {job.fold}"
 
 
 def out_of_fold(
@@ -112,24 +119,18 @@ def label_log_probs(
     return {name: torch.cat(parts).float() for name, parts in found.items()}
 
 
-_bench: tuple[Workbench, Material, dict[str, Tensor]] | None = None
-
-
-def _start(bench: Workbench) -> None:
-    global _bench
-    torch.set_num_threads(1)
+def _worker(bench: Workbench) -> Callable[[FoldJob], None]:
+    material = bench.material()
     tuned = load_file(bench.scene_tuned) if bench.scene_tuned is not None else {}
-    _bench = bench, bench.material(), tuned
-
-
-def _work(job: FoldJob) -> None:
-    assert _bench is not None
-    bench, material, tuned = _bench
     fold_of = torch.tensor(bench.fold_of)
-    model = started_from(job.recipe, material, tuned)
-    training = torch.nonzero(fold_of != job.fold)[:, 0].tolist()
-    task_tuned(job.recipe, material, model, training)
-    windows = judged_windows(material.bank)
-    held_out = windows[fold_of[material.bank.clip[windows]] == job.fold]
-    answers = label_log_probs(model, material.bank, held_out, job.recipe.labels)
-    write_atomically(bench.file(job), save({"windows": held_out, **answers}))
+
+    def answer(job: FoldJob) -> None:
+        model = started_from(job.recipe, material, tuned)
+        training = torch.nonzero(fold_of != job.fold)[:, 0].tolist()
+        task_tuned(job.recipe, material, model, training)
+        windows = judged_windows(material.bank)
+        held_out = windows[fold_of[material.bank.clip[windows]] == job.fold]
+        answers = label_log_probs(model, material.bank, held_out, job.recipe.labels)
+        write_atomically(bench.file(job), save({"windows": held_out, **answers}))
+
+    return answer

@@ -54,8 +54,8 @@ class CompactHawkeyeRecipe(Config):
     }
     set_weights: dict[str, dict[str, float]] = {  # noqa: RUF012
         "anomaly": {
-            "fight_surv": 1.2, "shoplifting_mnnit": 1.0, "traffic_accident": 1.0, "traffic_seq": 0.4, "fire_smoke": 0.1,
-            "emotion_faces": 0.2, "misc_demo": 0.2, "normal_cctv": 0.1, "robbery_weapon": 0.1,
+            "fight_surv": 1.2, "shoplifting_mnnit": 1.0, "traffic_accident": 1.0, "accident_seq": 0.4,
+            "fire_smoke": 0.1, "emotion_faces": 0.2, "misc_demo": 0.2, "normal_cctv": 0.1, "robbery_weapon": 0.1,
             "vandalism_graffiti": 0.1,
         },
     }  # fmt: skip

@@ -3,6 +3,7 @@
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from omnisila.errors import TrainingError
 from omnisila.models.asg import ASGConfig
@@ -17,6 +18,7 @@ from omnisila.models.org import ORGConfig
 from omnisila.models.scene_model import SceneModel
 from omnisila.models.transformers_llm import TransformersVideoLLM
 from omnisila.models.video_backbone import Backbone, VideoBackboneConfig
+from omnisila.recipes import rows
 from omnisila.recipes.full_training import FullTraining
 from omnisila.recipes.hawkeye import DESCRIBED
 from omnisila.scenes.extractor import Entities, Layouts, SceneInputs
@@ -79,7 +81,7 @@ class HawkeyeTraining(FullTraining):
 class HawkeyeFullRecipe(HawkeyeTraining):
     """Hawkeye as published; None leaves a part out, ``pooled`` gives the language model one token a frame."""
 
-    name: str = "Hawkeye"
+    name: str = rows.HAWKEYE["full"]
     width: int = 1024
     num_heads: int = 16
     asg: ASGConfig | None = ASGConfig()
@@ -110,7 +112,7 @@ class HawkeyeFullRecipe(HawkeyeTraining):
 class HawkeyeReleaseRecipe(HawkeyeTraining):
     """Hawkeye as released; ``release`` holds its sizes, what it reads is what the extractors give."""
 
-    name: str = "Hawkeye (release)"
+    name: str = rows.HAWKEYE["release"]
     backbone: VideoBackboneConfig = VideoBackboneConfig(lora=PRESETS["code"], class_tokens=False)
     release: HawkeyeReleaseConfig = HawkeyeReleaseConfig()
 
@@ -157,32 +159,36 @@ def release() -> HawkeyeReleaseRecipe:
 
 def without_asg() -> HawkeyeFullRecipe:
     """Video tokens know no people. Source: Hawkeye Table 1, "w/o ASG"."""
-    return full().replace(name="Hawkeye without ASG", asg=None)
+    return _row("without-asg", asg=None)
 
 
 def without_org() -> HawkeyeFullRecipe:
     """No tokens of objects and relations. Source: Hawkeye Table 1, "w/o ORG"."""
-    return full().replace(name="Hawkeye without ORG", org=None)
+    return _row("without-org", org=None)
 
 
 def without_moe() -> HawkeyeFullRecipe:
     """The graphs' tokens without experts. Source: Hawkeye Table 1, "w/o BH-MoE"."""
-    return full().replace(name="Hawkeye without B-H MoE", moe=None, constraint=None)
+    return _row("without-moe", moe=None, constraint=None)
 
 
 def without_constraint() -> HawkeyeFullRecipe:
     """Nothing balances the router. Source: Hawkeye Table 1, "w/o L_bc"."""
-    return full().replace(name="Hawkeye without L_bc", constraint=None)
+    return _row("without-l-bc", constraint=None)
 
 
 def without_pre_tuning() -> HawkeyeFullRecipe:
     """Stage 2 at once. Source: Hawkeye Table 1, "w/o Pre-tuning"."""
-    return full().replace(name="Hawkeye without pre-tuning", scene_tuning=None)
+    return _row("without-pre-tuning", scene_tuning=None)
 
 
 def printed_constraint() -> HawkeyeFullRecipe:
     """L_bc exactly as printed, which outweighs the language loss. Source: Hawkeye 3.2, after Eq. (7)."""
-    return full().replace(name="Hawkeye, L_bc as printed", constraint=ConstraintConfig(dimensionless=False))
+    return _row("l-bc-as-printed", constraint=ConstraintConfig(dimensionless=False))
+
+
+def _row(row: str, **changes: Any) -> HawkeyeFullRecipe:
+    return full().replace(name=rows.HAWKEYE[row], **changes)
 
 
 ROWS: dict[str, Callable[[], HawkeyeTraining]] = {

@@ -1,6 +1,7 @@
 """ICM at full size: one function a row of Omni-SILA's Tables 1 to 3."""
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from omnisila.models.checkpoint import RunRecord
 from omnisila.models.experts import ExpertConfig
@@ -9,6 +10,7 @@ from omnisila.models.iec import IECConfig
 from omnisila.models.sbm import SBMConfig
 from omnisila.models.scene_model import SceneModel
 from omnisila.models.video_backbone import Backbone
+from omnisila.recipes import rows
 from omnisila.recipes.full_training import FullTraining
 from omnisila.scenes.extractor import Entities, Layouts, SceneInputs
 from omnisila.scenes.windows import SCENES
@@ -19,7 +21,7 @@ from omnisila.training.stages import fill_dictionary
 class FullRecipe(FullTraining):
     """A full ICM; a row of a table leaves something out."""
 
-    name: str = "ICM"
+    name: str = rows.ICM["full"]
     expert: ExpertConfig = ExpertConfig()
     sbm: SBMConfig | None = SBMConfig()
     iec: IECConfig | None = IECConfig()
@@ -90,28 +92,31 @@ def full() -> FullRecipe:
 
 def without_sbm() -> FullRecipe:
     """Experts are averaged instead of routed. Source: Omni-SILA Tables 1 and 2, "w/o SBM"."""
-    return full().replace(name="ICM without SBM", sbm=None)
+    return _row("without-sbm", sbm=None)
 
 
 def without_iec() -> FullRecipe:
     """No causal intervention. Source: Omni-SILA Tables 1 and 2, "w/o IEC"."""
-    return full().replace(name="ICM without IEC", iec=None)
+    return _row("without-iec", iec=None)
 
 
 def without_scene_tuning() -> FullRecipe:
     """Task tuning at once. Source: Omni-SILA Table 1, "w/o scene tuning"."""
-    return full().replace(name="ICM without scene tuning", scene_tuning=None)
+    return _row("without-scene-tuning", scene_tuning=None)
 
 
 def without_scene(scene: SceneName) -> FullRecipe:
     """One scene's expert is left out. Source: Omni-SILA Table 3."""
-    return full().replace(name=f"ICM without {scene}", left_out=(scene,))
+    return _row(f"without-{scene}", left_out=(scene,))
 
 
-def with_experts(layers: int, width: int) -> FullRecipe:
-    """Experts of another depth and width; the paper prints 8 layers and, read literally, 4096."""
-    expert = ExpertConfig().replace(num_layers=layers, width=width)
-    return full().replace(name=f"ICM, experts of {layers} layers, width {width}", expert=expert)
+def with_experts(row: str, layers: int = 8, width: int = 1024) -> FullRecipe:
+    """Experts of another depth or width; the paper prints 8 layers and, read literally, 4096."""
+    return _row(row, expert=ExpertConfig().replace(num_layers=layers, width=width))
+
+
+def _row(row: str, **changes: Any) -> FullRecipe:
+    return full().replace(name=rows.ICM[row], **changes)
 
 
 ROWS: dict[str, Callable[[], FullRecipe]] = {
@@ -120,8 +125,8 @@ ROWS: dict[str, Callable[[], FullRecipe]] = {
     "without-iec": without_iec,
     "without-scene-tuning": without_scene_tuning,
     **{f"without-{scene}": lambda scene=scene: without_scene(scene) for scene in SCENES},
-    "experts-4-layers": lambda: with_experts(4, 1024),
-    "experts-12-layers": lambda: with_experts(12, 1024),
-    "experts-512-wide": lambda: with_experts(8, 512),
-    "experts-2048-wide": lambda: with_experts(8, 2048),
+    "experts-4-layers": lambda: with_experts("experts-4-layers", layers=4),
+    "experts-12-layers": lambda: with_experts("experts-12-layers", layers=12),
+    "experts-512-wide": lambda: with_experts("experts-512-wide", width=512),
+    "experts-2048-wide": lambda: with_experts("experts-2048-wide", width=2048),
 }

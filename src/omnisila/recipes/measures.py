@@ -1,6 +1,6 @@
 """What out-of-fold answers are worth: per data set by window and clip, and on joined clips for localisation."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +18,7 @@ from omnisila.evaluation.tables import Footage, SpanRow, SpanTable, resampled, t
 from omnisila.labels import label_set
 from omnisila.operating_points import LabelSetCalibration
 from omnisila.recipes.calibrating import JoinedScores, joins_of, softmax
+from omnisila.recipes.compact import CompactTraining
 from omnisila.schema import Score
 from omnisila.spans import anomaly_curve, labelled_spans
 from omnisila.training.bank import FeatureBank
@@ -37,7 +38,7 @@ QUESTIONS = (
     Question("fight_surv", "implicit", "Fighting"),
     Question("shoplifting_mnnit", "implicit", "Theft"),
     Question("traffic_accident", "implicit", "Traffic Accidents"),
-    Question("traffic_seq", "implicit", "Traffic Accidents"),
+    Question("accident_seq", "implicit", "Traffic Accidents"),
     Question("fire_smoke", "implicit", "Fire"),
     Question("emotion_faces", "explicit", None),
 )
@@ -45,13 +46,18 @@ ANOMALY_QUESTIONS = (
     Question("fight_surv", "anomaly", "Fighting"),
     Question("shoplifting_mnnit", "anomaly", "Shoplifting"),
     Question("traffic_accident", "anomaly", "Accident"),
-    Question("traffic_seq", "anomaly", "Accident"),
+    Question("accident_seq", "anomaly", "Accident"),
 )
 
 
-def questions_on(label_sets: Collection[str]) -> tuple[Question, ...]:
-    """The questions about these label sets."""
-    return tuple(question for question in (*QUESTIONS, *ANOMALY_QUESTIONS) if question.labels in label_sets)
+def questions_on(recipe: CompactTraining) -> tuple[Question, ...]:
+    """The questions about the labels and data sets that a recipe trains on."""
+    return tuple(
+        question
+        for question in (*QUESTIONS, *ANOMALY_QUESTIONS)
+        if question.set_name in recipe.set_weights.get(question.labels, {})
+        and (question.label is None or question.label in recipe.labels[question.labels])
+    )
 
 
 class Judged(NamedTuple):

@@ -3,18 +3,14 @@
 from collections.abc import Callable
 
 from omnisila.config import Config
-from omnisila.errors import InputError
 from omnisila.models.baselines.bilstm import BiLSTMConfig
 from omnisila.models.probing import ACTIVATIONS, Activation, ProbeConfig
 from omnisila.models.reaction_run import ReactionModelConfig
 from omnisila.models.temporal_av import TemporalAVConfig
 from omnisila.models.viper import ViPERConfig
+from omnisila.recipes.rows import REACTION, reaction_row
 from omnisila.training.regression import PROBE_TRAINING, VIPER_TRAINING, RegressionConfig
 
-LETTERS = {"v": "visual", "a": "audio", "t": "text", "f": "fau"}
-TEXTS = {
-    "clip": "CLIP", "video-llava-1": "Video-LLaVA 1", "video-llava-2": "Video-LLaVA 2", "llava": "LLaVA",
-}  # fmt: skip
 BASELINE_TRAINING = RegressionConfig(epochs=50, learning_rate=1e-3, patience=10)  # the paper names no rate
 TEMPORAL_TRAINING = RegressionConfig(epochs=40, learning_rate=3e-4, weight_decay=0.05, patience=8)
 
@@ -35,83 +31,45 @@ class ReactionRow(Config):
 
 def baseline_fau() -> ReactionRow:
     """Facial action units through a BiLSTM. Source: emotional-reaction paper, Table 3."""
-    return ReactionRow(
-        name="Baseline FAU", model=BiLSTMConfig(), streams={"fau": "fau"}, training=BASELINE_TRAINING
-    )  # fmt: skip
+    return _row("baseline-fau", BiLSTMConfig(), BASELINE_TRAINING)
 
 
 def baseline_vggface2() -> ReactionRow:
     """Face recognition features through a BiLSTM. Source: emotional-reaction paper, Table 3."""
-    return ReactionRow(
-        name="Baseline VGGFace2", model=BiLSTMConfig(), streams={"face": "face"}, training=BASELINE_TRAINING
-    )  # fmt: skip
+    return _row("baseline-vggface2", BiLSTMConfig(), BASELINE_TRAINING)
 
 
-def probing(prompt: int, activation: Activation = "relu") -> ReactionRow:
-    """A probe on a Video-LLM's pooled tokens. Source: emotional-reaction paper, Tables 3 and 4.
-
-    Args:
-        prompt: 1 or 2, the number of the paper's prompt.
-    """
-    return ReactionRow(
-        name=f"Probing, prompt {prompt}, {activation}",
-        model=ProbeConfig(activation=activation),
-        streams={"pooled": f"pooled-{prompt}"},
-        training=PROBE_TRAINING,
-    )
+def probing(row: str, activation: Activation) -> ReactionRow:
+    """A probe on a Video-LLM's pooled tokens. Source: emotional-reaction paper, Tables 3 and 4."""
+    return _row(row, ProbeConfig(activation=activation), PROBE_TRAINING)
 
 
-def viper(letters: str, text: str = "video-llava-2") -> ReactionRow:
+def viper(row: str) -> ReactionRow:
     """ViPER on some of image (v), audio (a), text (t) and action units (f).
 
-    Source: emotional-reaction paper, Tables 3, 5 and 6; text is Video-LLaVA's under prompt 2 where Table 6 names none.
+    Source: emotional-reaction paper, Tables 3, 5 and 6.
     """
-    words = f", {TEXTS[text]}" if "t" in letters else ""
-    return ReactionRow(
-        name=f"ViPER-{letters.upper()}{words}",
-        model=ViPERConfig(),
-        streams=_streams(letters, text),
-        training=VIPER_TRAINING,
-    )
+    return _row(row, ViPERConfig(), VIPER_TRAINING)
 
 
-def temporal(letters: str, text: str = "video-llava-2") -> ReactionRow:
+def temporal(row: str) -> ReactionRow:
     """The temporal model beyond the paper, on the same features."""
-    return ReactionRow(
-        name=f"Temporal-{letters.upper()}",
-        model=TemporalAVConfig(),
-        streams=_streams(letters, text),
-        training=TEMPORAL_TRAINING,
-    )
+    return _row(row, TemporalAVConfig(), TEMPORAL_TRAINING)
 
 
-def _streams(letters: str, text: str) -> dict[str, str]:
-    return {LETTERS[one]: f"text-{text}" if one == "t" else LETTERS[one] for one in letters}
+def _row(row: str, model: ReactionModelConfig, training: RegressionConfig) -> ReactionRow:
+    name, streams = reaction_row(row)
+    return ReactionRow(name=name, model=model, streams=streams, training=training)
 
 
 ROWS: dict[str, Callable[[], ReactionRow]] = {
     "baseline-fau": baseline_fau,
     "baseline-vggface2": baseline_vggface2,
     **{
-        f"probing-{prompt}-{activation}": lambda prompt=prompt, activation=activation: probing(prompt, activation)
-        for prompt in (1, 2)
+        row: lambda row=row, activation=activation: probing(row, activation)
         for activation in ACTIVATIONS
+        for row in (f"probing-1-{activation}", f"probing-2-{activation}")
     },
-    **{
-        f"viper-{letters}": lambda letters=letters: viper(letters)
-        for letters in ("v", "va", "vt", "vf", "vat", "vtf", "vaf", "vatf")
-    },
-    **{f"viper-vatf-{text}": lambda text=text: viper("vatf", text) for text in TEXTS},
-    **{f"temporal-{letters}": lambda letters=letters: temporal(letters) for letters in ("va", "vaf", "vatf")},
+    **{row: lambda row=row: viper(row) for row in REACTION if row.startswith("viper-")},
+    **{row: lambda row=row: temporal(row) for row in REACTION if row.startswith("temporal-")},
 }
-
-
-def chosen_row(name: str) -> ReactionRow:
-    """A row by its name.
-
-    Raises:
-        InputError: no such row.
-    """
-    if name not in ROWS:
-        raise InputError(f"row {name!r}. Choose querying or one of: {', '.join(ROWS)}.")
-    return ROWS[name]()

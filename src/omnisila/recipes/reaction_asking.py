@@ -5,12 +5,10 @@ Source: emotional-reaction paper 4.2, 4.3.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
 import torch
 
 from omnisila.data.annotated import AnnotatedVideo
-from omnisila.errors import InputError
 from omnisila.inference.describing import TEXT_STREAMS, Prompt
 from omnisila.inference.frozen_backbone import frozen_backbone
 from omnisila.inference.inputs import Failure
@@ -22,17 +20,6 @@ from omnisila.scenes.reaction.config import ReactionFeatureConfig
 from omnisila.scenes.reaction.features import FRAMES
 from omnisila.scenes.reaction.text import SentenceEncoder
 from omnisila.weights.checkpoint_files import located
-
-
-def chosen_prompt(name: str) -> Prompt:
-    """A prompt by its name.
-
-    Raises:
-        InputError: no such prompt.
-    """
-    if name not in TEXT_STREAMS:
-        raise InputError(f"prompt {name!r}. Choose from: {', '.join(TEXT_STREAMS)}.")
-    return cast("Prompt", name)
 
 
 def pooled_features(

@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 from pydantic import Field, ValidationError
 
-from omnisila.config import Frozen
+from omnisila.config import Frozen, first_fault
 from omnisila.data.annotated import AnnotatedVideo
-from omnisila.errors import InputError
+from omnisila.errors import InputError, unknown
 from omnisila.models.reaction_sources import TEMPLATES, read_sources, write_sources
+from omnisila.pace import Pace
 from omnisila.recipes.clip_lists import Say, nothing_read, write_clip_list
 from omnisila.recipes.reaction_streams import extracted_streams
 from omnisila.scenes.reaction.cache import ReactionCache, load_features
@@ -66,10 +67,10 @@ def chosen_networks(name: str, face: str | None, tables: Tables) -> ReactionFeat
     elif Path(name).suffix == ".json":
         config = _from_file(Path(name))
     else:
-        raise InputError(f"networks {name!r}. Choose {', '.join(NETWORKS)}, or give a JSON file.")
-    unknown = sorted(tables.keys() - set(MODALITIES))
-    if unknown:
-        raise InputError(f"tables of {', '.join(unknown)}. Choose from: {', '.join(MODALITIES)}.")
+        raise InputError(f"{unknown('profile', name, NETWORKS).rstrip('.')}; or give a JSON file.")
+    for modality in tables:
+        if modality not in MODALITIES:
+            raise InputError(unknown("modality", modality, MODALITIES))
     if config.frames != FRAMES:
         raise InputError(f"{name}: frames is {config.frames}; reaction models read {FRAMES} a clip. Leave frames out.")
     given = {modality: _width(modality, folder) for modality, folder in tables.items()}
@@ -109,6 +110,7 @@ def frame_streams(
 
     def told() -> Iterator[Outcome]:
         clips = [_clip(video, place) for video in videos]
+        pace: Pace | None = None
         outcomes = (
             extract(clips, extractor, cache)
             if workers == 1
@@ -120,7 +122,12 @@ def frame_streams(
             else:
                 done.append(_Done(video.id, outcome.file))
                 notes.extend((video.id, note) for note in _notes(outcome, config))
-            say(f"{number}/{len(videos)}: {outcome.reason or _told(video.id, outcome, config)}")
+            if pace is None and outcome.state != "known":
+                pace = Pace(len(videos))
+                if number > 1:
+                    say(f"resuming, {number - 1} of {len(videos)} clips done")
+            far = f"{number} of {len(videos)}" if pace is None else pace.told(number)
+            say(f"{far}: {outcome.reason or _told(video.id, outcome, config)}")
             yield outcome
 
     counted = tally(told())
@@ -139,13 +146,10 @@ def frame_streams(
 def _from_file(path: Path) -> ReactionFeatureConfig:
     try:
         return ReactionFeatureConfig.model_validate(json.loads(path.read_bytes()))
+    except ValidationError as error:
+        raise InputError(f"{path}: {first_fault(error, ReactionFeatureConfig.model_fields)}") from error
     except (OSError, ValueError) as error:
-        if isinstance(error, ValidationError):
-            first = error.errors()[0]
-            reason = f"{'.'.join(map(str, first['loc'])) or 'fields'}: {first['msg']}"
-        else:
-            reason = str(error)
-        raise InputError(f'{path}: no networks ({reason}). Give a JSON object such as {{"visual": FOLDER}}.') from None
+        raise InputError(f'{path}: no networks ({error}). Give a JSON object such as {{"visual": FOLDER}}.') from error
 
 
 def _width(modality: str, folder: Path) -> int:

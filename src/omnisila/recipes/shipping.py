@@ -13,16 +13,25 @@ from omnisila.data.clips.crosswalk import judged_as, unjudged
 from omnisila.data.clips.duplicates import with_near_duplicates
 from omnisila.data.clips.features import FeatureStore, extract_all
 from omnisila.data.clips.folds import folds as fold_numbers
-from omnisila.data.readers import read_sets
+from omnisila.data.readers import absent_sets, read_sets
 from omnisila.errors import DataSetError
 from omnisila.files import write_atomically
 from omnisila.models.checkpoint import save_run
 from omnisila.operating_points import Calibration
+from omnisila.pace import Pace
 from omnisila.recipes import icm
 from omnisila.recipes.beside import Rival, rivals_in
 from omnisila.recipes.calibrating import calibrated
 from omnisila.recipes.card import write_card
-from omnisila.recipes.compact import CompactTraining, Material, scene_tuned, started_from, task_tuned
+from omnisila.recipes.compact import (
+    CompactTraining,
+    Material,
+    scene_tuned,
+    sets_of,
+    started_from,
+    task_tuned,
+    taught_by,
+)
 from omnisila.recipes.folds import FoldJob, Workbench, judged_windows, out_of_fold, run_jobs
 from omnisila.scenes.sem import SEMConfig
 from omnisila.scenes.windows import SCENES, WindowConfig
@@ -65,6 +74,7 @@ def train_compact(
     workers: int,
     say: Say | None = None,
     beside: Path | None = None,
+    partial: bool = False,
 ) -> None:
     """Extract, scene tuning, out-of-fold answers, calibration, final model; each step resumes after a kill.
 
@@ -79,13 +89,16 @@ def train_compact(
         workers: processes for extraction and folds.
         say: told what happens.
         beside: the compact ICM's run folder, if the card is to compare with it.
+        partial: train on the data sets that are there, without the labels that the others teach.
 
     Raises:
-        DataSetError: a data set is not as its reader expects, or there is none.
+        DataSetError: data sets are missing, or one is not as its reader expects.
         InputError: the run to compare with was measured on other clips.
         TrainingError: training diverged, or a state is of another recipe.
     """
     tell = say or _silent
+    if partial:
+        recipe, *ablated = _possible((recipe, *ablated), root, tell)
     made = prepared(root, out, features, copies, workers, recipe, tell)
     bench, material = made.bench, made.material
     rivals = _rivals(bench, ablated, beside)
@@ -105,6 +118,21 @@ def train_compact(
     tell(f"{out}: model {record.identity.digest[:12]} is ready, its card is {card}; analyse with --model {out}")
 
 
+def _possible(recipes: Sequence[CompactTraining], root: Path, tell: Say) -> list[CompactTraining]:
+    """The recipes as far as the data sets that are there teach them."""
+    wanted = sets_of(recipes[0])
+    absent = absent_sets(root, wanted)
+    clips = judged_as(read_sets(root, [name for name in wanted if name not in absent]).clips, list(recipes[0].labels))
+    if not clips:
+        raise DataSetError(f"{root}: none of the data sets {', '.join(wanted)}. Give the folder that they are in.")
+    taught = [taught_by(recipe, clips) for recipe in recipes]
+    lost = {label for labels in recipes[0].labels.values() for label in labels}
+    lost -= {label for labels in taught[0].labels.values() for label in labels}
+    if absent:
+        tell(f"not there: {', '.join(absent)}; so not taught: {', '.join(sorted(lost)) or 'nothing'}")
+    return taught
+
+
 def _rivals(bench: Workbench, ablated: Sequence[CompactTraining], beside: Path | None) -> tuple[Rival, ...]:
     """The compact ICM with its ablations, then the model's own ablations; none without a run to compare with."""
     if beside is None:
@@ -117,13 +145,11 @@ def prepared(
     root: Path, out: Path, features: Path, copies: int, workers: int, recipe: CompactTraining, tell: Say
 ) -> Prepared:
     store = FeatureStore(root, features, SEMConfig(), AugmentConfig())
-    reading = read_sets(root)
-    if not reading.clips:
-        raise DataSetError(f"{root}: no data sets. Give the folder that holds one folder a data set.")
+    reading = read_sets(root, sets_of(recipe))
     clips = with_near_duplicates(reading.clips, root)
     numbers = tuple(range(copies + 1))
     tell(f"{len(clips)} clips; dropped: {reading.dropped or 'none'}")
-    failed = extract_all(store, clips, numbers, workers, _counted(tell))
+    failed = extract_all(store, clips, numbers, workers, tell)
     for job, reason in failed.items():
         tell(f"left out {job.clip.path}: {reason}")
     lost = {job.clip.path for job in failed}
@@ -193,19 +219,20 @@ def _data_digests(clips: tuple[Clip, ...], root: Path) -> dict[str, str]:
 
 
 def _steps(stage: str, tell: Say) -> Callable[[StepReport], None]:
+    pace, last = Pace(0), float("inf")
+
     def on_step(report: StepReport) -> None:
-        if (report.step + 1) % 20 == 0:
-            tell(f"{stage} tuning: step {report.step + 1} of {report.steps}, loss {report.loss:.3f}")
+        nonlocal pace, last
+        if report.step <= last:  # a stage may train several parts, one after the other
+            pace = Pace(report.steps)
+            if report.step:
+                tell(f"{stage} tuning: resuming, {report.step} of {report.steps} steps done")
+        last = report.step
+        told = pace.told(report.step + 1)
+        if pace.due(report.step + 1):
+            tell(f"{stage} tuning: step {told}, loss {report.loss:.3f}")
 
     return on_step
-
-
-def _counted(tell: Say) -> Callable[[int, int], None]:
-    def on_done(done: int, total: int) -> None:
-        if done % 100 == 0 or done == total:
-            tell(f"features: {done} of {total}")
-
-    return on_done
 
 
 def _silent(_line: str) -> None:

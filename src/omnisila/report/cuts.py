@@ -1,13 +1,15 @@
 """Clips of findings cut from their source into files: each named by number, time and label."""
 
+import contextlib
 import re
 from collections.abc import Collection
 from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
 
-from omnisila.errors import MediaError, OutputError
-from omnisila.files import write_atomically
+from omnisila.errors import MediaError
+from omnisila.files import remove, write_atomically
+from omnisila.inference.inputs import CLIP_NAME
 from omnisila.media.clips import AS_FILMED, cut
 from omnisila.media.video import VideoReader
 from omnisila.report.exports import whole_milliseconds
@@ -17,7 +19,6 @@ from omnisila.schema import Analysis, Finding
 MAX_CUT_BYTES = 500_000_000  # of one clip; longer ones are coded more tightly
 _MAX_LABEL_CHARS = 40  # of a name: file systems allow 255 bytes, and a character may need four
 _HIDDEN = "_faces-hidden"
-_OWN_NAME = re.compile(r"\d{3,}_\d+\.\d{3}-\d+\.\d{3}s_.+\.mp4")
 
 
 class Cuts(NamedTuple):
@@ -53,7 +54,7 @@ def write_cuts(
     """
     reader = VideoReader(video)
     names = [cut_name(number, one, finder is not None) for number, one in enumerate(analysis.findings, start=1)]
-    _clear(folder, keep=() if again else names)
+    remove_cuts(folder, keep=() if again else names)
     files: list[Path] = []
     failed: list[str] = []
     for path, finding in zip((folder / name for name in names), analysis.findings, strict=True):
@@ -77,12 +78,14 @@ def cut_name(number: int, finding: Finding, faces_hidden: bool = False) -> str:
     return f"{number:03}_{start_ms / 1000:.3f}-{end_ms / 1000:.3f}s_{label}{_HIDDEN if faces_hidden else ''}.mp4"
 
 
-def _clear(folder: Path, keep: Collection[str]) -> None:
+def remove_cuts(folder: Path, keep: Collection[str] = ()) -> None:
+    """Take the clips of an earlier analysis out of their folder, and the folder when nothing else is in it.
+
+    Raises:
+        OutputError: one cannot be removed.
+    """
     for path in folder.glob("*.mp4"):
-        if _OWN_NAME.fullmatch(path.name) and path.name not in keep:
-            try:
-                path.unlink()
-            except OSError as error:
-                raise OutputError(
-                    f"{path}: cannot be removed ({error.strerror or error}). Remove it by hand."
-                ) from error
+        if CLIP_NAME.fullmatch(path.name) and path.name not in keep:
+            remove(path)
+    with contextlib.suppress(OSError):  # other files are in it, or it is not there
+        folder.rmdir()

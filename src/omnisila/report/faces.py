@@ -16,7 +16,7 @@ from omnisila.config import Config
 from omnisila.media.frames import Frame
 from omnisila.media.video import VideoReader
 from omnisila.scenes.boxes import areas, box_record, intersections
-from omnisila.scenes.nets.mtcnn import MTCNN
+from omnisila.scenes.nets.mtcnn import MTCNN, CascadeConfig
 from omnisila.scenes.nets.nanodet import COCO_CLASSES, NanoDet
 from omnisila.schema import Box
 
@@ -45,9 +45,8 @@ class FaceFinderConfig(Config):
     head_width_ratio: float = 0.5
 
     def build(self) -> "FaceFinder":
-        faces = MTCNN.pretrained()
-        faces.min_face_frac, faces.thresholds = self.min_face_frac, self.face_thresholds
-        return FaceFinder(self, faces, NanoDet.pretrained())
+        cascade = CascadeConfig(min_face_frac=self.min_face_frac, thresholds=self.face_thresholds)
+        return FaceFinder(self, cascade.build(), NanoDet.pretrained())
 
 
 class _Search(NamedTuple):

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
+from omnisila.labels import REACTION
 from omnisila.operating_points import VALIDITY
 from omnisila.report import charts
 from omnisila.report.overlays import Overlay, overlay
@@ -126,7 +127,7 @@ def render_page(
         findings=findings,
         strongest=by_strength(analysis.findings)[0] if findings else None,
         lanes=tuple(_lane(labels, analysis, duration_s) for labels in located(analysis)),
-        events=bool(located(analysis)) or not analysis.intensities,
+        events=bool(located(analysis)) or REACTION.name not in analysis.labels,
         reactions=shown_reactions(analysis, duration_s),
         kinds=[name for name, _ in groupby(sorted(kind(finding) for finding in analysis.findings))],
         curve=charts.anomaly_curve(analysis.anomaly_curve, duration_s),

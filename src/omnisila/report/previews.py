@@ -170,7 +170,7 @@ class _Studio:
         """A piece of the video, or None where nothing can be read or shown in so few bytes."""
         blur_at = self.finder.over(self.reader, start_s, end_s) if self.finder else None
         try:
-            data = cut(self.reader.info.path, start_s, end_s, max_bytes, blur_at=blur_at)
+            data = cut(self.reader.path, start_s, end_s, max_bytes, blur_at=blur_at)
         except MediaError:
             return None
         return Clip(start_s, end_s, data)

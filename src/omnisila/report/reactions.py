@@ -32,20 +32,22 @@ class ShownReactions(NamedTuple):
 
 def shown_reactions(analysis: Analysis, duration_s: float) -> ShownReactions | None:
     """What the page shows of an analysis' intensities; None where it has none."""
-    if not analysis.intensities:
+    whole = analysis.intensities or {}
+    labels = whole or (analysis.intensity_curve[0].intensities if analysis.intensity_curve else {})
+    if not labels:
         return None
     lines = charts.intensity_lines(analysis.intensity_curve, duration_s)
-    order = {label: place for place, label in enumerate(dict.fromkeys((*REACTION.labels, *analysis.intensities)))}
+    order = {label: place for place, label in enumerate(dict.fromkeys((*REACTION.labels, *labels)))}
     emotions = tuple(
         ShownEmotion(
             label,
             order[label] % _COLOURS,
-            score_text(value),
-            round(100 * value, 1),
+            score_text(whole[label]) if whole else "–",
+            round(100 * whole.get(label, 0.0), 1),
             lines.get(label, ""),
             _peak(label, analysis.intensity_curve),
         )
-        for label, value in analysis.intensities.items()
+        for label in labels
     )
     return ShownReactions(emotions, _strongest(analysis.intensity_curve))
 

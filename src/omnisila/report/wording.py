@@ -115,6 +115,12 @@ def summary(analysis: Analysis) -> str:
         label, value = strongest(analysis.intensities)
         over = "" if told else f" over {spoken(analysis.video.duration_s)} of video"
         told.append(f"The strongest reaction{over}: {label}, {score_text(value)} of 1.")
+    elif REACTION.name in analysis.labels:
+        count = len(analysis.intensity_curve)
+        windows = f"Reactions were measured in {count} window{'s' if count > 1 else ''} alone" if count else ""
+        told.append(
+            f"{windows or 'No reaction was measured'}: nothing {'else ' if count else ''}was seen that the model reads."
+        )
     return " ".join(told)
 
 

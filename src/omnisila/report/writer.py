@@ -1,17 +1,19 @@
 """The files of a report: one writer a format, and the index of a run."""
 
+import hashlib
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from os.path import relpath
 from pathlib import Path
 from urllib.parse import quote
 
-from omnisila.errors import InputError, OmnisilaError
-from omnisila.files import write_atomically
-from omnisila.inference.batch import Outcome, Writer, output_path
-from omnisila.inference.inputs import Failure, Input
-from omnisila.report.cuts import write_cuts
-from omnisila.report.exports import exporter, formats
+from omnisila.errors import OmnisilaError
+from omnisila.files import path_text, remove, write_atomically
+from omnisila.inference.batch import INDEX, STATE_FOLDER, Outcome, Writer, failure_reason, output_path
+from omnisila.inference.inputs import CUTS, Failure, Input
+from omnisila.report.cuts import remove_cuts, write_cuts
+from omnisila.report.exports import PAGE, exporter, formats, wanted_formats
 from omnisila.report.exports.json import read as read_json
 from omnisila.report.faces import FaceFinder, FaceFinderConfig
 from omnisila.report.index import IndexEntry, render_index
@@ -19,13 +21,11 @@ from omnisila.report.page import render_page
 from omnisila.report.previews import collect_media, thumbnail
 from omnisila.schema import Analysis
 
-PAGE = "html"
-INDEX = "index.html"
-CUTS = "cuts"
+_INDEX_RECORD = f"{STATE_FOLDER}/{INDEX}"  # a line for the digest of the last index, then one a video in it
 
 
 class Report:
-    """What a run writes into its folder.
+    """What a run writes into its folder; ``clips`` counts the cut ones.
 
     Args:
         out: the folder.
@@ -49,12 +49,9 @@ class Report:
         calibration_note: str,
         cuts: bool = False,
     ) -> None:
-        known = (*formats(), PAGE)
-        for name in wanted:
-            if name not in known:
-                raise InputError(f"format {name!r} does not exist. Choose from: {', '.join(sorted(known))}.")
         self.out = out
-        self.wanted = tuple(dict.fromkeys(("json", *wanted)))
+        self.clips = 0
+        self.wanted = wanted_formats(wanted)
         self._blur_faces = blur_faces
         shown = cuts or PAGE in self.wanted
         self._finder: FaceFinder | None = FaceFinderConfig().build() if blur_faces and shown else None
@@ -68,42 +65,93 @@ class Report:
             writers[PAGE] = self._page
         return writers
 
+    def suffixes(self) -> tuple[str, ...]:
+        """Of every output that any run may write."""
+        return (*(exporter(name).suffix for name in formats()), PAGE)
+
+    def retire(self, item: Input) -> None:
+        """Take away the clips of an earlier analysis.
+
+        Raises:
+            OutputError: one cannot be removed.
+        """
+        remove_cuts(output_path(self.out, item.name, CUTS))
+
     def cut(self, outcome: Outcome) -> tuple[str, ...]:
         """The clips of a finished input's findings, in the folder ``clip.mp4.cuts``; why some could not be cut.
 
         Where the input was done by an earlier run, only clips that are missing are cut.
         """
         item = outcome.input
-        analysis = outcome.analysis or self._written(item)
         folder = output_path(self.out, item.name, CUTS)
         again = outcome.state == "done"
         try:
-            return write_cuts(item.path, analysis, folder, finder=self._finder, again=again).failed
-        except OmnisilaError as error:
-            return (str(error),)
+            cuts = write_cuts(
+                item.path, outcome.analysis or self._written(item), folder, finder=self._finder, again=again
+            )
+        except Exception as error:
+            return (failure_reason(item, error),)
+        self.clips += len(cuts.files)
+        return tuple(map(path_text, cuts.failed))
 
     def write_index(self, outcomes: Iterable[Outcome], failed: Iterable[Failure]) -> Path:
-        """One row a video, ranked by its strongest finding, and the failures with their reasons."""
+        """One row a video, ranked by its strongest finding, and the failures with their reasons.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
         entries = [self._entry(outcome) for outcome in outcomes]
-        entries += [IndexEntry(name=failure.name, failure=failure.reason) for failure in failed]
-        write_atomically(self.out / INDEX, render_index(entries))
+        entries += [IndexEntry(name=path_text(failure.name), failure=failure.reason) for failure in failed]
+        index = render_index(entries).encode()
+        write_atomically(self.out / INDEX, index)
+        listed = (hashlib.sha256(index).hexdigest(), *(entry.name for entry in entries))
+        write_atomically(self.out / _INDEX_RECORD, "\n".join(listed))
         return self.out / INDEX
+
+    def retire_index(self, done: Iterable[str]) -> bool:
+        """Take an earlier run's index away if it tells of inputs that are analysed anew; whether it was.
+
+        Raises:
+            OutputError: it cannot be removed.
+        """
+        index = self.out / INDEX
+        try:
+            digest, *listed = (self.out / _INDEX_RECORD).read_text(encoding="utf-8").split("\n")
+            stale = digest == hashlib.sha256(index.read_bytes()).hexdigest()
+        except (OSError, UnicodeDecodeError):
+            return False
+        stale = stale and not set(listed).isdisjoint(map(path_text, done))
+        if stale:
+            remove(index)
+        return stale
 
     def _page(self, analysis: Analysis, item: Input) -> str:
         media = collect_media(item.path, analysis, self._blur_faces, finder=self._finder)
         page = output_path(self.out, item.name, PAGE)
-        return self._render(analysis, media, quote(Path(relpath(item.path, page.parent)).as_posix()))
+        return self._render(analysis, media, _link(item.path, page.parent))
 
     def _entry(self, outcome: Outcome) -> IndexEntry:
         item = outcome.input
         if outcome.state == "failed":
-            return IndexEntry(name=item.name, failure=outcome.reason or "failed")
-        analysis = self._written(item)
-        picture = thumbnail(item.path, analysis, self._blur_faces)
-        return IndexEntry.of(analysis, item.name, quote(f"{item.name}.{PAGE}"), picture)
+            return IndexEntry(name=path_text(item.name), failure=outcome.reason or "failed")
+        try:
+            analysis = self._written(item)
+        except (OSError, OmnisilaError) as error:  # another program's doing, since it was written
+            return IndexEntry(name=path_text(item.name), failure=path_text(str(error)))
+        try:
+            picture = thumbnail(item.path, analysis, self._blur_faces)
+        except OmnisilaError:
+            picture = None  # no frame is there, or the video is gone by now
+        page = output_path(self.out, item.name, PAGE)
+        return IndexEntry.of(analysis, path_text(item.name), _link(page, self.out), picture)
 
     def _written(self, item: Input) -> Analysis:
         return read_json(output_path(self.out, item.name, "json").read_text(encoding="utf-8"))
+
+
+def _link(path: Path, folder: Path) -> str:
+    """The way from a page in ``folder``, percent-encoded; a name need not be UTF-8."""
+    return quote(os.fsencode(Path(relpath(path, folder)).as_posix()))
 
 
 def _exported(export: Callable[[Analysis], str]) -> Writer:

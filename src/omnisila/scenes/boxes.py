@@ -1,5 +1,6 @@
 """Geometry of boxes (left, top, right, bottom), in pixels or frame fractions alike."""
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -43,11 +44,13 @@ def suppressed(
     shared = intersections(ranked, ranked)
     size = areas(ranked)
     base = torch.minimum(size[:, None], size[None]) if by_smaller else size[:, None] + size[None] - shared
-    covers = (shared > max_overlap * base).tolist()
+    covers = (shared > max_overlap * base).cpu().numpy()
+    left = np.ones(len(order), bool)
     kept: list[int] = []
     for candidate in range(len(order)):
-        if not any(covers[winner][candidate] for winner in kept):
+        if left[candidate]:
             kept.append(candidate)
+            left &= ~covers[candidate]
     return order[torch.tensor(kept, dtype=torch.long)]
 
 

@@ -13,16 +13,17 @@ import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from pydantic import ValidationError
-from safetensors.torch import load_file, save
+from pydantic import Field, ValidationError
+from safetensors.torch import load, load_file, save
 
 from omnisila.config import Frozen
 from omnisila.errors import OutputError
-from omnisila.files import check_writable, write_atomically
+from omnisila.files import check_writable, path_text, write_atomically
 from omnisila.media.video import VideoInfo, VideoReader, sha256
 from omnisila.scenes.extractor import Layout, SceneShard, SceneStream
 from omnisila.scenes.profile import SceneModeling
 from omnisila.scenes.sem import LAYOUTS
+from omnisila.scenes.windows import Window, WindowConfig, window_over
 from omnisila.schema import Span
 
 Progress = Callable[[float], None]  # gets the share of the video that is done, 0 to 1
@@ -32,7 +33,8 @@ class Extracted(Frozen):
     """What is known of a video whose features are cached.
 
     ``files`` are the SHA-256 of its feature files by name; ``seconds`` per stage, empty where nothing was extracted.
-    Features of the embedded profile may lie there without ``layouts``, from before they were recorded.
+    ``path`` is where the video lies now, ``unkept`` the content of files that the disk did not take: these two are not
+    written. Features of the embedded profile may lie there without ``layouts``, from before they were recorded.
     """
 
     sha256: str
@@ -45,6 +47,8 @@ class Extracted(Frozen):
     files: dict[str, str]
     seconds: dict[str, float]
     layouts: dict[str, Layout] = LAYOUTS
+    path: Path = Field(default=Path(), exclude=True)
+    unkept: dict[str, bytes] = Field(default_factory=dict, exclude=True, repr=False)
 
     @property
     def end_s(self) -> float:
@@ -53,8 +57,17 @@ class Extracted(Frozen):
 
 
 def default_root() -> Path:
-    """``$OMNISILA_CACHE``, or ``~/.cache/omnisila``."""
-    return Path(os.environ.get("OMNISILA_CACHE") or Path.home() / ".cache" / "omnisila")
+    """``$OMNISILA_CACHE``, or ``~/.cache/omnisila``.
+
+    Raises:
+        OutputError: the user has no home.
+    """
+    if named := os.environ.get("OMNISILA_CACHE"):
+        return Path(named)
+    try:
+        return Path.home() / ".cache" / "omnisila"
+    except RuntimeError:
+        raise OutputError("~/.cache/omnisila: this user has no home folder. Name a folder in OMNISILA_CACHE.") from None
 
 
 class FeatureCache:
@@ -62,17 +75,18 @@ class FeatureCache:
 
     Args:
         root: folder of the cache; made when missing. Where it cannot be written, a temporary folder takes its place
-            for as long as this object lives, and ``warning`` says so.
+            for as long as this object lives. What a disk that fills up later does not take stays in memory with what
+            is known of its video. ``warning`` says so.
     """
 
     def __init__(self, root: Path | None = None) -> None:
-        self.root = root or default_root()
         self.warning: str | None = None
         try:
+            self.root = root or default_root()
             check_writable(self.root)
         except OutputError as error:
-            self.root = Path(tempfile.mkdtemp(prefix="omnisila-"))
             self.warning = f"features are not kept: {error}"
+            self.root = _temporary_folder()
             weakref.finalize(self, shutil.rmtree, self.root, ignore_errors=True)
 
     def extracted(self, path: Path, sem: SceneModeling, progress: Progress | None = None) -> Extracted:
@@ -80,14 +94,13 @@ class FeatureCache:
 
         Raises:
             MediaError: the video cannot be read.
-            OutputError: the features cannot be written.
         """
         digest = sha256(path)
         known = self._known(digest, sem.config.digest)
         if known is None:
             return self._extract(path, digest, sem, progress)
         # the same video may lie in several places; what is cached came from one of them
-        return known.replace(seconds={}, info=known.info.replace(path=str(path)))
+        return known.replace(seconds={}, info=known.info.replace(path=path_text(path)), path=path)
 
     def shards(self, extracted: Extracted, within: Span | None = None) -> Iterator[SceneShard]:
         """The cached shards in time order, read one at a time; only those that touch ``within`` where it is given."""
@@ -97,14 +110,20 @@ class FeatureCache:
                 continue
             streams: dict[str, SceneStream] = {}
             for name, rate_hz in extracted.rates_hz.items():
-                tensors = load_file(folder / _file_name(name, index))
+                file = _file_name(name, index)
+                unkept = extracted.unkept.get(file)
+                tensors = load_file(folder / file) if unkept is None else load(unkept)
                 streams[name] = SceneStream(start_s, rate_hz, tensors["values"], tensors["mask"])
             yield SceneShard(start_s=start_s, end_s=end_s, layouts=extracted.layouts, **streams)
+
+    def window(self, extracted: Extracted, span: Span, config: WindowConfig) -> Window | None:
+        """What shows a stretch of a video; None where the video ends before it begins."""
+        return window_over(lambda reach: self.shards(extracted, reach), span, config, extracted.end_s)
 
     def holds(self, extracted: Extracted) -> bool:
         """Whether a video's features lie here, and not in another process's cache alone."""
         folder = self._folder(extracted.sha256, extracted.extractor_digest)
-        return all((folder / name).is_file() for name in extracted.files)
+        return all(name in extracted.unkept or (folder / name).is_file() for name in extracted.files)
 
     def _folder(self, video_digest: str, extractor_digest: str) -> Path:
         return self.root / "features" / video_digest[:2] / f"{video_digest}-{extractor_digest[:16]}"
@@ -137,14 +156,17 @@ class FeatureCache:
         spans: list[tuple[float, float]] = []
         rates: dict[str, float] = {}
         files: dict[str, str] = {}
+        unkept: dict[str, bytes] = {}
         seconds: dict[str, float] = {}
         for index, shard in enumerate(sem.extract(reported(), seconds)):
             for name in sem.layouts:
                 stream: SceneStream = getattr(shard, name)
                 rates[name] = stream.rate_hz
                 content = save({"values": stream.values.contiguous(), "mask": stream.mask.contiguous()})
-                write_atomically(folder / _file_name(name, index), content)
-                files[_file_name(name, index)] = hashlib.sha256(content).hexdigest()
+                file = _file_name(name, index)
+                if not self._keep(folder / file, content):
+                    unkept[file] = content
+                files[file] = hashlib.sha256(content).hexdigest()
             spans.append((shard.start_s, shard.end_s))
         extracted = Extracted(
             sha256=video_digest,
@@ -157,9 +179,28 @@ class FeatureCache:
             files=files,
             seconds=seconds,
             layouts=dict(sem.layouts),
+            path=path,
+            unkept=unkept,
         )
-        write_atomically(folder / "video.json", extracted.model_dump_json())
+        if not unkept:
+            self._keep(folder / "video.json", extracted.model_dump_json())
         return extracted
+
+    def _keep(self, file: Path, content: bytes | str) -> bool:
+        """Whether the disk took it: a cache that cannot be written costs time later, never the video."""
+        try:
+            write_atomically(file, content)
+        except OutputError as error:
+            self.warning = self.warning or f"features are not kept: {error}"
+            return False
+        return True
+
+
+def _temporary_folder() -> Path:
+    try:
+        return Path(tempfile.mkdtemp(prefix="omnisila-"))
+    except OSError:
+        return Path(os.devnull)  # no disk takes anything, so all stays in memory
 
 
 def _file_name(scene: str, index: int) -> str:

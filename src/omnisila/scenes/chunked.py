@@ -6,7 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Generic, NamedTuple, TypeVar
 
 import torch
@@ -27,10 +27,14 @@ class Sampled(NamedTuple):
 
 @dataclass
 class VideoState:
-    """What one chunk of a video leaves to the next; with it, chunks give what the whole would."""
+    """What one chunk of a video leaves to the next; with it, chunks give what the whole would.
+
+    ``begin_s`` is the time of the first of its ``frames``: nothing is remembered over a hole in the video.
+    """
 
     tracker: TrackerState = field(default_factory=TrackerState)
     last_seen: tuple[Track, ...] = ()
+    begin_s: float = 0.0
     frames: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -75,14 +79,30 @@ class ChunkedModeling(nn.Module, ABC, Generic[State]):
         """Every stream's rows for one chunk; advances the state but for its number of frames."""
 
     def extract(self, frames: Iterable[LumaFrame], seconds: dict[str, float] | None = None) -> Iterator[SceneShard]:
-        """Shards of a video in time order; frames are taken as they are needed.
+        """Shards of a video in time order; frames are taken as they are needed. No shard reaches over a hole.
 
         Args:
-            frames: at the configuration's ``rate_hz``, from time 0, as ``VideoReader.with_luma`` gives them.
+            frames: at the configuration's ``rate_hz``, as ``VideoReader.with_luma`` gives them.
             seconds: filled with the seconds spent per stage.
         """
         state = self._begun({} if seconds is None else seconds)
-        source = iter(frames)
+        for run in _runs(frames, 1 / self.cutting.rate_hz):
+            first = next(run)
+            state = self._resumed(state, first.frame.time_s)
+            yield from self._shards(itertools.chain((first,), run), state)
+
+    def _resumed(self, state: State, begin_s: float) -> State:
+        """The state after a hole: afresh, but for the numbers of tracks, which stay unique."""
+        fresh = self._begun(state.seconds)
+        fresh.begin_s = begin_s
+        for item in fields(state):
+            before = getattr(state, item.name)
+            if isinstance(before, TrackerState):
+                setattr(fresh, item.name, TrackerState(next_number=before.next_number))
+        return fresh
+
+    def _shards(self, source: Iterator[LumaFrame], state: State) -> Iterator[SceneShard]:
+        """Shards of frames without a hole."""
         following: LumaFrame | None = None
         while True:
             start = state.frames
@@ -98,7 +118,7 @@ class ChunkedModeling(nn.Module, ABC, Generic[State]):
                 state.frames += len(chunk)
             if not chunks:
                 return
-            yield self._shard(chunks, start, state.frames)
+            yield self._shard(chunks, start, state)
 
     @property
     def _frames_per_shard(self) -> int:
@@ -106,18 +126,19 @@ class ChunkedModeling(nn.Module, ABC, Generic[State]):
         period = math.lcm(*(self._every(name) for name in self.layouts))
         return max(int(self.cutting.shard_s * self.cutting.rate_hz) // period, 1) * period
 
-    def _shard(self, chunks: list[dict[str, Sampled]], start: int, end: int) -> SceneShard:
+    def _shard(self, chunks: list[dict[str, Sampled]], start: int, state: State) -> SceneShard:
         rate_hz = self.cutting.rate_hz
+        start_s, end_s = state.begin_s + start / rate_hz, state.begin_s + state.frames / rate_hz
         streams = {
             name: SceneStream(
-                start / rate_hz,
+                start_s,
                 rate_hz / self._every(name),
                 torch.cat([chunk[name].values for chunk in chunks]).half(),
                 torch.cat([chunk[name].mask for chunk in chunks]),
             )
             for name in self.layouts
         }
-        return SceneShard(start_s=start / rate_hz, end_s=end / rate_hz, layouts=self.layouts, **streams)
+        return SceneShard(start_s=start_s, end_s=end_s, layouts=self.layouts, **streams)
 
     def _every(self, name: str) -> int:
         """How many frames there are per sample of a stream."""
@@ -131,7 +152,7 @@ class ChunkedModeling(nn.Module, ABC, Generic[State]):
         return torch.tensor(places, dtype=torch.long)
 
     def _times_s(self, chunk: list[LumaFrame], state: State) -> list[float]:
-        return [(state.frames + i) / self.cutting.rate_hz for i in range(len(chunk))]
+        return [state.begin_s + (state.frames + i) / self.cutting.rate_hz for i in range(len(chunk))]
 
 
 class Cutting(NamedTuple):
@@ -140,6 +161,19 @@ class Cutting(NamedTuple):
     rate_hz: float
     chunk_frames: int
     shard_s: float
+
+
+def _runs(frames: Iterable[LumaFrame], step_s: float) -> Iterator[Iterator[LumaFrame]]:
+    """The frames between holes; each run is to be used up before the next."""
+    last_s, number = 0.0, 0
+
+    def run_of(sample: LumaFrame) -> int:
+        nonlocal last_s, number
+        number += sample.frame.time_s - last_s > 1.5 * step_s
+        last_s = sample.frame.time_s
+        return number
+
+    return (run for _, run in itertools.groupby(frames, run_of))
 
 
 def distinct(chunk: list[LumaFrame]) -> tuple[UInt8[Tensor, "distinct height width 3"], Tensor]:

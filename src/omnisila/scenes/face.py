@@ -4,6 +4,7 @@ MTCNN finds faces; an expression network and the visual encoder describe each. S
 """
 
 from abc import ABC, abstractmethod
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, UInt8
@@ -15,7 +16,7 @@ from omnisila.scenes.crops import frame_pixels, square_crops, squares
 from omnisila.scenes.extractor import Layout, SceneStream
 from omnisila.scenes.nets.efficientnet_lite import EfficientNetLite0
 from omnisila.scenes.nets.expression import EMBEDDING, EXPRESSIONS, INPUT_PX, ExpressionNet
-from omnisila.scenes.nets.mtcnn import MTCNN
+from omnisila.scenes.nets.mtcnn import FACENET, MTCNN, CascadeConfig
 from omnisila.schema import FaceEvidence
 
 LAYOUT = Layout(
@@ -25,16 +26,28 @@ LAYOUT = Layout(
 
 
 class FaceConfig(Config):
-    """How faces are found and cut."""
+    """How faces are found and cut.
+
+    Attributes:
+        cascade: "facenet" takes facenet-pytorch's own defaults (faces from 20 px), and in the full profile its way of
+            cutting faces out; it searches larger pictures for longer.
+        min_face_frac: smallest face as a share of the picture's longer side; not for "facenet".
+    """
 
     rate_hz: float = 1.0
     max_faces: int = 5
-    min_face_frac: float = 0.07  # of the longer side
+    cascade: Literal["omnisila", "facenet"] = "omnisila"
+    min_face_frac: float = 0.07
     appearance_margin: float = 1.3
     batch_size: int = 16
 
+    def detector(self) -> MTCNN:
+        """The cascade with the embedded weights."""
+        cascade = FACENET if self.cascade == "facenet" else CascadeConfig(min_face_frac=self.min_face_frac)
+        return cascade.build()
+
     def build(self, encoder: EfficientNetLite0) -> "FaceExtractor":
-        return FaceExtractor(self, MTCNN.pretrained(), ExpressionNet.pretrained(), encoder)
+        return FaceExtractor(self, self.detector(), ExpressionNet.pretrained(), encoder)
 
 
 class FaceScene(nn.Module, ABC):
@@ -43,7 +56,6 @@ class FaceScene(nn.Module, ABC):
     def __init__(self, config: FaceConfig, detector: MTCNN) -> None:
         super().__init__()
         self.config, self.detector = config, detector
-        self.detector.min_face_frac = config.min_face_frac
 
     @property
     @abstractmethod

@@ -33,7 +33,7 @@ LAYOUTS: dict[str, Layout] = {
     "relation": relation.LAYOUT,
     "background": background.LAYOUT,
 }
-FEATURE_VERSION = 1  # raise it when the meaning of a feature changes without a change of configuration
+FEATURE_VERSION = 2  # raise it when the meaning of a feature changes without a change of configuration
 
 
 class SEMConfig(Config):

@@ -1,7 +1,7 @@
 """Windows over a video's shards: one second each, eight frames that reach a little over both ends."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import reduce
+from itertools import groupby, islice
 from typing import NamedTuple
 
 import torch
@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from omnisila.config import Config
+from omnisila.media.sampling import uniform_times
 from omnisila.scenes.extractor import Entities, SceneInputs, SceneShard, SceneStream
 from omnisila.schema import SceneName, Span
 
@@ -20,8 +21,8 @@ SCENES: tuple[SceneName, ...] = ("face", "action", "relation", "background")
 class WindowConfig(Config):
     """How a video is cut.
 
-    The frames of a window are ``1 / rate_hz`` apart and centred on it; at the defaults they reach half a second over
-    both ends (docs/decisions.md, "A window is one second and sees two").
+    The frames of a window are ``1 / rate_hz`` apart and centred on it (``frame_times``); at the defaults they reach
+    half a second over both ends (docs/decisions.md, "A window is one second and sees two").
     """
 
     window_s: float = Field(default=1.0, gt=0)
@@ -64,37 +65,78 @@ class WindowBatch(NamedTuple):
     visual: Entities
 
 
+def tiles(begin_s: float, end_s: float, window_s: float) -> Iterator[Span]:
+    """The stretches that a video is cut into, in training as in use; the last may be shorter, but is no sliver."""
+    index = 0
+    while end_s - begin_s - index * window_s > (MIN_TAIL * window_s if index else 1e-6):
+        start_s = begin_s + index * window_s
+        yield Span(start_s=start_s, end_s=min(start_s + window_s, end_s))
+        index += 1
+
+
+def frame_times(span: Span, config: WindowConfig) -> tuple[float, ...]:
+    """When the frames that show a stretch are, in training as in use; some may lie outside the video.
+
+    A short stretch is shown in its middle, with its context; over one that lasts longer than the frames cover they are
+    spread evenly.
+    """
+    if span.duration_s > config.frames / config.rate_hz:
+        return uniform_times(span.start_s, span.end_s, config.frames)
+    first_s = (span.start_s + span.end_s) / 2 - config.frames / config.rate_hz / 2
+    return tuple(first_s + i / config.rate_hz for i in range(config.frames))
+
+
 def windows(shards: Iterable[SceneShard], config: WindowConfig, duration_s: float | None = None) -> Iterator[Window]:
-    """Windows tiling a video from 0 to its end; the last one may be shorter, but is no sliver.
+    """A window for each of a video's ``tiles``, which begin anew after each hole.
 
     Args:
-        shards: consecutive, from time 0.
+        shards: in time order; between two that do not touch is a hole, which no window reaches into.
         duration_s: where the video ends; None takes the end of the last shard.
     """
+    for run in runs(shards):
+        yield from _tiled(run, config, float("inf") if duration_s is None else duration_s)
+
+
+def runs(shards: Iterable[SceneShard]) -> Iterator[Iterator[SceneShard]]:
+    """The shards between holes; each run is to be used up before the next."""
+    end_s, number = 0.0, 0
+
+    def run_of(shard: SceneShard) -> int:
+        nonlocal end_s, number
+        number += shard.start_s - end_s > 1e-6
+        end_s = shard.end_s
+        return number
+
+    return (run for _, run in groupby(shards, run_of))
+
+
+def _tiled(shards: Iterable[SceneShard], config: WindowConfig, duration_s: float) -> Iterator[Window]:
+    """Windows over shards that touch."""
     kept: SceneShard | None = None
-    index, last_end_s = 0, 0.0
+    index, begin_s, last_end_s, context_s = 0, 0.0, 0.0, max(config.context_s, 0.0)
     for shard in shards:
+        begin_s = shard.start_s if kept is None else begin_s
         kept = shard if kept is None else joined(kept, shard)
         last_end_s = shard.end_s
-        known_s = shard.end_s if duration_s is None else min(duration_s, shard.end_s)
-        while (index + 1) * config.window_s + max(config.context_s, 0.0) <= known_s:
-            yield _tile(kept, index, (index + 1) * config.window_s, config)
+        known_s = min(duration_s, shard.end_s) - begin_s
+        while (index + 1) * config.window_s + context_s <= known_s:
+            start_s = begin_s + index * config.window_s
+            span = Span(start_s=start_s, end_s=start_s + config.window_s)
+            yield _at(kept, span, frame_times(span, config))
             index += 1
-        kept = _from(kept, index * config.window_s - config.context_s - 2.0)
-    end_s = last_end_s if duration_s is None else min(duration_s, last_end_s)
-    sliver_s = MIN_TAIL * config.window_s if index else 1e-6
-    while kept is not None and end_s - index * config.window_s > sliver_s:
-        yield _tile(kept, index, min((index + 1) * config.window_s, end_s), config)
-        index += 1
+        kept = _from(kept, begin_s + index * config.window_s - context_s - 2.0)
+    end_s = min(duration_s, last_end_s)
+    if kept is not None:
+        for span in islice(tiles(begin_s, end_s, config.window_s), index, None):
+            yield _at(kept, span, frame_times(span, config))
 
 
 def window_over(
     shards: Callable[[Span], Iterable[SceneShard]], span: Span, config: WindowConfig, end_s: float
 ) -> Window | None:
-    """The window that shows a stretch, in training as in use; None where the video ends before it begins.
+    """The window that shows any stretch; None where the video ends before it begins.
 
-    A short one is shown in its middle, with its context, as ``windows`` shows a second; the frames are spread over one
-    that lasts longer than they cover.
+    Shards are read one at a time: a stretch may last as long as the video. Frames outside the video are masked.
 
     Args:
         shards: gives those that a span touches.
@@ -103,40 +145,31 @@ def window_over(
     if span.start_s >= end_s:
         return None
     span = Span(start_s=span.start_s, end_s=min(span.end_s, end_s))
-    half_s = config.frames / config.rate_hz / 2
-    if span.duration_s > 2 * half_s:
-        return spread(shards(span), span, config.frames)
-    middle_s = (span.start_s + span.end_s) / 2
-    touched = list(shards(Span(start_s=max(middle_s - half_s, 0.0), end_s=middle_s + half_s)))
-    return _window(reduce(joined, touched), span, middle_s, config) if touched else None
-
-
-def spread(shards: Iterable[SceneShard], span: Span, frames: int) -> Window | None:
-    """One window of ``frames`` spread evenly over a span; None where no shard covers it.
-
-    Shards are read one at a time: a span may last as long as the video. Frames past the video's end are masked.
-    """
-    step_s = span.duration_s / frames
-    times_s = [span.start_s + (i + 0.5) * step_s for i in range(frames)]
+    left_s = frame_times(span, config)
+    reach = Span(start_s=max(min(span.start_s, left_s[0]), 0.0), end_s=max(span.end_s, left_s[-1]))
+    touched = shards(reach)
+    if span.duration_s <= config.frames / config.rate_hz:
+        # beside a hole, the side that the stretch lies on
+        middle_s = (span.start_s + span.end_s) / 2
+        sides = [list(run) for run in runs(touched)]
+        touched = min(sides, key=lambda run: max(run[0].start_s - middle_s, middle_s - run[-1].end_s), default=[])
     parts: list[Window] = []
-    last: SceneShard | None = None
-    for shard in shards:
-        within_s = [time_s for time_s in times_s if shard.start_s <= time_s < shard.end_s]
-        if within_s:
-            parts.append(_at(shard, span, within_s))
-            last = shard
-    if last is None:
+    last, seen = None, False
+    for last in touched:
+        here_s = tuple(time_s for time_s in left_s if time_s < last.end_s - 1e-6)
+        left_s = left_s[len(here_s) :]
+        parts.append(_at(last, span, here_s))
+        seen = seen or (len(here_s) > 0 and here_s[-1] >= last.start_s - 1e-6)
+    if last is None or not seen:
         return None
-    past_s = times_s[sum(len(part.times_s) for part in parts) :]
-    if past_s:
-        parts.append(_at(last, span, past_s))
+    parts.append(_at(last, span, left_s))
 
     def whole(name: str) -> SceneFrames:
         pieces: list[SceneFrames] = [getattr(part, name) for part in parts]
         return SceneFrames(torch.cat([p.values for p in pieces]), torch.cat([p.mask for p in pieces]))
 
-    seen_s = tuple(time_s for part in parts for time_s in part.times_s)
-    return Window(span, whole("visual"), *(whole(name) for name in SCENES), times_s=seen_s)
+    times_s = tuple(time_s for part in parts for time_s in part.times_s)
+    return Window(span, whole("visual"), *(whole(name) for name in SCENES), times_s=times_s)
 
 
 def stack(items: Sequence[Window]) -> WindowBatch:
@@ -179,28 +212,21 @@ def _from(shard: SceneShard, start_s: float, end_s: float = float("inf")) -> Sce
     return SceneShard(start_s=first_s, end_s=past_s, layouts=shard.layouts, **streams)
 
 
-def _tile(shard: SceneShard, index: int, end_s: float, config: WindowConfig) -> Window:
-    """The window of that number; one that the video's end cuts short keeps its frames where a whole one has them."""
-    start_s = index * config.window_s
-    return _window(shard, Span(start_s=start_s, end_s=end_s), start_s + config.window_s / 2, config)
-
-
-def _window(shard: SceneShard, span: Span, middle_s: float, config: WindowConfig) -> Window:
-    first_s = middle_s - config.frames / config.rate_hz / 2
-    return _at(shard, span, [first_s + i / config.rate_hz for i in range(config.frames)])
-
-
-def _at(shard: SceneShard, span: Span, times_s: list[float]) -> Window:
-    """A window's frames at the given times; times outside the video are masked."""
+def _at(shard: SceneShard, span: Span, times_s: tuple[float, ...]) -> Window:
+    """A window's frames at the given times; times outside the shard are masked."""
 
     def held(name: str) -> SceneFrames:
         stream: SceneStream = getattr(shard, name)
         features = shard.layouts[name].feature_width
-        places = [int((t - stream.start_s) * stream.rate_hz + 1e-6) if t >= -1e-6 else -1 for t in times_s]
+        places = [
+            int((t - stream.start_s) * stream.rate_hz + 1e-6) if t >= shard.start_s - 1e-6 else -1 for t in times_s
+        ]
         # a slow extractor's last sample is held to the end of the shard
-        inside = torch.tensor([p >= 0 and t < shard.end_s - 1e-6 for p, t in zip(places, times_s, strict=True)])
-        index = torch.tensor(places).clamp(0, max(len(stream.values) - 1, 0))
+        inside = torch.tensor(
+            [p >= 0 and t < shard.end_s - 1e-6 for p, t in zip(places, times_s, strict=True)], dtype=torch.bool
+        )
+        index = torch.tensor(places, dtype=torch.long).clamp(0, max(len(stream.values) - 1, 0))
         values, mask = stream.values[index, :, :features], stream.mask[index] & inside[:, None]
         return SceneFrames(values * mask[..., None], mask)
 
-    return Window(span, held("visual"), *(held(name) for name in SCENES), times_s=tuple(times_s))
+    return Window(span, held("visual"), *(held(name) for name in SCENES), times_s=times_s)

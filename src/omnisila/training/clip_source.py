@@ -13,7 +13,7 @@ from omnisila.errors import MediaError, TrainingError
 from omnisila.media.sampling import frames_at
 from omnisila.scenes.cache import Extracted, FeatureCache
 from omnisila.scenes.profile import SceneModeling
-from omnisila.scenes.windows import Window, WindowConfig, window_over
+from omnisila.scenes.windows import Window, WindowConfig
 from omnisila.schema import Span
 from omnisila.training.example_file import ExampleFile
 
@@ -111,7 +111,7 @@ class ClipSource(Dataset[Clip]):
         example = self.examples[place]
         span = Span(start_s=example.start_s, end_s=example.end_s)
         extracted = self.extracted[example.video]
-        window = window_over(lambda reach: self.cache.shards(extracted, reach), span, self.config, extracted.end_s)
+        window = self.cache.window(extracted, span, self.config)
         if window is None:
             raise TrainingError(
                 f"example {example.id}: {span.start_s:g}-{span.end_s:g} s lies outside {example.video}. Prepare the "

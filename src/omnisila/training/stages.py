@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -53,7 +54,9 @@ def scene_tuning(
     on_step: OnStep | None = None,
     described: Sequence[SceneName] = tuple(SCENE_WORDS),
 ) -> None:
-    """Teach the model to say what each extractor saw; needs no annotation. Source: Omni-SILA 3.4; Hawkeye 4.1.
+    """Teach the model to say what each extractor saw; needs no annotation.
+
+    The loss is L_lm with what the model adds to it (L_rb, L_bc), as in task tuning. Source: Omni-SILA 3.4; Hawkeye 4.1.
 
     Args:
         windows: those to learn from.
@@ -73,7 +76,8 @@ def scene_tuning(
             render_clauses(scene_answer(data.descriptions[window], scene))
             for window, scene in zip(chosen.tolist(), asked, strict=True)
         ]
-        yield _answer_loss(model, data.batch(chosen, random), instructions, answers)
+        loss, perception = _answer_loss(model, data.batch(chosen, random), instructions, answers)
+        yield model.total_loss(loss, perception)
 
     train(model, step_losses, config.loop, state_folder, on_step)
 
@@ -134,7 +138,7 @@ def task_tuning(
         if config.causes:
             why = _why(drawn.windows[: config.causes].tolist(), drawn.labels, drawn.label, sets, data, causes)
             some = data.batch(drawn.windows[: config.causes], random)
-            loss = loss + config.cause_weight * _answer_loss(model, some, *why)
+            loss = loss + config.cause_weight * _answer_loss(model, some, *why)[0]
         yield loss
 
     train(model, step_losses, config.loop, state_folder, on_step)
@@ -162,9 +166,10 @@ def _why(
 
 def _answer_loss(
     model: SceneModel, batch: WindowBatch, instructions: Sequence[str], answers: Sequence[str]
-) -> Float[Tensor, ""]:
-    """L_lm of one answer a window."""
+) -> tuple[Float[Tensor, ""], Any]:
+    """L_lm of one answer a window, and what the scene side made of the windows (a ``Perceived``)."""
     llm = model.video_llm
     prompts = model.prompts(instructions, batch.scenes, batch.visual)
     asked = answered(prompts, [llm.answer_ids(answer) for answer in answers], llm.pad_id)
-    return language_loss(model(batch.scenes, batch.visual, asked.tokens).logits, asked.targets)
+    output = model(batch.scenes, batch.visual, asked.tokens)
+    return language_loss(output.logits, asked.targets), output.perception

@@ -6,18 +6,12 @@
 import hashlib
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
-
-import torch
-from safetensors.torch import load as load_safetensors
-from torch import Tensor, nn
 
 from omnisila.config import Frozen
-from omnisila.errors import WeightsError
+from omnisila.errors import WeightsError, unknown
 
 FOLDER = Path(__file__).parent
 RUNS = ("compact", "compact-hawkeye", "compact-reaction")  # run folders that are installed with the package
-Module = TypeVar("Module", bound=nn.Module)
 
 
 class WeightsFile(Frozen):
@@ -52,30 +46,24 @@ def manifest() -> Manifest:
     return Manifest.model_validate_json((FOLDER / "manifest.json").read_bytes())
 
 
-def load(name: str) -> dict[str, Tensor]:
-    """A network's state dict in float32, its file checked against the manifest.
+def content(name: str) -> bytes:
+    """A network's file, checked against the manifest.
 
     Raises:
         WeightsError: no such network, or its file is missing or changed.
     """
     record = manifest().networks.get(name)
     if record is None:
-        raise WeightsError(f"embedded weights {name!r} do not exist. There are: {', '.join(manifest().networks)}.")
+        raise WeightsError(unknown("embedded network", name, manifest().networks))
     path = FOLDER / record.file
     try:
-        content = path.read_bytes()
+        found = path.read_bytes()
     except OSError as error:
         raise WeightsError(f"{path}: {error.strerror}. Install omnisila again.") from error
-    found = hashlib.sha256(content).hexdigest()
-    if found != record.sha256:
-        raise WeightsError(f"{path}: SHA-256 is {found}, wanted {record.sha256}. Install omnisila again.")
-    return {key: value.float() for key, value in load_safetensors(content).items()}
-
-
-def into(module: Module, name: str) -> Module:
-    """Put embedded weights into a network and make it ready for inference."""
-    module.load_state_dict(load(name))
-    return module.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    digest = hashlib.sha256(found).hexdigest()
+    if digest != record.sha256:
+        raise WeightsError(f"{path}: SHA-256 is {digest}, wanted {record.sha256}. Install omnisila again.")
+    return found
 
 
 def verify() -> dict[str, WeightsFile]:
@@ -85,7 +73,7 @@ def verify() -> dict[str, WeightsFile]:
         WeightsError: the first file that is missing or changed.
     """
     for name in manifest().networks:
-        load(name)
+        content(name)
     return dict(manifest().networks)
 
 

@@ -17,8 +17,9 @@ WriteSet = Callable[..., Path]
 
 
 def test_a_reader_file_is_a_data_set():
-    assert {"fight_surv", "shoplifting_mnnit", "emotion_faces", "traffic_accident", "traffic_seq", "fire_smoke",
-            "robbery_weapon", "vandalism_graffiti", "misc_demo", "normal_cctv"} <= set(set_names())  # fmt: skip
+    assert {"fight_surv", "shoplifting_mnnit", "emotion_faces", "traffic_accident", "accident_seq", "fire_smoke",
+            "robbery_weapon", "vandalism_graffiti", "misc_demo", "normal_cctv", "incidents",
+            "falls"} <= set(set_names())  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -65,11 +66,8 @@ def test_a_frame_and_the_clip_of_its_video_are_one_group(write_set: WriteSet):
               ("Normal/accident_test15_2_de68bd.jpg", "Normal", "accident:test15_1"),
               ("Normal/accident_test4_2__de68be.jpg", "Normal", "accident:test4_1")]  # fmt: skip
     root = write_set("traffic_accident", frames)
-    write_set("traffic_seq", [("a/test16.mp4", "TrafficAccident", "test16")])
-    (root / "traffic_seq/events.csv").write_text(
-        "file,label,start_s,end_s\na/test16.mp4,TrafficAccident,0.5,1.5\na/test16.mp4,TrafficAccident,3,4\n"
-    )
-    clips = read_sets(root, ["traffic_accident", "traffic_seq"]).clips
+    write_set("accident_seq", [("test16.mp4", "TrafficAccident", "test16")], start_s="0.50;3.00", end_s="1.50;4.00")
+    clips = read_sets(root, ["traffic_accident", "accident_seq"]).clips
     groups = footage_groups(clips)
     assert groups[0] == groups[1] == groups[3] != groups[2]
     sequence = clips[3]
@@ -102,16 +100,40 @@ def test_a_wrong_table_is_named_with_its_line(write_set: WriteSet, old: str, new
         read_set(root, "fire_smoke")
 
 
-def test_an_event_that_ends_before_it_starts_is_refused(write_set: WriteSet):
-    root = write_set("traffic_seq", [("a.mp4", "TrafficAccident", "v")])
-    (root / "traffic_seq/events.csv").write_text("file,label,start_s,end_s\na.mp4,TrafficAccident,2,1\n")
-    with pytest.raises(DataSetError, match=r"events\.csv, line 2: the event runs from 2\.0 to 1\.0 s"):
-        read_set(root, "traffic_seq")
+@pytest.mark.parametrize(
+    ("start", "end", "said"),
+    [("2", "1", "2-1"), ("0;4", "1", "4-"), ("", "", "-"), ("soon", "1", "soon-1"), ("-1", "1", "-1-1")],
+)
+def test_an_event_without_a_time_that_runs_forward_is_refused(write_set: WriteSet, start: str, end: str, said: str):
+    root = write_set("accident_seq", [("a.mp4", "TrafficAccident", "v")], start_s=start, end_s=end)
+    with pytest.raises(DataSetError, match=rf"manifest\.csv, line 2: an event's times are '{said}'"):
+        read_set(root, "accident_seq")
+
+
+def test_clips_of_one_camera_are_one_group_in_whatever_sets_they_stand(write_set: WriteSet):
+    names = ("5", "acc1", "test14", "test23", "test")
+    root = write_set("accident_seq", [(f"{name}.mp4", "Normal", name) for name in names], start_s="", end_s="")
+    write_set("incidents", [("a.mp4", "Normal", "test"), ("b.mp4", "Normal", "5")], events="")
+    groups = footage_groups(read_sets(root, ["accident_seq", "incidents"]).clips)
+    assert groups[0] == groups[1] != groups[2] == groups[3] != groups[4] == groups[5] != groups[0]
+    assert groups[6] not in groups[:6]  # what is called 5 there is other footage
+
+
+def test_incidents_happen_when_the_table_says_and_falls_are_no_event(write_set: WriteSet):
+    root = write_set("incidents", [("a.mp4", "Fire", "g"), ("b.mp4", "Accident", "h")], events="1.5-3;6-8")
+    fire, accident = read_set(root, "incidents").clips
+    assert fire.labels == {"implicit": "Fire"}
+    assert fire.events == (Span(start_s=1.5, end_s=3), Span(start_s=6, end_s=8))
+    assert accident.labels == {"anomaly": "Accident"}  # of work, not of traffic
+    root = write_set("falls", [("Fall/a.mp4", "Fall", "p"), ("Normal/b.mp4", "Normal", "p")])
+    assert [clip.labels for clip in read_set(root, "falls").clips] == [{"implicit": "Normal"}] * 2
 
 
 def test_missing_sets_and_readers_say_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(DataSetError, match=r"manifest\.csv: no such file\. Put the data set fire_smoke there"):
         read_set(tmp_path, "fire_smoke")
+    with pytest.raises(DataSetError, match=r"2 of 2 data sets are missing: falls, fire_smoke\. .*--partial"):
+        read_sets(tmp_path, ["falls", "fire_smoke"])
     with pytest.raises(DataSetError, match="no reader for data set 'nope'"):
         read_set(tmp_path, "nope")
     monkeypatch.delenv("OMNISILA_DATA", raising=False)
@@ -126,9 +148,11 @@ def test_missing_sets_and_readers_say_what_to_do(tmp_path: Path, monkeypatch: py
 @pytest.mark.skipif(not os.environ.get("OMNISILA_DATA"), reason="OMNISILA_DATA is not set")
 def test_the_real_sets_read_whole_and_split_by_footage():
     reading = read_sets(data_root())
-    counts = Counter((clip.set_name, clip.labels["implicit"]) for clip in reading.clips)
+    counts = Counter((clip.set_name, clip.labels.get("implicit")) for clip in reading.clips)
     assert counts["fight_surv", "Fighting"] == 105
     assert counts["shoplifting_mnnit", "Theft"] == 127
+    assert (counts["accident_seq", "Traffic Accidents"], counts["accident_seq", "Normal"]) == (19, 3)
+    assert (counts["incidents", "Fighting"], counts["incidents", "Normal"], counts["falls", "Normal"]) == (8, 16, 23)
     assert reading.dropped == {"emotion_faces: sentiment of surprise is ambiguous": 251}
     fold_of = folds(reading.clips)
     side: dict[str, set[int]] = {}

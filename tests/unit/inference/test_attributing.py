@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from omnisila.inference.attributing import scene_influence, thinned
-from omnisila.inference.load import run_folder
+from omnisila.inference.run_folders import run_folder
 from omnisila.labels import IMPLICIT
 from omnisila.models.checkpoint import Run, load_run
 from omnisila.scenes.sem import LAYOUTS

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from omnisila.errors import InputError
-from omnisila.inference.chat import Chat
-from omnisila.inference.load import run_folder
+from omnisila.inference.chat import Chat, TaughtChat
+from omnisila.inference.run_folders import run_folder
 from omnisila.labels import IMPLICIT
 from omnisila.models.checkpoint import load_run
 from omnisila.models.tokens import prompted
@@ -46,3 +46,21 @@ def test_a_question_that_is_too_long_is_refused_and_forgotten(talk: Chat) -> Non
         talk.ask("word " * 2000, max_tokens=4)
     assert talk.ask(QUESTIONS[0], max_tokens=4) is not None
     assert first is not None
+
+
+def test_a_model_that_was_not_pretrained_answers_what_it_was_taught_and_refuses_the_rest(
+    make_video: Callable[..., Path], tmp_path: Path
+) -> None:
+    talk = TaughtChat(load_run(run_folder("compact")), make_video("a.mp4", frames=36), FeatureCache(tmp_path))
+    said = talk.ask("which event does this video show")
+    assert said in ("Fire", "Normal")  # the clip is drawn
+    located = talk.ask(IMPLICIT.locate)
+    assert (located == "nothing") == (said == "Normal")
+    assert located == "nothing" or located.startswith(said)
+    assert (talk.ask("Why does this video show Fire?") == "Fire was not found.") == (said == "Normal")
+    assert talk.ask("Why does this video show Theft?") == "Theft was not found."
+    for question in ("Describe the background.", "Why does this video show Robbery?", ""):
+        with pytest.raises(InputError, match=r"was not taught this. Ask one of: Which event") as refused:
+            talk.ask(question)
+        assert all(one in str(refused.value) for one in talk.questions)
+    assert "Why does this video show Theft?" in talk.questions

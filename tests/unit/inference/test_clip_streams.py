@@ -7,11 +7,11 @@ import torch
 
 from omnisila.data.annotated import AnnotatedVideo
 from omnisila.errors import InputError
-from omnisila.inference.analyzer import AnalyzerConfig
 from omnisila.inference.clip_streams import FeatureStreams, clip_streams
 from omnisila.inference.describing import TEXT_STREAMS
 from omnisila.inference.reacting import ReactionAnalyzer
 from omnisila.inference.reaction_system import ReactionSystem
+from omnisila.inference.settings import AnalyzerConfig
 from omnisila.models.baselines.bilstm import BiLSTMConfig
 from omnisila.models.probing import ProbeConfig
 from omnisila.models.reaction_run import save_reaction

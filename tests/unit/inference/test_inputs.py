@@ -88,3 +88,27 @@ def test_one_argument_without_files_does_not_cost_the_others(folder: Path) -> No
 
     assert [item.name for item in inputs.files] == ["top.png"]
     assert [failure.name for failure in inputs.failed] == [str(folder / "missing.mp4")]
+
+
+def test_clips_that_an_analysis_cut_are_no_inputs_of_the_next(tmp_path):
+    own = tmp_path / "out" / "clip.mp4.cuts" / "001_0.000-7.250s_Fighting.mp4"
+    for path in (tmp_path / "clip.mp4", own, own.with_name("mine.mp4"), tmp_path / "s" / own.name):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    wanted = {"clip.mp4", "out/clip.mp4.cuts/mine.mp4", f"s/{own.name}"}
+    assert {item.name for item in expand([tmp_path]).files} == wanted
+    assert {item.name for item in expand([tmp_path / "**" / "*.mp4"]).files} == wanted
+    assert len(expand([own.parent]).files) == 2
+    assert len(expand([own]).files) == 1
+
+
+def test_what_folders_hold_beside_media_is_told(folder: Path) -> None:
+    (folder / "b" / "table.CSV").write_bytes(b"x")
+    (folder / "linked").symlink_to(folder / "a", target_is_directory=True)
+    found = expand([folder])
+    assert [item.name for item in found.files] == names(folder)
+    linked, passed_over = found.notes
+    assert linked.startswith(f"{folder / 'linked'}: a linked folder, not searched")
+    assert all(ending in passed_over for ending in ("1 .csv", "1 .md", "1 .txt", "passed over"))
+    assert expand([folder / "a"]).notes == ()
+    assert names(folder / "linked") == ["clip.mkv", "clip.mp4"]

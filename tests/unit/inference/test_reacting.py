@@ -7,10 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omnisila.errors import InputError
-from omnisila.inference.analyzer import AnalyzerConfig
-from omnisila.inference.both import split_settings
 from omnisila.inference.reacting import Measured, ReactionAnalyzer, clip_windows, missing_over_time
-from omnisila.inference.reaction_system import ReactionSystem
+from omnisila.inference.reaction_system import UNSEEN, ReactionSystem
+from omnisila.inference.settings import AnalyzerConfig, split_settings
 from omnisila.models.baselines.bilstm import BiLSTMConfig
 from omnisila.models.reaction_run import save_reaction
 from omnisila.scenes.reaction.cache import ReactionCache
@@ -46,8 +45,14 @@ def test_windows_cover_the_video_and_none_is_tiny(end_s, window_s, overlap):
     assert len(found) == 1 or all(one.duration_s >= 0.5 * window_s for one in found)
 
 
+EXAMPLE = Example(
+    id="a#react", video="a.mp4", start_s=0.0, end_s=0.0, task="react", labels="reaction", instruction="?",
+    answer="", split="val", group="a",
+)  # fmt: skip
+
+
 def measured(*missing, blind=False):
-    return Measured(Span(start_s=0, end_s=1), {}, missing, blind, (), {})
+    return Measured(Span(start_s=0, end_s=1), None if blind else {}, missing, (), {})
 
 
 def test_what_is_missing_is_counted_in_one_line():
@@ -55,35 +60,35 @@ def test_what_is_missing_is_counted_in_one_line():
     assert list(missing_over_time([measured(), measured("text")])) == ["of 2 windows: no text in 1"]
     assert list(missing_over_time([measured("face"), measured()])) == ["of 2 windows: no face in 1"]
     (line,) = missing_over_time([measured("face", "fau", "audio", blind=True), measured("audio"), measured()])
-    assert line.startswith("of 3 windows: no face in 1; no sound in 2; nothing that the model reads in 1, whose")
+    assert line.startswith(
+        "of 3 windows: no face in 1; no sound in 2; nothing that the model reads in 1, of which nothing is said"
+    )
 
 
 def test_what_is_asked_of_both_is_split():
     asked = AnalyzerConfig(labels=("reaction", "implicit"), rate_hz=2.0, max_fnr=0.1, hop_s=4.0)
-    events, reactions = split_settings(asked, "reaction")
+    events, reactions = split_settings(asked)
     assert events == AnalyzerConfig(labels=("implicit",), rate_hz=2.0, max_fnr=0.1)
     assert reactions == AnalyzerConfig(labels=("reaction",), hop_s=4.0)
     with pytest.raises(InputError, match="window 2 s"):
-        split_settings(asked.replace(window_s=2.0), "reaction")
+        split_settings(asked.replace(window_s=2.0))
 
 
-def test_all_masked_clips_get_the_means_of_training_and_it_is_said(reaction_run, tmp_path, make_video):
+def test_nothing_is_measured_where_nothing_was_seen(reaction_run, tmp_path, make_video):
     blind = reaction_run(BiLSTMConfig(width=4, layers=1), {"fau": 24}, features=EMBEDDED, scored=("Fear", "Surprise"))
     means = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
     blind = blind._replace(record=blind.record.replace(train_mean=means))
-    analysis = ReactionAnalyzer(blind, REACTION, ReactionCache(tmp_path)).analyze(make_video(frames=3))
-    assert analysis.intensities == {"Fear": 0.6, "Surprise": 0.7}
-    assert [point.intensities for point in analysis.intensity_curve] == [analysis.intensities]
-    (line,) = (line for line in analysis.warnings if "nothing that the model reads in 1" in line)
-    assert line.endswith("whose intensities are the means of its training data")
+    clip = make_video(frames=3)
+    analysis = ReactionAnalyzer(blind, REACTION, ReactionCache(tmp_path)).analyze(clip)
+    assert (analysis.intensities, analysis.intensity_curve) == (None, ())
+    assert any("nothing that the model reads in 1, of which nothing is said" in line for line in analysis.warnings)
+    save_reaction(tmp_path, blind.model, blind.record)
+    (said,) = ReactionSystem(str(tmp_path)).predictions(clip, [EXAMPLE.replace(end_s=0.25)])
+    assert (said.intensities, said.parse_ok, said.answer) == (None, False, UNSEEN)
 
 
 def test_examples_without_length_are_refused(reaction_run, tmp_path):
     tiny = reaction_run(BiLSTMConfig(width=4, layers=1), {"fau": 24}, features=EMBEDDED)
     save_reaction(tmp_path, tiny.model, tiny.record)
-    example = Example(
-        id="a#react", video="a.mp4", start_s=1.0, end_s=1.0, task="react", labels="reaction", instruction="?",
-        answer="", split="val", group="a",
-    )  # fmt: skip
-    with pytest.raises(InputError, match="a#react: from 1 s to 1 s there is nothing to see"):
-        next(ReactionSystem(str(tmp_path)).predictions(tmp_path / "a.mp4", [example]))
+    with pytest.raises(InputError, match="a#react: from 0 s to 0 s there is nothing to see"):
+        next(ReactionSystem(str(tmp_path)).predictions(tmp_path / "a.mp4", [EXAMPLE]))

@@ -9,8 +9,9 @@ import torch
 from safetensors.torch import load_file, save
 
 from omnisila.errors import WeightsError
-from omnisila.models.checkpoint import LANGUAGE, RUN, SCENE, RunRecord, load_run, save_run
+from omnisila.models.checkpoint import RunRecord, load_run, save_run
 from omnisila.models.likelihood import answer_likelihood
+from omnisila.models.run_files import LANGUAGE, RUN, SCENE
 from omnisila.operating_points import Calibration
 
 

@@ -298,3 +298,13 @@ def test_the_release_of_a_layout_reads_its_columns():
     people = Entities(torch.arange(89.0).view(1, 1, 1, 89), torch.ones(1, 1, 1, dtype=torch.bool))
     second = JointReading.of(tagged, "joints", "tags").read(people)[0, 0, 0, 1]
     assert second.tolist() == [7.0, 8.0, 9.0, 57.0, 58.0]
+
+
+@pytest.mark.parametrize("features", [torch.float32, torch.bfloat16])
+def test_a_scene_side_in_pure_bfloat16_gives_nearly_the_same(features):
+    model, (scenes, visual) = built(), windows()
+    wanted = model.perceive(scenes, visual).scene_tokens
+    given = SceneInputs(*(Entities(e.values.to(features), e.mask) for e in scenes))
+    found = model.bfloat16().perceive(given, Entities(visual.values.to(features), visual.mask)).scene_tokens
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.float(), wanted, atol=0.03 * float(wanted.detach().abs().max()), rtol=0.0)

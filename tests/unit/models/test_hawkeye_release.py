@@ -220,3 +220,16 @@ def test_feature_files_of_wrong_shape_or_without_numbers_are_one_clear_line(tmp_
         read_triplets(path)
     np.save(path, np.array([]))  # nobody, as some tools write it
     assert read_poses(path).shape == (0, 17, 5)
+
+
+@pytest.mark.parametrize("features", [torch.float32, torch.bfloat16])
+def test_a_scene_side_in_pure_bfloat16_gives_nearly_the_same(model, clips, features):
+    scenes = clip_inputs(clips)
+    wanted = model.perceive(scenes, seen(3)).scene_tokens
+    given = scenes._replace(
+        action=Entities(scenes.action.values.to(features), scenes.action.mask),
+        relation=Entities(scenes.relation.values.to(features), scenes.relation.mask),
+    )
+    found = model.bfloat16().perceive(given, seen(3)).scene_tokens
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.float(), wanted, atol=0.05 * float(wanted.detach().abs().max()), rtol=0.0)

@@ -121,3 +121,13 @@ def test_too_few_samples_and_wrong_shapes_of_a_dictionary_are_named():
         confounder_dictionary(torch.randn(3, 2), centres=8)
     with pytest.raises(TrainingError, match=r"shape \(3, 6\), wanted \(4, 6\)"):
         ImplicitEnhancedCausal(6, 4, 8).set_dictionary(torch.zeros(3, 6))
+
+
+@pytest.mark.parametrize("features", [torch.float32, torch.bfloat16])
+def test_a_scene_side_in_pure_bfloat16_gives_nearly_the_same(make_tiny, make_windows, features):
+    model, scenes = make_tiny().model, make_windows().scenes
+    wanted = model.perceive(scenes).scene_tokens
+    given = SceneInputs(*(Entities(e.values.to(features), e.mask) for e in scenes))
+    found = model.bfloat16().perceive(given).scene_tokens
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.float(), wanted, atol=0.03 * float(wanted.detach().abs().max()), rtol=0.0)

@@ -7,7 +7,7 @@ import torch
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
 from omnisila.errors import InputError, WeightsError
-from omnisila.models.languagebind import languagebind_tower, load_languagebind
+from omnisila.models.languagebind import languagebind_tower, load_languagebind, tower_config
 from omnisila.models.visual_tower import ClipTower, VisualTower
 
 FRAMES = 8
@@ -113,6 +113,23 @@ def test_an_original_checkpoint_loads_with_its_own_sizes_and_activation(tmp_path
     assert loaded.frames == FRAMES
     assert torch.equal(loaded.encode(pictures()).values, tower.encode(pictures()).values)
     assert load_languagebind(tmp_path).encode(pictures()).values.dtype == torch.bfloat16
+
+
+def test_an_activation_that_nothing_tells_is_asked_for(tmp_path):
+    write_original(tmp_path, "vision_model.", languagebind_tower(sizes()))
+    for said in ("{}", None):
+        (tmp_path / "config.json").unlink() if said is None else (tmp_path / "config.json").write_text(said)
+        with pytest.raises(WeightsError, match=r"config\.json: no vision_config.* gelu or quick_gelu"):
+            load_languagebind(tmp_path)
+
+
+def test_published_towers_are_of_the_published_activation(tmp_path):
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({"mm_video_tower": "LanguageBind/LanguageBind_Video_merge", "hidden_size": 4096}))
+    whole = tower_config(tmp_path)
+    assert (whole.hidden_act, whole.hidden_size, whole.num_hidden_layers) == ("gelu", 1024, 24)
+    file.write_text(json.dumps({"vision_config": {"num_frames": 8}}))  # written as the difference to CLIP's defaults
+    assert tower_config(tmp_path).hidden_act == "quick_gelu"
 
 
 def test_names_of_the_temporal_part_are_the_published_ones():

@@ -22,7 +22,7 @@ def test_a_bad_clip_costs_no_other_and_a_full_disk_ends_the_run():
 
     (failed,) = each_clip(VIDEOS, work, told.append)
     assert (failed.name, failed.reason, done) == ("a", "a.mp4: no video", ["b"])
-    assert told == ["1/2: a.mp4: no video", "2/2: b"]
+    assert told == ["1 of 2: a.mp4: no video", "2 of 2: b"]
 
     def full(video):
         raise OutputError(f"{video.id}: no space left")

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from omnisila.errors import InputError, TrainingError
-from omnisila.inference.analyzer import AnalyzerConfig
 from omnisila.inference.load import load
+from omnisila.inference.settings import AnalyzerConfig
 from omnisila.labels import ANOMALY
 from omnisila.models.asg import NoActionGraph
 from omnisila.models.bh_moe import NoConstraint, NoMixture
@@ -99,8 +99,8 @@ def test_a_compact_run_answers_for_the_anomaly_labels(make_video: Callable[..., 
 
 
 def test_both_compact_models_are_asked_the_same_questions():
-    asked = {q.set_name for q in questions_on(icm.compact().labels)}
-    mine = {q.set_name for q in questions_on(hawkeye.compact_hawkeye().labels)}
+    asked = {q.set_name for q in questions_on(icm.compact())}
+    mine = {q.set_name for q in questions_on(hawkeye.compact_hawkeye())}
     assert asked - mine == {"fire_smoke", "emotion_faces"}
     names = {recipe.name for recipe in hawkeye.ablations()}
     assert len(names) == 5

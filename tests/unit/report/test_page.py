@@ -169,7 +169,7 @@ def test_findings_without_pictures_are_told_too(make_analysis, make_finding, par
     record = make_analysis(make_finding(2, 6, cause=None, expert_weights=None))
     page = parsed(render_page(record, PageMedia((FindingMedia(),)), None))
     assert "No picture could be shown for this finding." in page.text
-    assert "No cause: the extractors saw nothing" in page.text
+    assert "No cause: nothing that was seen" in page.text
     assert page.classed("clip") == []
 
 

@@ -47,6 +47,22 @@ def test_the_page_tells_each_emotion_over_time_and_of_the_whole(make_reaction, p
     assert peak_s(record) == 5.0
 
 
+def test_what_was_not_seen_is_not_told_as_measured(make_reaction, parsed):
+    first, _ = make_reaction().intensity_curve
+    late = first.replace(start_s=30.0, end_s=40.0)
+    record = make_reaction(intensities=None, intensity_curve=(first, late))  # two looks at a face between others
+    page = parsed(render_page(record, PageMedia(()), None))
+    assert "Surprise – 0.70 at 0:00" in page.text
+    assert [line["d"].count("M") for line in page.all("path")] == [2, 2, 2]
+    assert summary(record).startswith("Reactions were measured in 2 windows alone")
+    nothing = make_reaction(intensities=None, intensity_curve=())
+    assert summary(nothing).startswith("No reaction was measured")
+    for one in (record, nothing):
+        assert "Nothing to report" not in parsed(render_page(one, PageMedia(()), None)).text
+        assert "measured in 0, none in 1" in render_index([IndexEntry.of(one, "a")])
+    assert list(csv.export(nothing).splitlines()) == [",".join(csv.COLUMNS)]
+
+
 def test_reactions_stand_beside_events(make_reaction, make_analysis, parsed):
     events = make_analysis()
     record = make_reaction(labels=("implicit", "reaction"), anomaly_curve=events.anomaly_curve)

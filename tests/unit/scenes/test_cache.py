@@ -1,7 +1,10 @@
 """The feature cache: nothing is extracted twice, nothing damaged is believed, one shard is in memory at a time."""
 
+import os
 import shutil
+import tempfile
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -129,3 +132,54 @@ def test_features_from_before_layouts_were_recorded_are_known(
     again = cache.extracted(video, sem)
     assert not fresh(again)
     assert dict(next(cache.shards(again)).layouts) == LAYOUTS
+
+
+def content(cache: FeatureCache, extracted: Extracted) -> list[torch.Tensor]:
+    return [getattr(shard, name).values for shard in cache.shards(extracted) for name in extracted.rates_hz]
+
+
+def test_a_full_disk_costs_the_cache_and_not_the_video(
+    sem: SceneEnrichedModeling, video: Path, tmp_path: Path, full_disk: Callable[[], AbstractContextManager[None]]
+) -> None:
+    kept = FeatureCache(tmp_path / "kept")
+    wanted = content(kept, kept.extracted(video, sem))
+    cache = FeatureCache(tmp_path / "cache")
+    with full_disk():
+        extracted = cache.extracted(video, sem)
+    assert cache.holds(extracted)
+    assert all(map(torch.equal, content(cache, extracted), wanted))
+    assert "features are not kept" in (cache.warning or "")
+    assert not list((tmp_path / "cache").rglob("video.json"))
+    with full_disk():
+        assert not fresh(FeatureCache(tmp_path / "kept").extracted(video, sem)), "what was known still is"
+
+
+def test_a_file_in_the_place_of_the_features_costs_the_cache_alone(
+    sem: SceneEnrichedModeling, video: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "features").write_text("in the way")
+    cache = FeatureCache(tmp_path)
+    assert content(cache, cache.extracted(video, sem))
+
+
+def test_no_home_and_no_folder_for_temporary_files_cost_the_cache_alone(
+    sem: SceneEnrichedModeling, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("OMNISILA_CACHE", str(tmp_path / "file" / "cache"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    cache = FeatureCache()
+    assert content(cache, cache.extracted(video, sem))
+    assert not cache.root.exists() or cache.root == Path(os.devnull)
+
+
+def test_a_name_that_is_no_text_is_ordinary(sem: SceneEnrichedModeling, video: Path, tmp_path: Path) -> None:
+    try:
+        odd = video.rename(video.with_name(os.fsdecode(b"caf\xe9.mp4")))
+    except OSError:
+        pytest.skip("this file system takes text alone")
+    cache = FeatureCache(tmp_path / "cache")
+    for _ in range(2):
+        extracted = cache.extracted(odd, sem)
+        assert extracted.path == odd
+        assert extracted.info.path.endswith("caf%E9.mp4")

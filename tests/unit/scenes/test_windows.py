@@ -5,7 +5,7 @@ import torch
 
 from omnisila.scenes.extractor import SceneShard, SceneStream
 from omnisila.scenes.sem import LAYOUTS
-from omnisila.scenes.windows import Window, WindowConfig, cut, joined, spread, stack, window_over, windows
+from omnisila.scenes.windows import Window, WindowConfig, cut, joined, stack, tiles, window_over, windows
 from omnisila.schema import Span
 
 RATES_HZ = {"visual": 4.0, "objects": 2.0, "face": 1.0, "action": 4.0, "relation": 2.0, "background": 1.0}
@@ -46,6 +46,22 @@ def test_frames_past_the_end_are_masked_and_zero() -> None:
     assert last.action.values[-1].abs().sum() == 0
 
 
+@pytest.mark.parametrize("window_s", [60.0, 7.0, 2.5, 2.0, 0.3, 0.01])
+@pytest.mark.parametrize("rate_hz", [0.01, 4.0, 240.0])
+def test_windows_of_any_length_tile_the_video_and_see_it(window_s: float, rate_hz: float) -> None:
+    config = WindowConfig(window_s=window_s, rate_hz=rate_hz)
+    found = list(windows([shard(0, 4), shard(4, 8), shard(8, 10)], config))
+    assert found[0].span.start_s == 0
+    assert found[-1].span.end_s > 10 - 0.2 * window_s
+    ends = [window.span.end_s for window in found[:-1]]
+    assert [window.span.start_s for window in found[1:]] == pytest.approx(ends, abs=1e-9)
+    if window_s * rate_hz > config.frames:  # longer than its frames cover
+        for window in found:
+            step_s = window.span.duration_s / config.frames
+            assert window.times_s == pytest.approx([window.span.start_s + (i + 0.5) * step_s for i in range(8)])
+            assert window.action.mask.all()
+
+
 def test_slower_scenes_are_held() -> None:
     second = list(windows([shard(0, 5)], WindowConfig()))[1]
     assert seen(second, "background") == [0, 0, 1, 1, 1, 1, 2, 2]
@@ -84,13 +100,6 @@ def test_evidence_never_reaches_a_window() -> None:
         assert getattr(window, name).values.shape[2] == LAYOUTS[name].feature_width
 
 
-def test_a_spans_frames_are_spread_over_it() -> None:
-    window = spread([shard(0, 4), shard(4, 8)], Span(start_s=2.0, end_s=6.0), frames=4)
-    assert window is not None
-    assert seen(window, "visual") == [2.5, 3.5, 4.5, 5.5]
-    assert spread([shard(0, 4)], Span(start_s=9.0, end_s=10.0), frames=4) is None
-
-
 def over(start_s: float, end_s: float, config: WindowConfig, shards: list[SceneShard]) -> Window | None:
     return window_over(
         lambda within: [one for one in shards if one.start_s < within.end_s and one.end_s > within.start_s],
@@ -100,12 +109,37 @@ def over(start_s: float, end_s: float, config: WindowConfig, shards: list[SceneS
     )
 
 
-def test_a_short_stretch_is_shown_as_a_window_is_in_its_middle() -> None:
+@pytest.mark.parametrize("config", [WindowConfig(), WindowConfig(window_s=0.4), WindowConfig(window_s=4)])
+@pytest.mark.parametrize("duration_s", [10.0, 9.75, 9.4, 3.1, 0.3])
+def test_what_is_asked_about_and_trained_on_is_shown_as_a_video_is_cut(duration_s: float, config: WindowConfig) -> None:
     shards = [shard(0, 4), shard(4, 10)]
-    for second in list(windows(shards, WindowConfig())):
-        shown = over(second.span.start_s, second.span.end_s, WindowConfig(), shards)
+    found = list(windows(shards, config, duration_s))
+    assert [window.span for window in found] == list(tiles(0.0, duration_s, config.window_s))
+    for window in found:
+        shown = over(window.span.start_s, window.span.end_s, config, shards)
         assert shown is not None
-        assert seen(shown, "visual") == seen(second, "visual")
+        assert shown.times_s == window.times_s
+        for name in ("visual", "relation", "background"):
+            assert seen(shown, name) == seen(window, name)
+
+
+def test_a_rest_is_shown_in_its_middle() -> None:
+    *_, last = windows([shard(0, 10)], WindowConfig(), 9.5)
+    assert last.span == Span(start_s=9.0, end_s=9.5)
+    assert seen(last, "visual") == [8.25, 8.5, 8.75, 9.0, 9.25, 9.5, 9.75, None]
+
+
+def test_a_window_longer_than_its_frames_cover_or_than_the_video_has_them_spread() -> None:
+    first, last = windows([shard(0, 4), shard(4, 10)], WindowConfig(window_s=8))
+    assert first.times_s == tuple(0.5 + i for i in range(8))
+    assert last.times_s == tuple(8 + i / 4 for i in range(8))
+    (whole,) = windows([shard(0, 10)], WindowConfig(window_s=60))
+    assert whole.times_s == tuple(0.625 + 1.25 * i for i in range(8))
+    assert whole.visual.mask.all()
+
+
+def test_a_short_stretch_is_shown_in_its_middle() -> None:
+    shards = [shard(0, 4), shard(4, 10)]
     two = over(3, 5, WindowConfig(), shards)
     assert two is not None
     assert seen(two, "visual") == [3 + i / 4 for i in range(8)]
@@ -137,3 +171,19 @@ def test_stacked_windows_are_float32_in_the_papers_order() -> None:
     assert batch.scenes._fields == ("face", "action", "relation", "background")
     assert batch.visual.values.shape == (3, 8, 2, LAYOUTS["visual"].feature_width)
     assert batch.scenes.action.values.dtype == torch.float32
+
+
+def test_no_window_reaches_into_a_hole() -> None:
+    shards = [shard(0, 2), shard(2, 4), shard(34.5, 36.5)]
+    found = list(windows(shards, WindowConfig()))
+    assert [window.span.start_s for window in found] == [0, 1, 2, 3, 34.5, 35.5]
+    assert seen(found[3], "visual") == [*[2.5 + i / 4 for i in range(6)], None, None]
+    assert seen(found[4], "visual") == [None, None, *[34.5 + i / 4 for i in range(6)]]
+    assert found[4].face.mask[2:].all()
+    whole = window_over(lambda _: shards, Span(start_s=0, end_s=38), WindowConfig(), 38.0)
+    assert whole is not None
+    assert len(whole.times_s) == 8
+    assert seen(whole, "visual") == [2.25, None, None, None, None, None, None, 35.5]
+    beside = over(34.5, 35.5, WindowConfig(), shards)
+    assert beside is not None
+    assert seen(beside, "visual") == seen(found[4], "visual")

@@ -2,17 +2,19 @@
 
 import contextlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from omnisila.data.causes.attribution import Clause
 from omnisila.data.clips.clip import Clip
-from omnisila.models.bh_moe import BHMoEConfig
+from omnisila.models.bh_moe import BHMoEConfig, ConstraintConfig
 from omnisila.models.compact import CompactConfig
 from omnisila.models.experts import ExpertConfig
 from omnisila.models.icm import ICM
 from omnisila.models.iec import IECConfig, ImplicitEnhancedCausal
+from omnisila.models.sbm import SBMConfig
 from omnisila.models.scene_model import SceneModel
 from omnisila.recipes.compact import CompactTraining, Material, built, scene_tuned, task_tuned
 from omnisila.recipes.hawkeye import CompactHawkeyeRecipe
@@ -101,6 +103,20 @@ def test_scene_tuning_learns_the_descriptions(material: Material, recipe: Compac
     losses: list[float] = []
     scene_tuned(recipe, material, on_step=lambda report: losses.append(report.loss))
     assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "louder"),
+    [(RECIPE, {"sbm": SBMConfig(beta=10.0)}), (HAWKEYE, {"constraint": ConstraintConfig(strength=10.0)})],
+    ids=["L_rb", "L_bc"],
+)
+def test_scene_tuning_balances_the_router(material: Material, recipe: CompactTraining, louder: dict[str, Any]):
+    def first_loss(recipe: CompactTraining) -> float:
+        losses: list[float] = []
+        scene_tuned(recipe, material, on_step=lambda report: losses.append(report.loss))
+        return losses[0]
+
+    assert first_loss(recipe.replace(**louder)) > first_loss(recipe) + 0.1
 
 
 class KilledError(Exception):

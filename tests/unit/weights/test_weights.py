@@ -9,6 +9,7 @@ import torch
 
 from omnisila import weights
 from omnisila.errors import WeightsError
+from omnisila.weights.embedded import load
 from tools.convert_weights import NETWORKS, notice
 
 
@@ -21,7 +22,7 @@ def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_weights_come_back_in_float32() -> None:
-    state = weights.load("expression")
+    state = load("expression")
     assert state["classifier.weight"].shape == (7, 256)
     assert {value.dtype for value in state.values()} == {torch.float32}
 
@@ -38,7 +39,7 @@ def test_a_changed_file_is_refused_with_both_hashes(copied: Path) -> None:
     copied.write_bytes(content)
     wanted = weights.manifest().networks["expression"].sha256
     with pytest.raises(WeightsError) as refused:
-        weights.load("expression")
+        load("expression")
     for part in (str(copied), hashlib.sha256(content).hexdigest(), wanted, "Install omnisila again"):
         assert part in str(refused.value)
 
@@ -46,12 +47,12 @@ def test_a_changed_file_is_refused_with_both_hashes(copied: Path) -> None:
 def test_a_missing_file_is_named(copied: Path) -> None:
     copied.unlink()
     with pytest.raises(WeightsError, match=r"expression\.safetensors: No such file"):
-        weights.load("expression")
+        load("expression")
 
 
 def test_an_unknown_network_lists_those_there_are() -> None:
-    with pytest.raises(WeightsError, match=r"'resnet' do not exist.*mtcnn"):
-        weights.load("resnet")
+    with pytest.raises(WeightsError, match=r"'resnet' does not exist.*mtcnn"):
+        load("resnet")
 
 
 def test_notice_says_what_the_manifest_says() -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 
 from omnisila.data.annotated import AnnotatedSet
-from omnisila.errors import DataSetError, LabelError
+from omnisila.errors import DataSetError, LabelError, unknown
 from omnisila.files import write_atomically
 from omnisila.labels import label_set
 
@@ -42,6 +42,7 @@ def read_annotations(name: str, folder: Path, labels: str | None = None) -> Anno
         return read(folder)
     if "labels" not in inspect.signature(read).parameters:
         raise LabelError(f"{name}: labels={labels!r} given, but this set has a label set of its own. Leave it out.")
+    label_set(labels)  # a wrong one is told before a long file is read
     return read(folder, labels)
 
 
@@ -73,5 +74,5 @@ def write_template(name: str, folder: Path, videos: Sequence[str], labels: str |
 
 def _module(name: str) -> ModuleType:
     if name not in annotation_sets():
-        raise DataSetError(f"no reader for annotations {name!r}. Choose from: {', '.join(annotation_sets())}.")
+        raise DataSetError(unknown("set of annotations", name, annotation_sets()))
     return importlib.import_module(f"{__name__}.{name}")

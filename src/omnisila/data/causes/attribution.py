@@ -13,6 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
+from omnisila.labels import LabelSet, Sign
 from omnisila.schema import Box, Evidence, FaceEvidence, ObjectEvidence, PersonEvidence, SceneName
 
 Seen = TypeVar("Seen", PersonEvidence, ObjectEvidence)
@@ -23,7 +24,9 @@ FAST_ARM = 1.5  # person heights per second of a wrist against the hips
 FAST_BODY = 0.8  # person heights per second of the box's centre
 FAST_VEHICLE = 1.0  # of its own width per second
 FLAME_FRAC = 0.08  # of the view
+MUCH_MOVEMENT_FRAC = 0.25  # of the view
 MAX_STEP_S = 0.6  # two samples farther apart tell no speed
+MIN_OBJECT_SCORE = 0.45  # docs/decisions.md, "A cause speaks for its label"
 LYING_RATIO = 1.3  # a person's box this much wider than high
 
 VEHICLES = ("bicycle", "car", "motorcycle", "bus", "train", "truck", "boat", "airplane")
@@ -31,6 +34,18 @@ _EXPRESSION_WORDS = {
     "angry": "an angry face", "happy": "a happy face", "sad": "a sad face", "fearful": "a fearful face",
     "disgusted": "a disgusted face", "surprised": "a surprised face", "neutral": "a calm face",
 }  # fmt: skip
+_SIGN_OF_FACE: dict[str, Sign] = {
+    "an angry face": "angry face", "a happy face": "happy face", "a sad face": "sad face",
+    "a fearful face": "fearful face", "a disgusted face": "disgusted face",
+}  # fmt: skip
+_NAMES: dict[Sign, tuple[str, ...]] = {
+    "vehicle": ("bicycle", "car", "motorcycle", "bus", "truck"),
+    "boat": ("boat",),
+    "bag": ("backpack", "handbag", "suitcase"),
+    "weapon": ("knife", "baseball bat", "scissors"),
+    "animal": ("dog", "horse", "cow", "bear", "elephant", "sheep", "cat"),
+}
+_SIGN_OF_OBJECT: dict[str, Sign] = {name: sign for sign, names in _NAMES.items() for name in names}
 _PLACES = {
     "vehicles": VEHICLES,
     "furniture": ("bench", "chair", "couch", "bed", "dining table", "potted plant"),
@@ -42,11 +57,15 @@ _NUMBERS = ("no", "one", "two", "three", "four", "five")
 
 
 class Clause(NamedTuple):
-    """One true statement: its words, the scene it was read from, and how many sample times support it."""
+    """One true statement: its words, the scene it was read from, and how many sample times support it.
+
+    ``sign``: what labels it may speak for, see ``LabelSet.signs``.
+    """
 
     text: str
     scene: SceneName
     support: int
+    sign: Sign | None = None
 
 
 class SceneSummary(NamedTuple):
@@ -73,6 +92,11 @@ def clauses(evidence: Evidence, summary: SceneSummary | None = None) -> tuple[Cl
     return tuple(sorted(best.values(), key=lambda clause: (-clause.support, clause.text)))
 
 
+def speaking(found: Sequence[Clause], labels: LabelSet, label: str) -> tuple[Clause, ...]:
+    """The clauses that may be given as a label's cause; none of a label whose signs are not known."""
+    return tuple(clause for clause in found if clause.sign in labels.signs.get(label, ()))
+
+
 def scene_clauses(found: Sequence[Clause], scene: SceneName) -> tuple[str, ...]:
     """The words of one scene's clauses: the answer to "Please describe the facial/action/image region/background"."""
     return tuple(clause.text for clause in found if clause.scene == scene)
@@ -84,7 +108,7 @@ def _faces(faces: Sequence[FaceEvidence]) -> Iterator[Clause]:
         name = max(face.expressions, key=lambda key: face.expressions[key])
         if face.expressions[name] >= MIN_EXPRESSION:
             words[_EXPRESSION_WORDS.get(name, f"a face that looks {name}")] += 1
-    yield from (Clause(text, "face", count) for text, count in words.items())
+    yield from (Clause(text, "face", count, _SIGN_OF_FACE.get(text)) for text, count in words.items())
     if faces and not words:
         yield Clause("a face without a clear expression", "face", len(faces))
 
@@ -94,21 +118,23 @@ def _people(people: Sequence[PersonEvidence]) -> Iterator[Clause]:
         return
     at_once = Counter(person.time_s for person in people)
     usual = Counter(at_once.values()).most_common(1)[0][0]
-    who = "one person" if usual == 1 else f"{_number(usual)} people"
-    yield Clause(who, "action", len(at_once))
+    if usual == 1:
+        yield Clause("one person", "action", len(at_once))
+    else:
+        yield Clause(f"{_number(usual)} people", "action", len(at_once), "several people")
     lying = {person.time_s for person in people if _is_lying(person)}
     if lying:
-        yield Clause("a person on the ground", "action", len(lying))
+        yield Clause("a person on the ground", "action", len(lying), "person lying")
     raised = {person.time_s for person in people if _raises_an_arm(person)}
     if raised:
-        yield Clause("a person with a raised arm", "action", len(raised))
+        yield Clause("a person with a raised arm", "action", len(raised), "raised arm")
     arms, bodies = _fast_moments(people)
     if len(arms) >= 2:
-        yield Clause("people moving their arms fast", "action", sum(arms.values()))
+        yield Clause("people moving their arms fast", "action", sum(arms.values()), "fast arms")
     elif arms:
-        yield Clause("a person moving the arms fast", "action", sum(arms.values()))
+        yield Clause("a person moving the arms fast", "action", sum(arms.values()), "fast arms")
     if bodies:
-        yield Clause("a person moving fast", "action", sum(bodies.values()))
+        yield Clause("a person moving fast", "action", sum(bodies.values()), "fast person")
 
 
 def _fast_moments(people: Sequence[PersonEvidence]) -> tuple[Counter[int], Counter[int]]:
@@ -130,23 +156,32 @@ def _fast_moments(people: Sequence[PersonEvidence]) -> tuple[Counter[int], Count
 
 
 def _triplets(evidence: Evidence) -> Iterator[Clause]:
-    times: dict[str, set[float]] = defaultdict(set)
-    for triplet in evidence.triplets:
+    times: dict[tuple[str, Sign | None], set[float]] = defaultdict(set)
+    for triplet in (one for one in evidence.triplets if one.score >= MIN_OBJECT_SCORE):
         words = triplet.predicate.replace("_", " ")
         if triplet.subject == triplet.object:
             text = f"two {_plural(triplet.subject)} {words} each other"
         else:
             text = f"{_a(triplet.subject)} {words} {_a(triplet.object)}"
-        times[text].add(triplet.time_s)
-    yield from (Clause(text, "relation", len(at)) for text, at in times.items())
+        times[text, _sign_of_pair(triplet.subject, triplet.object)].add(triplet.time_s)
+    yield from (Clause(text, "relation", len(at), sign) for (text, sign), at in times.items())
 
 
-def _objects(objects: Sequence[ObjectEvidence]) -> Iterator[Clause]:
+def _sign_of_pair(subject: str, thing: str) -> Sign | None:
+    """Of what is named beside a person, or of a thing beside its like."""
+    if subject == thing == "person":
+        return "people together"
+    signs: set[Sign | None] = {_SIGN_OF_OBJECT.get(name) for name in (subject, thing) if name != "person"}
+    return signs.pop() if len(signs) == 1 else None
+
+
+def _objects(seen: Sequence[ObjectEvidence]) -> Iterator[Clause]:
+    objects = [thing for thing in seen if thing.score >= MIN_OBJECT_SCORE]
     times: dict[str, set[float]] = defaultdict(set)
     for thing in objects:
         if thing.name != "person":
             times[thing.name].add(thing.time_s)
-    yield from (Clause(_a(name), "relation", len(at)) for name, at in times.items())
+    yield from (Clause(_a(name), "relation", len(at), _SIGN_OF_OBJECT.get(name)) for name, at in times.items())
     for word, names in _PLACES.items():
         at = set().union(*(times[name] for name in names if name in times))
         if at:
@@ -157,22 +192,24 @@ def _objects(objects: Sequence[ObjectEvidence]) -> Iterator[Clause]:
         width = max(second.box.right_frac - second.box.left_frac, 1e-3)
         if _between(_centre(first.box), _centre(second.box)) / width / (second.time_s - first.time_s) >= FAST_VEHICLE:
             fast[second.name] += 1
-    yield from (Clause(f"{_a(name)} moving fast", "relation", count) for name, count in fast.items())
+    for name, count in fast.items():
+        sign = "fast vehicle" if _SIGN_OF_OBJECT.get(name) == "vehicle" else None
+        yield Clause(f"{_a(name)} moving fast", "relation", count, sign)
 
 
 def _view(summary: SceneSummary) -> Iterator[Clause]:
     if summary.moving_frac is not None:
         words = (
             "hardly any movement" if summary.moving_frac < 0.02
-            else "movement in much of the view" if summary.moving_frac > 0.25
+            else "movement in much of the view" if summary.moving_frac > MUCH_MOVEMENT_FRAC
             else "movement in a part of the view"
         )  # fmt: skip
-        yield Clause(words, "action", 1)
+        yield Clause(words, "action", 1, "much movement" if summary.moving_frac > MUCH_MOVEMENT_FRAC else None)
     if summary.brightness is not None:
         words = "a dark view" if summary.brightness < 0.25 else "a bright view" if summary.brightness > 0.6 else None
         yield Clause(words or "a view of middling brightness", "background", 1)
     if summary.flame_frac is not None and summary.flame_frac >= FLAME_FRAC:
-        yield Clause("flame-like colours", "background", 1)
+        yield Clause("flame-like colours", "background", 1, "flames")
 
 
 def _steps(seen: Iterable[Seen]) -> Iterator[tuple[int, tuple[Seen, Seen]]]:

@@ -9,8 +9,6 @@ The extractors' digest and the augmentation are part of the path, so features of
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +26,8 @@ from omnisila.media.frames import Frame, Luma, LumaFrame
 from omnisila.media.grid import on_grid
 from omnisila.media.transforms import channels_first, resize
 from omnisila.media.video import VideoReader
+from omnisila.pace import Pace
+from omnisila.pool import Pool
 from omnisila.scenes.extractor import Layout, SceneShard, SceneStream
 from omnisila.scenes.profile import Profile, SceneModeling
 from omnisila.scenes.sem import LAYOUTS
@@ -173,7 +173,7 @@ def extract_all(
     clips: Sequence[Clip],
     copies: Sequence[int],
     workers: int = 2,
-    on_done: Callable[[int, int], None] | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> dict[Job, str]:
     """Extract what is missing, in processes of one thread each; goes on where a killed run stopped.
 
@@ -182,40 +182,39 @@ def extract_all(
         clips: which.
         copies: their numbers; lower ones first.
         workers: processes.
-        on_done: told how many of how many are done.
+        tell: told how far it is.
 
     Returns:
         The clips that could not be extracted, and why; the others are.
+
+    Raises:
+        OmnisilaError: a process was killed from outside; what is done is kept.
     """
     jobs = store.missing(clips, copies)
+    total = len(clips) * len(copies)
+    before = total - len(jobs)
     failed: dict[Job, str] = {}
-    context = get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _start_worker, (store,)) as pool:
-        waiting = {pool.submit(_work, job): job for job in jobs}
-        for done, future in enumerate(as_completed(waiting), 1):
-            reason = future.result()
+    pace = Pace(total)
+    if tell is not None and before:
+        tell(f"features: resuming, {before} of {total} done")
+    with Pool(_worker, (store,), workers, name=lambda job: f"copy {job.copy} of {job.clip.path}") as pool:
+        for done, (number, reason) in enumerate(pool.results(jobs), before + 1):
             if reason is not None:
-                failed[waiting[future]] = reason
-            if on_done is not None:
-                on_done(done, len(jobs))
+                failed[jobs[number]] = reason
+            if tell is not None and pace.due(done):
+                tell(f"features: {pace.told(done)}")
     return failed
 
 
-_worker: tuple[FeatureStore, SceneModeling, Augmenter] | None = None
+def _worker(store: FeatureStore) -> Callable[[Job], str | None]:
+    """Loads the extractors; what it gives extracts one clip's copy and says why that failed, or None."""
+    sem, augmenter = store.sem.build(), store.augment.build()
 
+    def extract(job: Job) -> str | None:
+        try:
+            store.extract(job, sem, augmenter)
+        except OmnisilaError as error:
+            return str(error)
+        return None
 
-def _start_worker(store: FeatureStore) -> None:
-    global _worker
-    torch.set_num_threads(1)
-    _worker = store, store.sem.build(), store.augment.build()
-
-
-def _work(job: Job) -> str | None:
-    """Why the job failed, or None."""
-    assert _worker is not None
-    store, sem, augmenter = _worker
-    try:
-        store.extract(job, sem, augmenter)
-    except OmnisilaError as error:
-        return str(error)
-    return None
+    return extract

@@ -9,8 +9,10 @@ from typing import TypeVar
 
 from omnisila.data.clips.clip import Clip
 from omnisila.errors import DataSetError
+from omnisila.schema import Span
 
 ROOT_VARIABLE = "OMNISILA_DATA"
+MANIFEST = "manifest.csv"
 T = TypeVar("T")
 
 
@@ -22,7 +24,9 @@ def data_root() -> Path:
     """
     value = os.environ.get(ROOT_VARIABLE)
     if not value:
-        raise DataSetError(f"{ROOT_VARIABLE} is not set. Set it to the folder that holds the data sets' folders.")
+        raise DataSetError(
+            f"{ROOT_VARIABLE} is not set. Set it to the folder that holds the data sets' folders, or give --data."
+        )
     if not Path(value).is_dir():
         raise DataSetError(f"{ROOT_VARIABLE}={value}: no such folder. Give the one that holds the data sets' folders.")
     return Path(value)
@@ -66,12 +70,24 @@ class Row:
         """
         value = self[column]
         try:
-            number = float(value)
+            return _seconds(value)
         except ValueError:
-            number = -1.0
-        if not 0 <= number < float("inf"):
-            raise self.error(f"column {column} says {value!r}", "seconds as a number of 0 or more")
-        return number
+            raise self.error(f"column {column} says {value!r}", "seconds as a number of 0 or more") from None
+
+    def spans(self, text: str) -> tuple[Span, ...]:
+        """The times of events, such as ``0-1.5;4-6``, in seconds.
+
+        Raises:
+            DataSetError: there is none, or one is no time or ends before it begins.
+        """
+        found: list[Span] = []
+        for times in text.split(";"):
+            start, _, end = times.partition("-")
+            try:
+                found.append(Span(start_s=_seconds(start), end_s=_seconds(end)))
+            except ValueError:
+                raise self.error(f"an event's times are {times!r}", "start-end in seconds, the start first") from None
+        return tuple(found)
 
     def media(self, set_name: str, column: str = "file") -> str:
         """Path of the row's file relative to the data root.
@@ -92,7 +108,14 @@ class Row:
         return DataSetError(f"{self.table}, line {self.line}: {came}. Wanted: {wanted}.")
 
 
-def rows(root: Path, set_name: str, columns: Sequence[str], table: str = "manifest.csv") -> Iterator[Row]:
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < float("inf"):
+        raise ValueError
+    return number
+
+
+def rows(root: Path, set_name: str, columns: Sequence[str], table: str = MANIFEST) -> Iterator[Row]:
     """The rows of a set's table, in its order.
 
     Args:

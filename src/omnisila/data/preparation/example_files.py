@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 from omnisila.data.annotated import Split
-from omnisila.errors import InputError
+from omnisila.errors import InputError, unknown
 from omnisila.files import check_writable, written_aside
 from omnisila.schema import Example
 
@@ -37,9 +37,7 @@ def write_examples(
         InputError: no such format, or pyarrow is not installed.
         OutputError: a file cannot be written; none has changed.
     """
-    unknown = [name for name in formats if name not in FORMATS]
-    if unknown or not formats:
-        raise InputError(f"no format {', '.join(unknown) or 'given'}. Choose from: {', '.join(FORMATS)}.")
+    check_formats(formats)
     counts: Counter[tuple[Split, str]] = Counter()
     check_writable(folder)
     with contextlib.ExitStack() as stack:
@@ -49,6 +47,17 @@ def write_examples(
             for write in writes:
                 write(example)
     return counts
+
+
+def check_formats(names: Sequence[str]) -> None:
+    """Whether examples can be written so.
+
+    Raises:
+        InputError: no such format, or none.
+    """
+    for name in names or ("",):
+        if name not in FORMATS:
+            raise InputError(unknown("format", name, FORMATS))
 
 
 @contextlib.contextmanager

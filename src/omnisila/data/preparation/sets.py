@@ -1,59 +1,25 @@
-"""A named set in a folder to its stream of examples: which reader, which splits, which subset."""
+"""An annotated set to its stream of examples: which splits, which subset."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from omnisila.config import Frozen
 from omnisila.data.annotated import AnnotatedSet, AnnotatedVideo, Malformed
-from omnisila.data.annotations import annotation_sets, read_annotations
 from omnisila.data.causes.checking import confirmed, read_sheet
 from omnisila.data.preparation.durations import Durations, read_durations
-from omnisila.data.preparation.footage_sets import footage_root, read_footage
+from omnisila.data.preparation.footage_sets import footage_root
 from omnisila.data.preparation.group_splits import Shares, check_disjoint, resplit
 from omnisila.data.preparation.implicit_subsets import FaceFinder, Kept, read_segments, s_d, s_d_weak, s_s
 from omnisila.data.preparation.left_out import LeftOut
 from omnisila.data.preparation.muting import muted
 from omnisila.data.preparation.preparing import Preparation, described_examples, video_examples
+from omnisila.data.preparation.requests import SCENE_TUNING, SetRequest
 from omnisila.data.preparation.skeletons import render_skeletons
 from omnisila.data.readers import set_names
-from omnisila.errors import DataSetError, InputError, MediaError
+from omnisila.errors import DataSetError, MediaError
 from omnisila.scenes.nets.mtcnn import MTCNN
 from omnisila.schema import Example
-
-SCENE_TUNING = "scene-tuning"
-SCENE_SETS = ("cmu_mosei", "humanml3d", "refcoco", "places365")  # Omni-SILA 4.1
-
-
-class SetRequest(Frozen):
-    """What to prepare, and from where.
-
-    Args:
-        name: a set of ``data/annotations`` or ``data/readers``, or ``scene-tuning``.
-        folder: its annotations; for scene tuning the folder above those of the sets.
-        footage: folder of the videos; None: only what annotations state counts.
-        out: its folder ``footage`` gets the muted videos of S-S and the drawn motions.
-        subset: ``s-s`` or ``s-d``; None prepares the whole set.
-        durations: a user's table of durations, for want of footage.
-        labels: label set of a generic set; the others know their own.
-        causes: the table of written causes that people checked (``data/causes/checking``).
-        segments: a user's times for ``s-d``; None means its weak variant.
-        resplit: split again by group instead of as published.
-        render: draw motions as videos of skeletons.
-    """
-
-    name: str
-    folder: Path
-    footage: Path | None = None
-    out: Path
-    subset: str | None = None
-    durations: Path | None = None
-    labels: str | None = None
-    causes: Path | None = None
-    segments: Path | None = None
-    resplit: bool = False
-    render: bool = False
 
 
 class PreparedSet(NamedTuple):
@@ -65,22 +31,20 @@ class PreparedSet(NamedTuple):
     left_out: LeftOut
 
 
-def prepared_set(request: SetRequest, preparation: Preparation) -> PreparedSet:
-    """Read a set, be sure of its splits, and make its examples one by one.
+def prepared_set(request: SetRequest, annotated: Mapping[str, AnnotatedSet], preparation: Preparation) -> PreparedSet:
+    """Be sure of a set's splits, and make its examples one by one.
+
+    Args:
+        annotated: what ``read_requested`` read.
 
     Raises:
-        DataSetError: the set is not as its reader expects, or a group stands on both sides of a split.
-        InputError: no such set or subset, or the subset lacks what it needs.
+        DataSetError: a group stands on both sides of a split, or the table of causes is malformed.
     """
-    _check_subset(request)
     left_out = LeftOut()
     if request.name == SCENE_TUNING:
-        found = {name: request.folder / name for name in SCENE_SETS if (request.folder / name).is_dir()}
-        if not found:
-            raise DataSetError(f"{request.folder}: no folder of a set is there. Wanted: {', '.join(SCENE_SETS)}.")
-        sets = {name: _under(name, _parted(read_annotations(name, at), request)) for name, at in found.items()}
+        sets = {name: _under(name, _parted(one, request)) for name, one in annotated.items()}
     else:
-        sets = {request.name: _parted(_with_causes(_read(request), request.causes, left_out), request)}
+        sets = {name: _parted(_with_causes(one, request.causes, left_out), request) for name, one in annotated.items()}
     malformed = tuple(row for annotated in sets.values() for row in annotated.malformed)
     described = {name: annotated.described for name, annotated in sets.items() if annotated.described}
     label = f"{request.name}-{_subset_name(request)}" if request.subset else request.name
@@ -92,15 +56,6 @@ def prepared_set(request: SetRequest, preparation: Preparation) -> PreparedSet:
         yield from _rendered(made, request, left_out) if request.render else made
 
     return PreparedSet(label, examples(), malformed, left_out)
-
-
-def _read(request: SetRequest) -> AnnotatedSet:
-    if request.name in set_names():
-        return read_footage(request.name, request.folder)
-    if request.name in annotation_sets():
-        return read_annotations(request.name, request.folder, request.labels)
-    known = sorted({*annotation_sets(), *set_names(), SCENE_TUNING})
-    raise InputError(f"no data set {request.name!r}. Choose from: {', '.join(known)}.")
 
 
 def _with_causes(annotated: AnnotatedSet, table: Path | None, left_out: LeftOut) -> AnnotatedSet:
@@ -206,17 +161,6 @@ def _is_copy_of(source: Path, target: Path) -> bool:
 def _mark_copy_of(source: Path, target: Path) -> None:
     changed_ns = source.stat().st_mtime_ns
     os.utime(target, ns=(changed_ns, changed_ns))
-
-
-def _check_subset(request: SetRequest) -> None:
-    if request.subset not in (None, "s-s", "s-d"):
-        raise InputError(f"no subset {request.subset!r}. Choose s-s or s-d.")
-    if request.subset == "s-s" and request.footage is None:
-        raise InputError("s-s looks for faces in the footage. Give --footage with the folder of the videos.")
-    if request.causes is not None and request.name == SCENE_TUNING:
-        raise InputError("--causes gives causes to events, and scene-tuning has none. Name the set they are of.")
-    if request.segments is not None and request.subset != "s-d":
-        raise InputError("--segments gives times to s-d alone. Add --subset s-d.")
 
 
 def _subset_name(request: SetRequest) -> Literal["s-s", "s-d", "s-d-weak"]:

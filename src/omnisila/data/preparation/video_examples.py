@@ -19,14 +19,14 @@ from omnisila.data.instructions import (
 )
 from omnisila.data.preparation.left_out import LeftOut
 from omnisila.labels import label_set
-from omnisila.media.sampling import window_starts
+from omnisila.scenes.windows import tiles
 from omnisila.schema import Example, Span, Truth
 
 
 def window_examples(
     set_name: str, video: AnnotatedVideo, duration_s: float, window_s: float, excluded: Sequence[Span] = ()
 ) -> Iterator[Example]:
-    """An identify example for each window of the video; the last one ends with the video.
+    """An identify example for each window of the video, as an analysis cuts it.
 
     Its label is the one that covers at least half of it, else the quiet one. ``truth`` keeps what lies in the window,
     however little. Nothing comes of a video whose events have no known times.
@@ -42,8 +42,7 @@ def window_examples(
     if video.truth is None or labels.quiet is None:
         return
     instruction = render_instruction(Instruction("identify", labels))
-    for index, start_s in enumerate(window_starts(0.0, duration_s, window_s)):
-        window = Span(start_s=start_s, end_s=min(start_s + window_s, duration_s))
+    for index, window in enumerate(tiles(0.0, duration_s, window_s)):
         if any(overlap_s(window, span) > 0 for span in excluded):
             continue
         inside = tuple(_inside(truth, window) for truth in video.truth if overlap_s(truth.span, window) > 0)

@@ -4,7 +4,7 @@ Address: https://github.com/shubhankar-shandilya-india/Accident-Detection-Model
 Licence: CC BY 4.0 as the uploader states; the footage was compiled from the web.
 A record (file, label, group):
     Normal/accident_test16_5_de68bc.jpg, Normal, accident:test15_1
-The group joins videos of one camera. The file's name tells the video, which ``traffic_seq`` may hold as a clip: both
+The group joins videos of one camera. The file's name tells the video, which ``accident_seq`` may hold as a clip: both
 names are sources, so that a frame and its clip stay together.
 """
 
@@ -17,6 +17,7 @@ from omnisila.data.clips.manifest import Row, rows
 NAME = "traffic_accident"
 LABELS = {"TrafficAccident": "Traffic Accidents", "Normal": "Normal"}
 _FRAME = re.compile(r"accident_(?P<video>\w+?)_\d+__?[0-9a-f]{6}\.jpg")
+_SAME_CAMERA = {"acc1": "5", "test16": "test15", "test23": "test14"}  # as this set's groups join them
 
 
 def read(root: Path) -> Reading:
@@ -27,7 +28,7 @@ def read(root: Path) -> Reading:
                 set_name=NAME,
                 path=row.media(NAME),
                 labels={"implicit": row.choice("label", LABELS)},
-                sources=(f"{NAME}:{row['group']}", video_source(_video(row))),
+                sources=(f"{NAME}:{row['group']}", *video_sources(_video(row))),
                 is_still=True,
                 licence=row["licence"],
             )
@@ -36,9 +37,9 @@ def read(root: Path) -> Reading:
     )
 
 
-def video_source(video: str) -> str:
-    """The source name of one of the set's videos, also used by ``traffic_seq``."""
-    return f"{NAME}:video {video}"
+def video_sources(video: str) -> tuple[str, ...]:
+    """The source names of one of these videos, in whatever set it stands: its own, and another's of its camera."""
+    return tuple(f"{NAME}:video {name}" for name in dict.fromkeys((video, _SAME_CAMERA.get(video, video))))
 
 
 def _video(row: Row) -> str:

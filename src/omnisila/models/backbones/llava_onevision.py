@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Int, UInt8
-from torch import Tensor
+from torch import Tensor, nn
 
 from omnisila.models.backbone import ChatTemplate, Footage, VideoSettings, preprocess
 from omnisila.models.tokens import Tokens
@@ -44,6 +44,10 @@ class LlavaOnevision:
         self.features: int = vision.hidden_size * len(self.layers)
         # a class token stands before the patches and is left out
         self.first_patch = int(model.config.vision_feature_select_strategy == "default")
+
+    def tower(self) -> nn.Module:
+        """The visual encoder."""
+        return self.model.model.vision_tower
 
     def token_count(self, frames: int) -> int:
         """Each frame's halved patches, and a newline behind the last."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Int, UInt8
-from torch import Tensor
+from torch import Tensor, nn
 
 from omnisila.errors import InputError
 from omnisila.models.backbone import ChatTemplate, Footage, VideoSettings, preprocess
@@ -55,6 +55,10 @@ class Qwen25VL:
         self.patches = self.grid[0] * self.grid[1] // self.merge**2
         self.features: int = vision.out_hidden_size
         self.video_id: int = model.config.video_token_id
+
+    def tower(self) -> nn.Module:
+        """The visual encoder."""
+        return self.model.model.visual
 
     def token_count(self, frames: int) -> int:
         """Merged patches of every temporal patch; the last frame of an odd window counts twice."""

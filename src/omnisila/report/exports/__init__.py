@@ -6,11 +6,13 @@ formats also have ``read(text) -> tuple[Finding, ...]``, which gives the finding
 
 import importlib
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from omnisila.errors import InputError
+from omnisila.errors import InputError, unknown
 from omnisila.schema import Analysis, Span
+
+PAGE = "html"  # beside these formats: made of more than the analysis
 
 
 class Exporter(NamedTuple):
@@ -25,6 +27,19 @@ def formats() -> tuple[str, ...]:
     return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")))
 
 
+def wanted_formats(names: Iterable[str]) -> tuple[str, ...]:
+    """What a run writes: JSON always, then formats and the page, each once.
+
+    Raises:
+        InputError: no such format; the message lists those there are.
+    """
+    wanted, known = tuple(dict.fromkeys(("json", *names))), (PAGE, *formats())
+    for name in wanted:
+        if name not in known:
+            raise InputError(unknown("format", name, sorted(known)))
+    return wanted
+
+
 def exporter(name: str) -> Exporter:
     """The format of that name; its module is imported now.
 
@@ -32,7 +47,7 @@ def exporter(name: str) -> Exporter:
         InputError: no such format; the message lists those there are.
     """
     if name not in formats():
-        raise InputError(f"format {name!r} does not exist. Choose from: {', '.join(formats())}.")
+        raise InputError(unknown("format", name, formats()))
     module = importlib.import_module(f"{__name__}.{name}")
     return Exporter(module.SUFFIX, module.export)
 

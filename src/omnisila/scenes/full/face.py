@@ -13,7 +13,7 @@ from omnisila.scenes.extractor import Layout
 from omnisila.scenes.face import FaceConfig, FaceScene
 from omnisila.scenes.nets.expression import EXPRESSIONS, ExpressionNet
 from omnisila.scenes.nets.expression_classifier import ExpressionClassifier
-from omnisila.scenes.nets.mtcnn import MTCNN
+from omnisila.scenes.nets.mtcnn import MTCNN, aligned_faces
 
 
 class FullFaceExtractor(FaceScene):
@@ -32,7 +32,13 @@ class FullFaceExtractor(FaceScene):
         return self._layout
 
     def _described(self, images: Tensor, picture: Tensor, boxes: Tensor, scores: Tensor) -> Float[Tensor, "faces w"]:
-        pixels = frame_pixels(boxes, images.shape[1], images.shape[2])
-        crops = square_crops(images.permute(0, 3, 1, 2), picture, squares(pixels), self.describer.input_px)
+        size_px = self.describer.input_px
+        if self.config.cascade == "facenet":
+            faces = [aligned_faces(images[i], box[None], size_px) for i, box in zip(picture, boxes, strict=True)]
+            crops = torch.cat(faces).permute(0, 3, 1, 2).float()
+        else:
+            crops = square_crops(
+                images.permute(0, 3, 1, 2), picture, squares(frame_pixels(boxes, *images.shape[1:3])), size_px
+            )
         found = self.describer(crops.to(next(self.describer.parameters()).device))
         return torch.cat([boxes, scores[:, None], found.probabilities.cpu(), found.embedding.cpu()], dim=1)

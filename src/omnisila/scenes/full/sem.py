@@ -26,7 +26,6 @@ from omnisila.scenes.full.relation import FullRelationConfig, GeometricScene, Re
 from omnisila.scenes.nets.expression import ExpressionNet
 from omnisila.scenes.nets.expression_classifier import ExpressionClassifier
 from omnisila.scenes.nets.higher_hrnet import HigherHRNet, HigherHRNetConfig
-from omnisila.scenes.nets.mtcnn import MTCNN
 from omnisila.scenes.nets.reltr import RelTR, RelTRConfig
 from omnisila.scenes.nets.sam import BoxSegmenter
 from omnisila.scenes.nets.vit import FrameEncoder
@@ -34,7 +33,7 @@ from omnisila.scenes.objects import TrackerState
 from omnisila.scenes.relation import RelationConfig
 from omnisila.weights.checkpoint_files import checkpoint, file_digest, folder_digest, located
 
-FEATURE_VERSION = 1  # raise it when the meaning of a feature changes without a change of configuration
+FEATURE_VERSION = 2  # raise it when the meaning of a feature changes without a change of configuration
 VISUAL_LAYOUT = Layout({})
 
 _POSE_SOURCE = "pose_higher_hrnet_w32_512.pth is in the model zoo of github.com/HRNet/HigherHRNet-Human-Pose-Estimation"
@@ -150,7 +149,7 @@ class FullSEMConfig(Config):
         )
         return FullSceneEnrichedModeling(
             self,
-            FullFaceExtractor(self.face, MTCNN.pretrained(), describer).to(device),
+            FullFaceExtractor(self.face, self.face.detector(), describer).to(device),
             FullActionExtractor(self.action, pose).to(device),
             relation,
             FullBackgroundExtractor(self.background, segmenter, encoder).to(device),

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from omnisila import weights
 from omnisila.scenes.nets.blocks import SameConv2d, inverted_residuals
+from omnisila.weights.embedded import into
 
 FEATURES = 1280
 INPUT_PX = 224
@@ -48,7 +48,7 @@ class EfficientNetLite0(nn.Module):
     @classmethod
     def pretrained(cls) -> Self:
         """With the embedded ImageNet weights."""
-        return weights.into(cls(), "efficientnet_lite")
+        return into(cls(), "efficientnet_lite")
 
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 1280 rows columns"]:
         """The last feature map of normalised pictures whose sides are multiples of 32."""

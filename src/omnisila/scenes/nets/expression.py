@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from omnisila import weights
 from omnisila.scenes.nets.blocks import SameConv2d
+from omnisila.weights.embedded import into
 
 INPUT_PX = 112
 EMBEDDING = 256
@@ -67,7 +67,7 @@ class ExpressionNet(nn.Module):
     @classmethod
     def pretrained(cls) -> Self:
         """With the embedded weights."""
-        return weights.into(cls(), "expression")
+        return into(cls(), "expression")
 
     @torch.inference_mode()
     def forward(self, crops: Float[Tensor, "faces 3 112 112"]) -> Expressions:

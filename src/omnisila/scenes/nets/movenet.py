@@ -11,13 +11,14 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from omnisila import weights
 from omnisila.scenes.nets.blocks import SameConv2d, inverted_residuals
+from omnisila.weights.embedded import into
 
 INPUT_PX = 192
 GRID = 48
 JOINTS = 17
 EMBEDDING = 24  # channels of the pyramid's finest map
+_CELL_FRAC = 0.0208282470703125  # the graph's own 1 / GRID, rounded to fp16
 _DISTANCE_OFFSET = 1.7998046875  # cells; the graph's own, keeps the weight of near peaks finite
 
 _STAGES = (
@@ -69,7 +70,7 @@ class MoveNet(nn.Module):
     @classmethod
     def pretrained(cls) -> Self:
         """With the embedded weights."""
-        return weights.into(cls(), "movenet")
+        return into(cls(), "movenet")
 
     @torch.inference_mode()
     def forward(self, crops: Float[Tensor, "batch 3 192 192"]) -> Poses:
@@ -111,6 +112,6 @@ class MoveNet(nn.Module):
         peak = (heat / (distance + _DISTANCE_OFFSET)).flatten(2).argmax(2)
         score = heat.flatten(2).gather(2, peak[..., None])
         fine = offset.reshape(batch, JOINTS, 2, -1).gather(3, peak[..., None, None].expand(-1, -1, 2, 1))[..., 0]
-        y = (peak // GRID + fine[..., 0]) / GRID
-        x = (peak % GRID + fine[..., 1]) / GRID
+        y = (peak // GRID + fine[..., 0]) * _CELL_FRAC
+        x = (peak % GRID + fine[..., 1]) * _CELL_FRAC
         return torch.cat([x[..., None], y[..., None], score], dim=2)

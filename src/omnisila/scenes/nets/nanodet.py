@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
-from omnisila import weights
 from omnisila.scenes.boxes import suppressed
+from omnisila.weights.embedded import into
 
 INPUT_PX = 416
 STRIDES_PX = (8, 16, 32)
@@ -96,7 +96,7 @@ class NanoDet(nn.Module):
     @classmethod
     def pretrained(cls) -> Self:
         """With the embedded COCO weights."""
-        return weights.into(cls(), "nanodet")
+        return into(cls(), "nanodet")
 
     def forward(self, images: Float[Tensor, "batch 3 416 416"]) -> Raw:
         """Raw outputs for normalised BGR pictures."""

@@ -81,7 +81,7 @@ def grouped(found: Peaks, config: GroupingConfig) -> Grouped:
     Args:
         found: of one picture, on the CPU.
     """
-    scores, tags = found.scores.double().numpy(), found.tags.double().numpy()
+    scores, tags = found.scores.float().numpy(), found.tags.float().numpy()
     # a picture of noise can overflow half precision; what is no number has no distance
     likely = (scores > config.min_score) & np.isfinite(scores) & np.isfinite(tags).all(axis=2)
     people: list[_Person] = []
@@ -105,9 +105,9 @@ def _owners(
         return owners
     means = np.stack([np.mean(person.tags, axis=0) for person in people])
     distances = np.linalg.norm(tags[:, None] - means[None], axis=2)
-    # whole steps of distance come first, between equals the surer peak; what is left is a tie that the published
-    # evaluation leaves to rounding errors; here the squares of the distances decide it, so that nobody is far off
-    costs = np.round(distances) * 100 - scores[:, None] + 1e-6 * distances**2
+    # whole steps of distance come first, between equals the surer peak. In float32, as the published evaluation
+    # computes it: its rounding decides most of the ties; the rest go by order, as there, and no term is added for them
+    costs = np.round(distances) * 100 - scores[:, None]
     for candidate, person in zip(*linear_sum_assignment(costs), strict=True):
         if distances[candidate, person] < config.max_tag_distance:
             owners[candidate] = people[person]

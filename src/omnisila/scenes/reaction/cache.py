@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from omnisila.errors import RecordError
+from omnisila.errors import OutputError, RecordError
 from omnisila.files import write_atomically
 from omnisila.media.container import check_file
 from omnisila.media.video import sha256
@@ -56,12 +56,8 @@ class ReactionCache:
         except RecordError:
             return None
 
-    def keep(self, file: Path, features: ReactionFeatures) -> None:
-        """Write a clip's features, whole or not at all.
-
-        Raises:
-            OutputError: the file cannot be written.
-        """
+    def keep(self, file: Path, features: ReactionFeatures) -> str | None:
+        """Write a clip's features, whole or not at all; why they cannot be written, which ``warning`` tells too."""
         tensors: dict[str, Tensor] = {"times_s": features.times_s.contiguous()}
         for name, modality in features.modalities.items():
             values = modality.values if modality.present else modality.values[:0]  # nothing takes no room
@@ -74,7 +70,12 @@ class ReactionCache:
             "warnings": json.dumps(features.warnings),
             "sha256": _content_digest(tensors),
         }
-        write_atomically(file, save(tensors, facts))
+        try:
+            write_atomically(file, save(tensors, facts))
+        except OutputError as error:
+            self.warning = self.warning or f"features are not kept: {error}"
+            return str(error)
+        return None
 
 
 def video_digest(path: Path) -> str:
@@ -107,15 +108,18 @@ def load_features(file: Path) -> ReactionFeatures:
         raise RecordError(f"{file}: no features that can be read ({error}). Extract the clip again.") from None
     if facts.get("form") != _FORM:
         raise RecordError(f"{file}: no reaction features of this version. Extract the clip again.")
-    if facts["sha256"] != _content_digest(tensors):
+    if facts.get("sha256") != _content_digest(tensors):
         raise RecordError(f"{file}: damaged, its content is not what was written. Extract the clip again.")
-    modalities: dict[str, Modality] = {}
-    for name in json.loads(facts["modalities"]):
-        values, mask = tensors[f"{name}.values"].float(), tensors[f"{name}.mask"]
-        modalities[name] = Modality(values, mask) if len(values) else Modality.absent(len(mask), values.shape[1])
-    return ReactionFeatures(
-        modalities, json.loads(facts["kinds"]), tensors["times_s"], tuple(json.loads(facts["warnings"]))
-    )
+    try:
+        names, kinds, warnings = (json.loads(facts[name]) for name in ("modalities", "kinds", "warnings"))
+        parts = {name: (tensors[f"{name}.values"].float(), tensors[f"{name}.mask"]) for name in names}
+    except (KeyError, ValueError) as error:
+        raise RecordError(f"{file}: damaged, its header does not fit ({error}). Extract the clip again.") from None
+    modalities = {
+        name: Modality(values, mask) if len(values) else Modality.absent(len(mask), values.shape[1])
+        for name, (values, mask) in parts.items()
+    }
+    return ReactionFeatures(modalities, kinds, tensors["times_s"], tuple(warnings))
 
 
 def _content_digest(tensors: dict[str, Tensor]) -> str:

@@ -15,7 +15,7 @@ from pydantic import model_validator
 from omnisila import weights
 from omnisila.scenes.nets.efficientnet_lite import EfficientNetLite0
 from omnisila.scenes.nets.expression import ExpressionNet
-from omnisila.scenes.nets.mtcnn import MTCNN
+from omnisila.scenes.nets.mtcnn import MTCNN, CascadeConfig
 from omnisila.scenes.nets.vit import FrameEncoder
 from omnisila.scenes.reaction.audio import SoundStatistics, SpeakerVectors
 from omnisila.scenes.reaction.extractor import ClipSettings, ReactionFeatureExtractor
@@ -26,7 +26,7 @@ from omnisila.scenes.reaction.text import SentenceEncoder, TemplateMatcher
 from omnisila.scenes.reaction.visual import ClassToken, EmbeddedPictures, FaceResNet, PictureEncoder
 from omnisila.weights.checkpoint_files import file_digest, folder_digest, located, model_folder
 
-FEATURE_VERSION = 1  # raise it when the meaning of a feature changes without a change of configuration
+FEATURE_VERSION = 2  # raise it when the meaning of a feature changes without a change of configuration
 _TOKENIZER = ("tokenizer.json", "vocab.json", "merges.txt")
 
 
@@ -131,7 +131,7 @@ class ReactionFeatureConfig(ClipSettings):
         device = torch.device(
             ("cuda" if torch.cuda.is_available() else "cpu") if self.device == "auto" else self.device
         )
-        detector = MTCNN.pretrained().to(device)
+        detector = MTCNN.pretrained(CascadeConfig(min_face_frac=self.min_face_frac)).to(device)
         visual: PictureEncoder = (
             ClassToken(FrameEncoder.pretrained(located(self.visual)).to(device))
             if self.visual

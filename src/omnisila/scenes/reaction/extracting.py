@@ -17,7 +17,10 @@ _NUMBER = re.compile(r"\d+(\.\d+)?")
 
 
 class Outcome(NamedTuple):
-    """How one clip ended; ``file`` and ``features`` are there unless it failed, ``reason`` when it did."""
+    """How one clip ended; ``features`` are there unless it failed, ``file`` where the cache keeps them.
+
+    ``reason`` says why one is missing.
+    """
 
     clip: Clip
     state: Literal["extracted", "known", "failed"]
@@ -65,10 +68,10 @@ def tally(outcomes: Iterable[Outcome]) -> Tally:
     warned: Counter[str] = Counter()
     failed: list[tuple[str, str]] = []
     for outcome in outcomes:
-        states[outcome.state] += 1
-        if outcome.features is None:
+        if outcome.features is None or outcome.file is None:
             failed.append((str(outcome.clip.path), outcome.reason or ""))
             continue
+        states[outcome.state] += 1
         missing.update(outcome.features.missing)
         warned.update({_NUMBER.sub("#", warning) for warning in outcome.features.warnings})
     return Tally(states["extracted"], states["known"], tuple(failed), dict(missing), dict(warned))
@@ -81,12 +84,11 @@ def extracted(clip: Clip, extractor: ReactionFeatureExtractor, cache: ReactionCa
         MediaError: it cannot be read.
         RecordError: a table beside it cannot be read.
         InputError: another number of descriptions than of frames.
-        OutputError: its features cannot be written.
     """
     file = cache.file(clip, extractor.digest)
     known = cache.known(file)
     if known is not None:
         return Outcome(clip, "known", file, known)
     features = extractor.features(clip)
-    cache.keep(file, features)
-    return Outcome(clip, "extracted", file, features)
+    reason = cache.keep(file, features)
+    return Outcome(clip, "extracted", file if reason is None else None, features, reason)

@@ -82,7 +82,6 @@ class ReactionFeatureExtractor:
         self.settings, self.digest = settings, digest
         self.detector, self.expression, self.visual, self.sound = detector, expression, visual, sound
         self.face, self.sentences, self.matcher = face, sentences, matcher
-        self.detector.min_face_frac = settings.min_face_frac
 
     @property
     def widths(self) -> dict[str, int]:

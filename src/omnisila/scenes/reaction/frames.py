@@ -51,7 +51,7 @@ def clip_frames(
             f"{path}: no pictures from {span.start_s:.1f} s on, it lasts {duration_s:.1f} s. Ask within it."
         )
     span = Span(start_s=span.start_s if span else 0.0, end_s=min(span.end_s, duration_s) if span else duration_s)
-    times_s = uniform_times(span.start_s, span.end_s, count, ends=True)
+    times_s = uniform_times(span.start_s, span.end_s, count, ends=True, holes=reader.info.holes)
     warnings: dict[str, None] = {}
     pictures: list[Tensor] = []
     picture: list[int] = []

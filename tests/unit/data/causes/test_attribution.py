@@ -1,7 +1,8 @@
 """Attribution: clauses say what the evidence shows, and nothing else."""
 
-from omnisila.data.causes.attribution import SceneSummary, clauses, scene_clauses
+from omnisila.data.causes.attribution import MIN_OBJECT_SCORE, SceneSummary, clauses, scene_clauses, speaking
 from omnisila.data.instructions import parse_clauses, render_clauses
+from omnisila.labels import ANOMALY, BUILT_IN, EXPLICIT, IMPLICIT
 from omnisila.schema import (
     Box,
     Evidence,
@@ -111,3 +112,50 @@ def test_better_supported_clauses_come_first():
         for t in range(count)
     )
     assert texts(Evidence(objects=objects)) == ["a backpack", "a place with goods", "a knife"]
+
+
+def thing(name: str, time_s: float = 0.0, score: float = 0.9, left: float = 0.1) -> ObjectEvidence:
+    return ObjectEvidence(time_s=time_s, track=1, name=name, box=box(left, 0.1, left + 0.1, 0.2), score=score)
+
+
+def test_what_contradicts_a_label_or_says_nothing_of_it_is_no_cause():
+    calm = clauses(
+        Evidence(people=(person(0.0),), objects=(thing("chair"), thing("car"))), SceneSummary(0.01, 0.5, 0.0)
+    )
+    assert {"one person", "hardly any movement", "a chair", "a car"} <= {clause.text for clause in calm}
+    assert speaking(calm, IMPLICIT, "Fighting") == ()
+    assert [clause.text for clause in speaking(calm, IMPLICIT, "Traffic Accidents")] == ["a car"]
+    wild = clauses(Evidence(people=(person(0.0, 0), person(0.0, 1))), SceneSummary(0.4, 0.5, 0.2))
+    fighting = {clause.text for clause in speaking(wild, IMPLICIT, "Fighting")}
+    assert fighting == {"two people", "movement in much of the view"}
+    assert [clause.text for clause in speaking(wild, IMPLICIT, "Fire")] == ["flame-like colours"]
+
+
+def test_a_vehicle_that_moves_fast_speaks_for_an_accident_and_an_airplane_does_not():
+    for name, said in (("car", ["a car", "a car moving fast"]), ("airplane", []), ("train", [])):
+        moving = tuple(thing(name, t / 2, left=0.1 + 0.3 * t) for t in range(2))
+        found = speaking(clauses(Evidence(objects=moving)), ANOMALY, "Accident")
+        assert sorted(clause.text for clause in found) == said
+
+
+def test_things_that_were_hardly_recognised_are_not_named():
+    unsure = MIN_OBJECT_SCORE - 0.01
+    relation = TripletEvidence(time_s=0.0, subject="person", predicate="holding", object="knife", score=unsure,
+                               subject_box=box(0, 0, 0.5, 0.5), object_box=box(0.2, 0.2, 0.6, 0.6))  # fmt: skip
+    assert clauses(Evidence(objects=(thing("airplane", score=unsure),), triplets=(relation,))) == ()
+    sure = clauses(Evidence(triplets=(relation.replace(score=MIN_OBJECT_SCORE),)))
+    assert [clause.text for clause in speaking(sure, ANOMALY, "Robbery")] == ["a person holding a knife"]
+    assert speaking(sure, ANOMALY, "Shoplifting") == ()
+
+
+def test_a_sentiment_is_explained_by_faces_of_it():
+    happy = FaceEvidence(time_s=0.0, box=box(0, 0, 0.5, 0.5), score=0.9, expressions={"happy": 0.9, "sad": 0.1})
+    found = clauses(Evidence(faces=(happy,), people=(person(0.0),)), SceneSummary(0.3, 0.5, 0.0))
+    assert [clause.text for clause in speaking(found, EXPLICIT, "positive")] == ["a happy face"]
+    assert speaking(found, EXPLICIT, "negative") == ()
+
+
+def test_every_label_that_may_be_found_says_what_speaks_for_it():
+    for labels in BUILT_IN.values():
+        if labels.quiet is not None:  # others give no findings
+            assert set(labels.reportable) == set(labels.signs)

@@ -19,7 +19,7 @@ def clip(set_name: str, label: str) -> Clip:
         ("fight_surv", "Fighting", "Fighting"),
         ("shoplifting_mnnit", "Theft", "Shoplifting"),
         ("elsewhere", "Theft", None),  # a theft outside a shop is no shoplifting
-        ("traffic_seq", "Traffic Accidents", "Accident"),
+        ("accident_seq", "Traffic Accidents", "Accident"),
         ("fire_smoke", "Fire", None),  # no one is known to have set it
         ("fire_smoke", "Normal", "Normal"),
     ],

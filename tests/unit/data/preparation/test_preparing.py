@@ -5,6 +5,7 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -18,7 +19,8 @@ from omnisila.data.preparation.left_out import LeftOut
 from omnisila.data.preparation.mixture import mixed
 from omnisila.data.preparation.muting import muted
 from omnisila.data.preparation.preparing import Preparation, described_examples, video_examples
-from omnisila.data.preparation.sets import SetRequest, prepared_set
+from omnisila.data.preparation.requests import SetRequest, read_requested
+from omnisila.data.preparation.sets import PreparedSet, prepared_set
 from omnisila.errors import DataSetError, InputError
 from omnisila.labels import REACTION
 from omnisila.media.video import sha256
@@ -180,14 +182,14 @@ def test_one_unreadable_video_does_not_stop_s_s(make_bad_file: Callable[[str, st
 
 
 def test_a_face_in_the_footage_is_found(make_video: Callable[..., Path], tmp_path: Path):
-    portrait = Path(__file__).parents[3] / "demo/carphone_pristine.mp4"
+    portrait = Path(__file__).parents[3] / "demo/portrait.mp4"
     make_video("plain.mp4")
     span = Span(start_s=0.0, end_s=1.0)
     finder = FaceFinder(MTCNN.pretrained(), tmp_path, frames=2)
     assert not finder(video("plain"), span)
     if not portrait.is_file():
         pytest.skip("the demo's portrait is not there")
-    assert FaceFinder(MTCNN.pretrained(), portrait.parent, frames=2)(video("carphone_pristine"), span)
+    assert FaceFinder(MTCNN.pretrained(), portrait.parent, frames=2)(video("portrait"), span)
 
 
 def test_s_d_takes_the_users_segments_or_is_called_weak(tmp_path: Path):
@@ -266,13 +268,18 @@ def test_a_run_that_fails_leaves_the_old_files(tmp_path: Path):
     with pytest.raises(RuntimeError, match="killed"):
         write_examples(broken(), tmp_path, ("jsonl", "llava"))
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
-    with pytest.raises(InputError, match="no format xml"):
+    with pytest.raises(InputError, match="format 'xml' does not exist"):
         write_examples([], tmp_path, ("xml",))
+
+
+def requested(**fields: Any) -> PreparedSet:
+    request = SetRequest(**fields)
+    return prepared_set(request, read_requested(request), Preparation())
 
 
 def test_footage_sets_are_prepared_too(write_set: Callable[..., Path], tmp_path: Path):
     root = write_set("fire_smoke", [(f"{i}.jpg", "FireSmoke" if i % 2 else "Normal", f"g{i // 2}") for i in range(20)])
-    ready = prepared_set(SetRequest(name="fire_smoke", folder=root / "fire_smoke", out=tmp_path / "out"), Preparation())
+    ready = requested(name="fire_smoke", folder=root / "fire_smoke", out=tmp_path / "out")
     examples = list(ready.examples)
     windows = [e for e in examples if e.id.endswith("#0")]
     assert Counter(e.answer for e in windows) == {"Fire": 10, "Normal": 10}
@@ -284,12 +291,12 @@ def test_footage_sets_are_prepared_too(write_set: Callable[..., Path], tmp_path:
 
 
 def test_wrong_requests_are_named(tmp_path: Path):
-    for change, told in (({"name": "nope"}, "no data set 'nope'"), ({"subset": "s-x"}, "no subset 's-x'"),
+    for change, told in (({"name": "nope"}, "data set 'nope' does not exist"),
                          ({"subset": "s-s"}, "Give --footage"), ({"segments": tmp_path}, "--subset s-d"),
                          ({"name": "scene-tuning"}, "no folder of a set")):  # fmt: skip
         fields = {"name": "tsl300", "folder": tmp_path, "out": tmp_path, **change}
         with pytest.raises(InputError, match=told):
-            prepared_set(SetRequest.model_validate(fields), Preparation())
+            read_requested(SetRequest.model_validate(fields))
 
 
 def test_checked_causes_become_attribute_examples(tmp_path: Path):
@@ -300,7 +307,7 @@ def test_checked_causes_become_attribute_examples(tmp_path: Path):
     row = "tsl300/{}#1000-2000-negative,a.mp4,1,2,explicit,negative,a man shouts,{},\n"
     header = "id,video,start_s,end_s,labels,label,cause,verdict,adjusted\n"
     table.write_text(header + row.format("a", "accept") + row.format("b", "accept") + row.format("c", ""))
-    ready = prepared_set(SetRequest(name="tsl300", folder=tmp_path, out=tmp_path, causes=table), Preparation())
+    ready = requested(name="tsl300", folder=tmp_path, out=tmp_path, causes=table)
     assert [example.answer for example in ready.examples if example.task == "attribute"] == ["a man shouts"]
     assert ready.left_out.lines() == (
         "1 left out: cause nobody checked (tsl300/c#1000-2000-negative)",
@@ -314,7 +321,7 @@ def test_tsl300_gives_the_papers_clip_counts(tmp_path: Path):
     folder = Path(os.environ["OMNISILA_DATA"]) / "annotations/tsl300"
     if not folder.is_dir():
         pytest.skip(f"{folder} is not there")
-    ready = prepared_set(SetRequest(name="tsl300", folder=folder, out=tmp_path), Preparation())
+    ready = requested(name="tsl300", folder=folder, out=tmp_path)
     counts = Counter((e.split, e.task, e.id.rpartition("#")[2].isdecimal()) for e in ready.examples)
     # Omni-SILA 4.1 prints 52 K and 25 K; the last window of each video may be short
     assert round(counts["train", "identify", True], -3) == 52_000

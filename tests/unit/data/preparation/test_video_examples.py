@@ -2,7 +2,6 @@
 
 import itertools
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -115,10 +114,11 @@ def test_windows_cover_the_video_and_answers_parse(marks: list[int], duration_ms
     whole = within(video(*begun), duration_ms / 1000, LeftOut())
     examples = list(window_examples("set", whole, duration_ms / 1000, 1.0))
     assert examples[0].start_s == 0
-    assert examples[-1].end_s == pytest.approx(duration_ms / 1000, abs=1e-3)
+    assert -1e-3 < duration_ms / 1000 - examples[-1].end_s < 0.2 + 1e-3  # a rest of less is no window
     assert all(a.end_s == b.start_s for a, b in itertools.pairwise(examples))
     kept_s = sum(t.span.duration_s for e in examples for t in e.truth)
-    assert kept_s == pytest.approx(sum(t.span.duration_s for t in whole.truth or ()), abs=1e-3)
+    lost_s = sum(t.span.duration_s for t in whole.truth or ()) - kept_s
+    assert -1e-3 < lost_s <= duration_ms / 1000 - examples[-1].end_s + 1e-3
     (locate,) = (e for e in whole_examples("set", whole, duration_ms / 1000) if e.task == "locate")
     found = parse_located(locate.answer, EXPLICIT)
     assert found is not None

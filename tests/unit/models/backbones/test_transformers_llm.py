@@ -14,7 +14,7 @@ from omnisila.models.likelihood import answer_likelihood, language_loss
 from omnisila.models.lora import PRESETS, adapter_parameters, add_lora
 from omnisila.models.tokens import Tokens, answered, continued, prompted
 from omnisila.models.video_llm import VideoLLM, splice
-from omnisila.models.visual_tower import VisualTower
+from omnisila.models.visual_tower import VisualTower, windows_seen
 from omnisila.schema import SceneName
 
 FRAMES = 8
@@ -40,6 +40,17 @@ def test_it_is_a_video_llm_and_its_visual_tower(llm: Any):
     assert isinstance(llm.backbone, Backbone)
     assert all(isinstance(llm, protocol) for protocol in (VideoLLM, VisualTower))
     assert llm.scene_id >= llm.model.get_input_embeddings().num_embeddings
+
+
+def test_the_tower_sees_in_training_what_it_sees_in_use(llm, make_frames):
+    frames, there = make_frames(2), torch.ones(2, FRAMES, dtype=torch.bool)
+    used = windows_seen(llm, frames, there, [(360, 640)] * 2)
+    llm.train()
+    assert llm.model.training
+    assert not any(module.training for module in llm.backbone.tower().modules())
+    with torch.autocast("cpu", torch.bfloat16):
+        trained = windows_seen(llm, frames, there, [(360, 640)] * 2)
+    assert torch.equal(trained.values, used.values)
 
 
 def test_fitted_frames_of_several_videos_make_one_batch(llm, make_frames):

@@ -1,6 +1,8 @@
 """Clips to features: embedded and paper-like networks, every modality that may be missing, the cache, bad files."""
 
+import contextlib
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -270,3 +272,32 @@ def test_a_video_is_read_once_for_all_its_stretches(
     assert video_digest(clip) == sha256(clip)
     with pytest.raises(MediaError, match="no such file"):
         video_digest(tmp_path / "none.mp4")
+
+
+def test_a_full_disk_costs_the_cache_and_not_the_features(
+    quick: ReactionFeatureExtractor,
+    make_clip: Make,
+    tmp_path: Path,
+    full_disk: Callable[[], AbstractContextManager[None]],
+) -> None:
+    clip, cache = make_clip(), ReactionCache(tmp_path / "cache")
+    with full_disk():
+        (outcome,) = extract([clip], quick, cache)
+    assert outcome.features is not None
+    assert "cannot be written" in (outcome.reason or "")
+    assert "features are not kept" in (cache.warning or "")
+    counted = tally([outcome])
+    assert counted.extracted == 0, "tables are made of kept files"
+    assert [path for path, _ in counted.failed] == [str(clip)]
+
+
+def test_a_header_that_is_damaged_is_never_a_crash(
+    quick: ReactionFeatureExtractor, make_clip: Make, tmp_path: Path
+) -> None:
+    (outcome,) = extract([make_clip()], quick, ReactionCache(tmp_path / "cache"))
+    assert outcome.file is not None
+    whole, damaged = outcome.file.read_bytes(), tmp_path / "damaged.safetensors"
+    for place in range(0, whole.index(b"}}") + 2):
+        damaged.write_bytes(whole[:place] + bytes([whole[place] ^ 0x01]) + whole[place + 1 :])
+        with contextlib.suppress(RecordError):
+            load_features(damaged)

@@ -35,5 +35,5 @@ def test_a_process_gives_what_this_one_does_and_its_death_is_named(
     for name, modality in own.modalities.items():
         torch.testing.assert_close(first.features.modalities[name].values, modality.values, atol=1e-3, rtol=1e-3)
     assert ReactionCache(tmp_path / "cache").known(first.file) is not None
-    with pytest.raises(OmnisilaError, match="one of 1 processes was killed"):
+    with pytest.raises(OmnisilaError, match=r"deadly\.mp4: the process at work on it was killed \(exit status 1\)"):
         next(found)

@@ -1,0 +1,76 @@
+"""What to prepare, checked and read: published annotations without torch, so that mistakes are told at once."""
+
+from pathlib import Path
+from typing import Literal
+
+from omnisila.config import Frozen
+from omnisila.data.annotated import AnnotatedSet
+from omnisila.data.annotations import annotation_sets, read_annotations
+from omnisila.data.readers import set_names
+from omnisila.errors import DataSetError, InputError, unknown
+
+SCENE_TUNING = "scene-tuning"
+SCENE_SETS = ("cmu_mosei", "humanml3d", "refcoco", "places365")  # Omni-SILA 4.1
+
+
+class SetRequest(Frozen):
+    """What to prepare, and from where.
+
+    Args:
+        name: a set of ``data/annotations`` or ``data/readers``, or ``scene-tuning``.
+        folder: its annotations; for scene tuning the folder above those of the sets.
+        footage: folder of the videos; None: only what annotations state counts.
+        out: its folder ``footage`` gets the muted videos of S-S and the drawn motions.
+        subset: ``s-s`` or ``s-d``; None prepares the whole set.
+        durations: a user's table of durations, for want of footage.
+        labels: label set of a generic set; the others know their own.
+        causes: the table of written causes that people checked (``data/causes/checking``).
+        segments: a user's times for ``s-d``; None means its weak variant.
+        resplit: split again by group instead of as published.
+        render: draw motions as videos of skeletons.
+    """
+
+    name: str
+    folder: Path
+    footage: Path | None = None
+    out: Path
+    subset: Literal["s-s", "s-d"] | None = None
+    durations: Path | None = None
+    labels: str | None = None
+    causes: Path | None = None
+    segments: Path | None = None
+    resplit: bool = False
+    render: bool = False
+
+
+def read_requested(request: SetRequest) -> dict[str, AnnotatedSet]:
+    """The annotations that a request names, by set.
+
+    Raises:
+        InputError: no such set, or the subset lacks what it needs.
+        DataSetError: a set is not as its reader expects.
+        LabelError: a label set was given for annotations that have their own, or it does not exist.
+    """
+    _check(request)
+    if request.name == SCENE_TUNING:
+        found = {name: request.folder / name for name in SCENE_SETS if (request.folder / name).is_dir()}
+        if not found:
+            raise DataSetError(f"{request.folder}: no folder of a set is there. Wanted: {', '.join(SCENE_SETS)}.")
+        return {name: read_annotations(name, folder) for name, folder in found.items()}
+    if request.name in annotation_sets():
+        return {request.name: read_annotations(request.name, request.folder, request.labels)}
+    from omnisila.data.preparation.footage_sets import read_footage  # reads videos, and so takes torch
+
+    return {request.name: read_footage(request.name, request.folder)}
+
+
+def _check(request: SetRequest) -> None:
+    known = (*annotation_sets(), *set_names(), SCENE_TUNING)
+    if request.name not in known:
+        raise InputError(unknown("data set", request.name, sorted(known)))
+    if request.subset == "s-s" and request.footage is None:
+        raise InputError("s-s looks for faces in the footage. Give --footage with the folder of the videos.")
+    if request.causes is not None and request.name == SCENE_TUNING:
+        raise InputError("--causes gives causes to events, and scene-tuning has none. Name the set they are of.")
+    if request.segments is not None and request.subset != "s-d":
+        raise InputError("--segments gives times to s-d alone. Add --subset s-d.")

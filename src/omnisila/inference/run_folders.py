@@ -1,0 +1,192 @@
+"""From a model's name to its run folders, and whether they answer what is asked; nothing is loaded for it."""
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from omnisila import weights
+from omnisila.errors import InputError, LabelError, unknown
+from omnisila.inference.function_system import FunctionSystem
+from omnisila.inference.settings import AnalyzerConfig, split_settings
+from omnisila.labels import label_set
+from omnisila.models.run_files import REACTION_RUN, RUN, is_reaction, run_calibration, run_summary
+from omnisila.operating_points import Calibration, LabelSetCalibration
+
+RELEASE, QUERY = "hawkeye-release:", "query:"  # systems that are no run folders
+_REACTIONS = {"compact": "compact-reaction"}  # the embedded reaction model that goes with an embedded scene model
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+class Asked(NamedTuple):
+    """A run folder with what is asked of its model."""
+
+    folder: Path
+    settings: AnalyzerConfig
+
+
+class Answering(NamedTuple):
+    """Which runs answer: a scene model's, a reaction model's, or both."""
+
+    scenes: Asked | None
+    reaction: Asked | None
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """The run folders that are loaded."""
+        return tuple(one.folder for one in self if one is not None)
+
+
+def answering(model: str, settings: AnalyzerConfig) -> Answering:
+    """The runs that answer what is asked of a model, each label set once; by default what the model was trained on.
+
+    Raises:
+        InputError: no such model, a label set that it does not answer, or settings that it cannot meet.
+        WeightsError: the records of its run cannot be read.
+    """
+    for name in settings.labels:
+        label_set(name)
+    if "labels" not in settings.model_fields_set:
+        own = tuple(run_summary(model_folder(model)).labels)
+        settings = settings.replace(labels=own)
+    events, reactions = split_settings(settings.replace(labels=tuple(dict.fromkeys(settings.labels))))
+    scenes = Asked(run_folder(model), events) if events else None
+    if scenes is not None:
+        said = run_summary(scenes.folder)
+        check_answered(said.name, said.labels, scenes.settings.labels)
+        if scenes.settings.max_fnr is not None:
+            calibration = run_calibration(scenes.folder)
+            for name in scenes.settings.labels:
+                calibration_at(said.name, calibration, name, scenes.settings.max_fnr)
+    return Answering(scenes, Asked(reaction_folder(model), reactions) if reactions else None)
+
+
+def check_answered(model: str, trained: Mapping[str, tuple[str, ...]], asked: Iterable[str]) -> None:
+    """Whether a model was trained on the label sets that are asked for.
+
+    Raises:
+        LabelError: it was not; the message names an installed model that was.
+    """
+    for name in asked:
+        label_set(name)
+        if not trained.get(name):
+            others = [run for run in weights.RUNS if name in run_summary(weights.FOLDER / run).labels]
+            advice = f"--model {others[0]} answers it" if others else "no installed model answers it"
+            raise LabelError(
+                f"label set {name!r}: model {model} was trained on: {', '.join(trained)}. Ask for those; {advice}."
+            )
+
+
+def calibration_at(model: str, calibration: Calibration | None, name: str, max_fnr: float) -> LabelSetCalibration:
+    """A label set's calibration with the thresholds for a false-negative rate.
+
+    Raises:
+        InputError: the model was not calibrated for it.
+    """
+    fitted = calibration.label_sets.get(name) if calibration else None
+    if fitted is None:
+        raise InputError(
+            f"--max-fnr {max_fnr:g}: model {model} has no calibration for label set {name!r}. Leave --max-fnr out, or "
+            "calibrate the run."
+        )
+    return fitted.replace(thresholds=fitted.at_most(max_fnr).thresholds)
+
+
+def model_folder(model: str) -> Path:
+    """The run folder that a model's name stands for: an embedded model's, the folder itself, or one on the hub.
+
+    Raises:
+        InputError: none of them.
+    """
+    if model in weights.RUNS:
+        return weights.FOLDER / model
+    path = Path(model)
+    if _is_run(path):
+        return path
+    if path.is_dir():
+        raise InputError(
+            f"model {model!r}: a folder without a {RUN} or a {REACTION_RUN}, so it is no finished run. Give a run "
+            "folder of omnisila train."
+        )
+    if path.exists() or not _HUB_ID.fullmatch(model):
+        raise InputError(
+            f"{unknown('model', model, weights.RUNS).rstrip('.')}; or give a run folder, or the hub id (owner/name) of "
+            "one."
+        )
+    return _fetched(model)
+
+
+def run_folder(model: str) -> Path:
+    """The run folder of a scene model, by its name.
+
+    Raises:
+        InputError: no such model, or one of reactions.
+    """
+    folder = model_folder(model)
+    if is_reaction(folder):
+        raise InputError(
+            f"model {model!r} measures reactions and nothing else. Give a run of omnisila train icm, hawkeye or "
+            "compact, or ask for --labels reaction."
+        )
+    return folder
+
+
+def reaction_folder(model: str) -> Path:
+    """The run folder of a reaction model, by its name; an embedded scene model stands for the one that goes with it.
+
+    Raises:
+        InputError: no such model, or one without reactions.
+    """
+    folder = model_folder(_REACTIONS[model] if _REACTIONS.get(model) in weights.RUNS else model)
+    if not is_reaction(folder):
+        raise InputError(
+            f"model {model!r} does not measure reactions. Train one with omnisila train reaction and give its run "
+            "folder as the model."
+        )
+    return folder
+
+
+def check_system(model: str) -> None:
+    """Whether a name stands for a system that answers examples; nothing is loaded.
+
+    Raises:
+        InputError: it does not.
+    """
+    if model.startswith(RELEASE):
+        if not Path(model.removeprefix(RELEASE)).is_dir():
+            raise InputError(
+                f"model {model!r}: no such folder. Give the one with the authors' checkpoint and features."
+            )
+    elif is_function(model):
+        FunctionSystem.named(model)
+    elif not model.startswith(QUERY):
+        model_folder(model)
+
+
+def is_function(model: str) -> bool:
+    """Whether a name is ``module:function``."""
+    return ":" in model and not model.startswith(QUERY) and not Path(model).exists()
+
+
+def _fetched(model: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        folder = Path(snapshot_download(model))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(
+            f"model {model!r}: cannot be fetched from the hub ({reason.rstrip('.')}). "
+            "Check the name and the network, or give a folder."
+        ) from error
+    if not _is_run(folder):
+        raise InputError(
+            f"model {model!r}: has no {RUN} or {REACTION_RUN}, so it is no trained run. A plain Video-LLM is the "
+            "--backbone of omnisila train icm."
+        )
+    return folder
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / RUN).is_file() or is_reaction(folder)

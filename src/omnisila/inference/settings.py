@@ -1,0 +1,71 @@
+"""What is asked of a video."""
+
+from pydantic import Field
+
+from omnisila.config import Config
+from omnisila.errors import InputError
+from omnisila.labels import REACTION
+
+
+class AnalyzerConfig(Config):
+    """What is asked of a video.
+
+    Attributes:
+        labels: names of label sets; the first one's anomaly curve is the page's.
+        window_s: length of a window; None takes the model's own, as does ``rate_hz``.
+        hop_s: from the start of one window of reaction intensities to the next; None: they do not overlap.
+        rate_hz: frames per second within a window.
+        max_fnr: choose thresholds for at most this false-negative rate per video; None takes the model's own choice.
+    """
+
+    labels: tuple[str, ...] = ("implicit", "explicit")
+    window_s: float | None = Field(default=None, gt=0)
+    hop_s: float | None = Field(default=None, gt=0)
+    rate_hz: float | None = Field(default=None, gt=0)
+    max_fnr: float | None = Field(default=None, gt=0, lt=1)
+
+
+def split_settings(settings: AnalyzerConfig) -> tuple[AnalyzerConfig | None, AnalyzerConfig | None]:
+    """What is asked of the scene model, and what of the reaction model; None of the one that is asked nothing.
+
+    Raises:
+        InputError: an option that one of them does not know.
+    """
+    events = tuple(name for name in settings.labels if name != REACTION.name)
+    if not events:
+        check_reaction_settings(settings)
+        return None, settings
+    if len(events) == len(settings.labels):
+        if settings.hop_s is not None:
+            raise InputError(
+                f"hop {settings.hop_s:g} s: only windows of reaction intensities may overlap. Leave it out."
+            )
+        return settings, None
+    if settings.window_s is not None:
+        raise InputError(
+            f"window {settings.window_s:g} s: events are looked for in windows of about 1 s, reactions in windows of "
+            "about 10 s. Leave it out, or analyse one of the two at a time."
+        )
+    return (
+        settings.replace(labels=events, hop_s=None),
+        AnalyzerConfig(labels=(REACTION.name,), hop_s=settings.hop_s),
+    )
+
+
+def check_reaction_settings(settings: AnalyzerConfig) -> None:
+    """Whether these can be asked of a reaction model.
+
+    Raises:
+        InputError: other label sets, or an option that reactions do not know.
+    """
+    if settings.labels != (REACTION.name,):
+        raise InputError(
+            f"a reaction model measures label set {REACTION.name!r} alone, not {', '.join(settings.labels)}. Give "
+            f"--labels {REACTION.name}, or another model."
+        )
+    unknown = [name for name in ("rate_hz", "max_fnr") if getattr(settings, name) is not None]
+    if unknown:
+        raise InputError(
+            f"{' and '.join(unknown)}: reactions are measured on 32 frames a window and have no thresholds. Leave it "
+            "out; the window's length can be chosen."
+        )

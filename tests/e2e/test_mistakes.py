@@ -1,0 +1,174 @@
+"""Mistakes end with status 2 and a hint, and before torch is imported, which takes seconds."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from omnisila.recipes import hawkeye_full, icm_full, reaction
+from omnisila.recipes.rows import HAWKEYE, ICM, REACTION
+
+HEAVY = ("torch", "transformers", "av", "PIL", "scipy", "sklearn")
+CHILD = f"""
+import contextlib, io, json, sys
+from omnisila.cli import main
+
+for line in sys.stdin:
+    sys.argv, said, code = ["omnisila", *json.loads(line)], io.StringIO(), 0
+    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+        try:
+            main()
+        except SystemExit as ended:
+            code = ended.code or 0
+    print(json.dumps([code, said.getvalue(), [name for name in {HEAVY!r} if name in sys.modules]]), flush=True)
+"""
+
+
+class Ended(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    said: str
+    imported: list[str]
+
+
+@pytest.fixture(scope="module")
+def tell(tmp_path_factory: pytest.TempPathFactory, write_clip: Callable[..., Path]) -> Callable[[str], Ended]:
+    """``tell("analyze {clip} --labels x")`` runs a command where nothing heavy was imported by an earlier one."""
+    folder = tmp_path_factory.mktemp("mistakes")
+    names = {
+        "clip": write_clip(folder / "clip.mp4"),
+        "here": folder,
+        "set": folder / "set",
+        "jsonl": folder / "e.jsonl",
+    }
+    names |= {"recipe": folder / "recipe.json", "run": folder / "run"}
+    for made in ("set", "run"):
+        names[made].mkdir()
+    names["jsonl"].touch()
+    names["recipe"].write_text('{"row": "without-sbmm"}')
+    environment = {name: value for name, value in os.environ.items() if name != "OMNISILA_DATA"}
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    )
+    assert child.stdin is not None
+    assert child.stdout is not None
+
+    def run(command: str) -> Ended:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdin.write(json.dumps([part.format(**names) for part in command.split()]) + "\n")
+        child.stdin.flush()
+        return Ended(*json.loads(child.stdout.readline()))
+
+    yield run
+    child.stdin.close()
+    child.wait()
+    child.stdout.close()
+
+
+ENDPOINT = "--base-url http://localhost:1/v1 --model m"
+
+
+@pytest.mark.parametrize(
+    ("command", "hint"),
+    [
+        ("analyze {clip} --window -1", "--window: -1 is not above 0"),
+        ("analyze {here}/no.mp4", "no.mp4: no such file or folder"),
+        ("analyze {clip} --labels implict", "Did you mean implicit?"),
+        ("analyze {clip} --labels implicit,explicitt", "Did you mean explicit?"),
+        ("analyze {clip} --labels anomaly", "--model compact-hawkeye answers it"),
+        ("analyze {clip} --labels reaction,implicit --window 3", "Leave it out, or analyse one of the two"),
+        ("analyze {clip} --model Compct", "Did you mean compact?"),
+        ("analyze {clip} --model {run}", "no finished run"),
+        ("analyze {clip} --format json,htm", "Did you mean html?"),
+        ("analyze {clip} --max-fnr 0.0001", "The smallest it was fitted for"),
+        ("analyze {clip} --hop 1", "only windows of reaction intensities may overlap"),
+        ("analyze {clip} --labels reaction --rate 2", "rate_hz: reactions are measured"),
+        ("chat {here}/no.mp4", "no.mp4' does not exist"),
+        ("chat {clip} --model compact-reaction", "measures reactions and nothing else"),
+        ("extract {here}/no.mp4", "no such file"),
+        ("extract {clip} --model nothing", "does not exist. Choose from: compact"),
+        ("models compact-hawkey", "Did you mean compact-hawkeye?"),
+        ("prepare tsl30 {set} --out {here}/o", "Did you mean tsl300?"),
+        ("prepare tsl300 {here}/no --out {here}/o", "no' does not exist"),
+        ("prepare tsl300 {set} --out {here}/o", "videosenti_gt.json: no such file"),
+        ("prepare tsl300 {set} --out {here}/o --subset s-x", "'s-s', 's-d'"),
+        ("prepare tsl300 {set} --out {here}/o --format jsnl", "Did you mean jsonl?"),
+        ("prepare folder_csv {set} --out {here}/o --labels implict", "Did you mean implicit?"),
+        ("annotate tsl30 {set} --footage {here} --out {here}/c " + ENDPOINT, "Did you mean tsl300?"),
+        ("predict {here}/no.jsonl --footage {here}", "no.jsonl' does not exist"),
+        ("predict {jsonl} --footage {here}/no", "no' does not exist"),
+        ("predict {jsonl} --footage {here} --model compakt", "Did you mean compact?"),
+        ("predict {jsonl} --footage {here} --model no_module:f", "no such function"),
+        ("predict {jsonl} --footage {here} --model hawkeye-release:{here}/no", "no such folder"),
+        ("score {here}/no.jsonl {jsonl}", "no.jsonl' does not exist"),
+        ("report {here}/no.json", "no.json' does not exist"),
+        ("judge {here}/no.jsonl {jsonl} --out {here}/j " + ENDPOINT, "no.jsonl' does not exist"),
+        ("rate --sheet {here}/s.csv", "Give an examples.jsonl and predictions"),
+        ("calibrate compact {jsonl} --footage {here}", "its training calibrates it"),
+        ("calibrate {here}/no {jsonl} --footage {here}", "Give a folder that omnisila train finished"),
+        ("train icm {jsonl} --footage {here} --out {run} --recipe without-smb", "Did you mean without-sbm?"),
+        ("train icm {jsonl} --footage {here} --out {run} --recipe {recipe}", "Did you mean without-sbm?"),
+        ("train icm {jsonl} --footage {here} --out {run} --extractors ful", "'full', 'embedded'"),
+        ("train hawkeye {jsonl} --footage {here} --out {run} --until end", "'scene', 'task'"),
+        ("train hawkeye {jsonl} --footage {here} --out {run} --recipe without-agg", "Did you mean without-asg?"),
+        ("train reaction {set} --row vipervaf --features {here} --out {run}", "Did you mean viper-vaf?"),
+        ("train reaction {set} --row viper-vaf --out {run}", "a table of each of visual, audio, fau"),
+        ("train reaction {set} --row querying --out {run}", "needs --answers"),
+        ("train compact", "OMNISILA_DATA is not set"),
+        ("train compact-hawkeye --data {here}/no", "no' does not exist"),
+        ("train compact-reaction", "OMNISILA_DATA is not set"),
+        ("extract-reaction frames {set} --footage {here} --out {here}/f", "no data_info.csv"),
+        ("extract-reaction pooled {set} --footage {here} --out {here}/f --backbone b --pooling all", "'sequence', "),
+        ("extract-reaction descriptions {set} --footage {here} --out {here}/f --backbone b --prompt 3", "'frames'"),
+    ],
+)
+def test_a_mistake_is_told_before_anything_heavy_is_imported(
+    tell: Callable[[str], Ended], command: str, hint: str
+) -> None:
+    ended = tell(command)
+    assert ended.code == 2, ended.said
+    assert hint in " ".join(ended.said.split())
+    assert "Traceback" not in ended.said
+    assert not ended.imported
+
+
+@pytest.mark.parametrize(
+    "command", ["--help", "analyze --help", "models", "models compact", "train icm --rows", "train reaction --rows"]
+)
+def test_what_is_only_asked_about_imports_nothing_heavy(tell: Callable[[str], Ended], command: str) -> None:
+    ended = tell(command)
+    assert (ended.code, ended.imported) == (0, [])
+
+
+def test_an_interrupt_is_told_in_one_line(tmp_path: Path) -> None:
+    waits = "import sys, time; from omnisila.cli import main, app; app.app.command('wait')(lambda: time.sleep(60)); "
+    waits += "sys.argv = ['omnisila', 'wait']; print('ready', flush=True); main()"
+    child = subprocess.Popen(
+        [sys.executable, "-c", waits], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+    )
+    assert child.stdout is not None
+    child.stdout.readline()
+    time.sleep(0.5)
+    child.send_signal(signal.SIGTERM)
+    _, said = child.communicate(timeout=30)
+    assert child.returncode == 130
+    assert said.splitlines() == [
+        "omnisila: interrupted; finished files are kept, run the same command again to continue."
+    ]
+
+
+def test_rows_are_those_that_the_recipes_make() -> None:
+    for rows, recipes in ((ICM, icm_full.ROWS), (HAWKEYE, hawkeye_full.ROWS)):
+        assert rows == {name: recipe().name for name, recipe in recipes.items()}
+    assert {name: (row.name, row.streams) for name, row in REACTION.items()} == {
+        name: (row().name, row().streams) for name, row in reaction.ROWS.items()
+    }

@@ -1,0 +1,42 @@
+"""Recipes on a part of their data sets: only what the clips teach is left, and all of it where all are there."""
+
+import pytest
+
+from omnisila.data.clips.clip import Clip
+from omnisila.errors import TrainingError
+from omnisila.recipes.compact import sets_of, taught_by
+from omnisila.recipes.hawkeye import compact_hawkeye
+from omnisila.recipes.icm import compact
+from omnisila.recipes.measures import questions_on
+from omnisila.schema import Span
+
+
+def clip(set_name: str, label: str, labels: str = "implicit", events: tuple[Span, ...] | None = None) -> Clip:
+    return Clip(
+        set_name=set_name, path=f"{set_name}/{label}.mp4", labels={labels: label}, sources=(set_name,), is_still=False,
+        licence="MIT", events=events,
+    )  # fmt: skip
+
+
+def test_labels_of_missing_sets_are_not_taught_nor_asked_about() -> None:
+    recipe = taught_by(
+        compact(), [clip("fight_surv", "Fighting"), clip("fight_surv", "Normal"), clip("falls", "Normal")]
+    )
+    assert recipe.labels == {"implicit": ("Fighting", "Normal")}
+    assert sets_of(recipe) == ("fight_surv",)  # falls has no weight
+    assert [(question.set_name, question.label) for question in questions_on(recipe)] == [("fight_surv", "Fighting")]
+    crashes = clip("accident_seq", "Traffic Accidents", events=(Span(start_s=0, end_s=1),))
+    assert taught_by(compact(), [crashes]).labels == {"implicit": ("Traffic Accidents", "Normal")}
+    with pytest.raises(TrainingError, match="data sets misc_demo do not teach two labels of any of implicit, explicit"):
+        taught_by(compact(), [clip("misc_demo", "Normal")])
+
+
+def test_a_recipe_with_all_its_sets_stays_as_it_is() -> None:
+    for recipe in (compact(), compact_hawkeye()):
+        clips = [
+            clip(name, label, labels)
+            for labels, sets in recipe.set_weights.items()
+            for name in sets
+            for label in recipe.labels[labels]
+        ]
+        assert taught_by(recipe, clips) == recipe

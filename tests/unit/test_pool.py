@@ -1,0 +1,97 @@
+"""Processes of a pool: all jobs done, one that is killed told with its job, and none left after an interrupt."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from omnisila.errors import InputError, OmnisilaError
+from omnisila.pool import Pool
+
+
+def start(folder: Path) -> Callable[[str], str]:
+    (folder / f"{os.getpid()}.pid").touch()
+
+    def work(job: str) -> str:
+        if job == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if job == "wrong":
+            raise InputError("wrong.mp4: no video. Give another.")
+        if job == "fault":
+            raise ZeroDivisionError
+        if job == "long":
+            time.sleep(600)
+        return job.upper()
+
+    return work
+
+
+def test_jobs_are_done_in_several_processes(tmp_path: Path) -> None:
+    jobs = [chr(ord("a") + number) for number in range(12)]
+    with Pool(start, (tmp_path,), 2) as pool:
+        found = dict(pool.results(jobs))
+    assert [found[number] for number in range(12)] == [job.upper() for job in jobs]
+    assert 1 <= len(list(tmp_path.glob("*.pid"))) <= 2
+    with Pool(start, (tmp_path,), 2) as pool:
+        assert list(pool.results([])) == []
+
+
+@pytest.mark.parametrize(
+    ("job", "error", "said"),
+    [
+        ("die", OmnisilaError, r"clip die: the process at work on it was killed \(SIGKILL\).*fewer workers"),
+        ("wrong", InputError, r"wrong\.mp4: no video"),
+        ("fault", RuntimeError, "clip fault: .*ZeroDivisionError"),
+    ],
+)
+def test_a_job_that_fails_is_named(tmp_path: Path, job: str, error: type[Exception], said: str) -> None:
+    with Pool(start, (tmp_path,), 1, name="clip {}".format) as pool, pytest.raises(error, match=f"(?s){said}"):
+        list(pool.results(["a", job]))
+
+
+SCRIPT = """
+import signal, sys
+from pathlib import Path
+from tests.unit.test_pool import start
+from omnisila.pool import Pool
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with Pool(start, (Path(sys.argv[1]),), 2) as pool:
+        for _ in pool.results(["long"] * 50):
+            pass
+"""
+
+
+@pytest.mark.parametrize(("sent", "to_group"), [(signal.SIGINT, True), (signal.SIGTERM, False)])
+def test_no_process_outlives_an_interrupt(tmp_path: Path, sent: signal.Signals, to_group: bool) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    folder = tmp_path / "pids"
+    folder.mkdir()
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])}
+    with subprocess.Popen(
+        [sys.executable, script, folder], stderr=subprocess.PIPE, env=environment, start_new_session=True
+    ) as caller:
+        until_s = time.monotonic() + 60
+        while len(list(folder.glob("*.pid"))) < 2 and time.monotonic() < until_s:
+            time.sleep(0.05)
+        workers = [int(path.stem) for path in folder.glob("*.pid")]
+        assert len(workers) == 2
+        (os.killpg if to_group else os.kill)(caller.pid, sent)
+        _, told = caller.communicate(timeout=10)
+    assert not any(_lives(worker) for worker in workers)
+    assert told.decode().count("Traceback") == 1  # the caller's own
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
