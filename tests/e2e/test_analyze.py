@@ -7,9 +7,12 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
+import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import Result
 
 from omnisila.errors import OmnisilaError
@@ -43,10 +46,17 @@ def test_one_video_gives_json_page_subtitles_and_table(omnisila: Run, make_video
         assert point.face == 0.0  # no face was drawn
 
 
+def portrait(_index: int, width_px: int, height_px: int) -> np.ndarray:
+    """A painter of the photograph of a face (NASA, public domain)."""
+    head = Image.open(Path(__file__).parents[1] / "fixtures" / "astronaut.jpg").crop((60, 10, 164, 114))
+    return np.array(head.resize((width_px, height_px)))
+
+
 @pytest.fixture
 def holed(make_video: Make, tmp_path: Path) -> Path:
-    """Two recordings of 3 s with a thousand seconds between them."""
-    parts = [make_video(f"{start_s}.ts", frames=36, rate_hz=12, start_s=start_s) for start_s in (1.0, 1004.0)]
+    """Two recordings of a face, 3 s each, with a thousand seconds between them."""
+    shape: dict[str, Any] = {"frames": 36, "rate_hz": 12, "width_px": 128, "height_px": 128, "paint": portrait}
+    parts = [make_video(f"{start_s}.ts", start_s=start_s, **shape) for start_s in (1.0, 1004.0)]
     path = tmp_path / "holed.ts"
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
     return path

@@ -144,9 +144,9 @@ def test_wrong_labels_tables_and_folders_are_refused(omnisila: Run, footage: Pat
     right = write_labels(tmp_path / "right", "muse")
     for given, complaint in (
         (["--footage", tmp_path], "none of 8 clips could be read"),
-        (["--footage", footage, "--tables", f"sight={footage}"], "tables of sight"),
+        (["--footage", footage, "--tables", f"sight={footage}"], "modality 'sight' does not exist"),
         (["--footage", footage, "--tables", f"fau={footage}"], "no tables of fau"),
-        (["--footage", footage, "--networks", "best"], "networks 'best'"),
+        (["--footage", footage, "--networks", "best"], "profile 'best' does not exist"),
     ):
         refused = omnisila("extract-reaction", "frames", right, *given, "--out", tmp_path / "out")
         assert isinstance(refused.exception, InputError)

@@ -145,4 +145,4 @@ def test_what_cannot_be_trained_says_why(
     told = omnisila(*material(RELEASE), "--extractors", "embedded", "--out", out).exception
     assert "RelTR's probabilities of Visual Genome" in str(told)
     told = omnisila(*material({"row": "without-all"}), "--out", out).exception
-    assert "row 'without-all'. Choose from: full, release, without-asg" in str(told)
+    assert "row 'without-all' does not exist. Did you mean" in str(told)

@@ -38,9 +38,9 @@ def predict(
     """
     from omnisila.inference.run_folders import check_system
 
-    check_system(model)
     if split is not None:
-        check_split(examples, split)  # before the model is loaded
+        check_split(examples, split)
+    check_system(model)
 
     from rich.console import Console
 

@@ -47,10 +47,10 @@ def rate(
     if (sheet is None) == (not read):
         raise InputError("give either --sheet with examples and predictions, or --read for each rated table.")
     if sheet is not None:
-        from omnisila.evaluation.ratings import KEY_SUFFIX
-
         if examples is None or not predictions:
             raise InputError(f"--sheet {sheet}: no causes to rate. Give an examples.jsonl and predictions.")
+        from omnisila.evaluation.ratings import KEY_SUFFIX
+
         _write(examples, predictions, sheet, key or sheet.with_suffix(KEY_SUFFIX), split, seed, quiet)
         return
     _score(key, read or [], scores, draws, quiet)

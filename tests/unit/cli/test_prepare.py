@@ -164,6 +164,7 @@ def test_a_template_is_filled_in_and_prepared(
 
 
 def test_a_template_needs_annotations_of_ones_own(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
     assert run("folder_csv", tmp_path / "empty", "--template").exit_code == 0
     with pytest.raises(DataSetError, match=r"Choose from: activitynet, folder_csv\."):
         run("tsl300", tmp_path, "--template")

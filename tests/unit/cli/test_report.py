@@ -76,7 +76,7 @@ def test_predictions_add_figures_and_inference_time(folder: Path) -> None:
 
 
 def test_bad_input_is_named(folder: Path) -> None:
-    with pytest.raises(InputError, match="pdf: no such format"):
+    with pytest.raises(InputError, match="format 'pdf' does not exist"):
         run(folder / "scores.json", "--format", "pdf")
     with pytest.raises(InputError, match="Give --examples too"):
         run(folder / "scores.json", "--predictions", folder / "half.jsonl")

@@ -134,7 +134,7 @@ def test_missing_sets_and_readers_say_what_to_do(tmp_path: Path, monkeypatch: py
         read_set(tmp_path, "fire_smoke")
     with pytest.raises(DataSetError, match=r"2 of 2 data sets are missing: falls, fire_smoke\. .*--partial"):
         read_sets(tmp_path, ["falls", "fire_smoke"])
-    with pytest.raises(DataSetError, match="no reader for data set 'nope'"):
+    with pytest.raises(DataSetError, match="data set 'nope' does not exist"):
         read_set(tmp_path, "nope")
     monkeypatch.delenv("OMNISILA_DATA", raising=False)
     with pytest.raises(DataSetError, match="OMNISILA_DATA is not set"):

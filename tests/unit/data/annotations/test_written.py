@@ -63,7 +63,7 @@ def test_a_module_is_a_set_and_an_underscore_is_none():
     assert {"tsl300", "ucf_crime", "xd_violence", "hivau70k", "cuva", "hume_reaction", "activitynet",
             "folder_csv"} <= set(annotation_sets())  # fmt: skip
     assert not [name for name in annotation_sets() if name.startswith("_")]
-    with pytest.raises(DataSetError, match=r"no reader for annotations 'nothing'\. Choose from: activitynet"):
+    with pytest.raises(DataSetError, match=r"set of annotations 'nothing' does not exist\. Choose from: activitynet"):
         read_annotations("nothing", Path())
     with pytest.raises(LabelError, match="tsl300: labels='anomaly' given"):
         read_annotations("tsl300", Path(), "anomaly")
