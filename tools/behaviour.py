@@ -22,10 +22,13 @@ LEFT_OUT = {"model", "timings_s", "seconds", "version", "code_version", "digest"
 TOLERANCE = 1e-6
 
 
-def answer(example, video: Path) -> str:  # type: ignore[no-untyped-def]  # noqa: ARG001 (a system's two arguments)
-    """A system that guesses from the example's id and its truth: right in about two of three cases."""
-    draw = zlib.crc32(f"{example.video}{example.start_s:.3f}".encode()) % 3
-    return example.answer if draw else "negative"
+def guesses(examples: Path) -> Iterator[str]:
+    """Raw answers to examples of the test split, right in about two of three cases."""
+    for line in examples.read_text().splitlines():
+        example = json.loads(line)
+        if example["split"] == "test":
+            right = zlib.crc32(example["id"].encode()) % 3
+            yield json.dumps({"example_id": example["id"], "answer": example["answer"] if right else "negative"})
 
 
 def run(folder: Path) -> None:
@@ -57,10 +60,8 @@ def run(folder: Path) -> None:
     if annotations.is_dir():
         omnisila("prepare", "tsl300", annotations, "--out", folder / "prepared", "--quiet")
         examples = folder / "prepared/examples.jsonl"
-        said = folder / "predictions.jsonl"
-        omnisila(
-            "predict", examples, "--footage", folder, "--model", "tools.behaviour:answer", "--out", said, "--quiet"
-        )
+        said = folder / "guesses.jsonl"
+        said.write_text("\n".join(guesses(examples)))
         scores = folder / "scores.json"
         omnisila("score", examples, said, "--split", "test", "--out", scores, "--draws", 50, "--quiet")
         omnisila("report", scores, "--out", folder / "report")
