@@ -125,7 +125,6 @@ ENDPOINT = "--base-url http://localhost:1/v1 --model m"
         ("train reaction {set} --row querying --out {run}", "needs --answers"),
         ("train compact", "OMNISILA_DATA is not set"),
         ("train compact-hawkeye --data {here}/no", "no' does not exist"),
-        ("train compact-reaction", "OMNISILA_DATA is not set"),
         ("extract-reaction frames {set} --footage {here} --out {here}/f", "no data_info.csv"),
         ("extract-reaction pooled {set} --footage {here} --out {here}/f --backbone b --pooling all", "'sequence', "),
         ("extract-reaction descriptions {set} --footage {here} --out {here}/f --backbone b --prompt 3", "'frames'"),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from omnisila.cli import train_compact_reaction, train_reaction
+from omnisila.cli import train_reaction
 from omnisila.recipes.rows import HAWKEYE, ICM, recipe_choice
 
 if TYPE_CHECKING:
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Train a model.")
 app.command("reaction")(train_reaction.reaction)
-app.command("compact-reaction")(train_compact_reaction.compact_reaction)
 
 
 def _rows_printer(rows: Mapping[str, str]) -> Callable[[bool], None]:

@@ -9,7 +9,7 @@ import pytest
 
 from omnisila.data.clips.folds import folds, footage_groups
 from omnisila.data.clips.manifest import data_root
-from omnisila.data.readers import emotion_faces, read_set, read_sets, set_names
+from omnisila.data.readers import read_set, read_sets, set_names
 from omnisila.errors import DataSetError
 from omnisila.schema import Span
 
@@ -48,17 +48,6 @@ def test_faces_with_unclear_sentiment_are_left_out_and_counted(write_set: WriteS
     reading = read_sets(root, ["emotion_faces"])
     assert reading.clips == ()
     assert reading.dropped == {"emotion_faces: sentiment of surprise is ambiguous": 1}
-
-
-def test_faces_are_read_by_emotion_and_unknown_ones_are_named(write_set: WriteSet):
-    root = write_set("emotion_faces", [("a.jpg", "surprise", "p1"), ("b.jpg", "anger", "p2")], sentiment="negative")
-    surprised, angry = emotion_faces.faces(root)
-    assert (surprised.reaction, surprised.clip.labels["reaction"]) == ("Surprise", "Surprise")
-    assert (angry.emotion, angry.reaction) == ("anger", None)
-    assert "reaction" not in angry.clip.labels
-    root = write_set("emotion_faces", [("a.jpg", "joy", "p1")])
-    with pytest.raises(DataSetError, match=r"manifest\.csv, line 2: column label says 'joy'"):
-        emotion_faces.faces(root)
 
 
 def test_a_frame_and_the_clip_of_its_video_are_one_group(write_set: WriteSet):
