@@ -26,7 +26,7 @@ from omnisila.models.lora import add_lora
 from omnisila.models.tokenizer import VIDEO, token_id, train_tokenizer
 from omnisila.models.video_backbone import VideoBackboneConfig
 from omnisila.models.video_llava import VideoLlava, VideoLlavaLLM, taken_apart
-from omnisila.recipes.icm_full import FullRecipe, full
+from omnisila.recipes.rows.icm_full import FullRecipe, full
 from omnisila.scenes.full.sem import Checkpoints, FullSEMConfig
 from omnisila.scenes.nets.higher_hrnet import HigherHRNet, HigherHRNetConfig
 from omnisila.scenes.nets.reltr import VISUAL_GENOME, RelTR, RelTRConfig

@@ -22,7 +22,7 @@ from omnisila.inference.seeing import seeing
 from omnisila.labels import IMPLICIT
 from omnisila.models.checkpoint import Run
 from omnisila.models.lora import set_gradient_checkpointing
-from omnisila.recipes.icm_full import FullRecipe
+from omnisila.recipes.rows.icm_full import FullRecipe
 from omnisila.records import append
 from omnisila.scenes.cache import Extracted, FeatureCache
 from omnisila.scenes.windows import windows

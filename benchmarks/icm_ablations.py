@@ -17,13 +17,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from omnisila.recipes import icm
-from omnisila.recipes.beside import Against, against, row
-from omnisila.recipes.compact import Material
-from omnisila.recipes.folds import FoldJob, Workbench, judged_windows, out_of_fold, run_jobs
-from omnisila.recipes.icm import CompactRecipe
-from omnisila.recipes.measures import QUESTIONS, Answers, Question, judged
-from omnisila.recipes.shipping import FOLDS, ablations, prepared
+from omnisila.recipes.rows import icm
+from omnisila.recipes.rows.compact import Material
+from omnisila.recipes.rows.icm import CompactRecipe
+from omnisila.recipes.shipping.compact import FOLDS, ablations, prepared
+from omnisila.recipes.studies.beside import Against, against, row
+from omnisila.recipes.studies.folds import FoldJob, Workbench, judged_windows, out_of_fold, run_jobs
+from omnisila.recipes.studies.measures import QUESTIONS, Answers, Question, judged
 
 TESTS = len(ablations()) * sum(1 if question.label is None else 2 for question in QUESTIONS)
 METRICS = ("accuracy", "AUC")

@@ -15,8 +15,8 @@ from omnisila.data.clips.features import FeatureStore, Job
 from omnisila.labels import ANOMALY
 from omnisila.models.checkpoint import save_run
 from omnisila.operating_points import Calibration, LabelSetCalibration
-from omnisila.recipes import hawkeye
-from omnisila.recipes.compact import Material, scene_tuned, task_tuned
+from omnisila.recipes.rows import hawkeye
+from omnisila.recipes.rows.compact import Material, scene_tuned, task_tuned
 from omnisila.scenes.sem import SEMConfig
 from omnisila.scenes.windows import WindowConfig
 from omnisila.schema import Analysis

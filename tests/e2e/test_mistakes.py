@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import pytest
 
-from omnisila.recipes import hawkeye_full, icm_full, reaction
-from omnisila.recipes.rows import HAWKEYE, ICM, REACTION
+from omnisila.recipes.rows import hawkeye_full, icm_full, reaction
+from omnisila.recipes.rows.table import HAWKEYE, ICM, REACTION
 
 HEAVY = ("torch", "transformers", "av", "PIL", "scipy", "sklearn")
 CHILD = f"""

@@ -10,8 +10,8 @@ from typer.testing import Result
 from omnisila.errors import WeightsError
 from omnisila.labels import REACTION
 from omnisila.models.reaction import FRAMES
-from omnisila.recipes.reaction import ROWS
-from omnisila.recipes.reaction_texts import Description
+from omnisila.recipes.rows.reaction import ROWS
+from omnisila.recipes.streams.texts import Description
 from omnisila.records import append, records
 from omnisila.schema import Prediction
 from omnisila.training.reaction_tables import read_stream

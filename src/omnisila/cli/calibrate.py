@@ -39,7 +39,7 @@ def calibrate(
     run_summary(run)
 
     from omnisila.operating_points import ALARMS_ARE_STRETCHES
-    from omnisila.recipes.calibrating_runs import calibrate_run
+    from omnisila.recipes.shipping.calibrating_runs import calibrate_run
     from omnisila.scenes.cache import FeatureCache
 
     say = (lambda _: None) if quiet else (lambda line: typer.echo(line, err=True))

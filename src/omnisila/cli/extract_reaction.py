@@ -64,7 +64,7 @@ def frames(
     say, videos = _teller(quiet), _videos(data)
     beside = dict(_named_folder(text) for text in tables or ())
 
-    from omnisila.recipes.reaction_features import FAILED, NOTES, Place, chosen_networks, frame_streams
+    from omnisila.recipes.streams.frames import FAILED, NOTES, Place, chosen_networks, frame_streams
     from omnisila.scenes.reaction.cache import ReactionCache
 
     place, cache = Place(footage=footage, tables=beside, out=out), ReactionCache()
@@ -101,7 +101,7 @@ def pooled(
     videos = _videos(data)
 
     from omnisila.models.reaction_sources import PooledSource
-    from omnisila.recipes.reaction_asking import pooled_features
+    from omnisila.recipes.streams.asking import pooled_features
 
     source = PooledSource(backbone=backbone, frames=shown, pooling=pooling)
     failed = pooled_features(source, videos, footage, out, _teller(quiet))
@@ -133,7 +133,7 @@ def descriptions(
     videos = _videos(data)
 
     from omnisila.models.reaction_sources import DescribedSource
-    from omnisila.recipes.reaction_asking import described_features
+    from omnisila.recipes.streams.asking import described_features
 
     source = DescribedSource(backbone=backbone, frames=1 if prompt == "frames" else shown, sentences=sentences)
     failed = described_features(source, prompt, videos, footage, out, _teller(quiet))

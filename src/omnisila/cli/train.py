@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from omnisila.cli import train_reaction
-from omnisila.recipes.rows import HAWKEYE, ICM, recipe_choice
+from omnisila.recipes.rows.table import HAWKEYE, ICM, recipe_choice
 
 if TYPE_CHECKING:
-    from omnisila.recipes.full_training import FullTraining
+    from omnisila.recipes.shipping.full import FullTraining
 
 app = typer.Typer(no_args_is_help=True, help="Train a model.")
 app.command("reaction")(train_reaction.reaction)
@@ -58,8 +58,8 @@ def compact(
     """Train the compact ICM on the data sets under the data root; run it again to go on after a kill."""
     root, say = _data_root(data), _teller(quiet)
 
-    from omnisila.recipes import icm
-    from omnisila.recipes.shipping import ablations, train_compact
+    from omnisila.recipes.rows import icm
+    from omnisila.recipes.shipping.compact import ablations, train_compact
 
     store = features or out.parent / "features"
     recipe, ablated = icm.compact(), ablations()
@@ -85,8 +85,8 @@ def compact_hawkeye(
     """Train the compact Hawkeye on the same footage as the compact ICM, for the anomaly label set."""
     root, say = _data_root(data), _teller(quiet)
 
-    from omnisila.recipes import hawkeye
-    from omnisila.recipes.shipping import train_compact
+    from omnisila.recipes.rows import hawkeye
+    from omnisila.recipes.shipping.compact import train_compact
 
     store = features or out.parent / "features"
     recipe, ablated = hawkeye.compact_hawkeye(), hawkeye.ablations()
@@ -155,8 +155,8 @@ def icm(
     del rows  # handled by its callback
     choice = recipe_choice(ICM, recipe)
 
-    from omnisila.recipes.choosing import chosen_recipe
-    from omnisila.recipes.icm_full import ROWS
+    from omnisila.recipes.rows.choosing import chosen_recipe
+    from omnisila.recipes.rows.icm_full import ROWS
 
     wanted = chosen_recipe(ROWS, choice, backbone, extractors)
     _train_full(wanted, examples, footage, out, scenes, scene_footage, until, quiet)
@@ -186,8 +186,8 @@ def hawkeye(
     del rows  # handled by its callback
     choice = recipe_choice(HAWKEYE, recipe)
 
-    from omnisila.recipes.choosing import chosen_recipe
-    from omnisila.recipes.hawkeye_full import ROWS
+    from omnisila.recipes.rows.choosing import chosen_recipe
+    from omnisila.recipes.rows.hawkeye_full import ROWS
 
     wanted = chosen_recipe(ROWS, choice, backbone, extractors)
     _train_full(wanted, examples, footage, out, scenes, scene_footage, until, quiet)
@@ -203,7 +203,7 @@ def _train_full(
     until: Literal["scene", "task"],
     quiet: bool,
 ) -> None:
-    from omnisila.recipes.full_training import Questions, Trainer
+    from omnisila.recipes.shipping.full import Questions, Trainer
     from omnisila.scenes.cache import FeatureCache
     from omnisila.training.parallel import processes
 

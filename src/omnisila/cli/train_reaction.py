@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from omnisila.recipes.rows import QUERYING, REACTION, reaction_row
+from omnisila.recipes.rows.table import QUERYING, REACTION, reaction_row
 
 
 def _print_rows(wanted: bool) -> None:
@@ -70,8 +70,8 @@ def reaction(
         if not quiet:
             typer.echo(line, err=True)
 
-    from omnisila.recipes.reaction import ROWS
-    from omnisila.recipes.reaction_training import querying, reactions, train_row
+    from omnisila.recipes.rows.reaction import ROWS
+    from omnisila.recipes.shipping.reaction import querying, reactions, train_row
 
     if answers is not None and row == QUERYING:
         querying(reactions(data, subjects), answers, out, say=say)

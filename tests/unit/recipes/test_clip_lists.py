@@ -4,7 +4,7 @@ import pytest
 
 from omnisila.data.annotated import AnnotatedVideo
 from omnisila.errors import MediaError, OutputError
-from omnisila.recipes.clip_lists import each_clip, write_clip_list
+from omnisila.recipes.streams.clip_lists import each_clip, write_clip_list
 
 VIDEOS = [
     AnnotatedVideo(id=name, video=f"{name}.mp4", labels="reaction", truth=None, split="train", group=name)

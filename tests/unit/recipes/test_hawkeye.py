@@ -22,10 +22,10 @@ from omnisila.models.org import NoRelationGraph
 from omnisila.models.tokenizer import train_tokenizer
 from omnisila.models.video_backbone import Backbone
 from omnisila.models.video_llava import load_video_llava
-from omnisila.recipes import hawkeye, hawkeye_full, icm
-from omnisila.recipes.beside import against, rivals_in
-from omnisila.recipes.folds import Workbench
-from omnisila.recipes.measures import Judged, questions_on
+from omnisila.recipes.rows import hawkeye, hawkeye_full, icm
+from omnisila.recipes.studies.beside import against, rivals_in
+from omnisila.recipes.studies.folds import Workbench
+from omnisila.recipes.studies.measures import Judged, questions_on
 from omnisila.scenes.cache import FeatureCache
 from omnisila.scenes.extractor import Layout
 from omnisila.scenes.full import action as full_action

@@ -19,7 +19,7 @@ from omnisila.models.org import object_aware_masking
 from omnisila.models.video_backbone import Backbone
 from omnisila.models.video_llava import VideoLlavaLLM
 from omnisila.models.visual_tower import ClipTower, VisualTower
-from omnisila.recipes.hawkeye_full import HawkeyeFullRecipe
+from omnisila.recipes.rows.hawkeye_full import HawkeyeFullRecipe
 from omnisila.records import append
 from omnisila.scenes.cache import FeatureCache
 from omnisila.scenes.sem import LAYOUTS, SEMConfig

@@ -16,10 +16,10 @@ from omnisila.models.reaction import FRAMES
 from omnisila.models.reaction_run import load_reaction
 from omnisila.models.temporal_av import TemporalAVConfig
 from omnisila.models.viper import ViPERConfig
-from omnisila.recipes.reaction import ROWS
-from omnisila.recipes.reaction_scores import label_statistics, reaction_scores
-from omnisila.recipes.reaction_training import querying, reactions, train_row
-from omnisila.recipes.rows import reaction_row
+from omnisila.recipes.rows.reaction import ROWS
+from omnisila.recipes.rows.table import reaction_row
+from omnisila.recipes.shipping.reaction import querying, reactions, train_row
+from omnisila.recipes.studies.reaction_scores import label_statistics, reaction_scores
 from omnisila.records import append, records
 from omnisila.report.printed import printed_tables
 from omnisila.schema import Prediction

@@ -7,7 +7,7 @@ import pytest
 from omnisila.data.annotated import AnnotatedVideo
 from omnisila.errors import InputError
 from omnisila.models.reaction_sources import read_sources
-from omnisila.recipes.reaction_features import Place, chosen_networks, frame_streams
+from omnisila.recipes.streams.frames import Place, chosen_networks, frame_streams
 from omnisila.scenes.reaction.cache import ReactionCache
 
 

@@ -4,10 +4,10 @@ import pytest
 
 from omnisila.data.clips.clip import Clip
 from omnisila.errors import TrainingError
-from omnisila.recipes.compact import sets_of, taught_by
-from omnisila.recipes.hawkeye import compact_hawkeye
-from omnisila.recipes.icm import compact
-from omnisila.recipes.measures import questions_on
+from omnisila.recipes.rows.compact import sets_of, taught_by
+from omnisila.recipes.rows.hawkeye import compact_hawkeye
+from omnisila.recipes.rows.icm import compact
+from omnisila.recipes.studies.measures import questions_on
 from omnisila.schema import Span
 
 

@@ -16,9 +16,9 @@ from omnisila.models.icm import ICM
 from omnisila.models.iec import IECConfig, ImplicitEnhancedCausal
 from omnisila.models.sbm import SBMConfig
 from omnisila.models.scene_model import SceneModel
-from omnisila.recipes.compact import CompactTraining, Material, built, scene_tuned, task_tuned
-from omnisila.recipes.hawkeye import CompactHawkeyeRecipe
-from omnisila.recipes.icm import CompactRecipe
+from omnisila.recipes.rows.compact import CompactTraining, Material, built, scene_tuned, task_tuned
+from omnisila.recipes.rows.hawkeye import CompactHawkeyeRecipe
+from omnisila.recipes.rows.icm import CompactRecipe
 from omnisila.scenes.extractor import SceneShard, SceneStream
 from omnisila.scenes.sem import LAYOUTS
 from omnisila.scenes.windows import WindowConfig

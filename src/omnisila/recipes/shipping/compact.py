@@ -19,11 +19,8 @@ from omnisila.files import write_atomically
 from omnisila.models.checkpoint import save_run
 from omnisila.operating_points import Calibration
 from omnisila.pace import Pace
-from omnisila.recipes import icm
-from omnisila.recipes.beside import Rival, rivals_in
-from omnisila.recipes.calibrating import calibrated
-from omnisila.recipes.card import write_card
-from omnisila.recipes.compact import (
+from omnisila.recipes.rows import icm
+from omnisila.recipes.rows.compact import (
     CompactTraining,
     Material,
     scene_tuned,
@@ -32,7 +29,10 @@ from omnisila.recipes.compact import (
     task_tuned,
     taught_by,
 )
-from omnisila.recipes.folds import FoldJob, Workbench, judged_windows, out_of_fold, run_jobs
+from omnisila.recipes.studies.beside import Rival, rivals_in
+from omnisila.recipes.studies.calibration import calibrated
+from omnisila.recipes.studies.card import write_card
+from omnisila.recipes.studies.folds import FoldJob, Workbench, judged_windows, out_of_fold, run_jobs
 from omnisila.scenes.sem import SEMConfig
 from omnisila.scenes.windows import SCENES, WindowConfig
 from omnisila.training.bank import bank_of, load_bank, save_bank

@@ -10,8 +10,8 @@ from omnisila.models.iec import IECConfig
 from omnisila.models.sbm import SBMConfig
 from omnisila.models.scene_model import SceneModel
 from omnisila.models.video_backbone import Backbone
-from omnisila.recipes import rows
-from omnisila.recipes.full_training import FullTraining
+from omnisila.recipes.rows import table as rows
+from omnisila.recipes.shipping.full import FullTraining
 from omnisila.scenes.extractor import Entities, Layouts, SceneInputs
 from omnisila.scenes.windows import SCENES
 from omnisila.schema import Example, SceneName

@@ -10,10 +10,10 @@ from omnisila.data.clips.clip import Clip
 from omnisila.evaluation.significance import Interval
 from omnisila.files import write_atomically
 from omnisila.operating_points import ALARMS_ARE_STRETCHES, Calibration
-from omnisila.recipes.beside import Rival, beside_table
-from omnisila.recipes.compact import CompactTraining, Material
-from omnisila.recipes.folds import FoldJob, Workbench, judged_windows, out_of_fold
-from omnisila.recipes.measures import (
+from omnisila.recipes.rows.compact import CompactTraining, Material
+from omnisila.recipes.studies.beside import Rival, beside_table
+from omnisila.recipes.studies.folds import FoldJob, Workbench, judged_windows, out_of_fold
+from omnisila.recipes.studies.measures import (
     Answers,
     Identified,
     Located,

@@ -22,7 +22,7 @@ from omnisila.inference.querying import Sight, pooled_clip
 from omnisila.media.video import probe
 from omnisila.models.probing import PROMPTS, PooledLLM, Pooling
 from omnisila.models.reaction import Stream
-from omnisila.recipes.clip_lists import Say, each_clip, nothing_read
+from omnisila.recipes.streams.clip_lists import Say, each_clip, nothing_read
 from omnisila.training.reaction_tables import PooledStream, write_stream
 
 Clips = Callable[[], Iterable[tuple[str, Mapping[str, Stream]]]]

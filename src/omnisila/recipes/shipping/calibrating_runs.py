@@ -18,7 +18,7 @@ from omnisila.labels import label_set
 from omnisila.models.checkpoint import load_run
 from omnisila.models.run_files import CALIBRATION
 from omnisila.operating_points import Calibration, LabelSetCalibration
-from omnisila.recipes.calibrating import fitted, softmax, validation_video
+from omnisila.recipes.studies.calibration import fitted, softmax, validation_video
 from omnisila.records import records
 from omnisila.scenes.cache import FeatureCache
 from omnisila.schema import Example

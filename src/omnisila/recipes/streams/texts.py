@@ -15,7 +15,7 @@ from omnisila.inference.inputs import Failure
 from omnisila.inference.querying import Sight
 from omnisila.media.video import probe
 from omnisila.models.video_llm import VideoLLM
-from omnisila.recipes.clip_lists import Say, each_clip
+from omnisila.recipes.streams.clip_lists import Say, each_clip
 from omnisila.records import append, cut_half_line, records
 from omnisila.scenes.reaction.features import FRAMES, Modality
 from omnisila.scenes.reaction.text import OF_DESCRIPTIONS, SentenceEncoder, described

@@ -6,8 +6,8 @@ from pydantic import ValidationError
 
 from omnisila.config import first_fault
 from omnisila.errors import InputError
-from omnisila.recipes.full_training import Row, Rows
-from omnisila.recipes.rows import RecipeChoice
+from omnisila.recipes.rows.table import RecipeChoice
+from omnisila.recipes.shipping.full import Row, Rows
 from omnisila.scenes.full.sem import FullSEMConfig
 from omnisila.scenes.sem import SEMConfig
 

@@ -11,7 +11,7 @@ from omnisila.models.icm import ICM, ICMConfig
 from omnisila.models.iec import IECConfig
 from omnisila.models.sbm import SBMConfig
 from omnisila.models.scene_model import SceneModel
-from omnisila.recipes.compact import CardText, Lesson
+from omnisila.recipes.rows.compact import CardText, Lesson
 from omnisila.scenes.sem import LAYOUTS
 from omnisila.scenes.windows import SCENES
 from omnisila.schema import SceneName

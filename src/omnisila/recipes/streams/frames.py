@@ -15,8 +15,8 @@ from omnisila.data.annotated import AnnotatedVideo
 from omnisila.errors import InputError, unknown
 from omnisila.models.reaction_sources import TEMPLATES, read_sources, write_sources
 from omnisila.pace import Pace
-from omnisila.recipes.clip_lists import Say, nothing_read, write_clip_list
-from omnisila.recipes.reaction_streams import extracted_streams
+from omnisila.recipes.streams.clip_lists import Say, nothing_read, write_clip_list
+from omnisila.recipes.streams.tables import extracted_streams
 from omnisila.scenes.reaction.cache import ReactionCache, load_features
 from omnisila.scenes.reaction.clip import Clip
 from omnisila.scenes.reaction.config import ReactionFeatureConfig

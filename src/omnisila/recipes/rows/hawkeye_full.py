@@ -18,9 +18,9 @@ from omnisila.models.org import ORGConfig
 from omnisila.models.scene_model import SceneModel
 from omnisila.models.transformers_llm import TransformersVideoLLM
 from omnisila.models.video_backbone import Backbone, VideoBackboneConfig
-from omnisila.recipes import rows
-from omnisila.recipes.full_training import FullTraining
-from omnisila.recipes.hawkeye import DESCRIBED
+from omnisila.recipes.rows import table as rows
+from omnisila.recipes.rows.hawkeye import DESCRIBED
+from omnisila.recipes.shipping.full import FullTraining
 from omnisila.scenes.extractor import Entities, Layouts, SceneInputs
 from omnisila.schema import Example
 from omnisila.training.answering import AnsweringConfig

@@ -13,9 +13,9 @@ from omnisila.inference.describing import TEXT_STREAMS, Prompt
 from omnisila.inference.frozen_backbone import frozen_backbone
 from omnisila.inference.inputs import Failure
 from omnisila.models.reaction_sources import DescribedSource, PooledSource, read_sources, write_sources
-from omnisila.recipes.clip_lists import Say, nothing_read, write_clip_list
-from omnisila.recipes.reaction_streams import pooled_streams
-from omnisila.recipes.reaction_texts import description_stream, descriptions
+from omnisila.recipes.streams.clip_lists import Say, nothing_read, write_clip_list
+from omnisila.recipes.streams.tables import pooled_streams
+from omnisila.recipes.streams.texts import description_stream, descriptions
 from omnisila.scenes.reaction.config import ReactionFeatureConfig
 from omnisila.scenes.reaction.features import FRAMES
 from omnisila.scenes.reaction.text import SentenceEncoder

@@ -24,7 +24,7 @@ from omnisila.models.likelihood import answer_likelihood
 from omnisila.models.scene_model import SceneModel
 from omnisila.pace import Pace
 from omnisila.pool import Pool
-from omnisila.recipes.compact import CompactTraining, Material, started_from, task_tuned
+from omnisila.recipes.rows.compact import CompactTraining, Material, started_from, task_tuned
 from omnisila.training.bank import FeatureBank, load_bank
 from omnisila.training.descriptions import load_descriptions
 

@@ -17,8 +17,8 @@ from omnisila.evaluation.significance import Interval, bootstrap, with_intervals
 from omnisila.evaluation.tables import Footage, SpanRow, SpanTable, resampled, tabulate, tabulate_truth
 from omnisila.labels import label_set
 from omnisila.operating_points import LabelSetCalibration
-from omnisila.recipes.calibrating import JoinedScores, joins_of, softmax
-from omnisila.recipes.compact import CompactTraining
+from omnisila.recipes.rows.compact import CompactTraining
+from omnisila.recipes.studies.calibration import JoinedScores, joins_of, softmax
 from omnisila.schema import Score
 from omnisila.spans import anomaly_curve, labelled_spans
 from omnisila.training.bank import FeatureBank

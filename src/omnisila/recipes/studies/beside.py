@@ -10,9 +10,9 @@ from jaxtyping import Float
 from omnisila.errors import InputError
 from omnisila.evaluation import identifying
 from omnisila.evaluation.significance import Chosen, PairedDifference, paired_bootstrap
-from omnisila.recipes.compact import CompactTraining, Material
-from omnisila.recipes.folds import FoldJob, Workbench, judged_windows, out_of_fold
-from omnisila.recipes.measures import Answers, Judged, Question, judged, questions_on
+from omnisila.recipes.rows.compact import CompactTraining, Material
+from omnisila.recipes.studies.folds import FoldJob, Workbench, judged_windows, out_of_fold
+from omnisila.recipes.studies.measures import Answers, Judged, Question, judged, questions_on
 
 DRAWS = 1000
 

@@ -11,7 +11,7 @@ from omnisila.models.graph_inputs import JointReading, PatchGrid, TripletReading
 from omnisila.models.hawkeye import Hawkeye, HawkeyeConfig
 from omnisila.models.org import ORGConfig
 from omnisila.models.scene_model import SceneModel
-from omnisila.recipes.compact import CardText, Lesson
+from omnisila.recipes.rows.compact import CardText, Lesson
 from omnisila.scenes.sem import LAYOUTS, VISUAL_LAYOUT
 from omnisila.schema import SceneName
 from omnisila.training.graphs import GraphTuningConfig, graph_tuning

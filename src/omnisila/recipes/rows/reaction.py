@@ -8,7 +8,7 @@ from omnisila.models.probing import ACTIVATIONS, Activation, ProbeConfig
 from omnisila.models.reaction_run import ReactionModelConfig
 from omnisila.models.temporal_av import TemporalAVConfig
 from omnisila.models.viper import ViPERConfig
-from omnisila.recipes.rows import REACTION, reaction_row
+from omnisila.recipes.rows.table import REACTION, reaction_row
 from omnisila.training.regression import PROBE_TRAINING, VIPER_TRAINING, RegressionConfig
 
 BASELINE_TRAINING = RegressionConfig(epochs=50, learning_rate=1e-3, patience=10)  # the paper names no rate

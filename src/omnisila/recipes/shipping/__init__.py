@@ -1,0 +1,1 @@
+"""From data sets to a run folder: the model, its thresholds and its card."""

@@ -1,0 +1,1 @@
+"""What recipes are worth: folds, measures, calibration, cards."""
