@@ -22,20 +22,26 @@ class Config(Frozen):
     """Numbers and choices of one class, kept beside it; its ``build()`` is the only bridge to the class."""
 
 
-def first_fault(error: ValidationError, whole: Mapping[str, Any]) -> str:
-    """The first fault of a file of fields, in a sentence; where a field does not exist, those that do are listed.
+def first_fault(error: ValidationError, whole: Mapping[str, Any] | None = None, at: str = "content") -> str:
+    """The first fault of a file of fields: its place and what is wrong there.
 
     Args:
-        whole: the fields as they may be given, at any depth, such as a dump of the defaults.
+        error: what was found.
+        whole: the fields as they may be given, at any depth, such as a dump of the defaults; where a field does not
+            exist, those that do are listed.
+        at: the place of a fault of the whole; "" leaves it out.
     """
     first = error.errors(include_url=False)[0]
+    loc, message = first["loc"], first["msg"].removeprefix("Value error, ")
+    if whole is None:
+        return ": ".join(filter(None, (".".join(map(str, loc)) or at, message)))
     inside: Any = whole
     place: list[str] = []
-    for part in first["loc"][:-1]:
+    for part in loc[:-1]:
         if isinstance(inside, Mapping) and part in inside:  # other parts name the alternatives of a union
             inside = inside[part]
             place.append(str(part))
-    field = str(first["loc"][-1]) if first["loc"] else "content"
+    field = str(loc[-1]) if loc else at
     if first["type"] == "extra_forbidden" and isinstance(inside, Mapping):
         return ": ".join([*filter(None, [".".join(place)]), unknown("field", field, inside)])
-    return f"{'.'.join([*place, field])}: {first['msg']}."
+    return f"{'.'.join([*place, field])}: {message}."

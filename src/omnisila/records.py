@@ -1,13 +1,14 @@
 """Files of records: one JSON object a line, each of one type, read and added to line by line."""
 
+import json
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from omnisila.config import Frozen
+from omnisila.config import Frozen, first_fault
 from omnisila.errors import OutputError, RecordError
 
 Record = TypeVar("Record", bound=Frozen)
@@ -79,9 +80,30 @@ def record(path: Path, number: int, line: bytes, kind: type[Record]) -> Record:
     try:
         return kind.model_validate_json(line)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"])) or "the line"
         raise RecordError(
-            f"{path}, line {number}: no {kind.__name__} ({place}: {first['msg']}). "
+            f"{path}, line {number}: no {kind.__name__} ({first_fault(error, at='the line')}). "
             "Correct the line or make the file again."
         ) from None
+
+
+def strict_json(text: str) -> Any:
+    """What a JSON text holds; a byte-order mark is dropped.
+
+    Raises:
+        json.JSONDecodeError: no JSON, nested too deeply, or a key stands twice in one object; ``lineno`` says where.
+    """
+    text = text.removeprefix("\ufeff")
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        table: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in table:
+                place = max(text.find(json.dumps(key)), text.find(json.dumps(key, ensure_ascii=False)), 0)
+                raise json.JSONDecodeError(f"{key!r} stands twice in one object", text, place)
+            table[key] = value
+        return table
+
+    try:
+        return json.loads(text, object_pairs_hook=unique)
+    except RecursionError:
+        raise json.JSONDecodeError("nested too deeply", text, 0) from None

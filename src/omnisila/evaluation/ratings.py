@@ -7,7 +7,7 @@ the table, which raters are not given. Source: Omni-SILA 4.3, three raters, 1 co
 import csv
 import hashlib
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,10 +24,10 @@ from omnisila.evaluation.stated_causes import StatedCause
 from omnisila.files import write_atomically
 from omnisila.records import records
 from omnisila.schema import Score, Scores
+from omnisila.tables import read_table
 
 COLUMNS = ("id", "video", "start_s", "end_s", "label", "cause", "rating")
 _NEEDED = ("id", "rating")
-_SEPARATORS = (",", ";", "\t")  # spreadsheets save with the separator of their language
 KEY_SUFFIX = ".key.jsonl"
 _SHOWN = 5  # faults named one by one
 
@@ -109,7 +109,7 @@ def key_of(sheets: Sequence[Path]) -> Path:
         RecordError: a table or a key cannot be read.
     """
     there = sorted({key for sheet in sheets for key in sheet.parent.glob(f"*{KEY_SUFFIX}")})
-    asked = {row for sheet in sheets for row in _ids(sheet)}
+    asked = {row.values.get("id", "").strip() for sheet in sheets for row in read_table(sheet, keep_ragged=True).rows}
     fitting = [key for key in there if asked <= {one.id for one in records(key, RatedCause)}]
     if len(fitting) != 1:
         found = "several hold these rows" if fitting else "none of them holds these rows"
@@ -189,57 +189,26 @@ def _mean_rating(cause: RatedCause, values: Float[np.ndarray, "raters"]) -> floa
     return float(given.mean()) if len(given) else np.nan
 
 
-def _rows(path: Path) -> "csv.DictReader[str]":
-    text = _text(path)
-    header = text.partition("\n")[0]
-    return csv.DictReader(io.StringIO(text, newline=""), delimiter=max(_SEPARATORS, key=header.count))
-
-
-def _ids(path: Path) -> Iterator[str]:
-    try:
-        yield from (str(row.get("id") or "").strip() for row in _rows(path))
-    except csv.Error as error:
-        raise RecordError(f"{path}: {error}. Save the table as CSV again.") from None
-
-
 def _sheet_ratings(path: Path, known: Mapping[str, int]) -> dict[str, int]:
-    rows = _rows(path)
-    found: dict[str, int] = {}
-    seen: set[str] = set()
+    found: dict[str, int | None] = {}
     faults: list[str] = []
-    try:
-        missing = [column for column in _NEEDED if column not in (rows.fieldnames or ())]
-        if missing:
-            raise RecordError(f"{path}, line 1: no column {missing[0]!r}. Wanted: {', '.join(COLUMNS)}.")
-        line = rows.line_num + 1
-        for row in rows:
-            try:
-                name, rating = _row(row, known, seen)
-                if rating is not None:
-                    found[name] = rating
-            except ValueError as error:
-                faults.append(f"line {line}: {error}")
-            line = rows.line_num + 1
-    except csv.Error as error:
-        raise RecordError(f"{path}, after line {rows.line_num}: {error}. Save the table as CSV again.") from None
+    for row in read_table(path, _NEEDED, keep_ragged=True).rows:
+        try:
+            if not row.values.keys() >= set(_NEEDED):
+                raise ValueError("fewer fields than the header has")
+            name, said = (row.values[column].strip() for column in _NEEDED)
+            if name not in known:
+                raise ValueError(f"id {name!r}; wanted: one that the key holds")
+            if name in found:
+                raise ValueError(f"id {name!r} stands in an earlier row too; wanted: one row a cause")
+            found[name] = None
+            found[name] = _rating(said) if said else None
+        except ValueError as error:
+            faults.append(f"line {row.line}: {error}")
     if faults:
         more = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
         raise RecordError(f"{path}: {'; '.join(faults[:_SHOWN])}{more}. Correct the table and read it again.")
-    return found
-
-
-def _row(
-    row: Mapping[str | None, str | list[str] | None], known: Mapping[str, int], seen: set[str]
-) -> tuple[str, int | None]:
-    if any(row[column] is None for column in _NEEDED):
-        raise ValueError("fewer fields than the header has")
-    name, said = (str(row[column]).strip() for column in _NEEDED)
-    if name not in known:
-        raise ValueError(f"id {name!r}; wanted: one that the key holds")
-    if name in seen:
-        raise ValueError(f"id {name!r} stands in an earlier row too; wanted: one row a cause")
-    seen.add(name)
-    return name, _rating(said) if said else None
+    return {name: rating for name, rating in found.items() if rating is not None}
 
 
 def _rating(said: str) -> int:
@@ -255,12 +224,3 @@ def _rating(said: str) -> int:
 def _inert(text: str) -> str:
     """A cell that no spreadsheet takes for a formula; ids and ratings alone are read back."""
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise RecordError(f"{path}: cannot be read ({error.strerror or error}). Give a rated table.") from None
-    except UnicodeDecodeError as error:
-        raise RecordError(f"{path}: not UTF-8 at byte {error.start}. Save the table as CSV in UTF-8.") from None

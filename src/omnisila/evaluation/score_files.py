@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from omnisila.config import first_fault
 from omnisila.errors import RecordError
 from omnisila.files import write_atomically
 from omnisila.schema import Scores
@@ -32,8 +33,7 @@ def read_scores(path: Path) -> tuple[Scores, ...]:
     except OSError as error:
         raise RecordError(f"{path}: cannot be read ({error.strerror or error}). Give a scores.json.") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the whole"
         raise RecordError(
-            f"{path}: {where}: {first['msg']}. Wanted a list of systems with scores, as omnisila score writes it."
+            f"{path}: {first_fault(error, at='the whole')}. "
+            "Wanted a list of systems with scores, as omnisila score writes it."
         ) from None

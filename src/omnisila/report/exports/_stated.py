@@ -7,8 +7,10 @@ from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from omnisila.config import first_fault
 from omnisila.errors import RecordError
 from omnisila.labels import BUILT_IN
+from omnisila.records import strict_json
 from omnisila.report.exports import whole_milliseconds
 from omnisila.schema import Finding, Span
 
@@ -48,7 +50,7 @@ class Place(NamedTuple):
             span = Span(start_s=times_s[0], end_s=times_s[1])
             return Finding(span=span, label=label, labels=labels, score=score, cause=cause or None)
         except ValidationError as error:
-            raise self.error(_first(error)) from None
+            raise self.error(first_fault(error, at="")) from None
 
 
 def whole_seconds(span: Span) -> tuple[float, float]:
@@ -72,31 +74,15 @@ def parsed(text: str, form: type[Form], place: Place) -> Form:
 
 
 def json_content(text: str, place: Place, first_line: int = 1) -> Any:
-    """What a JSON text holds; a key that stands twice in one object is refused.
-
-    Args:
-        text: all of a file, or one of its lines.
-        place: the file.
-        first_line: where in the file the text begins.
+    """What a JSON text holds: all of a file, or one of its lines, which begins in it at ``first_line``.
 
     Raises:
-        RecordError: no JSON.
+        RecordError: no JSON, or a key stands twice in one object.
     """
-
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        table = dict(pairs)
-        if len(table) < len(pairs):
-            names = [name for name, _ in pairs]
-            twice = next(name for name in names if names.count(name) > 1)
-            raise place.error(f"{twice!r} stands twice in one object")
-        return table
-
     try:
-        return json.loads(text.removeprefix("\ufeff"), object_pairs_hook=once)
+        return strict_json(text)
     except json.JSONDecodeError as error:
         raise place.within(f"line {first_line + error.lineno - 1}").error(f"no JSON ({error.msg})") from None
-    except RecursionError:
-        raise place.error("nested too deeply") from None
 
 
 def checked(content: object, form: type[Form], place: Place) -> Form:
@@ -108,7 +94,7 @@ def checked(content: object, form: type[Form], place: Place) -> Form:
     try:
         return form.model_validate(content)
     except ValidationError as error:
-        raise place.error(_first(error)) from None
+        raise place.error(first_fault(error, at="")) from None
 
 
 def only(videos: Mapping[str, tuple[Finding, ...]], place: Place) -> tuple[Finding, ...]:
@@ -135,9 +121,3 @@ def fitting_labels(words: Collection[str], place: Place) -> str:
             f"labels {said} are those of {' and '.join(fitting) or 'no label set'}; say which to read with"
         )
     return fitting[0]
-
-
-def _first(error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
-    where = ".".join(map(str, first["loc"]))
-    return f"{where}: {first['msg']}" if where else first["msg"].removeprefix("Value error, ")

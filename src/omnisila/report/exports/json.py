@@ -2,6 +2,7 @@
 
 from pydantic import ValidationError
 
+from omnisila.config import first_fault
 from omnisila.errors import RecordError
 from omnisila.schema import Analysis
 
@@ -22,6 +23,6 @@ def read(text: str) -> Analysis:
     try:
         return Analysis.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
-        raise RecordError(f"analysis JSON: {place}: {first['msg']}. Give a file that omnisila wrote.") from None
+        raise RecordError(
+            f"analysis JSON: {first_fault(error, at='the file')}. Give a file that omnisila wrote."
+        ) from None
