@@ -1,5 +1,6 @@
 # make demo         set up everything and analyse two real videos, one with something to find and one without
 # make test         set up everything and run lint, types, import layers and tests
+# make docs         build the documentation into site/, which a broken link or a missing name stops; test does so too
 # make test-latest  run the tests on the newest release of every dependency, in an environment of its own
 # make lock         write constraints.txt anew, with the newest release of everything
 # They need Python 3.11 or newer, make, and a package index. demo and test install exactly what constraints.txt says.
@@ -13,7 +14,7 @@ INSTALL := $(BIN)/$(PIP) install -c constraints.txt
 SOURCES := pyproject.toml constraints.txt
 WARNED := -W default::DeprecationWarning -W default::PendingDeprecationWarning -W default::FutureWarning
 
-.PHONY: demo test test-latest lint lock clean
+.PHONY: demo test test-latest lint docs lock clean
 
 demo: $(VENV)/.installed demo/portrait.mp4 demo/bikes.mp4
 	$(BIN)/omnisila analyze demo/portrait.mp4 demo/bikes.mp4 --out demo/report
@@ -31,6 +32,9 @@ lint: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+
+docs: $(VENV)/.installed-test
+	$(BIN)/mkdocs build -q
 
 lock: | $(VENV)/bin/python
 	$(INSTALL) uv
@@ -68,4 +72,4 @@ $(VENV)/.installed-test: $(SOURCES) | $(VENV)/bin/python
 	touch $@ $(VENV)/.installed
 
 clean:
-	rm -rf $(VENV) $(LATEST) demo .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(LATEST) demo site .pytest_cache .ruff_cache .import_linter_cache

@@ -154,7 +154,7 @@ FOOT = """## What could not be measured here
   hand. Whether the parts help a 7B Video-LLM as Omni-SILA Tables 1 to 3 print is open; `omnisila train icm --recipe`
   and `omnisila score` are what it takes to see.
 * The paper's test sets have 11 events; here four are trained, and traffic accidents are not learnt at all.
-* The compact recipe teaches its experts alone before task tuning (`docs/decisions.md`, "Experts learn alone first"),
+* The compact recipe teaches its experts alone before task tuning (decision D21),
   which the paper does not; it is in all rows.
 """
 

@@ -25,7 +25,7 @@ class LabelSet(Frozen):
     anomaly curve is one minus its probability. Reaction intensities have no such label. ``published`` holds the words
     by which published files of the set call some labels.
 
-    ``signs`` say which statements may be given as a label's cause (docs/decisions.md, "A cause speaks for its label").
+    ``signs`` say which statements may be given as a label's cause (decision D14).
     """
 
     name: str

@@ -1,6 +1,6 @@
 """Two passes over a video: locate events window by window, then attribute each to what was seen in it.
 
-Source: specification, section 3 (decision D1).
+Source: decision D1.
 """
 
 import time

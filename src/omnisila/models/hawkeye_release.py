@@ -2,7 +2,7 @@
 
 It differs from the paper in nearly every part: one frame a clip, linear pose tokens, message passing without
 activation, one layer an expert, a sigmoid router, scene tokens behind the visual ones, and a focal term instead of
-L_bc (docs/decisions.md, "Two Hawkeyes").
+L_bc (decision D98).
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """Human action modelling: poses of tracked people, how they move and stand to each other, and the view's motion.
 
 Source: Omni-SILA 3.1 (x_a); MoveNet on person boxes instead of HigherHRNet, and one more entity for the motion of the
-whole view (docs/decisions.md, "Motion as part of the action scene").
+whole view (decision D10).
 """
 
 from typing import NamedTuple

@@ -2,7 +2,7 @@
 
 Detected objects and whatever differs from the running background are filled pure black before the visual encoder sees
 the frame. Source: Omni-SILA 3.1 (x_b); masks from boxes and background subtraction instead of SAM
-(docs/decisions.md, "Masks of the embedded background").
+(decision D20).
 """
 
 from typing import NamedTuple

@@ -4,8 +4,7 @@ Fights, thefts and crashes differ from calm scenes in speed, acceleration, direc
 appearance, and far surveillance views show motion where no pose can be read. The statistics belong to the action
 scene, where they stand as one more entity beside the people.
 
-Source: Lucas and Kanade 1981 for the flow; the statistics are ours (docs/decisions.md, "Motion as part of the action
-scene").
+Source: Lucas and Kanade 1981 for the flow; the statistics are ours (decision D10).
 """
 
 import math

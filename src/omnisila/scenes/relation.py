@@ -1,7 +1,7 @@
 """Object relation modelling: geometric predicates over tracked objects, in RelTR's subject-predicate-object form.
 
 Source: Omni-SILA 3.1 (x_o); the embedded profile has its own vocabulary and width, since no packaged network predicts
-relations (specification, section 4).
+relations.
 """
 
 from itertools import permutations

@@ -22,7 +22,7 @@ class WindowConfig(Config):
     """How a video is cut.
 
     The frames of a window are ``1 / rate_hz`` apart and centred on it (``frame_times``); at the defaults they reach
-    half a second over both ends (docs/decisions.md, "A window is one second and sees two").
+    half a second over both ends (decision D11).
     """
 
     window_s: float = Field(default=1.0, gt=0)

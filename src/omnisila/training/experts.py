@@ -41,8 +41,7 @@ def expert_tuning(
     """Teach each expert to tell the labels from its own scene, through a linear head that is thrown away.
 
     Gradients through a language model's likelihoods reach the experts slowly and let the strongest scene learn for all;
-    with heads of their own, every expert knows what its scene can tell (docs/decisions.md, "Experts learn alone
-    first").
+    with heads of their own, every expert knows what its scene can tell (decision D21).
 
     Args:
         sampler: draws the questions.

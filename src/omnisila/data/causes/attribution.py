@@ -26,7 +26,7 @@ FAST_VEHICLE = 1.0  # of its own width per second
 FLAME_FRAC = 0.08  # of the view
 MUCH_MOVEMENT_FRAC = 0.25  # of the view
 MAX_STEP_S = 0.6  # two samples farther apart tell no speed
-MIN_OBJECT_SCORE = 0.45  # docs/decisions.md, "A cause speaks for its label"
+MIN_OBJECT_SCORE = 0.45  # decision D14
 LYING_RATIO = 1.3  # a person's box this much wider than high
 
 VEHICLES = ("bicycle", "car", "motorcycle", "bus", "train", "truck", "boat", "airplane")

@@ -1,7 +1,6 @@
 """Facial expression modelling of the full profile: MTCNN, then a network on each face.
 
-Source: Omni-SILA 3.1 (x_f); the paper says "CNN" and no more (docs/decisions.md, "The face network of the full
-profile").
+Source: Omni-SILA 3.1 (x_f); the paper says "CNN" and no more (decision D73).
 """
 
 import torch
