@@ -23,7 +23,7 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from omnisila.media.container import demuxed, is_cut_off, open_container, video_stream
+from omnisila.media.container import EditList, demuxed, is_cut_off, open_container, unread, video_stream
 from omnisila.schema import Span
 
 HOLD_S = 5.0  # a picture that would stay on for longer belongs to no slow screen: nothing was recorded
@@ -153,9 +153,9 @@ def nominal_rate_hz(stream: VideoStream) -> float | None:
 def _read(path: Path, _changed_ns: int, _size: int) -> Clock:
     packets = _Packets()
     with open_container(path) as container:
-        stream = video_stream(path, container)
+        stream, edits = video_stream(path, container), EditList()
         for packet in demuxed(container, tuple(container.streams)):
-            if packet.size and packet.stream_index == stream.index and not packet.is_discard:
+            if packet.size and packet.stream_index == stream.index and not edits.leaves_out(packet):
                 packets.add(packet)
             if packet.size and packet.pts is not None:
                 packets.last_s = max(packets.last_s, seconds(packet, packet.pts + (packet.duration or 0)))
@@ -176,7 +176,8 @@ def _read(path: Path, _changed_ns: int, _size: int) -> Clock:
     end_s = claimed_s = _end_s(times_s, packets.display_s, hold_s, frame_s)
     first = [Span(start_s=0.0, end_s=in_order[0])] if in_order and in_order[0] > hold_s else []
     holes = [Span(start_s=one + frame_s, end_s=later) for one, later in pairwise(in_order) if later - one > hold_s]
-    notes = list(_notes(parts, strays_s, (*first, *holes)))
+    passed_over = unread(path)
+    notes = [*_notes(parts, strays_s, (*first, *holes)), *([passed_over] if passed_over else [])]
     if stated_s is not None and len(parts) == 1 and not strays_s:
         longest_s = max(packets.last_s, packets.last_s - start_s)
         if stated_s > longest_s + _STATED_S and (name == "mov" or is_cut_off(path)):  # mov's index lists each packet

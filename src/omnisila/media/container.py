@@ -1,8 +1,11 @@
 """Opening a file as a video: every way in which it may not be one ends in a single clear line."""
 
+import math
 import warnings
 from collections.abc import Callable, Iterator
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 from av.container import InputContainer
@@ -19,6 +22,8 @@ _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1")
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"  # Matroska's and WebM's first elements
 _PLAYLISTS = ("concat", "hls", "dash", "imf")
 _MAX_IDLE_ERRORS = 1000  # demuxing errors in a row without a packet between them
+_FIRST_BOXES = (b"ftyp", b"mdat", b"wide", b"free", b"skip", b"moov")
+_FLV, _FLV_HEAD_END = b"FLV\x01", b"\x00\x00\x00\x09\x00\x00\x00\x00"
 _STREAM_SUFFIXES = (".mjpeg", ".mjpg")  # a raw motion JPEG stream begins like a JPEG picture
 
 
@@ -156,6 +161,19 @@ def demuxed(
                 failed(error)
 
 
+class EditList:
+    """Which packets of one stream are only decoded, never shown, told packet by packet in the file's order."""
+
+    def __init__(self) -> None:
+        self._newest = -math.inf
+
+    def leaves_out(self, packet: Packet) -> bool:
+        """An edit list's packets run on; libav marks those of joined fragments too, whose timestamps start again."""
+        runs_on = packet.dts is None or packet.dts > self._newest
+        self._newest = max(self._newest, self._newest if packet.dts is None else packet.dts)
+        return packet.is_discard and runs_on
+
+
 def is_cut_off(path: Path) -> bool:
     """Whether a file ends before the size that its own headers give it; false where they give none."""
     size = path.stat().st_size
@@ -185,8 +203,41 @@ def _describe(stream: Stream) -> str:
     return f"{stream.type} {codec}{picture}"
 
 
-def _lacks_index(path: Path) -> bool:
-    """Whether an ISO media file (mp4, mov) has no ``moov`` box; only box headers are read."""
+def unread(path: Path) -> str | None:
+    """What a file holds that libav passes over without a word, if anything."""
+    with path.open("rb") as file:
+        if file.read(3) == b"FLV":
+            with mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+                at = content.find(_FLV, len(_FLV))
+                return _another(at) if at > 0 and content[at + 5 : at + 13] == _FLV_HEAD_END else None
+    boxes = list(_boxes(path))
+    kinds = [box.kind for box in boxes]
+    if b"moof" not in kinds:  # libav reads on where fragments are joined
+        heads = [box.place for box in boxes if box.kind == b"moov"]
+        return _another(heads[1]) if len(heads) > 1 else None
+    return "the file ends within a fragment: it was cut off" if ends_early(path) else None
+
+
+def ends_early(path: Path) -> bool:
+    """Whether the last box of an ISO media file (mp4, heic, avif) reaches beyond its end."""
+    boxes = list(_boxes(path))
+    return bool(boxes) and boxes[-1].place + boxes[-1].length > path.stat().st_size
+
+
+def _another(place: int) -> str:
+    return f"another video begins at byte {place} of the file and is not read: give videos that were joined one by one"
+
+
+class _Box(NamedTuple):
+    """A part of an ISO media file (mp4, mov), by its byte and its kind."""
+
+    place: int
+    kind: bytes
+    length: int
+
+
+def _boxes(path: Path) -> Iterator[_Box]:
+    """The outermost boxes of an ISO media file, by their headers alone; nothing where it is none."""
     size = path.stat().st_size
     with path.open("rb") as file:
         at, recognised = 0, False
@@ -194,14 +245,20 @@ def _lacks_index(path: Path) -> bool:
             file.seek(at)
             header = file.read(16)
             length, kind = int.from_bytes(header[:4]), header[4:8]
-            if not recognised and kind not in (b"ftyp", b"mdat", b"wide", b"free", b"skip"):
-                return False
-            if kind == b"moov":
-                return at + length > size
+            recognised = recognised or kind in _FIRST_BOXES
+            if not recognised:
+                return
             if length == 1:
                 length = int.from_bytes(header[8:16])
-            recognised = True
+            length = length or size - at
+            yield _Box(at, kind, length)
             if length < 8:
-                break
+                return
             at += length
-    return recognised
+
+
+def _lacks_index(path: Path) -> bool:
+    """Whether an ISO media file has no whole ``moov`` box."""
+    boxes = list(_boxes(path))
+    size = path.stat().st_size
+    return bool(boxes) and not any(box.kind == b"moov" and box.place + box.length <= size for box in boxes)

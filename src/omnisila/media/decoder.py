@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from omnisila.media.clock import REORDERED, Clock, Picture
-from omnisila.media.container import check_pixels, demuxed, video_streams
+from omnisila.media.container import EditList, check_pixels, demuxed, video_streams
 from omnisila.media.pictures import look_notes
 
 _TICK_S = 1e-3
@@ -134,11 +135,11 @@ class Decoder:
 
     def _frames(self, first: int, seek: bool) -> Iterator[VideoFrame]:
         """Frames from packet ``first`` on; ``pts`` is the number of the packet that a frame came in."""
-        number = 0
+        number, edits = 0, EditList()
         if seek:
             self._seek(first)
         for packet in demuxed(self._container, (self._stream,), self._fail):
-            if packet.size and not packet.is_discard:
+            if packet.size and not edits.leaves_out(packet):
                 if seek:
                     landed = None if packet.pos is None else self._clock.at_place.get(packet.pos)
                     if landed is None:
@@ -146,6 +147,7 @@ class Decoder:
                     if landed > first:
                         return
                     number, seek = landed, False
+                packet = _unmarked(packet)
                 packet.pts = number
                 number += 1
                 if number <= first:
@@ -163,7 +165,9 @@ class Decoder:
                 continue
             for frame in frames:
                 check_pixels(self._path, frame.width, frame.height, self._max_pixels)
-                frame.opaque = self._sample_aspect()
+                # a new object each: PyAV forgets it for all frames that hold the same one when the first of them goes
+                aspect = self._sample_aspect()
+                frame.opaque = aspect and Fraction(aspect)
                 yield frame
 
     def _sample_aspect(self) -> Fraction | None:
@@ -226,3 +230,12 @@ class Decoder:
             account.note(text)
         account.trouble, self._silent = None, False
         account.pictures += 1
+
+
+def _unmarked(packet: Packet) -> Packet:
+    """A packet that libav decodes to a picture, although it may be marked as one that is not shown."""
+    if not packet.is_discard:
+        return packet
+    copy = Packet(bytes(packet))
+    copy.stream, copy.time_base, copy.is_keyframe = packet.stream, packet.time_base, packet.is_keyframe
+    return copy

@@ -16,7 +16,7 @@ from omnisila.config import Config, Frozen
 from omnisila.errors import MediaError
 from omnisila.files import path_text
 from omnisila.media.clock import Clock, Picture, clock_of, nominal_rate_hz
-from omnisila.media.container import check_file, open_container, open_picture, video_stream
+from omnisila.media.container import check_file, ends_early, open_container, open_picture, video_stream
 from omnisila.media.decoder import Account, Decoder
 from omnisila.media.grid import TIME_TOLERANCE_S
 from omnisila.media.image_files import PICTURE_ERRORS, frame_of, webp_displays_s
@@ -186,11 +186,14 @@ def _still(path: Path, image: Image.Image) -> StillSource:
     notes = []
     if pages > 1 and image.format != "MPO":  # where the others are a gain map, a depth map or a thumbnail
         notes.append(f"the file holds {pages} pages without times: the first is analysed")
+    if image.format in ("AVIF", "HEIF") and ends_early(path):  # whose decoders leave out what is missing
+        notes.append("the file is cut off: a part of the picture is missing")
     info = _picture_info(path, image, STILL_S, None)
     try:
         frame = frame_of(image)
     except PICTURE_ERRORS as error:
-        raise MediaError(f"{path}: the picture is damaged ({error}). Copy it again or give another.") from None
+        reason = " ".join(str(error).split())
+        raise MediaError(f"{path}: the picture is damaged ({reason}). Copy it again or give another.") from None
     if image.format in _COLOUR_TAGGED:
         with suppress(MediaError), open_container(path) as container:
             tags = container.streams.video[0].codec_context

@@ -46,6 +46,31 @@ def test_joined_recordings_run_on_with_every_picture(make_video, tmp_path, frame
     assert warning.startswith("timestamps jump back at 1.8 s")
 
 
+FRAGMENTS = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+
+
+def test_joined_fragments_run_on_with_every_picture(make_video, tmp_path, frame_level):
+    reader = VideoReader(joined(make_video, tmp_path / "joined.mp4", 0.0, muxer_options=FRAGMENTS))
+    assert numbers(reader, frame_level) == [*range(22), *range(22)]
+    assert reader.info.duration_s == pytest.approx(44 / RATE_HZ, abs=2e-3)
+    assert reader.decoded_ratio == 1.0
+
+
+@pytest.mark.parametrize("name", ["joined.mp4", "joined.flv"])
+def test_a_second_video_that_cannot_be_reached_is_told(make_video, tmp_path, name):
+    reader = VideoReader(joined(make_video, tmp_path / name, 0.0, codec="libx264"))
+    assert len(list(reader)) == 22
+    assert "another video begins at byte" in reader.warnings[0]
+
+
+def test_a_cut_fragment_is_told(make_video, tmp_path):
+    whole = make_video("whole.mp4", frames=48, muxer_options=FRAGMENTS, options={"g": "12"})
+    (path := tmp_path / "cut.mp4").write_bytes(whole.read_bytes()[: whole.stat().st_size * 3 // 4])
+    reader = VideoReader(path)
+    assert 12 <= len(list(reader)) < 48
+    assert any("cut off" in warning for warning in reader.warnings)
+
+
 def test_a_place_in_the_second_recording_is_found_again(make_video, tmp_path, frame_level):
     path = joined(make_video, tmp_path / "joined.ts", 0.0, second=60)
     reader = VideoReader(path)

@@ -202,3 +202,15 @@ def test_other_video_streams_are_told(make_video, tmp_path):
     reader = VideoReader(tmp_path / "both.mkv")
     assert len(list(reader)) == 24
     assert reader.warnings == ("of 2 video streams only number 1, 64x48 px, is analysed",)
+
+
+def test_a_picture_of_which_a_part_is_missing_says_so(tmp_path):
+    from pillow_heif import register_heif_opener
+
+    register_heif_opener()
+    quarters().resize((512, 512)).save(tmp_path / "whole.heic", tile_size=64, quality=90)
+    content = (tmp_path / "whole.heic").read_bytes()
+    (tmp_path / "half.heic").write_bytes(content[:-100])
+    (warning,) = VideoReader(tmp_path / "half.heic").warnings
+    assert warning == "the file is cut off: a part of the picture is missing"
+    assert VideoReader(tmp_path / "whole.heic").warnings == ()

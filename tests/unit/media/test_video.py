@@ -12,6 +12,8 @@ import torch
 from PIL import Image
 
 from omnisila.errors import MediaError
+from omnisila.media.pictures import shown_size
+from omnisila.media.source import open_source
 from omnisila.media.video import DecodeLimits, VideoReader, probe, sha256
 
 CONTAINERS = ("a.mp4", "a.mov", "a.mkv", "a.webm", "a.avi", "a.ts", "a.flv")
@@ -256,6 +258,13 @@ def test_sha256_is_the_files(make_video):
 def test_pixel_shape_is_applied(make_video):
     info = probe(make_video("a.mkv", sample_aspect="2:1", frames=2))
     assert (info.width_px, info.height_px) == (128, 48)
+
+
+def test_pixel_shape_outlasts_the_pictures_before(make_video):
+    pictures = open_source(make_video("a.mkv", sample_aspect="2:1", frames=12), DecodeLimits()).pictures()
+    kept = list(pictures)
+    del kept[:-2]
+    assert [shown_size(picture.frame) for picture in kept] == [(128, 48)] * 2
 
 
 def test_leaving_a_pass_early_closes_the_file(make_video):
