@@ -13,6 +13,7 @@ from typer.testing import Result
 
 from omnisila import load, weights
 from omnisila.errors import InputError
+from omnisila.labels import REACTION
 from omnisila.models.reaction import FRAMES, ReactionBatch
 from omnisila.models.reaction_run import ReactionRecord, save_reaction
 from omnisila.models.temporal_av import TemporalAVConfig
@@ -39,7 +40,7 @@ def reaction_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model.fit_standardisation(ReactionBatch(values, {name: torch.ones(2, FRAMES, dtype=torch.bool) for name in values}))
     record = ReactionRecord(
         name="tiny", model=config, widths=widths, streams={name: name for name in widths}, features=features,
-        kinds={name: extractor.kinds[name] for name in widths}, scored=SCORED, train_mean=(0.5,) * 7,
+        kinds={name: extractor.kinds[name] for name in widths}, labels={REACTION.name: SCORED}, train_mean=(0.5,) * 7,
     )  # fmt: skip
     save_reaction(folder, model, record)
     (folder / "card.md").write_text("# tiny\n\nTraining data: none.\n")

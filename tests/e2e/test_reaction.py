@@ -121,7 +121,7 @@ def test_clips_become_tables_and_a_scored_model(
     assert trained.exit_code == 0, trained.output
     assert "train: 1 of 5 clips lack features (00008)" in trained.stderr
     assert (run / "without_features.csv").read_text() == "split,clip,streams\ntrain,00008,visual audio\n"
-    record = json.loads((run / "reaction.json").read_text())
+    record = json.loads((run / "run.json").read_text())
     assert record["features"]["frames"] == 32
     assert record["kinds"]["audio"] == "prosody"
     scores = json.loads((run / "scores.json").read_text())

@@ -81,7 +81,7 @@ def test_every_stream_of_every_row_is_made(
     trained = omnisila("train", "reaction", hume, "--row", "probing-2-relu", "--features", out, "--out",
                        tmp_path / "run", "--epochs", "1")  # fmt: skip
     assert trained.exit_code == 0, trained.output
-    record = json.loads((tmp_path / "run" / "reaction.json").read_text())
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert (record["features"], record["pooled"]) == (None, sources["pooled"])
 
 

@@ -24,12 +24,12 @@ def extract(
     from omnisila.errors import OmnisilaError
     from omnisila.files import path_text
     from omnisila.models.checkpoint import RunRecord
-    from omnisila.models.run_files import RUN, read_record
+    from omnisila.models.run_files import read_record
     from omnisila.scenes.cache import FeatureCache
     from omnisila.scenes.profile import LoadedWhenNeeded
 
     console, cache = Console(stderr=True, quiet=quiet), FeatureCache()
-    record = read_record(folder / RUN, RunRecord)
+    record = read_record(folder, RunRecord)
     profile = LoadedWhenNeeded(record.sem.at_rate(record.window.rate_hz))
     for note in inputs.notes:
         console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)

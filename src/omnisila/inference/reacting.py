@@ -78,7 +78,7 @@ class ReactionAnalyzer:
     @property
     def labels_not_scored(self) -> tuple[str, ...]:
         """Emotions that the model was not trained on."""
-        return tuple(label for label in REACTION.labels if label not in self.run.record.labels_scored)
+        return tuple(label for label in REACTION.labels if label not in self.run.record.emotions)
 
     def analyze(self, path: str | Path, progress: Progress | None = None) -> Analysis:
         """Intensities of one video, of the whole and window by window; there are no findings.
@@ -134,8 +134,8 @@ class ReactionAnalyzer:
         record = self.run.record
         scored: dict[str, float] | None = None
         if not read.blind:
-            found = dict(zip(record.labels, self.run.model.intensities(read.batch)[0].tolist(), strict=True))
-            scored = {label: found[label] for label in record.labels_scored}
+            found = dict(zip(record.outputs, self.run.model.intensities(read.batch)[0].tolist(), strict=True))
+            scored = {label: found[label] for label in record.emotions}
         return Measured(span, scored, read.missing, read.warnings, read.seconds)
 
     def _warnings(self, footage: "_Footage", whole: Measured, over_time: Sequence[Measured]) -> Iterator[str]:

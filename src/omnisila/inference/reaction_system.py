@@ -35,7 +35,7 @@ class ReactionSystem:
         kept = ReactionCache(cache.root if cache else None)
         self.analyzer = ReactionAnalyzer(run, AnalyzerConfig(labels=(REACTION.name,)), kept)
         self.name = f"{run.record.name}@{run.record.identity.digest[:12]}"
-        self.answered = REACTION.replace(labels=run.record.labels_scored, negative=())
+        self.answered = REACTION.replace(labels=run.record.emotions, negative=())
 
     def predictions(self, video: Path, examples: Sequence[Example]) -> Iterator[Prediction]:
         """One prediction an example; one of which nothing could be read has no intensities and ``parse_ok`` false.

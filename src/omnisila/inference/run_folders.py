@@ -10,7 +10,7 @@ from omnisila.errors import InputError, LabelError, unknown
 from omnisila.inference.function_system import FunctionSystem
 from omnisila.inference.settings import AnalyzerConfig, split_settings
 from omnisila.labels import label_set
-from omnisila.models.run_files import REACTION_RUN, RUN, is_reaction, run_calibration, run_summary
+from omnisila.models.run_files import RUN, is_reaction, is_run, run_calibration, run_summary
 from omnisila.operating_points import Calibration, LabelSetCalibration
 
 RELEASE, QUERY = "hawkeye-release:", "query:"  # systems that are no run folders
@@ -101,12 +101,11 @@ def model_folder(model: str) -> Path:
     if model in weights.RUNS:
         return weights.FOLDER / model
     path = Path(model)
-    if _is_run(path):
+    if is_run(path):
         return path
     if path.is_dir():
         raise InputError(
-            f"model {model!r}: a folder without a {RUN} or a {REACTION_RUN}, so it is no finished run. Give a run "
-            "folder of omnisila train."
+            f"model {model!r}: a folder without a {RUN}, so it is no finished run. Give a run folder of omnisila train."
         )
     if path.exists() or not _HUB_ID.fullmatch(model):
         raise InputError(
@@ -180,13 +179,9 @@ def _fetched(model: str) -> Path:
             f"model {model!r}: cannot be fetched from the hub ({reason.rstrip('.')}). "
             "Check the name and the network, or give a folder."
         ) from error
-    if not _is_run(folder):
+    if not is_run(folder):
         raise InputError(
-            f"model {model!r}: has no {RUN} or {REACTION_RUN}, so it is no trained run. A plain Video-LLM is the "
+            f"model {model!r}: has no {RUN}, so it is no trained run. A plain Video-LLM is the "
             "--backbone of omnisila train icm."
         )
     return folder
-
-
-def _is_run(folder: Path) -> bool:
-    return (folder / RUN).is_file() or is_reaction(folder)

@@ -1,29 +1,23 @@
-"""Run folder <-> model: ``run.json``, ``scene.safetensors``, the language side and ``calibration.json``.
+"""A scene model's run folder <-> model: ``scene.safetensors`` and the language side beside ``run.json``.
 
 Of the compact model's language side the folder holds everything (``model.safetensors``, ``tokenizer/``), of a
-pretrained Video-LLM the adapters (``adapter/``, as peft writes them). ``run.json`` is written last and holds the
-SHA-256 of every other file of the model, so that a run killed while saving, or a file from another run, is noticed at
-loading.
+pretrained Video-LLM the adapters (``adapter/``, as peft writes them).
 """
 
-import hashlib
 import tempfile
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self, cast
+from typing import Any, NamedTuple, Self, cast
 
 import torch
-from pydantic import Field, JsonValue, model_validator
+from pydantic import ConfigDict, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
-from omnisila.config import Frozen
 from omnisila.errors import WeightsError
-from omnisila.files import write_together
 from omnisila.models.compact import CompactConfig, CompactVideoLLM
 from omnisila.models.hawkeye import HawkeyeConfig
 from omnisila.models.hawkeye_release import HawkeyeReleaseConfig
@@ -31,13 +25,16 @@ from omnisila.models.icm import ICMConfig
 from omnisila.models.lora import adapter_files
 from omnisila.models.run_files import (
     ADAPTER,
-    CALIBRATION,
     LANGUAGE,
     RUN,
     SCENE,
     TOKENIZER,
+    RunSummary,
+    read_contents,
     read_record,
     run_calibration,
+    sealed,
+    write_run,
 )
 from omnisila.models.scene_model import SceneModel
 from omnisila.models.sharded import whole
@@ -47,39 +44,28 @@ from omnisila.operating_points import Calibration
 from omnisila.scenes.full.sem import FullSEMConfig
 from omnisila.scenes.sem import SEMConfig
 from omnisila.scenes.windows import WindowConfig
-from omnisila.schema import ModelIdentity
 from omnisila.weights.loading import fill
 
 VIDEO_LLM_PREFIX = "video_llm."
 
 
-class RunRecord(Frozen):
-    """The content of ``run.json``: everything needed to build the model again and to say where it came from.
+class RunRecord(RunSummary):
+    """The content of a scene model's ``run.json``: everything needed to build it again and to say where it came from.
 
     Attributes:
-        name: what the model is called in results.
-        version: of omnisila, when the run was saved.
         icm: the scene side, unless ``hawkeye`` is.
         sem: the extractors whose features it was trained on.
         window: how videos were cut for it.
-        labels: label set -> the labels that the model was trained on.
-        recipe: the training's whole configuration, in its own words.
-        data_digests: name of a data set -> SHA-256 of what was read from it.
-        sha256: file of the run folder -> SHA-256; filled in when saving.
     """
 
-    schema_version: Literal[1] = 1
-    name: str
-    version: str = Field(default_factory=lambda: metadata.version("omnisila"))
+    model_config = ConfigDict(extra="forbid")
+    hashed = RunSummary.hashed | {"icm", "hawkeye", "video_llm", "sem", "window"}
+
     icm: ICMConfig | None = None
     hawkeye: HawkeyeConfig | HawkeyeReleaseConfig | None = None
     video_llm: CompactConfig | VideoBackboneConfig
     sem: SEMConfig | FullSEMConfig = SEMConfig()
     window: WindowConfig = WindowConfig()
-    labels: dict[str, tuple[str, ...]]
-    recipe: dict[str, JsonValue] = Field(default_factory=dict)
-    data_digests: dict[str, str] = Field(default_factory=dict)
-    sha256: dict[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _has_one_scene_side(self) -> Self:
@@ -93,13 +79,6 @@ class RunRecord(Frozen):
         side = self.icm or self.hawkeye
         assert side is not None  # validated
         return side
-
-    @property
-    def identity(self) -> ModelIdentity:
-        """What results say about the model; the digest covers weights, tokenizer and configuration."""
-        side = "icm" if self.icm else "hawkeye"
-        core = self.model_dump_json(include={side, "video_llm", "sem", "window", "labels", "sha256"})
-        return ModelIdentity(name=self.name, version=self.version, digest=hashlib.sha256(core.encode()).hexdigest())
 
 
 class Run(NamedTuple):
@@ -142,23 +121,10 @@ def save_run(
     elif record.video_llm.lora is not None:
         files = adapter_files(cast("Any", model.video_llm).model)
         contents |= {f"{ADAPTER}/{name}": content for name, content in files.items()}
-    record = record.replace(sha256={name: _sha256(content) for name, content in contents.items()})
-    if calibration is not None:
-        contents[CALIBRATION] = calibration.model_dump_json(indent=2).encode()
+    record = sealed(record, contents)
     if write:
-        other = _is_other_model(folder, record)
-        contents[RUN] = record.model_dump_json(indent=2).encode()
-        write_together({folder / name: content for name, content in contents.items()})
-        if calibration is None and other:  # thresholds of the model that stood here
-            (folder / CALIBRATION).unlink(missing_ok=True)
+        write_run(folder, record, contents, calibration)
     return record
-
-
-def _is_other_model(folder: Path, record: RunRecord) -> bool:
-    try:
-        return read_record(folder / RUN, RunRecord).sha256 != record.sha256
-    except WeightsError:
-        return True
 
 
 def load_run(folder: Path, device: torch.device | None = None) -> Run:
@@ -172,8 +138,8 @@ def load_run(folder: Path, device: torch.device | None = None) -> Run:
         WeightsError: a file is missing or changed, or its tensors are not those of the recorded configuration; the
             message names them.
     """
-    record = read_record(folder / RUN, RunRecord)
-    contents = {name: _checked(folder / name, digest) for name, digest in record.sha256.items()}
+    record = read_record(folder, RunRecord)
+    contents = read_contents(folder, record)
     scene = _tensors(folder / SCENE, contents)
     if isinstance(record.video_llm, CompactConfig):
         tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / TOKENIZER, local_files_only=True)
@@ -187,18 +153,6 @@ def load_run(folder: Path, device: torch.device | None = None) -> Run:
         _fill({key: value for key, value in _named_tensors(model) if not _is_language(key)}, scene, folder)
         model.to(device)
     return Run(model.eval(), record, run_calibration(folder), tower)
-
-
-def _checked(path: Path, digest: str) -> bytes:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise WeightsError(f"{path}: {error.strerror}. Copy the whole run folder.") from error
-    if _sha256(content) != digest:
-        raise WeightsError(
-            f"{path}: SHA-256 is {_sha256(content)}, run.json says {digest}. Copy the whole run folder, or train again."
-        )
-    return content
 
 
 def _tensors(path: Path, contents: Mapping[str, bytes]) -> dict[str, Tensor]:
@@ -249,7 +203,3 @@ def _tokenizer_files(model: SceneModel) -> dict[str, bytes]:
 
 def _is_language(key: str) -> bool:
     return key.startswith(VIDEO_LLM_PREFIX)
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

@@ -1,42 +1,35 @@
-"""Run folder of a reaction model: ``reaction.json`` and ``model.safetensors``, the record written last."""
+"""A reaction model's run folder <-> model: ``model.safetensors`` beside ``run.json``."""
 
-import hashlib
-from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, Self
 
 import torch
-from pydantic import Field, JsonValue, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from omnisila.config import Frozen
 from omnisila.errors import WeightsError
-from omnisila.files import write_atomically
 from omnisila.labels import REACTION
 from omnisila.models.baselines.bilstm import BiLSTMConfig
 from omnisila.models.baselines.expression_share import ExpressionShareConfig
 from omnisila.models.probing import ProbeConfig
 from omnisila.models.reaction import ReactionModel
 from omnisila.models.reaction_sources import DescribedSource, PooledSource
-from omnisila.models.run_files import REACTION_RUN, read_record
+from omnisila.models.run_files import LANGUAGE, RUN, RunSummary, read_contents, read_record, sealed, write_run
 from omnisila.models.temporal_av import TemporalAVConfig
 from omnisila.models.viper import ViPERConfig
 from omnisila.scenes.reaction.config import ReactionFeatureConfig
-from omnisila.schema import ModelIdentity, Probability
-
-WEIGHTS = "model.safetensors"
+from omnisila.schema import Probability
 
 ReactionModelConfig = Annotated[
     ProbeConfig | ViPERConfig | BiLSTMConfig | TemporalAVConfig | ExpressionShareConfig, Field(discriminator="kind")
 ]
 
 
-class ReactionRecord(Frozen):
-    """The content of ``reaction.json``: how to build the model, what it reads, and where it came from.
+class ReactionRecord(RunSummary):
+    """The content of a reaction model's ``run.json``: how to build it, what it reads, and where it came from.
 
     Attributes:
-        name: what the model is called in results.
         widths: modality -> width of its values, in the model's order.
         streams: modality -> the stream of features that it was trained on.
         kinds: modality -> what that stream's numbers are; features of another kind are not what it knows.
@@ -45,16 +38,16 @@ class ReactionRecord(Frozen):
             noticed; None where it is not known.
         pooled: the Video-LLM whose pooled tokens it reads; None where it reads none.
         described: stream of texts that it reads -> the Video-LLM that writes them.
-        labels: one output each.
-        scored: those of the labels that were trained, and may be reported; None where all were.
-        train_mean: mean intensity of each label over the training split.
-        recipe: the training's whole configuration, in its own words.
-        sha256: of the weights; filled in when saving.
+        outputs: a label each; those of them in ``labels`` were trained and may be reported.
+        train_mean: mean intensity of each output over the training split.
     """
 
-    schema_version: Literal[1] = 1
-    name: str
-    version: str = Field(default_factory=lambda: metadata.version("omnisila"))
+    model_config = ConfigDict(extra="forbid")
+    hashed = RunSummary.hashed | {
+        "model", "widths", "streams", "kinds", "features", "pooled", "described", "outputs",
+    }  # fmt: skip
+
+    kind: Literal["scene", "reaction"] = "reaction"
     model: ReactionModelConfig
     widths: dict[str, int]
     streams: dict[str, str]
@@ -63,33 +56,21 @@ class ReactionRecord(Frozen):
     features_digest: str | None = None
     pooled: PooledSource | None = None
     described: dict[str, DescribedSource] = Field(default_factory=dict)
-    labels: tuple[str, ...] = REACTION.labels
-    scored: tuple[str, ...] | None = None
+    labels: dict[str, tuple[str, ...]] = Field(default_factory=lambda: {REACTION.name: REACTION.labels})
+    outputs: tuple[str, ...] = REACTION.labels
     train_mean: tuple[Probability, ...]
-    recipe: dict[str, JsonValue] = Field(default_factory=dict)
-    sha256: str = ""
 
     @model_validator(mode="after")
-    def _scored_exist(self) -> Self:
-        unknown = sorted(set(self.scored or ()) - set(self.labels))
-        if unknown or self.scored == ():
-            raise ValueError(
-                f"scored {unknown or 'is empty'}; wanted some of {', '.join(self.labels)}, or null for all"
-            )
+    def _labels_are_outputs(self) -> Self:
+        trained = self.labels.get(REACTION.name, ())
+        if not trained or not set(trained) <= set(self.outputs):
+            raise ValueError(f"labels {trained or 'are empty'}; wanted some of {', '.join(self.outputs)}")
         return self
 
     @property
-    def labels_scored(self) -> tuple[str, ...]:
+    def emotions(self) -> tuple[str, ...]:
         """The labels that may be reported, in the order of the outputs."""
-        return tuple(label for label in self.labels if self.scored is None or label in self.scored)
-
-    @property
-    def identity(self) -> ModelIdentity:
-        """What results say about the model; the digest covers weights and configuration."""
-        parts = {"model", "widths", "streams", "kinds", "labels", "sha256"}
-        said = {name for name in ("scored", "features", "pooled", "described") if getattr(self, name)}
-        core = self.model_dump_json(include=parts | said, exclude={"features": {"device"}})
-        return ModelIdentity(name=self.name, version=self.version, digest=hashlib.sha256(core.encode()).hexdigest())
+        return tuple(label for label in self.outputs if label in self.labels[REACTION.name])
 
 
 class ReactionRun(NamedTuple):
@@ -100,15 +81,14 @@ class ReactionRun(NamedTuple):
 
 
 def save_reaction(folder: Path, model: ReactionModel, record: ReactionRecord) -> ReactionRecord:
-    """Write a model into a run folder, each file whole or not at all; returns the record with its hash.
+    """Write a model into a run folder, all files or none; returns the record with its hash.
 
     Raises:
         OutputError: the folder cannot be written.
     """
-    weights = save({name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()})
-    record = record.replace(sha256=hashlib.sha256(weights).hexdigest())
-    write_atomically(folder / WEIGHTS, weights)
-    write_atomically(folder / REACTION_RUN, record.model_dump_json(indent=2))
+    contents = {LANGUAGE: save({name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()})}
+    record = sealed(record, contents)
+    write_run(folder, record, contents)
     return record
 
 
@@ -118,20 +98,12 @@ def load_reaction(folder: Path, device: torch.device | None = None) -> ReactionR
     Raises:
         WeightsError: a file is missing or changed, or its tensors are not those of the recorded configuration.
     """
-    record = read_record(folder / REACTION_RUN, ReactionRecord)
-    try:
-        weights = (folder / WEIGHTS).read_bytes()
-    except OSError as error:
-        raise WeightsError(f"{folder / WEIGHTS}: {error.strerror}. Copy the whole run folder.") from error
-    if (digest := hashlib.sha256(weights).hexdigest()) != record.sha256:
-        raise WeightsError(
-            f"{folder / WEIGHTS}: SHA-256 is {digest}, {REACTION_RUN} says {record.sha256}. Copy the whole run folder."
-        )
+    record = read_record(folder, ReactionRecord)
     model = record.model.build(record.widths)
     try:
-        model.load_state_dict(load(weights))
-    except (RuntimeError, SafetensorError) as error:
+        model.load_state_dict(load(read_contents(folder, record)[LANGUAGE]))
+    except (RuntimeError, SafetensorError, KeyError) as error:
         raise WeightsError(
-            f"{folder / WEIGHTS}: not the weights of its {REACTION_RUN} ({str(error).splitlines()[0]}). Train again."
+            f"{folder / LANGUAGE}: not the weights of its {RUN} ({str(error).splitlines()[0]}). Train again."
         ) from error
     return ReactionRun(model.to(device or torch.device("cpu")).eval(), record)

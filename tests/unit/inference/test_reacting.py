@@ -75,7 +75,9 @@ def test_what_is_asked_of_both_is_split():
 
 
 def test_nothing_is_measured_where_nothing_was_seen(reaction_run, tmp_path, make_video):
-    blind = reaction_run(BiLSTMConfig(width=4, layers=1), {"fau": 24}, features=EMBEDDED, scored=("Fear", "Surprise"))
+    blind = reaction_run(
+        BiLSTMConfig(width=4, layers=1), {"fau": 24}, features=EMBEDDED, labels={"reaction": ("Fear", "Surprise")}
+    )
     means = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
     blind = blind._replace(record=blind.record.replace(train_mean=means))
     clip = make_video(frames=3)

@@ -52,7 +52,7 @@ def test_identity_tells_models_apart(tmp_path):
 
 
 def test_missing_changed_and_foreign_files_are_named(tmp_path):
-    with pytest.raises(WeightsError, match=r"reaction\.json: No such file"):
+    with pytest.raises(WeightsError, match=r"run\.json: No such file"):
         load_reaction(tmp_path)
     _, record = saved(tmp_path, "bilstm")
     weights = tmp_path / "model.safetensors"
@@ -61,11 +61,17 @@ def test_missing_changed_and_foreign_files_are_named(tmp_path):
     with pytest.raises(WeightsError, match="SHA-256"):
         load_reaction(tmp_path)
     weights.write_bytes(content)
-    (tmp_path / "reaction.json").write_text(record.replace(widths={"visual": 6, "audio": 3}).model_dump_json())
+    (tmp_path / "run.json").write_text(record.replace(widths={"visual": 6, "audio": 3}).model_dump_json())
     with pytest.raises(WeightsError, match="not the weights of its"):
         load_reaction(tmp_path)
-    (tmp_path / "reaction.json").write_text("{}")
+    (tmp_path / "run.json").write_text("{}")
     with pytest.raises(WeightsError, match="another version"):
+        load_reaction(tmp_path)
+
+
+def test_a_run_folder_of_an_earlier_version_is_refused_in_one_line(tmp_path):
+    (tmp_path / "reaction.json").write_text("{}")
+    with pytest.raises(WeightsError, match=r"reaction\.json: a reaction model of an earlier version.* Train it again"):
         load_reaction(tmp_path)
 
 
@@ -74,10 +80,10 @@ def test_a_record_says_which_labels_are_scored():
     known = {"name": "tiny", "model": config, "widths": WIDTHS, "train_mean": (0.0,) * 7}
     known["streams"] = {name: name for name in WIDTHS}
     everything = ReactionRecord(**known)
-    some = ReactionRecord(**known, scored=("Fear", "Amusement"))
-    assert everything.labels_scored == everything.labels
-    assert some.labels_scored == ("Amusement", "Fear")
+    some = ReactionRecord(**known, labels={"reaction": ("Fear", "Amusement")})
+    assert everything.emotions == everything.outputs
+    assert some.emotions == ("Amusement", "Fear")
     assert some.identity != everything.identity
     for wrong in ((), ("Joy",)):
-        with pytest.raises(ValueError, match="scored"):
-            ReactionRecord(**known, scored=wrong)
+        with pytest.raises(ValueError, match="wanted some of"):
+            ReactionRecord(**known, labels={"reaction": wrong})

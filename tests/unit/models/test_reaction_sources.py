@@ -52,7 +52,7 @@ def test_sources_count_in_a_records_identity_and_a_device_does_not():
     with_features = old.replace(features=embedded)
     assert len({one.identity.digest for one in (old, with_features, old.replace(pooled=POOLED))}) == 3
     assert old.replace(features=embedded.replace(device="cpu")).identity == with_features.identity
-    content = old.model_dump(exclude={"features", "pooled", "described", "scored"})  # as records were written before
+    content = old.model_dump(exclude={"features", "pooled", "described"})  # as records were written before
     assert ReactionRecord.model_validate(content).identity == old.identity
 
 

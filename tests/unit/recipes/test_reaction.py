@@ -301,4 +301,4 @@ def test_the_command_lists_rows_asks_for_what_is_missing_and_trains(tmp_path, hu
     assert isinstance(run(app, [folder, "--row", "querying", "--out", out]).exception, InputError)
     done = run(app, [folder, "--row", "probing-2-relu", "--out", out, "--features", str(features), "--seed", "3"])
     assert done.exit_code == 0, done.output
-    assert json.loads((tmp_path / "run" / "reaction.json").read_text())["recipe"]["training"]["seed"] == 3
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["recipe"]["training"]["seed"] == 3

@@ -40,8 +40,8 @@ def _about(record: ReactionRecord) -> str:
     return f"""# Model card: {record.name}
 
 A reaction model of kind {record.model.kind}, trained on Hume-Reaction by `omnisila train reaction`. It gives a whole
-clip {len(record.labels)} intensities from 0 to 1, each meaning what that data set's labels mean. Its digest is
-{record.identity.digest[:12]}; `reaction.json` holds the whole recipe.
+clip {len(record.outputs)} intensities from 0 to 1, each meaning what that data set's labels mean. Its digest is
+{record.identity.digest[:12]}; `run.json` holds the whole recipe.
 """
 
 
