@@ -27,10 +27,9 @@ from PIL import Image
 
 from omnisila import __version__
 from omnisila.media.video import probe
-from omnisila.scenes.reaction.cache import ReactionCache
 from omnisila.scenes.reaction.clip import Clip
 from omnisila.scenes.reaction.config import ReactionFeatureConfig
-from omnisila.scenes.reaction.extracting import extract
+from omnisila.scenes.reaction.extracting import ReactionCache, extract
 from omnisila.scenes.reaction.extractor import ReactionFeatureExtractor
 
 PHOTOGRAPH = Path(__file__).parents[1] / "tests" / "fixtures" / "astronaut.jpg"

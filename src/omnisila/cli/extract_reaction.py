@@ -65,7 +65,7 @@ def frames(
     beside = dict(_named_folder(text) for text in tables or ())
 
     from omnisila.recipes.streams.frames import FAILED, NOTES, Place, chosen_networks, frame_streams
-    from omnisila.scenes.reaction.cache import ReactionCache
+    from omnisila.scenes.reaction.extracting import ReactionCache
 
     place, cache = Place(footage=footage, tables=beside, out=out), ReactionCache()
     if cache.warning:

@@ -18,12 +18,10 @@ from omnisila.models.probing import PROMPTS
 from omnisila.models.reaction import ReactionBatch, stacked
 from omnisila.models.reaction_run import ReactionRecord
 from omnisila.models.reaction_sources import POOLED, TEMPLATES, PooledSource
-from omnisila.scenes.reaction.cache import ReactionCache
-from omnisila.scenes.reaction.clip import Clip
+from omnisila.scenes.reaction.clip import MODALITIES, Clip
 from omnisila.scenes.reaction.config import ReactionFeatureConfig
-from omnisila.scenes.reaction.extracting import extracted
+from omnisila.scenes.reaction.extracting import ReactionCache, extract_clip
 from omnisila.scenes.reaction.extractor import ReactionFeatureExtractor
-from omnisila.scenes.reaction.features import MODALITIES
 from omnisila.schema import Span
 
 FACE, _TEXT = "face", "text"
@@ -125,7 +123,7 @@ class FeatureStreams:
             began = time.perf_counter()
             clip = Clip(video, span, self.describer.text(video, span))
             seconds = {"description": time.perf_counter() - began}
-        found = extracted(extractor.accepted(clip), extractor, self.cache).features
+        found = extract_clip(extractor.accepted(clip), extractor, self.cache).features
         assert found is not None  # what fails raises
         batch = stacked([found.modalities], self.record.widths)
         missing = tuple(name for name in found.missing if name in self.config.modalities)

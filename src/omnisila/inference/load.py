@@ -11,7 +11,7 @@ from omnisila.inference.settings import AnalyzerConfig
 from omnisila.models.checkpoint import load_run
 from omnisila.models.reaction_run import load_reaction
 from omnisila.scenes.cache import FeatureCache
-from omnisila.scenes.reaction.cache import ReactionCache
+from omnisila.scenes.reaction.extracting import ReactionCache
 from omnisila.schema import Analysis, ModelIdentity
 
 

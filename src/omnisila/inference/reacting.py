@@ -17,7 +17,8 @@ from omnisila.labels import REACTION
 from omnisila.media.sampling import window_starts
 from omnisila.media.video import VideoInfo, VideoReader
 from omnisila.models.reaction_run import ReactionRun
-from omnisila.scenes.reaction.cache import ReactionCache, video_digest
+from omnisila.scenes.reaction.extracting import ReactionCache
+from omnisila.scenes.store import video_digest
 from omnisila.schema import Analysis, IntensityPoint, ModelIdentity, Span
 
 WINDOW_S = 10.0  # Hume-Reaction's clips last about as long

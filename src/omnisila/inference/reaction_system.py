@@ -12,7 +12,7 @@ from omnisila.inference.settings import AnalyzerConfig
 from omnisila.labels import REACTION
 from omnisila.models.reaction_run import load_reaction
 from omnisila.scenes.cache import FeatureCache
-from omnisila.scenes.reaction.cache import ReactionCache
+from omnisila.scenes.reaction.extracting import ReactionCache
 from omnisila.schema import Example, Prediction, Span
 
 UNSEEN = "Nothing that the model reads was seen."

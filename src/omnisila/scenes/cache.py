@@ -5,11 +5,6 @@ last, with what decoding found and the hash of each file. A folder without it, o
 again.
 """
 
-import hashlib
-import os
-import shutil
-import tempfile
-import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,12 +12,13 @@ from pydantic import Field, ValidationError
 from safetensors.torch import load, load_file, save
 
 from omnisila.config import Frozen
-from omnisila.errors import OutputError
-from omnisila.files import check_writable, path_text, write_atomically
+from omnisila.digests import digest, file_digest
+from omnisila.files import path_text
 from omnisila.media.video import VideoInfo, VideoReader, sha256
 from omnisila.scenes.extractor import Layout, SceneShard, SceneStream
 from omnisila.scenes.profile import SceneModeling
 from omnisila.scenes.sem import LAYOUTS
+from omnisila.scenes.store import Store, entry
 from omnisila.scenes.windows import Window, WindowConfig, window_over
 from omnisila.schema import Span
 
@@ -56,38 +52,8 @@ class Extracted(Frozen):
         return self.shards[-1][1] if self.shards else 0.0
 
 
-def default_root() -> Path:
-    """``$OMNISILA_CACHE``, or ``~/.cache/omnisila``.
-
-    Raises:
-        OutputError: the user has no home.
-    """
-    if named := os.environ.get("OMNISILA_CACHE"):
-        return Path(named)
-    try:
-        return Path.home() / ".cache" / "omnisila"
-    except RuntimeError:
-        raise OutputError("~/.cache/omnisila: this user has no home folder. Name a folder in OMNISILA_CACHE.") from None
-
-
-class FeatureCache:
-    """Features by the SHA-256 of the video and the extractors' digest.
-
-    Args:
-        root: folder of the cache; made when missing. Where it cannot be written, a temporary folder takes its place
-            for as long as this object lives. What a disk that fills up later does not take stays in memory with what
-            is known of its video. ``warning`` says so.
-    """
-
-    def __init__(self, root: Path | None = None) -> None:
-        self.warning: str | None = None
-        try:
-            self.root = root or default_root()
-            check_writable(self.root)
-        except OutputError as error:
-            self.warning = f"features are not kept: {error}"
-            self.root = _temporary_folder()
-            weakref.finalize(self, shutil.rmtree, self.root, ignore_errors=True)
+class FeatureCache(Store):
+    """Features of whole videos. What the disk does not take stays in memory with what is known of its video."""
 
     def extracted(self, path: Path, sem: SceneModeling, progress: Progress | None = None) -> Extracted:
         """Make sure that a video's features are there; what is known of it.
@@ -95,10 +61,10 @@ class FeatureCache:
         Raises:
             MediaError: the video cannot be read.
         """
-        digest = sha256(path)
-        known = self._known(digest, sem.config.digest)
+        video = sha256(path)
+        known = self._known(video, sem.config.digest)
         if known is None:
-            return self._extract(path, digest, sem, progress)
+            return self._extract(path, video, sem, progress)
         # the same video may lie in several places; what is cached came from one of them
         return known.replace(seconds={}, info=known.info.replace(path=path_text(path)), path=path)
 
@@ -126,19 +92,16 @@ class FeatureCache:
         return all(name in extracted.unkept or (folder / name).is_file() for name in extracted.files)
 
     def _folder(self, video_digest: str, extractor_digest: str) -> Path:
-        return self.root / "features" / video_digest[:2] / f"{video_digest}-{extractor_digest[:16]}"
+        return entry(self.root / "features", video_digest, extractor_digest)
 
     def _known(self, video_digest: str, extractor_digest: str) -> Extracted | None:
         folder = self._folder(video_digest, extractor_digest)
         try:
             known = Extracted.model_validate_json((folder / "video.json").read_bytes())
-            for name, wanted in known.files.items():
-                with (folder / name).open("rb") as file:
-                    if hashlib.file_digest(file, "sha256").hexdigest() != wanted:
-                        return None
+            whole = all(file_digest(folder / name) == wanted for name, wanted in known.files.items())
         except (OSError, ValidationError):
             return None
-        return known
+        return known if whole else None
 
     def _extract(self, path: Path, video_digest: str, sem: SceneModeling, progress: Progress | None) -> Extracted:
         reader = VideoReader(path)
@@ -164,9 +127,9 @@ class FeatureCache:
                 rates[name] = stream.rate_hz
                 content = save({"values": stream.values.contiguous(), "mask": stream.mask.contiguous()})
                 file = _file_name(name, index)
-                if not self._keep(folder / file, content):
+                if self.keep(folder / file, content) is not None:
                     unkept[file] = content
-                files[file] = hashlib.sha256(content).hexdigest()
+                files[file] = digest(content)
             spans.append((shard.start_s, shard.end_s))
         extracted = Extracted(
             sha256=video_digest,
@@ -183,24 +146,8 @@ class FeatureCache:
             unkept=unkept,
         )
         if not unkept:
-            self._keep(folder / "video.json", extracted.model_dump_json())
+            self.keep(folder / "video.json", extracted.model_dump_json())
         return extracted
-
-    def _keep(self, file: Path, content: bytes | str) -> bool:
-        """Whether the disk took it: a cache that cannot be written costs time later, never the video."""
-        try:
-            write_atomically(file, content)
-        except OutputError as error:
-            self.warning = self.warning or f"features are not kept: {error}"
-            return False
-        return True
-
-
-def _temporary_folder() -> Path:
-    try:
-        return Path(tempfile.mkdtemp(prefix="omnisila-"))
-    except OSError:
-        return Path(os.devnull)  # no disk takes anything, so all stays in memory
 
 
 def _file_name(scene: str, index: int) -> str:

@@ -19,8 +19,8 @@ from omnisila.models.reaction_sources import DescribedSource, PooledSource, Stre
 from omnisila.recipes.streams.asking import described_features
 from omnisila.recipes.streams.texts import Description
 from omnisila.records import records
-from omnisila.scenes.reaction.cache import ReactionCache
 from omnisila.scenes.reaction.config import ReactionFeatureConfig
+from omnisila.scenes.reaction.extracting import ReactionCache
 from omnisila.schema import Span
 from omnisila.training.reaction_tables import read_stream
 

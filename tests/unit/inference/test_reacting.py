@@ -12,8 +12,8 @@ from omnisila.inference.reaction_system import UNSEEN, ReactionSystem
 from omnisila.inference.settings import AnalyzerConfig, split_settings
 from omnisila.models.baselines.bilstm import BiLSTMConfig
 from omnisila.models.reaction_run import save_reaction
-from omnisila.scenes.reaction.cache import ReactionCache
 from omnisila.scenes.reaction.config import ReactionFeatureConfig
+from omnisila.scenes.reaction.extracting import ReactionCache
 from omnisila.schema import Example, Span
 
 REACTION = AnalyzerConfig(labels=("reaction",))

@@ -7,7 +7,7 @@ from torch import nn
 from omnisila.errors import InputError
 from omnisila.models.reaction import EMOTIONS, FRAMES, WIDTHS, ReactionBatch, stacked
 from omnisila.models.viper import ViPERConfig
-from omnisila.scenes.reaction.features import Modality
+from omnisila.scenes.reaction.clip import Modality
 
 TINY = ViPERConfig(latents=5, width=16, layers=2, heads=4)
 SMALL = {"visual": 6, "audio": 5, "fau": 3}

@@ -8,7 +8,7 @@ from omnisila.data.annotated import AnnotatedVideo
 from omnisila.errors import InputError
 from omnisila.models.reaction_sources import read_sources
 from omnisila.recipes.streams.frames import Place, chosen_networks, frame_streams
-from omnisila.scenes.reaction.cache import ReactionCache
+from omnisila.scenes.reaction.extracting import ReactionCache
 
 
 def networks(folder, **fields):

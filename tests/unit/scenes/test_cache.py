@@ -12,8 +12,9 @@ import torch
 
 from omnisila.errors import MediaError
 from omnisila.media.video import VideoReader
-from omnisila.scenes.cache import Extracted, FeatureCache, default_root
+from omnisila.scenes.cache import Extracted, FeatureCache
 from omnisila.scenes.sem import LAYOUTS, SceneEnrichedModeling
+from omnisila.scenes.store import default_root
 
 
 @pytest.fixture

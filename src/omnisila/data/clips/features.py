@@ -1,26 +1,22 @@
 """Scene features of every clip and its copies, extracted once and packed for training.
 
-Each clip's features are one small file, written whole, so that a killed extraction goes on where it stopped. Training
-reads a pack: the entity vectors of all clips in one table per scene, and windows that point into it. A held sample or a
-repeated frame is stored once.
-
-The extractors' digest and the augmentation are part of the path, so features of different extractors never mix.
+Each clip's features are one small file of ``scenes.store``, so that a killed extraction resumes. Training reads a pack:
+the entity vectors of all clips in one table per scene, and windows that point into it. A held sample or a repeated frame
+is stored once.
 """
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from pydantic import TypeAdapter, ValidationError
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save
 from torch import Tensor
 
 from omnisila.data.clips.augment import AugmentConfig, Augmenter
 from omnisila.data.clips.clip import Clip
-from omnisila.errors import OmnisilaError
+from omnisila.digests import digest
+from omnisila.errors import OmnisilaError, RecordError
 from omnisila.files import write_atomically
 from omnisila.media.frames import Frame, Luma, LumaFrame
 from omnisila.media.grid import on_grid
@@ -31,6 +27,7 @@ from omnisila.pool import Pool
 from omnisila.scenes.extractor import Layout, SceneShard, SceneStream
 from omnisila.scenes.profile import Profile, SceneModeling
 from omnisila.scenes.sem import LAYOUTS
+from omnisila.scenes.store import entry, packed, unpacked, video_digest
 from omnisila.scenes.windows import joined
 
 LUMA_LONG_SIDE_PX = 160  # as VideoReader.with_luma gives them
@@ -57,38 +54,43 @@ class FeatureStore:
 
     def __init__(self, root: Path, folder: Path, sem: Profile, augment: AugmentConfig) -> None:
         self.root, self.folder, self.sem, self.augment = root, folder, sem, augment
-        copies = hashlib.sha256(augment.model_dump_json().encode()).hexdigest()
-        self._base = folder / sem.digest[:16]
-        self._copies = copies[:8]
 
     def file(self, job: Job) -> Path:
-        """Where a clip's copy lies; copy 0 does not depend on the augmentation."""
-        copy = "copy0" if job.copy == 0 else f"copy{job.copy}-{self._copies}"
-        return self._base / copy / f"{job.clip.path}.safetensors"
+        """Where a clip's copy lies; copy 0 does not depend on the augmentation.
+
+        Raises:
+            MediaError: the clip cannot be read.
+        """
+        clip, copy = job
+        how = () if copy == 0 else (str(copy), clip.path, str(clip.is_still), self.augment.model_dump_json())
+        path = entry(self.folder, video_digest(clip.file(self.root)), digest(self.sem.digest, *how))
+        return path.with_name(f"{path.name}.safetensors")
 
     def missing(self, clips: Sequence[Clip], copies: Sequence[int]) -> list[Job]:
-        """What is not extracted yet, copy by copy."""
-        jobs = (Job(clip, copy) for copy in copies for clip in clips)
-        return [job for job in jobs if not self.file(job).exists()]
+        """What is not extracted yet, or damaged, copy by copy."""
+        return [job for job in (Job(clip, copy) for copy in copies for clip in clips) if not self._holds(job)]
+
+    def _holds(self, job: Job) -> bool:
+        try:
+            unpacked(self.file(job))
+        except OmnisilaError:
+            return False
+        return True
 
     def shard(self, job: Job) -> SceneShard:
         """A clip's features.
 
         Raises:
-            OmnisilaError: they are not there, or damaged.
+            RecordError: they are missing or damaged.
+            MediaError: the clip cannot be read.
         """
-        path = self.file(job)
         try:
-            tensors = load_file(path)
-            with safe_open(path, "pt") as file:
-                facts = file.metadata()
+            tensors, facts = unpacked(self.file(job))
             layouts = _LAYOUTS.validate_json(facts["layouts"]) if "layouts" in facts else LAYOUTS
             streams = {name: _dense(name, tensors, float(facts[f"{name}_hz"])) for name in layouts}
             return SceneShard(start_s=0.0, end_s=float(facts["end_s"]), layouts=layouts, **streams)
-        except (OSError, SafetensorError, KeyError, ValidationError) as error:
-            raise OmnisilaError(
-                f"{path}: no features ({error}). Extract again; delete the file if it exists."
-            ) from error
+        except (RecordError, KeyError, ValidationError) as error:
+            raise RecordError(f"{job.clip.path}: no features ({error}). Extract again.") from error
 
     def extract(self, job: Job, sem: SceneModeling, augmenter: Augmenter) -> None:
         """Extract one clip's copy, whatever stands there already.
@@ -111,7 +113,7 @@ class FeatureStore:
             tensors[f"{name}.mask"] = stream.mask
             tensors[f"{name}.rows"] = stream.values[stream.mask].half().contiguous()
             facts[f"{name}_hz"] = repr(stream.rate_hz)
-        write_atomically(self.file(job), save(tensors, facts))
+        write_atomically(self.file(job), packed(tensors, facts))
 
 
 def _dense(name: str, tensors: dict[str, Tensor], rate_hz: float) -> SceneStream:
@@ -175,7 +177,7 @@ def extract_all(
     workers: int = 2,
     tell: Callable[[str], None] | None = None,
 ) -> dict[Job, str]:
-    """Extract what is missing, in processes of one thread each; goes on where a killed run stopped.
+    """Extract what is missing, in processes of one thread each; a killed run resumes.
 
     Args:
         store: where to.

@@ -16,8 +16,8 @@ from omnisila.models.reaction_sources import DescribedSource, PooledSource, read
 from omnisila.recipes.streams.clip_lists import Say, nothing_read, write_clip_list
 from omnisila.recipes.streams.tables import pooled_streams
 from omnisila.recipes.streams.texts import description_stream, descriptions
+from omnisila.scenes.reaction.clip import FRAMES
 from omnisila.scenes.reaction.config import ReactionFeatureConfig
-from omnisila.scenes.reaction.features import FRAMES
 from omnisila.scenes.reaction.text import SentenceEncoder
 from omnisila.weights.checkpoint_files import located
 

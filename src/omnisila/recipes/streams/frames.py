@@ -17,12 +17,17 @@ from omnisila.models.reaction_sources import TEMPLATES, read_sources, write_sour
 from omnisila.pace import Pace
 from omnisila.recipes.streams.clip_lists import Say, nothing_read, write_clip_list
 from omnisila.recipes.streams.tables import extracted_streams
-from omnisila.scenes.reaction.cache import ReactionCache, load_features
-from omnisila.scenes.reaction.clip import Clip
+from omnisila.scenes.reaction.clip import FRAMES, MODALITIES, Clip, Modality
 from omnisila.scenes.reaction.config import ReactionFeatureConfig
-from omnisila.scenes.reaction.extracting import Outcome, Tally, extract, tally
-from omnisila.scenes.reaction.extracting_apart import extract_apart
-from omnisila.scenes.reaction.features import FRAMES, MODALITIES, Modality
+from omnisila.scenes.reaction.extracting import (
+    Outcome,
+    ReactionCache,
+    Tally,
+    extract,
+    extract_apart,
+    load_features,
+    tally,
+)
 from omnisila.scenes.reaction.tables import ACTION_UNIT_WIDTH, table_width
 
 FAILED, NOTES = "failed-frames.csv", "notes-frames.csv"
@@ -112,9 +117,7 @@ def frame_streams(
         clips = [_clip(video, place) for video in videos]
         pace: Pace | None = None
         outcomes = (
-            extract(clips, extractor, cache)
-            if workers == 1
-            else extract_apart(clips, config, cache.root.parent, workers)
+            extract(clips, extractor, cache) if workers == 1 else extract_apart(clips, config, cache.root, workers)
         )
         for number, (video, outcome) in enumerate(zip(videos, outcomes, strict=True), 1):
             if outcome.features is None or outcome.file is None:

@@ -17,7 +17,7 @@ from omnisila.media.video import probe
 from omnisila.models.video_llm import VideoLLM
 from omnisila.recipes.streams.clip_lists import Say, each_clip
 from omnisila.records import append, cut_half_line, records
-from omnisila.scenes.reaction.features import FRAMES, Modality
+from omnisila.scenes.reaction.clip import FRAMES, Modality
 from omnisila.scenes.reaction.text import OF_DESCRIPTIONS, SentenceEncoder, described
 from omnisila.training.reaction_tables import write_stream
 

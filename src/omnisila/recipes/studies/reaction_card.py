@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from omnisila.data.annotated import AnnotatedVideo
 from omnisila.models.reaction_run import ReactionRecord
-from omnisila.scenes.reaction import fau
+from omnisila.scenes.reaction import face
 from omnisila.schema import Score, Scores
 from omnisila.training.regression import Fitted
 
@@ -79,7 +79,7 @@ def _streams(record: ReactionRecord) -> str:
 
 | modality | stream | its numbers are | of them a frame |
 |---|---|---|---|
-{"".join(rows)}{said}{_STAND_IN if fau.KIND in kinds.values() else ""}"""
+{"".join(rows)}{said}{_STAND_IN if face.KIND in kinds.values() else ""}"""
 
 
 def _scores(scores: Scores) -> str:

@@ -18,8 +18,8 @@ from omnisila.scenes.nets.expression import ExpressionNet
 from omnisila.scenes.nets.mtcnn import MTCNN, CascadeConfig
 from omnisila.scenes.nets.vit import FrameEncoder
 from omnisila.scenes.reaction.audio import SoundStatistics, SpeakerVectors
+from omnisila.scenes.reaction.clip import MODALITIES
 from omnisila.scenes.reaction.extractor import ClipSettings, ReactionFeatureExtractor
-from omnisila.scenes.reaction.features import MODALITIES
 from omnisila.scenes.reaction.tables import ACTION_UNIT_WIDTH
 from omnisila.scenes.reaction.templates import SENTENCES
 from omnisila.scenes.reaction.text import SentenceEncoder, TemplateMatcher

@@ -1,19 +1,85 @@
-"""Features of many clips: a bad one never stops the rest, a finished one is not done again, none is lost silently."""
+"""Features of many clips, kept on disk: a bad clip never stops the rest, a finished one is not done again.
 
+Values are kept in half precision, one file a clip; its header holds kinds and warnings.
+"""
+
+import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from omnisila.errors import OmnisilaError
-from omnisila.scenes.reaction.cache import ReactionCache
-from omnisila.scenes.reaction.clip import Clip
-from omnisila.scenes.reaction.extractor import ReactionFeatureExtractor
-from omnisila.scenes.reaction.features import ReactionFeatures
+from torch import Tensor
 
+from omnisila.digests import digest
+from omnisila.errors import OmnisilaError, RecordError
+from omnisila.pool import Pool
+from omnisila.scenes.reaction.clip import Clip, Modality, ReactionFeatures
+from omnisila.scenes.reaction.config import ReactionFeatureConfig
+from omnisila.scenes.reaction.extractor import ReactionFeatureExtractor
+from omnisila.scenes.store import Store, entry, packed, unpacked, video_digest
+
+_FORM = "omnisila reaction features 1"
 _NUMBER = re.compile(r"\d+(\.\d+)?")
+
+
+class ReactionCache(Store):
+    """Features by the SHA-256 of the video, of what was given beside it, and of the extractor."""
+
+    def file(self, clip: Clip, extractor_digest: str) -> Path:
+        """Where the features of a clip are, or would be.
+
+        Raises:
+            MediaError: the video cannot be read.
+            RecordError: a table beside it cannot be read.
+        """
+        path = entry(self.root / "reaction", video_digest(clip.path), digest(extractor_digest, clip.digest))
+        return path.with_name(f"{path.name}.safetensors")
+
+    def load(self, file: Path) -> ReactionFeatures | None:
+        """What the file holds; None where it is missing or damaged."""
+        try:
+            return load_features(file)
+        except RecordError:
+            return None
+
+    def save(self, file: Path, features: ReactionFeatures) -> str | None:
+        """Write a clip's features; why they cannot be written, which ``warning`` says too."""
+        tensors: dict[str, Tensor] = {"times_s": features.times_s.contiguous()}
+        for name, modality in features.modalities.items():
+            values = modality.values if modality.present else modality.values[:0]  # nothing takes no room
+            tensors[f"{name}.values"] = values.half().contiguous()
+            tensors[f"{name}.mask"] = modality.mask.contiguous()
+        facts = {
+            "form": _FORM,
+            "modalities": json.dumps(list(features.modalities)),
+            "kinds": json.dumps(features.kinds),
+            "warnings": json.dumps(features.warnings),
+        }
+        return self.keep(file, packed(tensors, facts))
+
+
+def load_features(file: Path) -> ReactionFeatures:
+    """A clip's features from a file that ``ReactionCache`` wrote.
+
+    Raises:
+        RecordError: it is missing, damaged, or no such file.
+    """
+    tensors, facts = unpacked(file)
+    if facts.get("form") != _FORM:
+        raise RecordError(f"{file}: no reaction features of this version. Extract the clip again.")
+    try:
+        names, kinds, warnings = (json.loads(facts[name]) for name in ("modalities", "kinds", "warnings"))
+        parts = {name: (tensors[f"{name}.values"].float(), tensors[f"{name}.mask"]) for name in names}
+    except (KeyError, ValueError) as error:
+        raise RecordError(f"{file}: damaged, its header does not fit ({error}). Extract the clip again.") from None
+    modalities = {
+        name: Modality(values, mask) if len(values) else Modality.absent(len(mask), values.shape[1])
+        for name, (values, mask) in parts.items()
+    }
+    return ReactionFeatures(modalities, kinds, tensors["times_s"], tuple(warnings))
 
 
 class Outcome(NamedTuple):
@@ -48,12 +114,12 @@ def extract(
 ) -> Iterator[Outcome]:
     """One outcome a clip, in their order; no error of a single clip leaves this.
 
-    A run that was stopped goes on where it stood: what is in the cache is read, not made again.
+    What is in the cache is read, not made again: a stopped run resumes.
     """
     for given in clips:
         clip = extractor.accepted(Clip.of(given))
         try:
-            yield extracted(clip, extractor, cache)
+            yield extract_clip(clip, extractor, cache)
         except OmnisilaError as error:
             yield Outcome(clip, "failed", reason=str(error))
         except Exception as error:  # a fault of ours, or of a library, in one clip must not cost the others
@@ -77,7 +143,7 @@ def tally(outcomes: Iterable[Outcome]) -> Tally:
     return Tally(states["extracted"], states["known"], tuple(failed), dict(missing), dict(warned))
 
 
-def extracted(clip: Clip, extractor: ReactionFeatureExtractor, cache: ReactionCache) -> Outcome:
+def extract_clip(clip: Clip, extractor: ReactionFeatureExtractor, cache: ReactionCache) -> Outcome:
     """One clip that the extractor has accepted, from the cache where it is there.
 
     Raises:
@@ -86,9 +152,44 @@ def extracted(clip: Clip, extractor: ReactionFeatureExtractor, cache: ReactionCa
         InputError: another number of descriptions than of frames.
     """
     file = cache.file(clip, extractor.digest)
-    known = cache.known(file)
+    known = cache.load(file)
     if known is not None:
         return Outcome(clip, "known", file, known)
     features = extractor.features(clip)
-    reason = cache.keep(file, features)
+    reason = cache.save(file, features)
     return Outcome(clip, "extracted", file if reason is None else None, features, reason)
+
+
+def extract_apart(
+    clips: Sequence[Clip], config: ReactionFeatureConfig, cache_root: Path, workers: int
+) -> Iterator[Outcome]:
+    """As ``extract``, in processes of one thread each; in their order.
+
+    Args:
+        clips: which.
+        config: built in each process.
+        cache_root: of ``ReactionCache``.
+        workers: processes; each holds all networks.
+
+    Raises:
+        OmnisilaError: a process was killed from outside; what is done is in the cache.
+        RecordError: features were damaged as soon as they were written.
+    """
+    early: dict[int, Outcome] = {}
+    following = 0
+    with Pool(_worker, (config, cache_root), workers, name=lambda clip: str(clip.path)) as pool:
+        for number, finished in pool.results(clips):
+            early[number] = finished
+            while (outcome := early.pop(following, None)) is not None:
+                following += 1
+                yield outcome if outcome.file is None else outcome._replace(features=load_features(outcome.file))
+
+
+def _worker(config: ReactionFeatureConfig, cache_root: Path) -> Callable[[Clip], Outcome]:
+    extractor, cache = config.build(), ReactionCache(cache_root)
+
+    def extract_one(clip: Clip) -> Outcome:
+        (outcome,) = extract([clip], extractor, cache)
+        return outcome._replace(features=None)  # features are read from their file: they are large
+
+    return extract_one

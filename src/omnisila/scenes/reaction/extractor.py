@@ -18,12 +18,10 @@ from omnisila.media.audio import SoundLimits, read_sound
 from omnisila.media.transforms import channels_first, resize
 from omnisila.scenes.nets.expression import EMBEDDING, INPUT_PX, ExpressionNet
 from omnisila.scenes.nets.mtcnn import MTCNN
-from omnisila.scenes.reaction import fau, text
+from omnisila.scenes.reaction import text
 from omnisila.scenes.reaction.audio import SoundEncoder
-from omnisila.scenes.reaction.clip import Clip
-from omnisila.scenes.reaction.faces import FaceTrack, crops, face_warnings, followed
-from omnisila.scenes.reaction.features import FRAMES, MODALITIES, Modality, ReactionFeatures
-from omnisila.scenes.reaction.frames import ClipFrames, clip_frames
+from omnisila.scenes.reaction.clip import FRAMES, MODALITIES, Clip, ClipFrames, Modality, ReactionFeatures, clip_frames
+from omnisila.scenes.reaction.face import COLUMNS, KIND, FaceTrack, crops, expression_proxy, face_warnings, followed
 from omnisila.scenes.reaction.tables import frame_table
 from omnisila.scenes.reaction.visual import PictureEncoder
 
@@ -89,7 +87,7 @@ class ReactionFeatureExtractor:
         own = {
             "visual": self.visual.width,
             "audio": self.sound.width,
-            "fau": len(fau.COLUMNS),
+            "fau": len(COLUMNS),
             "text": self.sentences.width if self.sentences else TEXT_WIDTH,
             "face": self.face.width if self.face else EMBEDDING,
         }
@@ -101,7 +99,7 @@ class ReactionFeatureExtractor:
         own = {
             "visual": self.visual.kind,
             "audio": self.sound.kind,
-            "fau": fau.KIND,
+            "fau": KIND,
             "text": self._text_kind,
             "face": self.face.kind if self.face else "expression_embedding",
         }
@@ -199,7 +197,7 @@ class ReactionFeatureExtractor:
         if "fau" not in given:
             height_px, width_px = frames.pictures.shape[1:3]
             expressions = self._of_faces(said.probabilities, frames, track).values
-            found["fau"] = fau.expression_proxy(expressions, shown, width_px, height_px)
+            found["fau"] = expression_proxy(expressions, shown, width_px, height_px)
         return found
 
     def _of_faces(self, values: Float[Tensor, "faces width"], frames: ClipFrames, track: FaceTrack) -> Modality:

@@ -26,7 +26,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from omnisila.errors import RecordError
-from omnisila.scenes.reaction.features import Modality
+from omnisila.scenes.reaction.clip import Modality
 
 ACTION_UNITS = tuple(f"AU{number:02}" for number in (
     1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 14, 15, 17, 20, 23, 24, 25, 26, 28, 43,

@@ -14,7 +14,7 @@ from transformers import CLIPModel, RobertaModel
 
 from omnisila.errors import InputError
 from omnisila.scenes.nets.preparation import FILE, Preparation
-from omnisila.scenes.reaction.features import Modality
+from omnisila.scenes.reaction.clip import Modality
 from omnisila.scenes.reaction.templates import SENTENCES
 from omnisila.weights.checkpoint_files import model_folder
 from omnisila.weights.pretrained import load_pretrained, load_tokenizer

@@ -8,10 +8,9 @@ import pytest
 import torch
 
 from omnisila.errors import OmnisilaError
-from omnisila.scenes.reaction.cache import ReactionCache
 from omnisila.scenes.reaction.clip import Clip
 from omnisila.scenes.reaction.config import ReactionFeatureConfig
-from omnisila.scenes.reaction.extracting_apart import extract_apart
+from omnisila.scenes.reaction.extracting import ReactionCache, extract_apart
 
 
 class Deadly(type(Path())):
@@ -34,6 +33,6 @@ def test_a_process_gives_what_this_one_does_and_its_death_is_named(
     own = config.build().features(clips[0])
     for name, modality in own.modalities.items():
         torch.testing.assert_close(first.features.modalities[name].values, modality.values, atol=1e-3, rtol=1e-3)
-    assert ReactionCache(tmp_path / "cache").known(first.file) is not None
+    assert ReactionCache(tmp_path / "cache").load(first.file) is not None
     with pytest.raises(OmnisilaError, match=r"deadly\.mp4: the process at work on it was killed \(exit status 1\)"):
         next(found)

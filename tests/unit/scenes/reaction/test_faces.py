@@ -7,8 +7,16 @@ import torch
 from torch import Tensor
 
 from omnisila.scenes.nets.mtcnn import MTCNN
-from omnisila.scenes.reaction.faces import FaceTrack, crops, face_warnings, followed
-from omnisila.scenes.reaction.fau import COLUMNS, GEOMETRY, KIND, expression_proxy
+from omnisila.scenes.reaction.face import (
+    COLUMNS,
+    GEOMETRY,
+    KIND,
+    FaceTrack,
+    crops,
+    expression_proxy,
+    face_warnings,
+    followed,
+)
 
 Pictures = Callable[..., Tensor]
 

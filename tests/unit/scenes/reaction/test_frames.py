@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from omnisila.errors import MediaError
-from omnisila.scenes.reaction.frames import ClipFrames, clip_frames
+from omnisila.scenes.reaction.clip import ClipFrames, clip_frames
 from omnisila.schema import Span
 
 

@@ -11,8 +11,7 @@ from transformers import Wav2Vec2FeatureExtractor, WavLMForXVector
 
 from omnisila.errors import WeightsError
 from omnisila.media.audio import RATE_HZ, Sound
-from omnisila.scenes.reaction.audio import SoundStatistics, SpeakerVectors
-from omnisila.scenes.reaction.prosody import COLUMNS, HOP_S, LOG_F0, MELS, VOICING, hops
+from omnisila.scenes.reaction.audio import COLUMNS, HOP_S, LOG_F0, MELS, VOICING, SoundStatistics, SpeakerVectors, hops
 
 TIMES = torch.linspace(0, 2, 32)
 
