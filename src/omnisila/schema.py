@@ -4,13 +4,13 @@ All are frozen and validated; times are float seconds from the container's times
 joints are fractions of the frame. The JSON core is fixed from schema version 1 on; later versions only add fields.
 """
 
-import hashlib
 import json
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from omnisila.config import Frozen
+from omnisila.digests import digest
 
 SCHEMA_VERSION = 1
 
@@ -223,7 +223,7 @@ class Example(Frozen):
     def digest(self) -> str:
         """SHA-256 of what is asked: video, time, task, label set, instruction; a corrected answer changes nothing."""
         asked = (self.video, self.start_s, self.end_s, self.task, self.labels, self.instruction)
-        return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
+        return digest(json.dumps(asked))
 
 
 class Prediction(Frozen):

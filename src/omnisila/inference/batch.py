@@ -1,6 +1,5 @@
 """Many inputs, one after another: a bad file never stops the rest, a finished one is not done again."""
 
-import hashlib
 import os
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -11,6 +10,7 @@ from pydantic import ValidationError
 
 from omnisila import __version__
 from omnisila.config import Frozen
+from omnisila.digests import digest, file_digest
 from omnisila.errors import OmnisilaError, OutputError
 from omnisila.files import check_replaceable, check_writable, path_text, remove, write_atomically
 from omnisila.inference.inputs import Failure, Input
@@ -84,7 +84,7 @@ def output_path(out: Path, name: str, suffix: str) -> Path:
         return path
     video = Path(name)
     ending = video.suffix if len(os.fsencode(video.suffix)) <= _MAX_ENDING_BYTES else ""
-    end = f"~{hashlib.sha256(os.fsencode(video.name)).hexdigest()[:12]}{ending}.{suffix}"
+    end = f"~{digest(os.fsencode(video.name))[:12]}{ending}.{suffix}"
     begin = video.stem
     while len(os.fsencode(begin + end)) > _MAX_NAME_BYTES:
         begin = begin[:-1]
@@ -144,7 +144,7 @@ class Batch:
         )
         found = self._found(item)
         same = (found.sha256, found.identity) == (wanted.sha256, wanted.identity)
-        whole = {suffix: digest for suffix, digest in found.files.items() if self._is_whole(item, suffix, digest)}
+        whole = {suffix: kept for suffix, kept in found.files.items() if self._is_whole(item, suffix, kept)}
         kept = whole if same and (found.path, found.link) == (wanted.path, wanted.link) else {}
         if self.writers.keys() <= kept.keys():
             return Outcome(item, "skipped")
@@ -167,7 +167,7 @@ class Batch:
             content = self.writers[suffix](analysis, item)
             data = content.encode() if isinstance(content, str) else content
             write_atomically(self._output(item, suffix), data)
-            files[suffix] = hashlib.sha256(data).hexdigest()
+            files[suffix] = digest(data)
             note()
 
         note()
@@ -175,7 +175,7 @@ class Batch:
             put(_JSON)
         if anew:
             self.retire(item)
-        for suffix in [suffix for suffix, digest in files.items() if not digest]:
+        for suffix in [suffix for suffix, kept in files.items() if not kept]:
             remove(self._output(item, suffix))  # also what is written again: if that fails, nothing old stays
             if suffix not in self.writers:
                 del files[suffix]
@@ -205,11 +205,11 @@ class Batch:
             pass
         return _Record(sha256="", path="", link="", identity=self.identity, files=dict.fromkeys(left, ""))
 
-    def _is_whole(self, item: Input, suffix: str, digest: str) -> bool:
+    def _is_whole(self, item: Input, suffix: str, wanted: str) -> bool:
         path = self._output(item, suffix)
-        if not digest or not path.is_file():
+        if not wanted or not path.is_file():
             return False
-        return suffix not in _UNEDITED or hashlib.sha256(path.read_bytes()).hexdigest() == digest
+        return suffix not in _UNEDITED or file_digest(path) == wanted
 
     def _read(self, item: Input) -> Analysis | None:
         """The analysis that an earlier run wrote, of the video where it lies now."""

@@ -1,8 +1,8 @@
 """Events and reactions of the same video: two models, one analysis."""
 
-import hashlib
 from pathlib import Path
 
+from omnisila.digests import digest
 from omnisila.inference.analyzer import Analyzer, Progress
 from omnisila.inference.reacting import ReactionAnalyzer
 from omnisila.inference.settings import AnalyzerConfig
@@ -30,8 +30,11 @@ class Both:
     def identity(self) -> ModelIdentity:
         """Which models answer; the digest is over both."""
         one, other = self.scenes.identity, self.reaction.identity
-        digest = hashlib.sha256(f"{one.digest}{other.digest}".encode()).hexdigest()
-        return ModelIdentity(name=f"{one.name} and {other.name}", version=one.version, digest=digest)
+        return ModelIdentity(
+            name=f"{one.name} and {other.name}",
+            version=one.version,
+            digest=digest(f"{one.digest}{other.digest}"),
+        )
 
     @property
     def validity(self) -> str:

@@ -14,7 +14,6 @@ For readers of this room:
 * A still picture is a video of one frame shown for one second; an animation (gif, apng, webp, avif) is a video.
 """
 
-import hashlib
 from collections import deque
 from collections.abc import Iterator, Sequence
 from os import PathLike
@@ -23,6 +22,7 @@ from pathlib import Path
 from jaxtyping import UInt8
 from torch import Tensor
 
+from omnisila.digests import file_digest
 from omnisila.media.clock import HOLD_S, Picture
 from omnisila.media.container import check_file
 from omnisila.media.decoder import Stretch
@@ -43,8 +43,7 @@ def sha256(path: str | PathLike[str]) -> str:
         MediaError: the file cannot be read.
     """
     check_file(Path(path))
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_digest(Path(path))
 
 
 def probe(path: str | PathLike[str], limits: DecodeLimits | None = None) -> VideoInfo:

@@ -1,6 +1,5 @@
 """The files of a report: one writer a format, and the index of a run."""
 
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -8,6 +7,7 @@ from os.path import relpath
 from pathlib import Path
 from urllib.parse import quote
 
+from omnisila.digests import digest, file_digest
 from omnisila.errors import OmnisilaError
 from omnisila.files import path_text, remove, write_atomically
 from omnisila.inference.batch import INDEX, STATE_FOLDER, Outcome, Writer, failure_reason, output_path
@@ -104,7 +104,7 @@ class Report:
         entries += [IndexEntry(name=path_text(failure.name), failure=failure.reason) for failure in failed]
         index = render_index(entries).encode()
         write_atomically(self.out / INDEX, index)
-        listed = (hashlib.sha256(index).hexdigest(), *(entry.name for entry in entries))
+        listed = (digest(index), *(entry.name for entry in entries))
         write_atomically(self.out / _INDEX_RECORD, "\n".join(listed))
         return self.out / INDEX
 
@@ -116,8 +116,8 @@ class Report:
         """
         index = self.out / INDEX
         try:
-            digest, *listed = (self.out / _INDEX_RECORD).read_text(encoding="utf-8").split("\n")
-            stale = digest == hashlib.sha256(index.read_bytes()).hexdigest()
+            known, *listed = (self.out / _INDEX_RECORD).read_text(encoding="utf-8").split("\n")
+            stale = known == file_digest(index)
         except (OSError, UnicodeDecodeError):
             return False
         stale = stale and not set(listed).isdisjoint(map(path_text, done))

@@ -3,7 +3,6 @@
 Source: Omni-SILA 3.1.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
@@ -12,6 +11,7 @@ import torch
 
 from omnisila import weights
 from omnisila.config import Config
+from omnisila.digests import digest
 from omnisila.media.frames import LumaFrame
 from omnisila.scenes import action, background, face, objects, relation
 from omnisila.scenes.action import ActionConfig, ActionState
@@ -58,7 +58,7 @@ class SEMConfig(Config):
     def digest(self) -> str:
         """SHA-256 over configuration, weights and the features' version."""
         parts = (self.model_dump_json(), weights.digest(), str(FEATURE_VERSION))
-        return hashlib.sha256("|".join(parts).encode()).hexdigest()
+        return digest(*parts)
 
     def at_rate(self, rate_hz: float) -> Self:
         """The same extractors on another grid of frames; detection, faces and background keep their own rates."""

@@ -18,6 +18,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from omnisila.config import Config
+from omnisila.digests import digest
 from omnisila.errors import TrainingError
 from omnisila.files import write_atomically
 from omnisila.training.optim import OptimConfig, Optimisation
@@ -135,9 +136,7 @@ def _step_seed(seed: int, step: int) -> int:
 
 def _identity(module: nn.Module, config: LoopConfig, material: str) -> str:
     shapes = [(name, list(p.shape)) for name, p in module.named_parameters() if p.requires_grad]
-    return hashlib.sha256(
-        json.dumps([config.model_dump(mode="json"), shapes, *([material] if material else [])]).encode()
-    ).hexdigest()
+    return digest(json.dumps([config.model_dump(mode="json"), shapes, *([material] if material else [])]))
 
 
 def _save(folder: Path, optimisation: Optimisation, identity: str, done: int, parallel: Parallel) -> None:

@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from omnisila.config import Config, Frozen
+from omnisila.digests import digest
 from omnisila.errors import TrainingError
 from omnisila.files import write_atomically
 from omnisila.models.reaction import ReactionBatch, ReactionModel
@@ -274,4 +275,4 @@ class _Epochs:
 
 def _identity(config: RegressionConfig, data: Labelled, model: ReactionModel, material: str) -> str:
     text = f"{config.model_dump_json()} {type(model).__name__} {model.widths} {data.groups} {material}"
-    return hashlib.sha256(text.encode() + data.truth.numpy().tobytes()).hexdigest()
+    return digest(text.encode() + data.truth.numpy().tobytes())

@@ -3,10 +3,10 @@
 ``tools/convert_weights.py`` makes them from pinned registry packages.
 """
 
-import hashlib
 from functools import cache
 from pathlib import Path
 
+from omnisila import digests
 from omnisila.config import Frozen
 from omnisila.errors import WeightsError, unknown
 
@@ -60,9 +60,9 @@ def content(name: str) -> bytes:
         found = path.read_bytes()
     except OSError as error:
         raise WeightsError(f"{path}: {error.strerror}. Install omnisila again.") from error
-    digest = hashlib.sha256(found).hexdigest()
-    if digest != record.sha256:
-        raise WeightsError(f"{path}: SHA-256 is {digest}, wanted {record.sha256}. Install omnisila again.")
+    came = digests.digest(found)
+    if came != record.sha256:
+        raise WeightsError(f"{path}: SHA-256 is {came}, wanted {record.sha256}. Install omnisila again.")
     return found
 
 
@@ -80,4 +80,4 @@ def verify() -> dict[str, WeightsFile]:
 def digest() -> str:
     """SHA-256 over all weight files' hashes, for the keys of cached features."""
     joined = "".join(f"{name}{record.sha256}" for name, record in sorted(manifest().networks.items()))
-    return hashlib.sha256(joined.encode()).hexdigest()
+    return digests.digest(joined)

@@ -1,11 +1,11 @@
 """Where published weights lie, on this machine or on the hub, and what is in the files."""
 
-import hashlib
 import json
 import os
 from functools import cache
 from pathlib import Path
 
+from omnisila import digests
 from omnisila.errors import WeightsError
 
 CONFIG, WEIGHTS, PREPARATION = "config.json", "*.safetensors", "preprocessor_config.json"
@@ -82,7 +82,7 @@ def folder_digest(source: str) -> str:
     folder = model_folder(source)
     files = sorted([*folder.glob(WEIGHTS), *(folder / name for name in (CONFIG, PREPARATION))])
     hashes = {path.name: file_digest(path) for path in files if path.is_file()}
-    return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
+    return digests.digest(json.dumps(hashes, sort_keys=True))
 
 
 def file_digest(path: Path) -> str:
@@ -100,8 +100,7 @@ def file_digest(path: Path) -> str:
 
 @cache
 def _digest(path: Path, _size: int, _changed_ns: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return digests.file_digest(path)
 
 
 def first_line(error: Exception) -> str:

@@ -5,7 +5,6 @@ tensors and plain containers and refuses everything else; ``convert`` turns one 
 """
 
 import argparse
-import hashlib
 import json
 import pickle
 import re
@@ -19,6 +18,7 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from omnisila.digests import digest, file_digest
 from omnisila.errors import WeightsError
 from omnisila.files import write_atomically
 from omnisila.weights.loading import listed
@@ -76,12 +76,12 @@ def convert(path: Path, out: Path | None = None) -> Path:
     if out.resolve() == path.resolve():
         raise WeightsError(f"{path}: would be written over itself. Name another file for the converted weights.")
     state = read_state(path)
-    digest = _source_digest(path)
-    if _converted_from(out) == digest:
+    source_digest = _source_digest(path)
+    if _converted_from(out) == source_digest:
         return out
     # safetensors wants every tensor whole and in memory of its own; published states share and transpose some
     tensors = {key: tensor.clone(memory_format=torch.contiguous_format) for key, tensor in state.items()}
-    write_atomically(out, save(tensors, {"format": "pt", "source": path.name, "source_sha256": digest}))
+    write_atomically(out, save(tensors, {"format": "pt", "source": path.name, "source_sha256": source_digest}))
     return out
 
 
@@ -231,14 +231,9 @@ def _source_digest(path: Path) -> str:
     if path.is_dir():
         path = _in_folder(path)
     if not path.name.endswith(".index.json"):
-        return _sha256(path)
-    hashes = [_sha256(path.parent / name) for name in sorted(set(_weight_map(path).values()))]
-    return hashlib.sha256("".join(hashes).encode()).hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_digest(path)
+    hashes = [file_digest(path.parent / name) for name in sorted(set(_weight_map(path).values()))]
+    return digest("".join(hashes))
 
 
 def _converted_from(out: Path) -> str | None:

@@ -1,8 +1,8 @@
 """Scene features of every clip and its copies, extracted once and packed for training.
 
 Each clip's features are one small file of ``scenes.store``, so that a killed extraction resumes. Training reads a pack:
-the entity vectors of all clips in one table per scene, and windows that point into it. A held sample or a repeated frame
-is stored once.
+the entity vectors of all clips in one table per scene, and windows that point into it. A held sample or a
+repeated frame is stored once.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -14,6 +14,7 @@ from omnisila.data.clips.duplicates import with_near_duplicates
 from omnisila.data.clips.features import FeatureStore, extract_all
 from omnisila.data.clips.folds import folds as fold_numbers
 from omnisila.data.readers import absent_sets, read_sets
+from omnisila.digests import digest
 from omnisila.errors import DataSetError
 from omnisila.files import write_atomically
 from omnisila.models.checkpoint import save_run
@@ -154,7 +155,7 @@ def prepared(
         tell(f"left out {job.clip.path}: {reason}")
     lost = {job.clip.path for job in failed}
     kept = tuple(clip for clip in clips if clip.path not in lost)
-    key = hashlib.sha256("".join(f"{clip.path}\n" for clip in kept).encode()).hexdigest()[:12]
+    key = digest("".join(f"{clip.path}\n" for clip in kept))[:12]
     work = out / "state" / f"{store.sem.digest[:12]}-{key}-{copies}"
     judged = judged_as(kept, tuple(recipe.labels))
     for name, count in unjudged(judged, tuple(recipe.labels)).items():
@@ -187,11 +188,11 @@ def _scene_tuned(recipe: CompactTraining, material: Material, work: Path, tell: 
     """The scene-tuned weights' file: the stage has seen no label, so all folds share it."""
     if recipe.scene_tuning is None:
         return None
-    digest = hashlib.sha256(recipe.model_dump_json(exclude={"task_tuning"}).encode()).hexdigest()[:12]
-    path = work / f"scene-tuned-{digest}.safetensors"
+    prefix = digest(recipe.model_dump_json(exclude={"task_tuning"}))[:12]
+    path = work / f"scene-tuned-{prefix}.safetensors"
     if not path.exists():
         tell("scene tuning")
-        model = scene_tuned(recipe, material, work / f"scene-{digest}", _steps("scene", tell))
+        model = scene_tuned(recipe, material, work / f"scene-{prefix}", _steps("scene", tell))
         write_atomically(path, save({name: value.clone() for name, value in model.state_dict().items()}))
     return path
 

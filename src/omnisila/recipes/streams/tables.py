@@ -5,7 +5,6 @@ named, and costs no other. Tables hold half precision: what a model reads, at tr
 the number rounded to float16, never the one that a network gave.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from omnisila.data.annotated import AnnotatedVideo
+from omnisila.digests import digest
 from omnisila.errors import DataSetError
 from omnisila.files import write_atomically
 from omnisila.inference.inputs import Failure
@@ -74,7 +74,7 @@ def pooled_streams(
     Raises:
         DataSetError: not one clip could be read.
     """
-    identity = hashlib.sha256(f"{system}/{sight.frames}/{pooling}".encode()).hexdigest()[:12]
+    identity = digest(f"{system}/{sight.frames}/{pooling}")[:12]
     parts = {video.id: folder / "parts" / f"pooled-{identity}" / f"{video.id}.safetensors" for video in videos}
 
     def pool(video: AnnotatedVideo) -> None:

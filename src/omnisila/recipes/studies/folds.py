@@ -4,7 +4,6 @@ Each (recipe, seed, fold) is one small file, so that a killed measurement goes o
 of the file's name, so that answers of different recipes never mix.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from omnisila.data.clips.clip import Clip
 from omnisila.data.instructions import Instruction, render_instruction, render_label
+from omnisila.digests import digest
 from omnisila.errors import TrainingError
 from omnisila.files import write_atomically
 from omnisila.labels import label_set
@@ -61,9 +61,9 @@ class Workbench(NamedTuple):
 
     def file(self, job: FoldJob) -> Path:
         """Where the answers of a job stand."""
-        digest = hashlib.sha256(job.recipe.model_dump_json().encode()).hexdigest()[:12]
+        recipe = digest(job.recipe.model_dump_json())[:12]
         name = job.recipe.name.replace(" ", "-")
-        return self.answers / f"{name}-seed{job.recipe.task_tuning.loop.seed}-{digest}-fold{job.fold}.safetensors"
+        return self.answers / f"{name}-seed{job.recipe.task_tuning.loop.seed}-{recipe}-fold{job.fold}.safetensors"
 
 
 def run_jobs(bench: Workbench, jobs: Sequence[FoldJob], workers: int, say: Callable[[str], None] | None = None) -> None:

@@ -4,7 +4,6 @@ The visual stream is empty: a full-size Video-LLM has a visual tower of its own,
 Its mask still says which of a window's frames the video has, and a window's ``times_s`` say when to look.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from pydantic import Field
 
 from omnisila import weights
 from omnisila.config import Config
+from omnisila.digests import digest
 from omnisila.media.frames import LumaFrame
 from omnisila.scenes.chunked import ChunkedModeling, Cutting, Sampled, VideoState, carried, distinct
 from omnisila.scenes.extractor import Layout, Layouts
@@ -75,7 +75,7 @@ class Checkpoints(Config):
             folder_digest(located(self.expression)) if self.expression else "",
             weights.digest(),
         ]
-        return hashlib.sha256("|".join(parts).encode()).hexdigest()
+        return digest(*parts)
 
     @property
     def pose_file(self) -> Path:
@@ -120,7 +120,7 @@ class FullSEMConfig(Config):
         """
         settings = self.model_dump_json(exclude={"checkpoints", "device"})
         parts = (settings, self.checkpoints.digest, str(FEATURE_VERSION))
-        return hashlib.sha256("|".join(parts).encode()).hexdigest()
+        return digest(*parts)
 
     def at_rate(self, rate_hz: float) -> Self:
         """The same extractors on another grid of frames; all but the poses keep their own rates."""

@@ -4,7 +4,6 @@
 emotional-reaction paper (4.3, 5.1) from folders or the hub.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from typing import Literal, Self
@@ -13,6 +12,7 @@ import torch
 from pydantic import model_validator
 
 from omnisila import weights
+from omnisila.digests import digest
 from omnisila.scenes.nets.efficientnet_lite import EfficientNetLite0
 from omnisila.scenes.nets.expression import ExpressionNet
 from omnisila.scenes.nets.mtcnn import MTCNN, CascadeConfig
@@ -98,7 +98,7 @@ class ReactionFeatureConfig(ClipSettings):
         settings = self.model_dump_json(exclude={"device", *sources})
         content = {name: _digest(source) for name in sorted(sources) if (source := getattr(self, name)) is not None}
         parts = (settings, json.dumps(content), weights.digest(), "\n".join(SENTENCES), str(FEATURE_VERSION))
-        return hashlib.sha256("|".join(parts).encode()).hexdigest()
+        return digest(*parts)
 
     @property
     def networks(self) -> dict[str, str]:
@@ -110,7 +110,7 @@ class ReactionFeatureConfig(ClipSettings):
         given = {name: width for name, width in self.given.items() if name != "text"}
         frames = self.replace(modalities=MODALITIES, given=given, text="none", clip=None, sentences=None)
         content = [_digest(source) for name in self._text_networks if (source := getattr(self, name)) is not None]
-        text = hashlib.sha256("|".join((self.text, *content, *SENTENCES)).encode()).hexdigest()
+        text = digest(self.text, *content, *SENTENCES)
         return {"frames": frames.digest, **({"text": text} if content else {})}
 
     @property
@@ -154,7 +154,7 @@ class ReactionFeatureConfig(ClipSettings):
 
 def joined_digest(networks: Mapping[str, str]) -> str:
     """One digest of those of ``ReactionFeatureConfig.networks``."""
-    return hashlib.sha256(json.dumps(networks, sort_keys=True).encode()).hexdigest()
+    return digest(json.dumps(networks, sort_keys=True))
 
 
 def _digest(source: str) -> str:
