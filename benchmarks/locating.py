@@ -18,9 +18,9 @@ import numpy as np
 
 from omnisila import __version__
 from omnisila.evaluation.locating import TIOUS, mean_average_precision
-from omnisila.evaluation.ranked import tie_range, tsl300_f2
-from omnisila.evaluation.score import locating_scores
+from omnisila.evaluation.named_scores import locating_scores
 from omnisila.evaluation.tables import Footage, SpanTable
+from omnisila.evaluation.ties import tie_range, tsl300_f2
 
 DURATION_S = 60.0
 LABELS = 11

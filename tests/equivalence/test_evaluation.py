@@ -9,7 +9,8 @@ from sklearn import metrics
 
 from omnisila.evaluation import identifying, locating
 from omnisila.evaluation.significance import paired_t_test
-from omnisila.evaluation.tables import Footage, SpanRow, SpanTable, tabulate
+from omnisila.evaluation.tables import Footage, SpanTable, tabulate
+from omnisila.systems import SpanRow
 
 SEEDS = range(6)
 

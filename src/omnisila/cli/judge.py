@@ -53,7 +53,7 @@ def judge(
     from omnisila.cli.endpoint_options import endpoint_config
     from omnisila.cli.scored_systems import asked_and_said, echo_scores
     from omnisila.evaluation.judging import JudgeConfig, Unjudged, estimated, resumed
-    from omnisila.evaluation.rated import add_scores, judged_scores
+    from omnisila.evaluation.mean_ratings import add_scores, judged_scores
     from omnisila.evaluation.stated_causes import stated_causes
 
     endpoint = endpoint_config(

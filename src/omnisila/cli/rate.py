@@ -49,7 +49,7 @@ def rate(
     if sheet is not None:
         if examples is None or not predictions:
             raise InputError(f"--sheet {sheet}: no causes to rate. Give an examples.jsonl and predictions.")
-        from omnisila.evaluation.ratings import KEY_SUFFIX
+        from omnisila.evaluation.rating_tables import KEY_SUFFIX
 
         _write(examples, predictions, sheet, key or sheet.with_suffix(KEY_SUFFIX), split, seed, quiet)
         return
@@ -60,7 +60,7 @@ def _write(
     examples: Path, predictions: list[Path], sheet: Path, key: Path, split: str | None, seed: int, quiet: bool
 ) -> None:
     from omnisila.cli.scored_systems import asked_and_said
-    from omnisila.evaluation.ratings import rating_sheet
+    from omnisila.evaluation.rating_tables import rating_sheet
     from omnisila.evaluation.stated_causes import stated_causes
 
     rows = rating_sheet(sheet, key, stated_causes(*asked_and_said(examples, predictions, split)), seed)
@@ -71,8 +71,8 @@ def _write(
 
 def _score(key: Path | None, sheets: list[Path], scores: Path | None, draws: int, quiet: bool) -> None:
     from omnisila.cli.scored_systems import echo_scores
-    from omnisila.evaluation.rated import add_scores, summed
-    from omnisila.evaluation.ratings import key_of, rating_scores, read_ratings
+    from omnisila.evaluation.mean_ratings import add_scores, summed
+    from omnisila.evaluation.rating_tables import key_of, rating_scores, read_ratings
     from omnisila.evaluation.score_files import read_scores
 
     result = rating_scores(read_ratings(key or key_of(sheets), sheets), draws)

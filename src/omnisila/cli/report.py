@@ -9,6 +9,8 @@ from omnisila.cli.listed import listed
 from omnisila.cli.scored_systems import SPLIT_HELP, Asked, asked_examples
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from omnisila.schema import Prediction
 
 
@@ -64,19 +66,21 @@ def report(
     typer.echo(f"{out}: {len(written.files)} files")
 
 
-def _said(paths: "list[Path]", asked: Asked) -> "dict[str, tuple[Prediction, ...]]":
+def _said(paths: "list[Path]", asked: Asked) -> "dict[str, Sequence[Prediction]]":
     """Each system's predictions.
 
     Raises:
         InputError: two files of one system.
     """
     from omnisila.errors import InputError
-    from omnisila.report.imports import predictions_from
+    from omnisila.predictions.read import read_predictions
 
-    said: dict[str, tuple[Prediction, ...]] = {}
+    said: dict[str, Sequence[Prediction]] = {}
     for path in paths:
-        one = predictions_from(path, asked.examples, others=asked.others)
-        if one.system in said:
-            raise InputError(f"{path}: predictions of {one.system}, as in a file before it. Give each system one file.")
-        said[one.system] = one.predictions
+        system = read_predictions(path, asked.examples, others=asked.others)
+        if system.name in said:
+            raise InputError(
+                f"{path}: predictions of {system.name}, as in a file before it. Give each system one file."
+            )
+        said[system.name] = system.predictions
     return said

@@ -10,9 +10,8 @@ from omnisila.cli.scored_systems import SPLIT_HELP, asked_examples
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from omnisila.evaluation.attributing import SentenceEncoder
-    from omnisila.report.imported import Imported
     from omnisila.schema import Scores
+    from omnisila.systems import System
 
 _SHOWN = 5  # strangers named one by one
 
@@ -28,8 +27,8 @@ def score(
         list[str],
         typer.Argument(
             metavar="PREDICTIONS...",
-            help="One file a system, or NAME=FILE: predictions.jsonl, the folder of analyze, ActivityNet JSON, a CSV "
-            "of spans, raw answers.",
+            help="One file a system, or NAME=FILE: predictions.jsonl, the folder of analyze, raw answers, spans as "
+            "ActivityNet, FiftyOne or Label Studio JSON, ELAN or CSV.",
         ),
     ],
     split: Annotated[str | None, typer.Option(help=SPLIT_HELP)] = None,
@@ -45,39 +44,39 @@ def score(
     Exit status: 0 scored, 2 wrong usage or files that are not as expected.
     """
     from omnisila.evaluation.score_files import write_scores
-    from omnisila.evaluation.scored import scored
-    from omnisila.report.imports import predictions_from
+    from omnisila.evaluation.scoring import score_systems
+    from omnisila.predictions.read import read_predictions
 
     asked = asked_examples(examples, split)
     if not quiet:
         typer.echo(f"{examples}: {len(asked.examples)} examples of split {asked.split}")
-    said = [predictions_from(path, asked.examples, name, asked.others) for name, path in map(_named, predictions)]
-    result = scored(
-        asked.examples,
-        [one.scorable for one in said],
-        draws,
-        None if encoder is None else _sentence_encoder(encoder),
-    )
+    systems = [read_predictions(path, asked.examples, name, asked.others) for name, path in map(_named, predictions)]
+    sentences = None
+    if encoder is not None:
+        from omnisila.evaluation.sentence_encoder import sentence_encoder  # takes transformers
+
+        sentences = sentence_encoder(encoder)
+    result = score_systems(asked.examples, systems, draws, sentences)
     write_scores(out, result)
     if quiet:
         return
-    for one, scores in zip(said, result, strict=False):  # the trivial systems and the comparisons stand behind
-        typer.echo(f"{one.system}: {len(one.predictions)} predictions of {len(asked.examples)} examples")
-        for line in _told(one, scores):
+    for system, scores in zip(systems, result, strict=False):  # the trivial systems and the comparisons stand behind
+        typer.echo(f"{system.name}: {len(system.predictions)} predictions of {len(asked.examples)} examples")
+        for line in _left_out(system, scores):
             typer.echo(f"  {line}")
     typer.echo(f"{out}: tables and figures with omnisila report {out}")
 
 
-def _told(one: "Imported", scores: "Scores") -> "Iterator[str]":
+def _left_out(system: "System", scores: "Scores") -> "Iterator[str]":
     """What of a file was not taken as it stands."""
-    if one.stale:
-        yield f"{one.stale} left out: they answer other times, questions or footage; predict again to redo them"
-    for stranger in one.strangers[:_SHOWN]:
+    if system.stale:
+        yield f"{system.stale} left out: they answer other times, questions or footage; predict again to redo them"
+    for stranger in system.strangers[:_SHOWN]:
         yield f"no example: {stranger}"
-    if len(one.strangers) > _SHOWN:
-        yield f"and {len(one.strangers) - _SHOWN} more without an example"
-    if one.unmentioned:
-        yield f"videos without a span in it: {len(one.unmentioned)}, taken as nothing found"
+    if len(system.strangers) > _SHOWN:
+        yield f"and {len(system.strangers) - _SHOWN} more without an example"
+    if system.unmentioned:
+        yield f"videos without a span in it: {len(system.unmentioned)}, taken as nothing found"
     for score in scores.scores:
         if score.metric == "refused spans" and score.note:
             labels = score.variant.partition(";")[0]
@@ -87,10 +86,3 @@ def _told(one: "Imported", scores: "Scores") -> "Iterator[str]":
 def _named(argument: str) -> tuple[str | None, Path]:
     name, equals, path = argument.partition("=")
     return (name, Path(path)) if equals and name and not Path(argument).exists() else (None, Path(argument))
-
-
-def _sentence_encoder(name: str) -> "SentenceEncoder":
-    """Imported only when asked for: it takes transformers."""
-    from omnisila.evaluation.sentence_encoder import sentence_encoder
-
-    return sentence_encoder(name)

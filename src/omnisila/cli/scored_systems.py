@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import typer
 
 if TYPE_CHECKING:
-    from omnisila.evaluation.scored import System
     from omnisila.schema import Example, Scores
+    from omnisila.systems import System
 
 SPLIT_HELP = "The split: train, val or test. Default: test, or the only one there is."
 
@@ -66,18 +66,17 @@ def asked_and_said(
     Raises:
         InputError: a file is not as expected, or holds no example of the split.
     """
-    from omnisila.report.imports import predictions_from
+    from omnisila.predictions.read import read_predictions
 
     asked = asked_examples(examples, split)
-    said = [predictions_from(path, asked.examples, others=asked.others) for path in predictions]
-    return asked.examples, [one.scorable for one in said]
+    return asked.examples, [read_predictions(path, asked.examples, others=asked.others) for path in predictions]
 
 
 def echo_scores(result: "tuple[Scores, ...]") -> None:
     """One line a figure."""
-    for one in result:
-        typer.echo(one.system)
-        for score in one.scores:
+    for system in result:
+        typer.echo(system.system)
+        for score in system.scores:
             value = "-" if score.value is None else f"{score.value:.4g}"
             between = "" if score.low is None or score.high is None else f" [{score.low:.4g}, {score.high:.4g}]"
             note = f" ({score.note})" if score.note else ""

@@ -1,18 +1,15 @@
 """Predictions beside the examples they answer, and what every measurable part of them offers."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from omnisila.evaluation.tables import SpanRow
 from omnisila.schema import Example, Prediction, Score
+from omnisila.systems import Strays, System
 
 Chosen = Int[np.ndarray, "chosen"]
-Strays = Mapping[str, Sequence[SpanRow]]
-NO_STRAYS: Strays = MappingProxyType({})
 FLAG_ALL, FLAG_NONE, CHANCE = "flag all", "flag none", "chance"
 
 
@@ -72,13 +69,13 @@ class Part(Protocol):
         ...
 
 
-def matched(examples: Iterable[Example], predictions: Iterable[Prediction], strays: Strays = NO_STRAYS) -> Answers:
-    """Bring predictions to their examples; of several for one example the first counts, stale ones never."""
+def match_answers(examples: Iterable[Example], system: System) -> Answers:
+    """Bring a system's predictions to their examples; of several for one example the first counts, stale ones never."""
     examples = tuple(examples)
     known = {example.id: example for example in examples}
     said: dict[str, Prediction] = {}
-    strangers = repeated = stale = 0
-    for prediction in predictions:
+    strangers, stale, repeated = len(system.strangers), system.stale, 0
+    for prediction in system.predictions:
         if prediction.example_id not in known:
             strangers += 1
         elif prediction.is_stale(known[prediction.example_id]):
@@ -87,24 +84,8 @@ def matched(examples: Iterable[Example], predictions: Iterable[Prediction], stra
             repeated += 1
         else:
             said[prediction.example_id] = prediction
-    return Answers(tuple((example, said.get(example.id)) for example in examples), strangers, repeated, stale, strays)
-
-
-def window_ids(examples: Iterable[Example]) -> frozenset[str]:
-    """The examples that ask about a window of their video, by id; the others ask about the whole of it.
-
-    A window is numbered (``set/video#12``, also where it is a short video's only one), or it leaves out a part of what
-    the examples of its video cover together. How long it lasts does not matter.
-    """
-    examples = tuple(examples)
-    end_s: dict[str, float] = {}
-    for example in examples:
-        end_s[example.video] = max(end_s.get(example.video, 0.0), example.end_s)
-    return frozenset(
-        example.id
-        for example in examples
-        if example.id.rpartition("#")[2].isdecimal() or example.start_s > 0 or example.end_s < end_s[example.video]
-    )
+    pairs = tuple((example, said.get(example.id)) for example in examples)
+    return Answers(pairs, strangers, repeated, stale, system.strays)
 
 
 def named(labels: str, scores: Iterable[Score]) -> tuple[Score, ...]:

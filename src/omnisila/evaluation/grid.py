@@ -31,11 +31,6 @@ def grid_of(footage: Footage, rate_hz: float = GRID_HZ) -> Grid:
     return Grid(rate_hz, np.concatenate([[0], np.cumsum(counts)]))
 
 
-def video_of_frames(grid: Grid) -> Int[np.ndarray, "frames"]:
-    """Each frame's video."""
-    return np.repeat(np.arange(len(grid.first) - 1), np.diff(grid.first))
-
-
 def covered(grid: Grid, table: SpanTable) -> Bool[np.ndarray, "frames"]:
     """Which frames lie in any of the spans."""
     first, past = _frame_ranges(grid, table)

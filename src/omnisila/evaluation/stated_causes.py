@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from omnisila.errors import InputError
-from omnisila.evaluation.answers import matched
-from omnisila.evaluation.scored import System
+from omnisila.evaluation.answers import match_answers
 from omnisila.schema import Example
+from omnisila.systems import System
 
 
 class StatedCause(NamedTuple):
@@ -38,5 +38,5 @@ def stated_causes(examples: Sequence[Example], systems: Sequence[System]) -> tup
             cause=said.answer.strip() if said is not None and said.parse_ok else "",
         )
         for system in systems
-        for example, said in matched(asked, system.predictions).pairs
+        for example, said in match_answers(asked, system).pairs
     )

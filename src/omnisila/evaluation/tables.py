@@ -7,18 +7,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from omnisila.errors import DataSetError
+from omnisila.systems import SpanRow
 
 _SAME_TIME_S = 1e-6
-
-
-class SpanRow(NamedTuple):
-    """A span before it is checked, as any system may have said it."""
-
-    video: str
-    label: str
-    start_s: float
-    end_s: float
-    score: float = 1.0
 
 
 class Footage(NamedTuple):

@@ -5,7 +5,7 @@ video; chance has the truth's own habits at random places.
 """
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Int
 
 from omnisila.evaluation.tables import Footage, SpanTable
 
@@ -53,8 +53,3 @@ def majority_labels(truth: Int[np.ndarray, "items"]) -> Int[np.ndarray, "items"]
 def chance_labels(truth: Int[np.ndarray, "items"], seed: int = 0) -> Int[np.ndarray, "items"]:
     """The true labels in random order: as frequent as they are, right only by luck."""
     return np.random.default_rng(seed).permutation(truth)
-
-
-def all_positive(truth: Bool[np.ndarray, "items"]) -> Bool[np.ndarray, "items"]:
-    """Flag-all of a binary question."""
-    return np.ones_like(truth)

@@ -22,7 +22,7 @@ class Material(NamedTuple):
 
     scores: tuple[Scores, ...]
     examples: tuple[Example, ...] = ()
-    predictions: Mapping[str, tuple[Prediction, ...]] = {}
+    predictions: Mapping[str, Sequence[Prediction]] = {}
     logs: tuple[Path, ...] = ()
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from omnisila.evaluation.score import measured
+from omnisila.evaluation.named_scores import measured
 from omnisila.schema import Example, Prediction, Score
 
 METRIC = "inference time"

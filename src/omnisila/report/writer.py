@@ -12,9 +12,9 @@ from omnisila.errors import OmnisilaError
 from omnisila.files import path_text, remove, write_atomically
 from omnisila.inference.batch import INDEX, STATE_FOLDER, Outcome, Writer, failure_reason, output_path
 from omnisila.inference.inputs import CUTS, Failure, Input
+from omnisila.predictions.analyses import parse_analysis
 from omnisila.report.cuts import remove_cuts, write_cuts
 from omnisila.report.exports import PAGE, exporter, formats, wanted_formats
-from omnisila.report.exports.json import read as read_json
 from omnisila.report.faces import FaceFinder, FaceFinderConfig
 from omnisila.report.index import IndexEntry, render_index
 from omnisila.report.page import render_page
@@ -146,7 +146,7 @@ class Report:
         return IndexEntry.of(analysis, path_text(item.name), _link(page, self.out), picture)
 
     def _written(self, item: Input) -> Analysis:
-        return read_json(output_path(self.out, item.name, "json").read_text(encoding="utf-8"))
+        return parse_analysis(output_path(self.out, item.name, "json").read_text(encoding="utf-8"))
 
 
 def _link(path: Path, folder: Path) -> str:

@@ -9,9 +9,10 @@ from typer.testing import CliRunner, Result
 from omnisila.cli.report import report
 from omnisila.errors import InputError, RecordError
 from omnisila.evaluation.score_files import write_scores
-from omnisila.evaluation.scored import System, scored
+from omnisila.evaluation.scoring import score_systems
 from omnisila.records import append
 from omnisila.schema import Example, Finding, Prediction, Span, Truth
+from omnisila.systems import System
 
 pytest.importorskip("matplotlib")
 
@@ -40,7 +41,7 @@ def folder(tmp_path: Path) -> Path:
         )
     append(tmp_path / "examples.jsonl", examples)
     append(tmp_path / "half.jsonl", said)
-    write_scores(tmp_path / "scores.json", scored(examples, [System("half", said)], draws=0))
+    write_scores(tmp_path / "scores.json", score_systems(examples, [System("half", said)], draws=0))
     return tmp_path
 
 

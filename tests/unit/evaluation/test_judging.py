@@ -12,11 +12,11 @@ from omnisila.endpoint import EndpointConfig
 from omnisila.errors import InputError, RecordError
 from omnisila.evaluation.judge_questions import rating_in
 from omnisila.evaluation.judging import JudgeConfig, Unjudged, Verdict, estimated, resumed
-from omnisila.evaluation.rated import judged_scores
-from omnisila.evaluation.scored import System
+from omnisila.evaluation.mean_ratings import judged_scores
 from omnisila.evaluation.stated_causes import StatedCause, stated_causes
 from omnisila.records import records
 from omnisila.schema import Example, Prediction, Scores, Span, Truth
+from omnisila.systems import System
 
 LABELS = ["negative", "negative", "positive", "positive"]
 TRUE = ["a man shouts", "a child cries", "people dance", "a woman smiles"]

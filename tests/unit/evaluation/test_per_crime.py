@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from omnisila.evaluation.grid import GRID_HZ
-from omnisila.evaluation.scored import System, scored
+from omnisila.evaluation.scoring import score_systems
 from omnisila.labels import ANOMALY
 from omnisila.schema import Example, Finding, Prediction, Span, Truth
+from omnisila.systems import System
 
 CRIMES = ("Abuse", "Arson", "Accident")
 Stretch = tuple[float, float, str]
@@ -52,7 +53,7 @@ def test_each_crimes_rate_is_that_of_its_frames_and_the_mean_over_its_videos(see
     lengths_s = {f"v{k}": float(random.integers(5, 40)) + 0.3 for k in range(8)}
     asked = [example(name, end_s, stretches(end_s, 3)) for name, end_s in lengths_s.items()]
     flagged = {name: stretches(end_s, 4) for name, end_s in lengths_s.items()}
-    ours = scored(asked, [System("ours", [said(*one) for one in flagged.items()])], draws=0)[0]
+    ours = score_systems(asked, [System("ours", [said(*one) for one in flagged.items()])], draws=0)[0]
     found = {score.variant: score for score in ours.scores if score.metric == "FNR"}
 
     for crime in ANOMALY.negative:
@@ -76,7 +77,7 @@ def test_each_crimes_rate_is_that_of_its_frames_and_the_mean_over_its_videos(see
 
 def test_the_two_means_differ_where_one_video_is_long() -> None:
     asked = [example("long", 100.0, [(0, 90, "Arson")]), example("short", 20.0, [(0, 10, "Arson")])]
-    ours, flag_all, *_ = scored(asked, [System("ours", [said("long", [(0, 90, "Abuse")])])], draws=0)
+    ours, flag_all, *_ = score_systems(asked, [System("ours", [said("long", [(0, 90, "Abuse")])])], draws=0)
     rates = {score.variant: score.value for score in ours.scores if score.metric == "FNR"}
     assert rates["anomaly; Arson; frames, micro; 8 Hz grid"] == pytest.approx(0.1), "found, under another name"
     assert rates["anomaly; Arson; frames, macro over its videos; 8 Hz grid"] == pytest.approx(0.5)

@@ -16,9 +16,10 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from transformers import AutoModel, BertConfig, BertModel, PreTrainedTokenizerFast
 
 from omnisila.errors import InputError, WeightsError
-from omnisila.evaluation.scored import System, scored
+from omnisila.evaluation.scoring import score_systems
 from omnisila.evaluation.sentence_encoder import FolderEncoder, sentence_encoder
 from omnisila.schema import Example, Prediction, Span, Truth
+from omnisila.systems import System
 
 TEXTS = ["a man runs", "Smoke rises from the house and people run from it", "a dog", "", "a man runs"]
 WORDS = [
@@ -91,7 +92,9 @@ def test_scores_carry_the_name_and_stand_beside_unrelated_causes(folder: Path) -
     ]  # fmt: skip
     perfect = [Prediction(example_id=one.id, system="ours", answer=one.answer) for one in asked]
     encoder = sentence_encoder(str(folder), "cpu")
-    found = {(s.metric, s.variant): s.value for s in scored(asked, [System("ours", perfect)], 0, encoder)[0].scores}
+    found = {
+        (s.metric, s.variant): s.value for s in score_systems(asked, [System("ours", perfect)], 0, encoder)[0].scores
+    }
     similarity = f"explicit; cosine x 100, {encoder.name}"
     assert found["Sem-C", similarity] == pytest.approx(100, abs=1e-3)
     unrelated = 100 * float(np.prod(encoder.encode([one.answer for one in asked]), axis=0).sum())
@@ -155,7 +158,7 @@ def test_minilm_is_the_published_model() -> None:
 
 
 def test_scoring_without_an_encoder_imports_no_torch() -> None:
-    modules = "sys, omnisila.evaluation.scored, omnisila.evaluation.sentence_encoder"
+    modules = "sys, omnisila.evaluation.scoring, omnisila.evaluation.sentence_encoder"
     code = f"import {modules}; print('torch' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "False"

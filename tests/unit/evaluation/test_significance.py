@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from omnisila.evaluation.score import locating_scores
+from omnisila.evaluation.named_scores import locating_scores
 from omnisila.evaluation.significance import bootstrap, paired_bootstrap, with_intervals
-from omnisila.evaluation.tables import Footage, SpanRow, resampled, tabulate
+from omnisila.evaluation.tables import Footage, resampled, tabulate
+from omnisila.systems import SpanRow
 
 
 def test_interval_of_a_mean_covers_the_true_mean_as_often_as_it_says() -> None:

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from omnisila.evaluation import identifying, locating
-from omnisila.evaluation.score import identifying_scores, locating_scores
+from omnisila.evaluation.named_scores import identifying_scores, locating_scores
 from omnisila.evaluation.significance import bootstrap, paired_t_test
-from omnisila.evaluation.tables import Footage, SpanRow, SpanTable, tabulate
+from omnisila.evaluation.tables import Footage, SpanTable, tabulate
 from omnisila.evaluation.trivial import flag_all, flag_none
+from omnisila.systems import SpanRow
 
 LABELS = ("Fighting", "Fire")
 FOOTAGE = Footage(("a", "b"), np.array([20.0, 20.0]))

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from omnisila.evaluation.identifying import accuracy, frame_ranking
-from omnisila.evaluation.tables import Footage, SpanRow, tabulate
+from omnisila.evaluation.tables import Footage, tabulate
 from omnisila.evaluation.trivial import chance_labels, chance_spans, flag_all, flag_none, majority_labels
+from omnisila.systems import SpanRow
 
 FOOTAGE = Footage(("a", "b", "empty"), np.array([100.0, 50.0, 0.0]))
 TRUTH = tabulate([SpanRow("a", "x", 10, 40), SpanRow("b", "y", 0, 50), SpanRow("b", "y", 1, 2)], FOOTAGE, "xy").table

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from omnisila.evaluation import attributing
 from omnisila.evaluation.answers import CHANCE, FLAG_NONE, Answers, Chosen, Part, PerItem, named, numbered
 from omnisila.evaluation.attributing import SentenceEncoder
-from omnisila.evaluation.score import measured
+from omnisila.evaluation.named_scores import measured
 from omnisila.labels import LabelSet
 from omnisila.schema import Prediction, Score
 

@@ -18,11 +18,11 @@ from omnisila.evaluation.answers import (
     PerItem,
     named,
     numbered,
-    window_ids,
 )
-from omnisila.evaluation.score import identifying_scores, measured
+from omnisila.evaluation.named_scores import identifying_scores, measured
 from omnisila.labels import LabelSet
 from omnisila.schema import Example, Prediction, Score
+from omnisila.systems import window_ids
 
 
 class Identified(NamedTuple):

@@ -18,16 +18,16 @@ from omnisila.evaluation.answers import (
     Part,
     PerItem,
     named,
-    window_ids,
 )
 from omnisila.evaluation.grid import GRID_HZ
 from omnisila.evaluation.locating import TIOUS, frame_detection, mean_average_precision, missed_per_video
+from omnisila.evaluation.named_scores import average_precision_scores, locating_scores, measured, refused_score
 from omnisila.evaluation.parts.identify import said_anomaly, worst_anomaly
-from omnisila.evaluation.ranked import ranked_scores
-from omnisila.evaluation.score import average_precision_scores, locating_scores, measured, refused_score
-from omnisila.evaluation.tables import Footage, Refused, SpanRow, SpanTable, resampled, tabulate, tabulate_truth
+from omnisila.evaluation.tables import Footage, Refused, SpanTable, resampled, tabulate, tabulate_truth
+from omnisila.evaluation.ties import ranked_scores
 from omnisila.labels import LabelSet
 from omnisila.schema import Score
+from omnisila.systems import SpanRow, window_ids
 
 
 class Located(NamedTuple):

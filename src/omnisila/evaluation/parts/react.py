@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 
 from omnisila.evaluation import reaction
 from omnisila.evaluation.answers import CHANCE, Answers, Chosen, Part, PerItem, named, numbered
-from omnisila.evaluation.score import measured
+from omnisila.evaluation.named_scores import measured
 from omnisila.labels import LabelSet
 from omnisila.schema import Prediction, Score
 

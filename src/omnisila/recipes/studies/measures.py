@@ -12,15 +12,16 @@ from sklearn.preprocessing import StandardScaler
 from omnisila.data.clips.clip import Clip
 from omnisila.data.clips.folds import footage_groups
 from omnisila.evaluation import identifying, trivial
-from omnisila.evaluation.score import locating_scores
+from omnisila.evaluation.named_scores import locating_scores
 from omnisila.evaluation.significance import Interval, bootstrap, with_intervals
-from omnisila.evaluation.tables import Footage, SpanRow, SpanTable, resampled, tabulate, tabulate_truth
+from omnisila.evaluation.tables import Footage, SpanTable, resampled, tabulate, tabulate_truth
 from omnisila.labels import label_set
 from omnisila.operating_points import LabelSetCalibration
 from omnisila.recipes.rows.compact import CompactTraining
 from omnisila.recipes.studies.calibration import JoinedScores, joins_of, softmax
 from omnisila.schema import Score
 from omnisila.spans import anomaly_curve, labelled_spans
+from omnisila.systems import SpanRow
 from omnisila.training.bank import FeatureBank
 
 DRAWS = 500

@@ -10,13 +10,14 @@ from jaxtyping import Float
 
 from omnisila.data.annotated import AnnotatedVideo
 from omnisila.data.instructions import REACT_QUESTION, render_intensities
-from omnisila.evaluation.answers import matched, named, numbered
+from omnisila.evaluation.answers import match_answers, named, numbered
+from omnisila.evaluation.named_scores import measured
 from omnisila.evaluation.parts.react import Reacted
 from omnisila.evaluation.reaction import PerEmotion, impute
-from omnisila.evaluation.score import measured
 from omnisila.evaluation.significance import DRAWS, with_intervals
 from omnisila.labels import REACTION
 from omnisila.schema import Example, Prediction, Score, Scores
+from omnisila.systems import System
 
 IMPUTED = "share of items, filled with the emotion's mean over the training split"
 
@@ -62,7 +63,7 @@ def reaction_scores(
         draws: of the bootstrap over the clips' groups; 0 leaves the intervals out.
     """
     examples = [example_of(video) for video in videos if video.intensities is not None]
-    answers = matched(examples, predictions)
+    answers = match_answers(examples, System("", predictions))
     truth = np.array([_row(example.intensities) for example, _ in answers.pairs], dtype=np.float64)
     said = np.array([_row(answer.intensities if answer else None) for _, answer in answers.pairs], dtype=np.float64)
     filled = impute(said.reshape(truth.shape), train_mean)

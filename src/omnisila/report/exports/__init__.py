@@ -1,7 +1,7 @@
 """Formats an analysis can be written in: one module a format, found by looking; a new format is a new file here.
 
-A format's module has ``SUFFIX`` (what follows the output's name, without a dot) and ``export(analysis) -> str``. Time
-formats also have ``read(text) -> tuple[Finding, ...]``, which gives the findings back to 1 ms, without their evidence.
+A format's module has ``SUFFIX`` (what follows the output's name, without a dot) and ``export(analysis) -> str``.
+``omnisila.predictions`` reads those of spans back, so that what people corrected can be scored.
 """
 
 import importlib
@@ -56,3 +56,9 @@ def whole_milliseconds(span: Span) -> tuple[int, int]:
     """Start and end as formats with milliseconds hold them; a span never becomes empty."""
     start_ms = round(span.start_s * 1000)
     return start_ms, max(round(span.end_s * 1000), start_ms + 1)
+
+
+def whole_seconds(span: Span) -> tuple[float, float]:
+    """Start and end to the millisecond; a span never becomes empty."""
+    start_ms, end_ms = whole_milliseconds(span)
+    return start_ms / 1000, end_ms / 1000

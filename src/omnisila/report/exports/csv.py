@@ -8,16 +8,14 @@ import csv
 import io
 from collections.abc import Iterator
 
-from pydantic import ValidationError
-
-from omnisila.errors import RecordError
 from omnisila.labels import REACTION
+from omnisila.predictions.span_files import MEASURED_ROWS
 from omnisila.report.exports import whole_milliseconds
-from omnisila.schema import Analysis, Finding, Span
+from omnisila.schema import Analysis, Span
 
 SUFFIX = "csv"
 COLUMNS = ("video", "start_s", "end_s", "labels", "label", "score", "cause", "row")
-FINDING, WHOLE, WINDOW = "finding", "whole video", "window"
+FINDING, (WHOLE, WINDOW) = "finding", MEASURED_ROWS
 
 
 def export(analysis: Analysis) -> str:
@@ -47,36 +45,3 @@ def _measured(analysis: Analysis) -> Iterator[tuple[str, Span, dict[str, float]]
 def _times(span: Span) -> tuple[str, str]:
     start_ms, end_ms = whole_milliseconds(span)
     return f"{start_ms / 1000:.3f}", f"{end_ms / 1000:.3f}"
-
-
-def read(text: str) -> tuple[Finding, ...]:
-    """The findings of a table with at least the columns start_s, end_s, labels, label and score; measurements are none.
-
-    Raises:
-        RecordError: a column is missing, or a row is malformed; the message names the line.
-    """
-    rows = csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
-    try:
-        missing = {"start_s", "end_s", "labels", "label", "score"} - set(rows.fieldnames or ())
-        if missing:
-            raise RecordError(f"CSV of findings: no column {sorted(missing)[0]}. Wanted: {', '.join(COLUMNS)}.")
-        return tuple(_finding(row, rows.line_num) for row in rows if row.get("row") not in (WHOLE, WINDOW))
-    except csv.Error as error:
-        raise RecordError(
-            f"CSV of findings, after line {rows.line_num}: {error}. Wanted: {', '.join(COLUMNS)}."
-        ) from None
-
-
-def _finding(row: dict[str, str], line: int) -> Finding:
-    try:
-        span = Span(start_s=float(row["start_s"]), end_s=float(row["end_s"]))
-        return Finding(
-            span=span,
-            label=row["label"],
-            labels=row["labels"],
-            score=float(row["score"]),
-            cause=row.get("cause") or None,
-        )
-    except (ValueError, TypeError) as error:
-        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
-        raise RecordError(f"CSV of findings, line {line}: {reason}. Wanted: {', '.join(COLUMNS)}.") from None

@@ -8,19 +8,16 @@ Source: https://www.mpi.nl/tools/elan/EAF_Annotation_Format_3.0_and_ELAN.pdf
 
 import mimetypes
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 from xml.etree import ElementTree
 
 from omnisila.labels import BUILT_IN
+from omnisila.predictions.span_files import ELAN_CAUSE, ELAN_LABELS, ELAN_SCORE
 from omnisila.report.exports import whole_milliseconds
-from omnisila.report.exports._stated import Place
 from omnisila.schema import Analysis, Finding
 
 SUFFIX = "eaf"
-_PLACE = Place("ELAN file", "an .eaf file with tiers of the types that omnisila writes ('labels: ' and a label set)")
-_TYPE = "labels: "
-_CAUSE, _SCORE = "cause", "score"
 _ONE_TO_ONE = "Symbolic_Association"
 _LANGUAGE = "eng"
 _SCHEMA = "http://www.mpi.nl/tools/elan/EAFv3.0.xsd"
@@ -29,7 +26,6 @@ _DATE = "1970-01-01T00:00:00Z"  # the form asks for one; without the clock the s
 _CANNOT_STAND = re.compile(
     r"\\(?=u[0-9a-f]{4})|[\x00-\x08\x0b\x0c\r\x0e-\x1f\ud800-\udfff\ufffe\uffff]"
 )  # XML 1.0, section 2.2, and the line end that parsers change
-_ESCAPED = re.compile(r"\\u([0-9a-f]{4})")
 
 
 class _Tier(NamedTuple):
@@ -59,29 +55,6 @@ def export(analysis: Analysis) -> str:
     _add_types(root, list(dict.fromkeys(tier.labels for tier in tiers)))
     ElementTree.register_namespace("xsi", _INSTANCE)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
-
-
-def read(text: str) -> tuple[Finding, ...]:
-    """The findings of a file that ``export`` wrote and a person may have changed, in the order of time.
-
-    What a person added without a score counts as certain. Tiers of other types are left alone.
-
-    Raises:
-        RecordError: no XML, one with a document type (entities are never expanded), no tier of a label set, or an
-            annotation without times or a readable score; the message names the annotation.
-    """
-    root = _root(text)
-    times_ms = {slot.get("TIME_SLOT_ID"): slot.get("TIME_VALUE") for slot in root.iter("TIME_SLOT")}
-    tiers = [tier for tier in root.iter("TIER") if (tier.get("LINGUISTIC_TYPE_REF") or "").startswith(_TYPE)]
-    if not tiers:
-        raise _PLACE.error("no tier of a label set")
-    said = {kind: dict(_dependent(root, kind)) for kind in (_CAUSE, _SCORE)}
-    findings = [
-        _finding(annotation, _plain((tier.get("LINGUISTIC_TYPE_REF") or "").removeprefix(_TYPE)), times_ms, said)
-        for tier in tiers
-        for annotation in tier.iter("ALIGNABLE_ANNOTATION")
-    ]
-    return tuple(sorted(findings, key=lambda finding: (finding.span.start_s, finding.span.end_s)))
 
 
 def _add(parent: ElementTree.Element, tag: str, **attributes: str) -> ElementTree.Element:
@@ -142,7 +115,7 @@ def _unused(name: str, taken: set[str]) -> str:
 
 def _add_tiers(root: ElementTree.Element, tier: _Tier, findings: Sequence[Finding], names: set[str]) -> None:
     """A tier of labels and, below it, one of causes and one of scores."""
-    main = _add(root, "TIER", TIER_ID=tier.name, LINGUISTIC_TYPE_REF=_TYPE + tier.labels)
+    main = _add(root, "TIER", TIER_ID=tier.name, LINGUISTIC_TYPE_REF=ELAN_LABELS + tier.labels)
     for number in tier.numbers:
         begin, end = _slots(number)
         holder = _add(main, "ANNOTATION")
@@ -150,11 +123,11 @@ def _add_tiers(root: ElementTree.Element, tier: _Tier, findings: Sequence[Findin
             holder, "ALIGNABLE_ANNOTATION", ANNOTATION_ID=_id(number, 1), TIME_SLOT_REF1=begin, TIME_SLOT_REF2=end
         )
         _add(aligned, "ANNOTATION_VALUE").text = _standing(findings[number].label)
-    for place, kind in enumerate((_CAUSE, _SCORE), start=2):
+    for place, kind in enumerate((ELAN_CAUSE, ELAN_SCORE), start=2):
         name = _unused(f"{kind}@{tier.name}", names)
         below = _add(root, "TIER", TIER_ID=name, PARENT_REF=tier.name, LINGUISTIC_TYPE_REF=kind)
         for number in tier.numbers:
-            value = findings[number].cause if kind == _CAUSE else repr(findings[number].score)
+            value = findings[number].cause if kind == ELAN_CAUSE else repr(findings[number].score)
             if value:
                 holder = _add(below, "ANNOTATION")
                 said = _add(holder, "REF_ANNOTATION", ANNOTATION_ID=_id(number, place), ANNOTATION_REF=_id(number, 1))
@@ -170,8 +143,8 @@ def _add_types(root: ElementTree.Element, label_sets: Sequence[str]) -> None:
     known = [labels for labels in label_sets if labels in BUILT_IN]
     for labels in label_sets:
         choice = {"CONTROLLED_VOCABULARY_REF": labels} if labels in known else {}
-        _add(root, "LINGUISTIC_TYPE", LINGUISTIC_TYPE_ID=_TYPE + labels, TIME_ALIGNABLE="true", **choice)
-    for kind in (_CAUSE, _SCORE):
+        _add(root, "LINGUISTIC_TYPE", LINGUISTIC_TYPE_ID=ELAN_LABELS + labels, TIME_ALIGNABLE="true", **choice)
+    for kind in (ELAN_CAUSE, ELAN_SCORE):
         _add(root, "LINGUISTIC_TYPE", LINGUISTIC_TYPE_ID=kind, TIME_ALIGNABLE="false", CONSTRAINTS=_ONE_TO_ONE)
     _add(root, "LANGUAGE", LANG_ID=_LANGUAGE, LANG_LABEL="English (eng)")
     _add(root, "CONSTRAINT", STEREOTYPE=_ONE_TO_ONE, DESCRIPTION="1-1 association with a parent annotation")
@@ -182,58 +155,6 @@ def _add_types(root: ElementTree.Element, label_sets: Sequence[str]) -> None:
             _add(entry, "CVE_VALUE", LANG_REF=_LANGUAGE).text = label
 
 
-class _NoDocumentType(ElementTree.TreeBuilder):
-    """Entities can only be declared in a document type: without one, nothing can be expanded."""
-
-    def doctype(self, *declared: str | None) -> None:
-        raise _PLACE.error(f"a document type ({declared[0]}), which no ELAN file has")
-
-
-def _root(text: str) -> ElementTree.Element:
-    parser = ElementTree.XMLParser(target=_NoDocumentType())
-    try:
-        parser.feed(text.removeprefix("\ufeff"))
-        root = parser.close()
-    except ElementTree.ParseError as error:
-        raise _PLACE.within(f"line {error.position[0]}").error(f"no XML ({error})") from None
-    if root.tag != "ANNOTATION_DOCUMENT":
-        raise _PLACE.error(f"<{root.tag}> instead of <ANNOTATION_DOCUMENT>")
-    return root
-
-
-def _dependent(root: ElementTree.Element, kind: str) -> Iterator[tuple[str | None, str]]:
-    """What tiers of a type say, by the annotation that it is said of."""
-    for tier in root.iter("TIER"):
-        if tier.get("LINGUISTIC_TYPE_REF") == kind:
-            for said in tier.iter("REF_ANNOTATION"):
-                yield said.get("ANNOTATION_REF"), _value(said)
-
-
-def _finding(
-    annotation: ElementTree.Element,
-    labels: str,
-    times_ms: dict[str | None, str | None],
-    said: dict[str, dict[str | None, str]],
-) -> Finding:
-    name = annotation.get("ANNOTATION_ID")
-    place = _PLACE.within(f"annotation {name}")
-    begin, end = (times_ms.get(annotation.get(key)) for key in ("TIME_SLOT_REF1", "TIME_SLOT_REF2"))
-    try:
-        times_s = int(begin or "") / 1000, int(end or "") / 1000
-        score = float(said[_SCORE].get(name) or "1")
-    except ValueError:
-        raise place.error(f"times {begin} and {end} ms, score {said[_SCORE].get(name)}") from None
-    return place.finding(times_s, _value(annotation), labels, score, said[_CAUSE].get(name))
-
-
-def _value(annotation: ElementTree.Element) -> str:
-    return _plain(annotation.findtext("ANNOTATION_VALUE") or "")
-
-
 def _standing(text: str) -> str:
     """Text that XML can hold."""
     return _CANNOT_STAND.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
-
-
-def _plain(text: str) -> str:
-    return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text)

@@ -7,10 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from omnisila.evaluation.answers import window_ids
 from omnisila.labels import label_set
 from omnisila.report.figures.style import COLOURS, canvas
 from omnisila.schema import Example, Prediction, Span
+from omnisila.systems import window_ids
 
 _SCORE_COLOUR = "#222222"  # none of the labels'
 _TRUE_TIME_COLOUR = "#f6e3ae"

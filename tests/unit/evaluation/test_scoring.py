@@ -7,9 +7,9 @@ import pytest
 
 from omnisila.errors import InputError
 from omnisila.evaluation.score_files import read_scores, write_scores
-from omnisila.evaluation.scored import System, scored
-from omnisila.evaluation.tables import SpanRow
+from omnisila.evaluation.scoring import score_systems
 from omnisila.schema import Example, Finding, Prediction, Scores, Span, Truth
+from omnisila.systems import SpanRow, System
 
 
 def truth(start_s: float, end_s: float, label: str, cause: str | None = None) -> Truth:
@@ -53,7 +53,9 @@ def test_answers_that_are_missing_malformed_or_of_nothing_are_wrong_and_counted(
         said("c#0"),
     ]
 
-    ours, flag_all, flag_none, chance = scored(WINDOWS, [System("ours", predictions, strangers=2)], draws=0)
+    ours, flag_all, flag_none, chance = score_systems(
+        WINDOWS, [System("ours", predictions, strangers=("x", "y"))], draws=0
+    )
 
     found = values(ours)
     assert found["accuracy", "explicit; window level"] == 0.5
@@ -87,7 +89,7 @@ def test_frames_count_negative_time_and_average_precision_both_sentiments() -> N
     alarm = said("b#locate", (3.0, 5.0, "negative", 0.5))
 
     ours, flag_all, flag_none, _ = (
-        values(one) for one in scored(LOCATE, [System("ours", [alarm, found_half])], draws=20)
+        values(one) for one in score_systems(LOCATE, [System("ours", [alarm, found_half])], draws=20)
     )
 
     assert ours["FNR", "explicit; frames, micro; 8 Hz grid"] == pytest.approx(0.5)
@@ -117,7 +119,7 @@ def test_a_span_past_the_end_is_as_long_as_it_was_said_and_told() -> None:
     asked = [example("a#locate", "locate", "?", truth(2, 4, "negative"))]
     far, near = (said("a#locate", (2.0, end_s, "negative", 1.0)) for end_s in (9999.0, 4.5))
 
-    found, fair = (scored(asked, [System("x", [one])], draws=20)[0] for one in (far, near))
+    found, fair = (score_systems(asked, [System("x", [one])], draws=20)[0] for one in (far, near))
 
     assert values(found)["mAP@tIoU", f"explicit; {MAP}"] == 0.0
     assert values(found)["F2", "explicit; tsl300, mean of 0.1, 0.2, 0.3"] == 0.0
@@ -130,7 +132,7 @@ def test_spans_that_no_prediction_can_hold_are_false_positives_and_counted() -> 
     right = said("a#locate", (0.0, 4.0, "negative", 0.5), (6.0, 8.0, "positive", 0.5))
     strays = {"explicit": [SpanRow("elsewhere", "negative", 0, 4, 0.9), SpanRow("a", "negative", 3, 3, 0.8)]}
 
-    alone, beside = scored(LOCATE, [System("x", [right]), System("y", [right], strays=strays)], draws=20)[:2]
+    alone, beside = score_systems(LOCATE, [System("x", [right]), System("y", [right], strays=strays)], draws=20)[:2]
 
     assert values(alone)["mAP@tIoU", f"explicit; {MAP}"] == 1.0
     assert values(beside)["mAP@tIoU", f"explicit; {MAP}"] == pytest.approx(1 / 3), "third in rank"
@@ -145,7 +147,7 @@ def test_answers_to_another_version_of_an_example_are_never_scored() -> None:
     right = said("a#0", posterior={"negative": 1.0}, example_digest=now.digest, video_sha256="a")
 
     def accuracy(asked: Example) -> tuple[float | None, float | None]:
-        found = values(scored([asked], [System("x", [right])], draws=0)[0])
+        found = values(score_systems([asked], [System("x", [right])], draws=0)[0])
         unit = "window level"
         return found["accuracy", f"explicit; {unit}"], found[STALE]
 
@@ -167,7 +169,7 @@ def test_windows_are_told_from_whole_videos_whatever_their_length() -> None:
     asked[-2:] = [one.replace(video="own") for one in asked[-2:]]
     counts = {
         score.variant: score.count
-        for score in scored(asked, [System("x", [])], draws=0)[0].scores
+        for score in score_systems(asked, [System("x", [])], draws=0)[0].scores
         if score.metric == "accuracy" and score.variant.endswith("level")
     }
     assert counts == {"explicit; window level": 4, "explicit; video level": 2}
@@ -177,7 +179,7 @@ def test_windows_rank_frames_where_they_are_scored() -> None:
     windows = [example(f"a#{k}", "identify", "neutral", start_s=k, end_s=k + 1.0) for k in range(10)]
     predictions = [said(f"a#{k}", anomaly=0.9 if k < 4 else 0.1) for k in range(10)]
 
-    ours = values(scored([*LOCATE, *windows], [System("ours", predictions)], draws=0)[0])
+    ours = values(score_systems([*LOCATE, *windows], [System("ours", predictions)], draws=0)[0])
 
     assert ours["AUC", "explicit; frames; window scores; 8 Hz grid"] == 1.0
 
@@ -187,7 +189,9 @@ def test_causes() -> None:
         example("a#0#why", "attribute", "a man shouts", truth(0, 4, "negative")),
         example("b#0#why", "attribute", "a child laughs", truth(0, 4, "positive")),
     ]
-    ours, silent, chance = scored(asked, [System("ours", [said("a#0#why", answer="a man shouts, negative")])], draws=0)
+    ours, silent, chance = score_systems(
+        asked, [System("ours", [said("a#0#why", answer="a man shouts, negative")])], draws=0
+    )
 
     found = values(ours)
     recipe = "explicit; ROUGE-L F, tokens of any script, no stemming"
@@ -214,7 +218,7 @@ def test_meaning_needs_an_encoder_and_stands_beside_unrelated_texts() -> None:
     ]
     predictions = [said("a#0#why", answer="cab"), said("b#0#why", answer="zyx")]
 
-    found = values(scored(asked, [System("ours", predictions)], draws=0, encoder=Letters())[0])
+    found = values(score_systems(asked, [System("ours", predictions)], draws=0, encoder=Letters())[0])
 
     assert found["Sem-C", "explicit; cosine x 100, letters"] == pytest.approx(100)
     assert found["Sem-C", "explicit; cosine x 100, letters; causes of other items"] == pytest.approx(0)
@@ -230,7 +234,7 @@ def test_intensities() -> None:
     fine = dict.fromkeys(names, 0.5)
     predictions = [said(f"{k}#react", intensities=fine | {"Fear": k / 8, "Adoration": 1 - k / 4}) for k in range(3)]
 
-    ours, chance = scored(asked, [System("ours", predictions)], draws=0)
+    ours, chance = score_systems(asked, [System("ours", predictions)], draws=0)
 
     found = values(ours)
     assert found["Pearson", "reaction; Disgust"] == 0.0
@@ -244,7 +248,7 @@ def test_intensities() -> None:
 
     silent = [one.replace(intensities={n: v for n, v in (one.intensities or {}).items() if n != "Surprise"})
               for one in predictions]  # fmt: skip
-    gaps = values(scored(asked, [System("ours", silent)], draws=0)[0])
+    gaps = values(score_systems(asked, [System("ours", silent)], draws=0)[0])
     assert gaps["Pearson", "reaction; Fear"] == pytest.approx(2 / np.sqrt(10))
     assert gaps["Pearson", "reaction; Surprise"] == 0.0
 
@@ -255,7 +259,7 @@ def test_a_later_system_is_compared_with_the_first_on_the_same_videos() -> None:
     right = [said(one.id, posterior={"negative": 1.0}) for one in asked]
     half = [*right[:8], *wrong[8:]]
 
-    *_, compared = scored(asked, [System("wrong", wrong), System("half", half)], draws=200)
+    *_, compared = score_systems(asked, [System("wrong", wrong), System("half", half)], draws=200)
 
     assert compared.system == "half minus wrong"
     accuracy = next(s for s in compared.scores if s.variant == "explicit; window level")
@@ -269,9 +273,9 @@ def test_a_later_system_is_compared_with_the_first_on_the_same_videos() -> None:
 
 def test_examples_that_cannot_be_scored_are_named() -> None:
     with pytest.raises(InputError, match=r"a#0: answer 'Yes' is no label of explicit"):
-        scored([WINDOWS[0].replace(answer="Yes")], [System("x", [])], draws=0)
+        score_systems([WINDOWS[0].replace(answer="Yes")], [System("x", [])], draws=0)
     with pytest.raises(InputError, match="a: several locate examples"):
-        scored([LOCATE[0], LOCATE[0].replace(id="a#again")], [System("x", [])], draws=0)
+        score_systems([LOCATE[0], LOCATE[0].replace(id="a#again")], [System("x", [])], draws=0)
 
 
 def test_leaving_windows_out_does_not_raise_the_ranking_of_frames() -> None:
@@ -279,7 +283,7 @@ def test_leaving_windows_out_does_not_raise_the_ranking_of_frames() -> None:
                for k in range(10)]  # fmt: skip
     said_all = [said(f"a#{k}", anomaly=0.9 if k < 4 or k == 9 else 0.1) for k in range(10)]
     whole, without = (
-        values(scored([*LOCATE, *windows], [System("x", some)], draws=0)[0])[
+        values(score_systems([*LOCATE, *windows], [System("x", some)], draws=0)[0])[
             "AUC", "explicit; frames; window scores; 8 Hz grid"
         ]
         for some in (said_all, said_all[:9])
@@ -291,18 +295,18 @@ def test_leaving_windows_out_does_not_raise_the_ranking_of_frames() -> None:
 
 def test_a_cause_without_a_true_label_is_nobodys_right_answer() -> None:
     asked = [example("a#0#why", "attribute", "a man shouts")]
-    ours = scored(asked, [System("ours", [said("a#0#why", answer="nothing")])], draws=0)[0]
+    ours = score_systems(asked, [System("ours", [said("a#0#why", answer="nothing")])], draws=0)[0]
     assert values(ours)["Sen-A", "explicit; the label's name in the text"] == 0.0
 
 
 def test_two_systems_of_one_name_are_refused() -> None:
     with pytest.raises(InputError, match="Give each a name of its own"):
-        scored(WINDOWS, [System("x", []), System("x", [])])
+        score_systems(WINDOWS, [System("x", []), System("x", [])])
 
 
 def test_score_files(tmp_path) -> None:
     path = tmp_path / "scores.json"
-    scores = scored(WINDOWS, [System("ours", [])], draws=0)
+    scores = score_systems(WINDOWS, [System("ours", [])], draws=0)
     write_scores(path, scores)
     assert read_scores(path) == scores
     path.write_text('[{"system": "x", "scores": [{"metric": 1}]}]')

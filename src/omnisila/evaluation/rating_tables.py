@@ -17,8 +17,8 @@ from jaxtyping import Float
 from omnisila.config import Frozen
 from omnisila.errors import InputError, OutputError, RecordError
 from omnisila.evaluation.agreement import HIGHEST, LOWEST, Agreement, agreement
-from omnisila.evaluation.rated import HUMAN, Rated, mean_ratings
-from omnisila.evaluation.score import measured
+from omnisila.evaluation.mean_ratings import HUMAN, Rated, mean_ratings
+from omnisila.evaluation.named_scores import measured
 from omnisila.evaluation.significance import DRAWS
 from omnisila.evaluation.stated_causes import StatedCause
 from omnisila.files import write_atomically

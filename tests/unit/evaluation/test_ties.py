@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from omnisila.evaluation.ranked import ranked_scores, tie_range, tsl300_f2
-from omnisila.evaluation.tables import Footage, SpanRow, SpanTable, tabulate
+from omnisila.evaluation.tables import Footage, SpanTable, tabulate
+from omnisila.evaluation.ties import ranked_scores, tie_range, tsl300_f2
+from omnisila.systems import SpanRow
 
 FOOTAGE = Footage(("a", "b"), np.array([20.0, 20.0]))
 

@@ -8,16 +8,19 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from pydantic import ValidationError
+
+from omnisila.config import first_fault
 from omnisila.data.instructions import Located, render_label, render_located
 from omnisila.errors import RecordError
 from omnisila.labels import label_set
-from omnisila.report.exports._stated import Place
-from omnisila.report.exports.json import read
-from omnisila.report.imported import Imported, VideoNames
+from omnisila.predictions.places import Place
+from omnisila.predictions.spans import VideoNames
 from omnisila.schema import Analysis, Example, Finding, Prediction, Span
+from omnisila.systems import System
 
 
-def analysis_in(path: Path) -> Analysis | None:
+def read_analysis(path: Path) -> Analysis | None:
     """The analysis that a file holds; None for a file of another kind.
 
     Raises:
@@ -26,17 +29,29 @@ def analysis_in(path: Path) -> Analysis | None:
     try:
         text = path.read_bytes().decode("utf-8")
         content = json.loads(text)
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(content, dict) or not {"schema_version", "anomaly_curve"} <= content.keys():
         return None
+    return parse_analysis(text, str(path))
+
+
+def parse_analysis(text: str, name: str = "analysis JSON") -> Analysis:
+    """The analysis that a text holds.
+
+    Raises:
+        RecordError: not such an analysis; the message names the first field that is wrong.
+    """
     try:
-        return read(text)
-    except RecordError as error:
-        raise RecordError(f"{path}: {error}") from None
+        return Analysis.model_validate_json(text)
+    except ValidationError as error:
+        fault = first_fault(error, at="the file")
+        raise RecordError(f"{name}: {fault}. Give a file that omnisila wrote.") from None
 
 
-def analysed(found: Sequence[tuple[Path, Analysis]], examples: Sequence[Example], system: str | None) -> Imported:
+def answer_by_analyses(
+    found: Sequence[tuple[Path, Analysis]], examples: Sequence[Example], system: str | None
+) -> System:
     """The predictions that analyses of one model make.
 
     Args:
@@ -56,7 +71,7 @@ def analysed(found: Sequence[tuple[Path, Analysis]], examples: Sequence[Example]
     predictions: list[Prediction] = []
     strangers: list[str] = []
     for path, analysis in found:
-        video = names.called(analysis.video.path, Place(str(path), "an analysis of one of the examples' videos"))
+        video = names.find(analysis.video.path, Place(str(path), "an analysis of one of the examples' videos"))
         if video is None:
             strangers.append(analysis.video.path)
             continue
@@ -64,24 +79,11 @@ def analysed(found: Sequence[tuple[Path, Analysis]], examples: Sequence[Example]
             raise RecordError(f"{path}: an analysis of {video}, as {source[video]} is. Keep one of them.")
         source[video] = path
         predictions += _answers(analysis, asked[video], name)
-    return Imported(tuple(predictions), tuple(strangers), name)
-
-
-def analyses_below(folder: Path) -> tuple[tuple[Path, Analysis], ...]:
-    """The analyses in a folder that ``omnisila analyze --out`` filled.
-
-    Raises:
-        RecordError: there is none, or a damaged one.
-    """
-    found = [(path, analysis_in(path)) for path in sorted(folder.rglob("*.json"))]
-    analyses = tuple((path, analysis) for path, analysis in found if analysis is not None)
-    if not analyses:
-        raise RecordError(f"{folder}: no analysis is there. Give a folder that omnisila analyze --out filled.")
-    return analyses
+    return System(name, tuple(predictions), tuple(strangers))
 
 
 def _model_of(found: Sequence[tuple[Path, Analysis]]) -> str:
-    models = dict.fromkeys(f"{one.model.name}@{one.model.digest[:12]}" for _, one in found)
+    models = dict.fromkeys(f"{analysis.model.name}@{analysis.model.digest[:12]}" for _, analysis in found)
     if len(models) > 1:
         raise RecordError(
             f"{found[0][0].parent}: analyses of {', '.join(models)}, wanted one model's. Give each a folder."
@@ -93,8 +95,8 @@ def _answers(analysis: Analysis, examples: Sequence[Example], system: str) -> It
     located = [example for example in examples if example.task == "locate" and example.labels in analysis.labels]
     spent_s = sum(seconds for stage, seconds in analysis.timings_s.items() if "/" not in stage)
     for example in located:
-        findings = tuple(one for one in analysis.findings if one.labels == example.labels)
-        answer = render_located([Located(one.label, one.span) for one in findings])
+        findings = tuple(finding for finding in analysis.findings if finding.labels == example.labels)
+        answer = render_located([Located(finding.label, finding.span) for finding in findings])
         seconds = spent_s / len(located) if analysis.timings_s else None
         yield Prediction(example_id=example.id, system=system, answer=answer, findings=findings, seconds=seconds)
     for example in examples:

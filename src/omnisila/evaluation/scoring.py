@@ -6,40 +6,22 @@ cannot gain by keeping silent.
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from omnisila.errors import InputError
-from omnisila.evaluation.answers import CHANCE, FLAG_ALL, FLAG_NONE, NO_STRAYS, Answers, Chosen, Part, Strays, matched
+from omnisila.evaluation.answers import CHANCE, FLAG_ALL, FLAG_NONE, Answers, Chosen, Part, match_answers
 from omnisila.evaluation.attributing import SentenceEncoder
+from omnisila.evaluation.named_scores import measured
 from omnisila.evaluation.parts import attribute, identify, locate, react
-from omnisila.evaluation.score import measured
 from omnisila.evaluation.significance import DRAWS, paired_bootstrap, paired_t_test, with_intervals
 from omnisila.labels import label_set
-from omnisila.schema import Example, Prediction, Score, Scores
+from omnisila.schema import Example, Score, Scores
+from omnisila.systems import System
 
 
-class System(NamedTuple):
-    """A system's name and what it said; then what was already found in its file to fit no example.
-
-    ``strangers`` and ``stale`` count predictions, ``strays`` are spans; see ``Answers``.
-    """
-
-    name: str
-    predictions: Sequence[Prediction]
-    strangers: int = 0
-    stale: int = 0
-    strays: Strays = NO_STRAYS
-
-    def answers(self, examples: Sequence[Example]) -> Answers:
-        """All of it beside the examples."""
-        answers = matched(examples, self.predictions, self.strays)
-        return answers._replace(strangers=answers.strangers + self.strangers, stale=answers.stale + self.stale)
-
-
-def scored(
+def score_systems(
     examples: Sequence[Example],
     systems: Sequence[System],
     draws: int = DRAWS,
@@ -68,7 +50,7 @@ def scored(
 
 
 def _own_scores(examples: Sequence[Example], system: System, draws: int, encoder: SentenceEncoder | None) -> Scores:
-    answers = system.answers(examples)
+    answers = match_answers(examples, system)
     scores = [*_counts(answers)]
     for part in parts_of(answers, encoder):
         scores += with_intervals(part.scores, part.groups, draws) if draws else part.scores(_all(part))
@@ -78,7 +60,7 @@ def _own_scores(examples: Sequence[Example], system: System, draws: int, encoder
 
 def _trivial_scores(examples: Sequence[Example], encoder: SentenceEncoder | None) -> Iterator[Scores]:
     rows: dict[str, list[Score]] = {name: [] for name in (FLAG_ALL, FLAG_NONE, CHANCE)}
-    for part in parts_of(matched(examples, ()), encoder):
+    for part in parts_of(match_answers(examples, System("", ())), encoder):
         for name, other in part.trivial():
             rows[name] += (*other.scores(_all(other)), *other.details())
     return (Scores(system=name, scores=tuple(scores)) for name, scores in rows.items() if scores)
@@ -89,8 +71,8 @@ def _compared(
 ) -> Scores:
     """What the second has more than the first, on the same videos drawn together."""
     both = zip(
-        parts_of(first.answers(examples), encoder),
-        parts_of(second.answers(examples), encoder),
+        parts_of(match_answers(examples, first), encoder),
+        parts_of(match_answers(examples, second), encoder),
         strict=True,
     )
     scores = tuple(score for one, other in both for score in _differences(one, other, draws))

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from omnisila.errors import RecordError
+from omnisila.predictions.read import read_predictions
 from omnisila.report.exports.json import export
-from omnisila.report.imports import predictions_from
 from omnisila.schema import Analysis, CurvePoint, Example, Finding, ModelIdentity, Prediction, Span, Truth
 
 
@@ -64,10 +64,10 @@ def test_findings_and_curve_answer_what_was_asked(written: Callable[..., Path]):
         example("day/v.mp4", "attribute"),
         example("other/v.mp4", "locate"),
     )
-    found = predictions_from(path, asked)
+    found = read_predictions(path, asked)
     said: dict[str, Prediction] = {one.example_id: one for one in found.predictions}
     assert set(said) == {one.id for one in asked[:5]}, "nothing is said of what the curve does not know"
-    assert found.system == "compact@cdcdcdcdcdcd"
+    assert found.name == "compact@cdcdcdcdcdcd"
     assert said[asked[0].id].answer == "Fighting from 1s to 3s"
     assert [one.label for one in said[asked[1].id].findings] == ["negative"]
     assert said[asked[0].id].seconds == 2.5, "5 s for two questions, parts of stages not counted twice"
@@ -76,7 +76,7 @@ def test_findings_and_curve_answer_what_was_asked(written: Callable[..., Path]):
     assert (between.answer, between.findings, between.anomaly) == ("Normal", (), pytest.approx(0.35))
     whole = said[asked[4].id].posterior or {}
     assert math.isclose(whole["Fighting"], 0.4)
-    assert predictions_from(path, asked, "mine").predictions[0].system == "mine"
+    assert read_predictions(path, asked, "mine").predictions[0].system == "mine"
 
 
 def test_side_by_side_draws_the_curve_of_an_analysis(written: Callable[..., Path]):
@@ -88,7 +88,7 @@ def test_side_by_side_draws_the_curve_of_an_analysis(written: Callable[..., Path
     whole = example("v.mp4", "locate", truth=happened)
     asked = (whole, *(example("v.mp4", "identify", k, k + 1.0) for k in range(4)))
     systems = {
-        name: predictions_from(written(f"{name}/v.mp4.json", path="v.mp4", anomaly_curve=curve(*scores)), asked, name)
+        name: read_predictions(written(f"{name}/v.mp4.json", path="v.mp4", anomaly_curve=curve(*scores)), asked, name)
         for name, scores in (("Hawkeye", (0.1, 0.9, 0.8, 0.1)), ("other", (0.5, 0.5, 0.5, 0.5)))
     }
     shown = side_by_side(whole, asked, {name: found.predictions for name, found in systems.items()})
@@ -102,7 +102,7 @@ def test_a_folder_of_analyses_is_one_system(written: Callable[..., Path]):
     folder = written("v.mp4.json", path="v.mp4").parent
     written("w.mp4.json", path="w.mp4")
     (folder / "v.mp4.activitynet.json").write_text('{"version": "VERSION 1.3", "results": {}}')
-    found = predictions_from(folder, (example("v.mp4", "locate"), example("x.mp4", "locate")))
+    found = read_predictions(folder, (example("v.mp4", "locate"), example("x.mp4", "locate")))
     assert [one.example_id for one in found.predictions] == ["v.mp4#locate#0#implicit"]
     assert found.strangers == ("w.mp4",)
 
@@ -112,15 +112,15 @@ def test_what_cannot_be_one_systems_analyses_is_named(written: Callable[..., Pat
     first = written("v.mp4.json", path="v.mp4")
     again = written("again/v.mp4.json", path="v.mp4")
     with pytest.raises(RecordError, match=r"v\.mp4\.json: an analysis of v\.mp4, as .* is\. Keep one of them\."):
-        predictions_from(first.parent, asked)
+        read_predictions(first.parent, asked)
     again.unlink()
     other = ModelIdentity(name="other", version="1", digest="ab" * 32)
     written("w.mp4.json", path="w.mp4", model=other)
     with pytest.raises(RecordError, match="analyses of compact@cdcdcdcdcdcd, other@abababababab, wanted one model's"):
-        predictions_from(first.parent, asked)
+        read_predictions(first.parent, asked)
     first.write_text(first.read_text().replace('"decoded_ratio":1.0', '"decoded_ratio":7'))
-    with pytest.raises(RecordError, match=r"v\.mp4\.json: analysis JSON: video\.decoded_ratio"):
-        predictions_from(first, asked)
+    with pytest.raises(RecordError, match=r"v\.mp4\.json: video\.decoded_ratio"):
+        read_predictions(first, asked)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(RecordError, match="no analysis is there"):
-        predictions_from(tmp_path / "empty", asked)
+    with pytest.raises(RecordError, match="no analysis and no file of spans"):
+        read_predictions(tmp_path / "empty", asked)

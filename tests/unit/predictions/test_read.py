@@ -1,6 +1,7 @@
 """Other tools' predictions: every form gives what it says, and what is malformed is kept and counted."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from omnisila.errors import RecordError
-from omnisila.evaluation.scored import scored
-from omnisila.evaluation.tables import SpanRow
+from omnisila.evaluation.scoring import score_systems
+from omnisila.predictions.read import read_predictions
 from omnisila.report.exports import activitynet
-from omnisila.report.imports import predictions_from
 from omnisila.schema import Example, Prediction, Span, Truth
+from omnisila.systems import SpanRow
 
 VIDEOS = ("Fire/a.mp4", "b.mp4", "c.v2.mkv")
 HEADER = "video,start_s,end_s,label,score\n"
@@ -29,10 +30,11 @@ LOCATE = tuple(example(video) for video in VIDEOS)
 
 def imported(
     folder: Path, name: str, text: str, examples: tuple[Example, ...] = LOCATE
-) -> tuple[tuple[Prediction, ...], tuple[str, ...]]:
+) -> tuple[Sequence[Prediction], Sequence[str]]:
     path = folder / name
     path.write_text(text, encoding="utf-8", newline="")
-    return predictions_from(path, examples, "theirs")[:2]
+    system = read_predictions(path, examples, "theirs")
+    return system.predictions, system.strangers
 
 
 def test_a_table_of_spans_answers_the_locate_examples_of_its_videos(tmp_path):
@@ -69,7 +71,7 @@ def test_published_names_of_labels_are_known_and_strays_are_kept(tmp_path):
     rows = "b,1,2,n,0.5\nb,3,3,p,0.25\nb,4,5,neutral,1\nelsewhere,1,2,n,0.75\nother,1,2,n,0.5\n"
     path = tmp_path / "theirs.csv"
     path.write_text(HEADER + rows)
-    found = predictions_from(path, asked, others=[example("other.mp4").replace(split="train")])
+    found = read_predictions(path, asked, others=[example("other.mp4").replace(split="train")])
     assert [one.label for one in found.predictions[0].findings] == ["negative"]
     assert found.strays == {
         "explicit": [SpanRow("b.mp4", "positive", 3, 3, 0.25), SpanRow("elsewhere", "negative", 1, 2, 0.75)]
@@ -88,9 +90,9 @@ def test_a_perfect_table_of_spans_is_perfect_at_every_task(tmp_path):
             asked.append(example(video, "identify", start_s=k, end_s=k + 1.0, answer=answer).replace(id=f"{video}#{k}"))
     path = tmp_path / "theirs.csv"
     path.write_text(HEADER + "".join(f"{v},{s},{e},Arson,0.5\n" for v, (s, e) in spans.items()))
-    imported = predictions_from(path, asked)
+    imported = read_predictions(path, asked)
     assert imported.unmentioned == ("c.v2.mkv",)
-    scores = {(s.metric, s.variant): s.value for s in scored(asked, [imported.scorable], draws=0)[0].scores}
+    scores = {(s.metric, s.variant): s.value for s in score_systems(asked, [imported], draws=0)[0].scores}
     assert scores["accuracy", "anomaly; window level"] == 1.0
     assert scores["mAP@tIoU", "anomaly; mean of 0.1, 0.2, 0.3; ActivityNet interpolation, ties by input order"] == 1.0
 
@@ -103,10 +105,10 @@ def test_answers_to_other_versions_are_left_out_and_a_file_of_nothing_else_is_re
         for one in (before, asked[1])
     ]
     path.write_text("".join(one.model_dump_json() + "\n" for one in lines))
-    found = predictions_from(path, asked)
+    found = read_predictions(path, asked)
     assert ([one.example_id for one in found.predictions], found.stale) == ([asked[1].id], 1)
     with pytest.raises(RecordError, match="all 1 predictions answer other versions of these examples"):
-        predictions_from(path, asked[:1])
+        read_predictions(path, asked[:1])
 
 
 def test_results_in_the_form_of_activitynet(tmp_path):
@@ -190,13 +192,13 @@ def test_seconds_are_kept(tmp_path):
     [
         ("x.csv", "video,start,end\n", r"x\.csv, line 1: columns video, start, end"),
         ("x.csv", "", "line 1: columns none"),
-        ("x.csv", HEADER + "b,1,2,Arson\n", "line 2: not as many fields"),
-        ("x.csv", HEADER + "b,1,2,Arson,1,2\n", "line 2: not as many fields"),
+        ("x.csv", HEADER + "b,1,2,Arson\n", "line 2: . fields, the header has 5"),
+        ("x.csv", HEADER + "b,1,2,Arson,1,2\n", "line 2: . fields, the header has 5"),
         ("x.csv", HEADER + "b,1,2,Arson,0.5\nb,one,2,Arson,0.5\n", "line 3: could not convert string to float: 'one'"),
         ("x.csv", HEADER + "b,1,2,Arson,7.25\n", r"line 2: score 7\.25; map scores into \[0, 1\]"),
         ("x.csv", HEADER + "b,1,2,Arson,nan\n", "line 2: score nan"),
         ("x.csv", HEADER + "b,1,2,arson,1\n", "line 2: label 'arson' is in none of the label sets anomaly"),
-        ("x.csv", HEADER + 'b,1,2,Arson,"1\n', "after line 1: unexpected end of data"),
+        ("x.csv", HEADER + 'b,1,2,Arson,"1\n', "after line 2: unexpected end of data"),
         ("x.jsonl", '{"example_id": "a", "answer": "b"}\n{"answer": "b"}', "line 2: example_id: Field required"),
         ("x.jsonl", "\n\nFire", r"x\.jsonl, line 3: no JSON"),
         (
@@ -222,21 +224,21 @@ def test_what_cannot_be_told_is_not_guessed(tmp_path):
     with pytest.raises(RecordError, match="no example asks to locate"):
         imported(tmp_path, "x.csv", HEADER + "a,1,2,Arson,1\n", (example("a", "identify"),))
     with pytest.raises(RecordError, match=r"none\.csv: cannot be read"):
-        predictions_from(tmp_path / "none.csv", LOCATE)
+        read_predictions(tmp_path / "none.csv", LOCATE)
     (tmp_path / "latin.csv").write_bytes(HEADER.encode() + b"\xe9,1,2,Arson,1\n")
     with pytest.raises(RecordError, match="not UTF-8 at byte"):
-        predictions_from(tmp_path / "latin.csv", LOCATE)
+        read_predictions(tmp_path / "latin.csv", LOCATE)
 
 
 def test_records_of_ours_keep_their_system_and_strangers_are_named(tmp_path):
     path = tmp_path / "predictions.jsonl"
     mine = [Prediction(example_id=name, system="ours", answer="nothing") for name in (LOCATE[0].id, "elsewhere")]
     path.write_text("".join(one.model_dump_json() + "\n" for one in mine))
-    assert predictions_from(path, LOCATE)[:3] == ((mine[0],), ("elsewhere",), "ours")
+    assert read_predictions(path, LOCATE)[:3] == ("ours", (mine[0],), ("elsewhere",))
     elsewhere = LOCATE[0].replace(id="elsewhere", split="train")
-    assert predictions_from(path, LOCATE, others=[elsewhere]).strangers == (), "another split's is no stranger"
+    assert read_predictions(path, LOCATE, others=[elsewhere]).strangers == (), "another split's is no stranger"
 
     with path.open("a") as file:
         file.write(mine[0].replace(system="theirs").model_dump_json() + "\n")
     with pytest.raises(RecordError, match="predictions of ours, theirs, wanted one system"):
-        predictions_from(path, LOCATE)
+        read_predictions(path, LOCATE)

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from omnisila.evaluation.answers import Chosen, numbered
 from omnisila.evaluation.judge_questions import HIGHEST, LOWEST, PROMPT_VERSION
 from omnisila.evaluation.judging import Known, Verdict
-from omnisila.evaluation.score import measured
+from omnisila.evaluation.named_scores import measured
 from omnisila.evaluation.score_files import read_scores, write_scores
 from omnisila.evaluation.significance import DRAWS, with_intervals
 from omnisila.evaluation.stated_causes import StatedCause
