@@ -18,6 +18,7 @@ from typer.testing import Result
 from omnisila.errors import OmnisilaError
 from omnisila.report import exports
 from omnisila.schema import Analysis
+from tools import page_picture
 
 Run = Callable[..., Result]
 Make = Callable[..., Path]
@@ -85,13 +86,42 @@ def test_reactions_are_not_measured_in_a_hole(omnisila: Run, holed: Path, tmp_pa
     assert spans == [pytest.approx((0.0, 3.0), abs=0.05), pytest.approx((1003.0, 1006.0), abs=0.05)]
 
 
+@pytest.fixture
+def smiling(make_video: Make) -> Path:
+    """12 s that move from a space suit to the smiling face of its wearer, and from 10 s on back again."""
+    shape = {"width_px": page_picture.WIDTH_PX, "height_px": page_picture.HEIGHT_PX, "paint": page_picture.paint}
+    return make_video("smiling.mp4", frames=page_picture.FRAMES, rate_hz=page_picture.RATE_HZ, **shape)
+
+
+def test_what_a_clip_shows_is_found_where_it_is(omnisila: Run, smiling: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = omnisila("analyze", smiling, "--labels", "explicit", "--out", out, "--format", "html,vtt,csv", "--cut")
+    assert result.exit_code == 0, result.stderr
+    analysis = analysis_of(out, "smiling.mp4")
+    (finding,) = analysis.findings
+    assert (finding.label, finding.labels, finding.cause) == ("positive", "explicit", "A happy face.")
+    assert (finding.span.start_s, finding.span.end_s) == (pytest.approx(4.5, abs=1.0), pytest.approx(9.5, abs=1.0))
+    assert finding.score > 0.5
+    assert {point.score > 0.5 for point in analysis.anomaly_curve if 5 <= point.start_s < 9} == {True}
+    assert {point.score for point in analysis.anomaly_curve if point.end_s <= 4 or point.start_s >= 11} == {0.0}
+    for face in finding.evidence.faces:
+        assert max(face.expressions, key=lambda name: face.expressions[name]) == "happy"
+    assert finding.evidence.faces
+    for name, said in (("html", "Positive sentiment"), ("vtt", "positive · explicit"), ("csv", "A happy face.")):
+        assert said in (out / f"smiling.mp4.{name}").read_text(encoding="utf-8"), name
+    (cut,) = (out / "smiling.mp4.cuts").iterdir()
+    assert cut.name.endswith("_positive.mp4")
+
+
 def test_every_format_of_the_help_is_written_and_reads_back(omnisila: Run, make_video: Make, tmp_path: Path) -> None:
     names = ", ".join(exports.formats())
     assert names in " ".join(omnisila("analyze", "--help").stdout.replace("│", " ").split())
-    clip, out = make_video("clip.mp4", frames=24, rate_hz=12), tmp_path / "out"
+    shape: dict[str, Any] = {"frames": 24, "rate_hz": 12, "width_px": 128, "height_px": 128, "paint": portrait}
+    clip, out = make_video("clip.mp4", **shape), tmp_path / "out"
     arguments = ("analyze", clip, "--out", out, "--format", names, "--cut", "--blur-faces")
     assert omnisila(*arguments).exit_code == 0
     found = analysis_of(out, "clip.mp4").findings
+    assert found
     for name in exports.formats():
         if name != "json":
             text = (out / f"clip.mp4.{exports.exporter(name).suffix}").read_text(encoding="utf-8")

@@ -134,16 +134,9 @@ def test_its_page_says_nothing_of_another_model(report: Path) -> None:
         assert other not in page, other
 
 
-def test_an_embedded_name_may_stand_for_it(
-    omnisila: Callable[..., Result], run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Beside the compact ICM, as an installed model does."""
-    (tmp_path / "compact").symlink_to(weights.FOLDER / "compact")
-    (tmp_path / "compact-hawkeye").symlink_to(run)
-    monkeypatch.setattr(weights, "RUNS", ("compact", "compact-hawkeye"))
-    monkeypatch.setattr(weights, "FOLDER", tmp_path)
+def test_the_embedded_one_is_listed_with_its_labels_and_card(omnisila: Callable[..., Result]) -> None:
     listed = omnisila("models")
     assert listed.exit_code == 0, listed.output
-    assert [line.split()[0] for line in listed.stdout.splitlines()] == ["compact", "compact-hawkeye"]
+    assert tuple(line.split()[0] for line in listed.stdout.splitlines()) == weights.RUNS
     assert "anomaly: Fighting, Shoplifting, Accident, Normal" in listed.stdout
-    assert omnisila("models", "compact-hawkeye").stdout.startswith("# Model card")
+    assert omnisila("models", "compact-hawkeye").stdout.startswith("# Model card: compact-hawkeye")

@@ -134,32 +134,22 @@ def test_odd_and_bad_files(omnisila: Run, make_video: Make, make_bad_file: Make,
     assert "already analysed" in omnisila(*asked).stderr
 
 
-def test_events_and_reactions_in_one_analysis(
-    omnisila: Run, make_video: Make, painted, reaction_run, tmp_path, monkeypatch
-) -> None:
-    embedded = tmp_path / "embedded"
-    embedded.mkdir()
-    for path in (*weights.FOLDER.glob("*.safetensors"), weights.FOLDER / "manifest.json", weights.FOLDER / "compact"):
-        (embedded / path.name).symlink_to(path)
-    (embedded / "compact-reaction").symlink_to(reaction_run)
-    runs = ("compact", "compact-reaction")
-    monkeypatch.setattr(weights, "RUNS", runs)
-    monkeypatch.setattr(weights, "FOLDER", embedded)
+def test_events_and_reactions_in_one_analysis(omnisila: Run, make_video: Make, painted, tmp_path) -> None:
     clip = make_video("clip.mp4", frames=24, rate_hz=12, width_px=160, height_px=120, paint=painted)
     out = tmp_path / "out"
     result = omnisila("analyze", clip, "--labels", "reaction", "--labels", "implicit", "--out", out)
     assert result.exit_code == 0, result.stderr
     analysis = analysis_of(out, "clip.mp4")
     assert analysis.labels == ("implicit", "reaction")
-    assert {"Water Incidents", "Surprise"} <= set(analysis.labels_not_scored)
-    assert analysis.model.name == "compact and tiny"
+    assert {"Water Incidents", "Fear"} <= set(analysis.labels_not_scored)
+    assert analysis.model.name == "compact and compact-reaction"
     assert len(analysis.anomaly_curve) == 2
     assert len(analysis.intensity_curve) == 1
     page = (out / "clip.mp4.html").read_text(encoding="utf-8")
     assert "Reactions over the whole video" in page
     assert "of events" in page
-    assert "reaction: Amusement, Anxiety, Fear" in omnisila("models").stdout
-    assert "Training data: none." in omnisila("models", "compact-reaction").stdout
+    assert "reaction: Amusement, Surprise" in omnisila("models").stdout
+    assert "**Amusement, Surprise**" in omnisila("models", "compact-reaction").stdout
     assert isinstance(
         omnisila("analyze", clip, "--labels", "reaction", "--labels", "implicit", "--window", "2").exception, InputError
     )

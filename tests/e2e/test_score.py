@@ -1,4 +1,4 @@
-"""prepare -> score -> report on published annotations, with predictions of known quality."""
+"""prepare -> score -> report on annotations of published forms, with predictions of known quality."""
 
 import json
 import os
@@ -14,32 +14,74 @@ from omnisila.labels import label_set
 from omnisila.records import append, records
 from omnisila.schema import Example, Finding, Prediction, Span
 
-pytestmark = pytest.mark.data
 LATE_FRAC = 0.5
+TSL300 = {  # video -> length, segments, as videosenti_gt.json and len_duration_dict.json have them
+    "1_CMU_MOSEI_a": (21.4, [("2.5", "6.5", "p"), ("9.25", "12.0", "n")]),
+    "2_CMU_MOSEI_b": (12.0, [("0.0", "3.75", "n"), ("5.0", "5.5", "n")]),
+    "3_Ekman6_c": (9.0, [("1.0", "4.0", "p")]),
+    "4_Ekman6_d": (7.3, []),
+}
+UCF_CRIME = """\
+Abuse028_x264  Abuse  165  240  -1  -1
+Vandalism017_x264  Vandalism  270  330  780  840
+RoadAccidents001_x264  RoadAccidents  15  300  -1  -1
+Normal_Videos_003_x264  Normal  -1  -1  -1  -1
+Normal_Videos_006_x264  Normal  -1  -1  -1  -1
+"""
+LENGTHS = """\
+video,duration_s
+Abuse028_x264.mp4,47.0
+Vandalism017_x264.mp4,40.5
+RoadAccidents001_x264.mp4,20.0
+Normal_Videos_003_x264.mp4,11.2
+Normal_Videos_006_x264.mp4,8.0
+"""
 
 
-@pytest.fixture
-def annotations() -> Path:
-    folder = Path(os.environ.get("OMNISILA_DATA", "")) / "annotations"
-    if not os.environ.get("OMNISILA_DATA") or not folder.is_dir():
-        pytest.skip("OMNISILA_DATA names no folder with annotations/ in it")
+def written(folder: Path) -> Path:
+    """Small annotations of the published forms, and the lengths of UCF-Crime's videos."""
+    for name in ("tsl300", "ucf_crime"):
+        (folder / name).mkdir(parents=True)
+    database = {
+        name: {
+            "subset": "test",
+            "annotations": [{"segment": [start, end], "label": label} for start, end, label in said],
+        }
+        for name, (_, said) in TSL300.items()
+    }
+    lengths_s = {name: length_s for name, (length_s, _) in TSL300.items()}
+    (folder / "tsl300/videosenti_gt.json").write_text(json.dumps({"database": database}))
+    (folder / "tsl300/len_duration_dict.json").write_text(json.dumps(lengths_s))
+    (folder / "ucf_crime/Temporal_Anomaly_Annotation.txt").write_text(UCF_CRIME)
+    (folder / "durations.csv").write_text(LENGTHS)
     return folder
+
+
+def published(folder: Path) -> Path:
+    """The published annotations; those of UCF-Crime have no lengths, HIVAU-70k's of the same videos have."""
+    root = Path(os.environ.get("OMNISILA_DATA", "")) / "annotations"
+    stated = root / "hivau70k/HIVAU-70k/raw_annotations/ucf_database_test.json"
+    if not os.environ.get("OMNISILA_DATA") or not stated.exists():
+        pytest.skip("OMNISILA_DATA names no folder with annotations/ in it")
+    rows = (f"{name}.mp4,{v['n_frames'] / v['fps']}" for name, v in json.loads(stated.read_text()).items())
+    folder.mkdir()
+    (folder / "durations.csv").write_text("video,duration_s\n" + "\n".join(rows))
+    for name in ("tsl300", "ucf_crime"):
+        (folder / name).symlink_to(root / name)
+    return folder
+
+
+@pytest.fixture(params=[written, pytest.param(published, marks=pytest.mark.data)])
+def annotations(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    return request.param(tmp_path / "annotations")
 
 
 @pytest.fixture(params=["tsl300", "ucf_crime"])
 def examples(
     request: pytest.FixtureRequest, annotations: Path, omnisila: Callable[..., Result], tmp_path: Path
 ) -> Path:
-    """The test examples of a set, as the command prepares them."""
-    options: list[str | Path] = []
-    if request.param == "ucf_crime":  # its annotations have no durations; those of HIVAU-70k on the same videos have
-        lengths = annotations / "hivau70k/HIVAU-70k/raw_annotations/ucf_database_test.json"
-        if not lengths.exists():
-            pytest.skip(f"{lengths} is not there")
-        table = tmp_path / "durations.csv"
-        rows = (f"{name}.mp4,{v['n_frames'] / v['fps']}" for name, v in json.loads(lengths.read_text()).items())
-        table.write_text("video,duration_s\n" + "\n".join(rows))
-        options = ["--durations", table]
+    """The examples of a set, as the command prepares them."""
+    options = ["--durations", annotations / "durations.csv"] if request.param == "ucf_crime" else []
     result = omnisila("prepare", request.param, annotations / request.param, "--out", tmp_path, *options)
     assert result.exit_code == 0, result.stderr
     return tmp_path / "examples.jsonl"
