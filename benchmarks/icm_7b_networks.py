@@ -24,9 +24,9 @@ from omnisila.models.checkpoint import Run, RunRecord
 from omnisila.models.experts import ExpertConfig
 from omnisila.models.lora import add_lora
 from omnisila.models.tokenizer import VIDEO, token_id, train_tokenizer
-from omnisila.models.video_backbone import VideoBackboneConfig
+from omnisila.models.video_backbone import Backbone, VideoBackboneConfig
 from omnisila.models.video_llava import VideoLlava, VideoLlavaLLM, taken_apart
-from omnisila.recipes.rows.icm_full import FullRecipe, full
+from omnisila.recipes.rows.icm import FullICM
 from omnisila.scenes.full.sem import Checkpoints, FullSEMConfig
 from omnisila.scenes.nets.higher_hrnet import HigherHRNet, HigherHRNetConfig
 from omnisila.scenes.nets.reltr import VISUAL_GENOME, RelTR, RelTRConfig
@@ -137,7 +137,7 @@ def video_llava(shapes: Shapes, device: torch.device, dtype: torch.dtype) -> Vid
     return taken_apart(model.eval(), tokenizer)
 
 
-def run(shapes: Shapes, folder: Path, device: torch.device, tell: Callable[[str], None]) -> tuple[Run, FullRecipe]:
+def run(shapes: Shapes, folder: Path, device: torch.device, tell: Callable[[str], None]) -> tuple[Run, FullICM]:
     """The published ICM with adapters, untrained, as ``load_run`` would give it, and its recipe.
 
     Args:
@@ -157,8 +157,8 @@ def run(shapes: Shapes, folder: Path, device: torch.device, tell: Callable[[str]
     parts.llm.requires_grad_(False)
     assert backbone.lora is not None
     add_lora(parts.llm.model, backbone.lora)
-    recipe = full().replace(name="random weights", backbone=backbone, sem=sem, expert=shapes.expert)
-    icm = recipe.icm(layouts)
+    recipe = FullICM().replace(name="random weights", backbone=backbone, sem=sem, expert=shapes.expert)
+    icm = recipe.scene_side(layouts, Backbone(*parts))
     model = icm.build(parts.llm).to(device).eval()
     record = RunRecord(
         name=recipe.name,

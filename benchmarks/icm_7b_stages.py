@@ -22,7 +22,7 @@ from omnisila.inference.seeing import seeing
 from omnisila.labels import IMPLICIT
 from omnisila.models.checkpoint import Run
 from omnisila.models.lora import set_gradient_checkpointing
-from omnisila.recipes.rows.icm_full import FullRecipe
+from omnisila.recipes.rows.icm import FullICM
 from omnisila.records import append
 from omnisila.scenes.cache import Extracted, FeatureCache
 from omnisila.scenes.windows import windows
@@ -133,7 +133,7 @@ def chatted(run: Run, video: Path, cache: FeatureCache, clock: Clock) -> None:
 
 
 def trained(
-    run: Run, recipe: FullRecipe, video: Path, extracted: Extracted, cache: FeatureCache, size: Size, clock: Clock
+    run: Run, recipe: FullICM, video: Path, extracted: Extracted, cache: FeatureCache, size: Size, clock: Clock
 ) -> dict[str, float]:
     """Task tuning on one-second clips of the video; clips per second once it is under way, and tokens of a clip."""
     config = AnsweringConfig(epochs=1, workers=size.workers)

@@ -17,15 +17,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from omnisila.recipes.rows import icm
 from omnisila.recipes.rows.compact import Material
-from omnisila.recipes.rows.icm import CompactRecipe
-from omnisila.recipes.shipping.compact import FOLDS, ablations, prepared
+from omnisila.recipes.rows.icm import CompactICM, compact_ablations
+from omnisila.recipes.shipping.compact import FOLDS, prepared
 from omnisila.recipes.studies.beside import Against, against, row
 from omnisila.recipes.studies.folds import FoldJob, Workbench, judged_windows, out_of_fold, run_jobs
 from omnisila.recipes.studies.measures import QUESTIONS, Answers, Question, judged
 
-TESTS = len(ablations()) * sum(1 if question.label is None else 2 for question in QUESTIONS)
+TESTS = len(compact_ablations()) * sum(1 if question.label is None else 2 for question in QUESTIONS)
 METRICS = ("accuracy", "AUC")
 
 
@@ -47,36 +46,38 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--card", type=Path, required=True)
     options = parser.parse_args()
-    recipe = icm.compact()
+    recipe = CompactICM()
     made = prepared(Path(os.environ["OMNISILA_DATA"]), options.run, options.features, 0, options.workers, recipe, print)
     if not options.measured:
         jobs = [
-            FoldJob(one.seeded(seed), fold)
+            FoldJob(one.with_seed(seed), fold)
             for seed in range(options.seeds)
-            for one in (recipe, *ablations())
+            for one in (recipe, *compact_ablations())
             for fold in range(FOLDS)
         ]
         run_jobs(made.bench, jobs, options.workers, print)
     compared = [
-        one for ablation in ablations() for one in _compared(made.bench, made.material, recipe, ablation, options.seeds)
+        one
+        for ablation in compact_ablations()
+        for one in _compared(made.bench, made.material, recipe, ablation, options.seeds)
     ]
     options.out.write_text(json.dumps([_record(one) for one in compared], indent=1) + "\n")
     options.card.write_text(_card(compared))
 
 
 def _compared(
-    bench: Workbench, material: Material, full: CompactRecipe, ablation: CompactRecipe, seeds: int
+    bench: Workbench, material: Material, full: CompactICM, ablation: CompactICM, seeds: int
 ) -> list[Compared]:
     have = [
         seed
         for seed in range(seeds)
-        if all(bench.file(FoldJob(one.seeded(seed), k)).exists() for one in (full, ablation) for k in range(FOLDS))
+        if all(bench.file(FoldJob(one.with_seed(seed), k)).exists() for one in (full, ablation) for k in range(FOLDS))
     ]
-    both = [[_answers(bench, material, one.seeded(seed)) for seed in have] for one in (full, ablation)]
+    both = [[_answers(bench, material, one.with_seed(seed)) for seed in have] for one in (full, ablation)]
     return [_on(question, ablation.name, *both) for question in QUESTIONS] if have else []
 
 
-def _answers(bench: Workbench, material: Material, recipe: CompactRecipe) -> Answers:
+def _answers(bench: Workbench, material: Material, recipe: CompactICM) -> Answers:
     windows = judged_windows(material.bank).tolist()
     log_probs = out_of_fold(bench, recipe, FOLDS)
     return Answers(material.clips, material.bank, windows, bench.fold_of, log_probs, recipe.labels)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from omnisila.recipes.rows.table import HAWKEYE, ICM, REACTION, Row
+
 DOCS = Path(__file__).parents[2] / "docs"
 ROW = re.compile(r"^\|(?P<place>[^|]*)\|(?P<item>[^|]*)\|\s*`(?P<name>omnisila\.[\w.]+)`\s*\|$")
 ROWS = [match for line in (DOCS / "paper_map.md").read_text().splitlines() if (match := ROW.match(line))]
@@ -39,3 +41,12 @@ def test_every_equation_of_a_paper_has_a_row(paper: str, equations: int) -> None
     section, _, _ = after.partition("\n## ")
     places = " ".join(row["place"] for line in section.splitlines() if (row := ROW.match(line)))
     assert all(f"({number})" in places for number in range(1, equations + 1))
+
+
+@pytest.mark.parametrize(
+    ("option", "rows"),
+    [("train icm --recipe", ICM), ("train hawkeye --recipe", HAWKEYE), ("train reaction --row", REACTION)],
+)
+def test_every_row_of_the_tables_is_in_the_map(option: str, rows: dict[str, Row]) -> None:
+    lines = set((DOCS / "paper_map.md").read_text().splitlines())
+    assert {f"| {row.source} | {row.title} | `{option} {name}` |" for name, row in rows.items()} <= lines

@@ -58,18 +58,18 @@ def taught(root: Path, footage: dict[str, str]) -> Material:
     return Material(clips, bank, describe_windows(store, clips, bank))
 
 
-def tiny() -> hawkeye.CompactHawkeyeRecipe:
+def tiny() -> hawkeye.CompactHawkeye:
     """The recipe at a size that learns somebody from nobody in a few seconds."""
-    recipe = hawkeye.compact_hawkeye()
+    recipe = hawkeye.CompactHawkeye()
     assert recipe.scene_tuning is not None
-    assert recipe.graph_tuning is not None
+    assert recipe.head_tuning is not None
     loop = LoopConfig(steps=12, optim=OptimConfig(learning_rate=0.01))
     return recipe.replace(
         width=16,
         num_heads=2,
         video_llm=recipe.video_llm.replace(width=24, num_layers=2, num_heads=2, feedforward=32),
         scene_tuning=recipe.scene_tuning.replace(loop=loop.replace(steps=2), batch_size=4),
-        graph_tuning=recipe.graph_tuning.replace(loop=loop, batch_size=8),
+        head_tuning=recipe.head_tuning.replace(loop=loop, batch_size=8),
         task_tuning=recipe.task_tuning.replace(loop=loop.replace(steps=40), batch_size=8),
     )
 

@@ -10,7 +10,7 @@ from typer.testing import Result
 from omnisila.errors import WeightsError
 from omnisila.labels import REACTION
 from omnisila.models.reaction import FRAMES
-from omnisila.recipes.rows.reaction import ROWS
+from omnisila.recipes.rows import table
 from omnisila.recipes.streams.texts import Description
 from omnisila.records import append, records
 from omnisila.schema import Prediction
@@ -72,7 +72,7 @@ def test_every_stream_of_every_row_is_made(
     assert masks.tolist() == [False, True, True]
     assert all(len(one.text) == FRAMES for one in records(out / "descriptions-frames.jsonl", Description))
 
-    wanted = {stream for row in ROWS.values() for stream in row().streams.values()}
+    wanted = {stream for row in table.REACTION.values() for stream in row.changes["streams"].values()}
     assert wanted == {path.stem for path in out.glob("*.safetensors")}
     sources = json.loads((out / "features.json").read_text())
     assert sources["pooled"] == {"backbone": str(video_llava_folder), "frames": 2, "pooling": "sequence"}

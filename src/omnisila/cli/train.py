@@ -2,25 +2,22 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from omnisila.cli import train_reaction
-from omnisila.recipes.rows.table import HAWKEYE, ICM, recipe_choice
-
-if TYPE_CHECKING:
-    from omnisila.recipes.shipping.full import FullTraining
+from omnisila.recipes.rows.table import HAWKEYE, ICM, Row, recipe_choice
 
 app = typer.Typer(no_args_is_help=True, help="Train a model.")
 app.command("reaction")(train_reaction.reaction)
 
 
-def _rows_printer(rows: Mapping[str, str]) -> Callable[[bool], None]:
+def _rows_printer(rows: Mapping[str, Row]) -> Callable[[bool], None]:
     def print_rows(wanted: bool) -> None:
         if wanted:
-            for name, title in rows.items():
-                typer.echo(f"{name}: {title}")
+            for name, row in rows.items():
+                typer.echo(f"{name}: {row.title}")
             raise typer.Exit
 
     return print_rows
@@ -58,14 +55,14 @@ def compact(
     """Train the compact ICM on the data sets under the data root; run it again to go on after a kill."""
     root, say = _data_root(data), _teller(quiet)
 
-    from omnisila.recipes.rows import icm
-    from omnisila.recipes.shipping.compact import ablations, train_compact
+    from omnisila.recipes.rows.icm import CompactICM, compact_ablations
+    from omnisila.recipes.shipping.compact import train_compact
 
     store = features or out.parent / "features"
-    recipe, ablated = icm.compact(), ablations()
     train_compact(
-        recipe, ablated, root, out, store, copies=copies, with_folds=folds, workers=workers, say=say, partial=partial
-    )
+        CompactICM(), compact_ablations(), root, out, store, copies=copies, with_folds=folds, workers=workers, say=say,
+        partial=partial,
+    )  # fmt: skip
 
 
 @app.command("compact-hawkeye")
@@ -85,14 +82,13 @@ def compact_hawkeye(
     """Train the compact Hawkeye on the same footage as the compact ICM, for the anomaly label set."""
     root, say = _data_root(data), _teller(quiet)
 
-    from omnisila.recipes.rows import hawkeye
+    from omnisila.recipes.rows.hawkeye import CompactHawkeye, compact_ablations
     from omnisila.recipes.shipping.compact import train_compact
 
     store = features or out.parent / "features"
-    recipe, ablated = hawkeye.compact_hawkeye(), hawkeye.ablations()
     train_compact(
-        recipe, ablated, root, out, store, copies=copies, with_folds=folds, workers=workers, say=say, beside=beside,
-        partial=partial,
+        CompactHawkeye(), compact_ablations(), root, out, store, copies=copies, with_folds=folds, workers=workers,
+        say=say, beside=beside, partial=partial,
     )  # fmt: skip
 
 
@@ -132,82 +128,55 @@ Extractors = Annotated[
 Until = Annotated[Literal["scene", "task"], typer.Option(help="scene: stop after scene tuning; task: to the end.")]
 
 
-@app.command()
-def icm(
-    examples: Examples,
-    footage: Footage,
-    out: Out,
-    scenes: Scenes = None,
-    scene_footage: SceneFootage = None,
-    recipe: Recipe = "full",
-    backbone: VideoLLM = None,
-    extractors: Extractors = None,
-    until: Until = "task",
-    rows: Annotated[
-        bool, typer.Option("--rows", is_eager=True, callback=_rows_printer(ICM), help="List the recipes and stop.")
-    ] = False,
-    quiet: Quiet = False,
-) -> None:
-    """Train the ICM in front of a pretrained Video-LLM: scene tuning, dictionary, task tuning.
+def _scene_model_command(model: Literal["icm", "hawkeye"], rows: Mapping[str, Row]) -> Callable[..., None]:
+    """A command that trains rows of a paper's tables in front of a pretrained Video-LLM."""
 
-    Run it again to go on after a kill. Several GPUs: torchrun --nproc-per-node N -m omnisila train icm ...
-    """
-    del rows  # handled by its callback
-    choice = recipe_choice(ICM, recipe)
+    def train_scene_model(
+        examples: Examples,
+        footage: Footage,
+        out: Out,
+        scenes: Scenes = None,
+        scene_footage: SceneFootage = None,
+        recipe: Recipe = "full",
+        backbone: VideoLLM = None,
+        extractors: Extractors = None,
+        until: Until = "task",
+        listed: Annotated[
+            bool, typer.Option("--rows", is_eager=True, callback=_rows_printer(rows), help="List the recipes and stop.")
+        ] = False,
+        quiet: Quiet = False,
+    ) -> None:
+        del listed  # handled by its callback
+        choice = recipe_choice(rows, recipe)
 
-    from omnisila.recipes.rows.choosing import chosen_recipe
-    from omnisila.recipes.rows.icm_full import ROWS
+        from omnisila.recipes.rows import hawkeye, icm
+        from omnisila.recipes.rows.full import FullTraining, chosen_recipe
+        from omnisila.recipes.shipping.full import Questions, Trainer
+        from omnisila.scenes.cache import FeatureCache
+        from omnisila.training.parallel import processes
 
-    wanted = chosen_recipe(ROWS, choice, backbone, extractors)
-    _train_full(wanted, examples, footage, out, scenes, scene_footage, until, quiet)
+        row: FullTraining = {"icm": icm, "hawkeye": hawkeye}[model].full_recipe(choice.row)
+        wanted = chosen_recipe(row, choice, backbone, extractors)
+        described = Questions(scenes, scene_footage or footage) if scenes is not None else None
+        with processes() as parallel:
+            trainer = Trainer(wanted, out, FeatureCache(), parallel, _teller(quiet) or (lambda _: None))
+            trainer.train(described, Questions(examples, footage), until)
+
+    return train_scene_model
 
 
-@app.command()
-def hawkeye(
-    examples: Examples,
-    footage: Footage,
-    out: Out,
-    scenes: Scenes = None,
-    scene_footage: SceneFootage = None,
-    recipe: Recipe = "full",
-    backbone: VideoLLM = None,
-    extractors: Extractors = None,
-    until: Until = "task",
-    rows: Annotated[
-        bool, typer.Option("--rows", is_eager=True, callback=_rows_printer(HAWKEYE), help="List the recipes and stop.")
-    ] = False,
-    quiet: Quiet = False,
-) -> None:
-    """Train Hawkeye, as published or as released, in front of a pretrained Video-LLM: pre-tuning, IasDig tuning.
+app.command(
+    "icm",
+    help="""Train the ICM in front of a pretrained Video-LLM: scene tuning, dictionary, task tuning.
+
+    Run it again to resume. Several GPUs: torchrun --nproc-per-node N -m omnisila train icm ...
+    """,
+)(_scene_model_command("icm", ICM))
+app.command(
+    "hawkeye",
+    help="""Train Hawkeye, as published or as released, in front of a pretrained Video-LLM: pre-tuning, IasDig tuning.
 
     Pre-tuning reads the descriptions of actions and regions (HumanML3D, RefCOCO) in --scenes; EXAMPLES are those of
-    S-S and S-D. Run it again to go on after a kill; several GPUs as for train icm.
-    """
-    del rows  # handled by its callback
-    choice = recipe_choice(HAWKEYE, recipe)
-
-    from omnisila.recipes.rows.choosing import chosen_recipe
-    from omnisila.recipes.rows.hawkeye_full import ROWS
-
-    wanted = chosen_recipe(ROWS, choice, backbone, extractors)
-    _train_full(wanted, examples, footage, out, scenes, scene_footage, until, quiet)
-
-
-def _train_full(
-    recipe: "FullTraining",
-    examples: Path,
-    footage: Path,
-    out: Path,
-    scenes: Path | None,
-    scene_footage: Path | None,
-    until: Literal["scene", "task"],
-    quiet: bool,
-) -> None:
-    from omnisila.recipes.shipping.full import Questions, Trainer
-    from omnisila.scenes.cache import FeatureCache
-    from omnisila.training.parallel import processes
-
-    described = Questions(scenes, scene_footage or footage) if scenes is not None else None
-    with processes() as parallel:
-        trainer = Trainer(recipe, out, FeatureCache(), parallel, _teller(quiet) or (lambda _: None))
-        trainer.trained(described, Questions(examples, footage), until)
+    S-S and S-D. Run it again to resume; several GPUs as for train icm.
+    """,
+)(_scene_model_command("hawkeye", HAWKEYE))

@@ -12,7 +12,7 @@ def _print_rows(wanted: bool) -> None:
     if wanted:
         typer.echo(f"{QUERYING}: a Video-LLM's own answers, given with --answers")
         for name, row in REACTION.items():
-            typer.echo(f"{name}: {row.name}")
+            typer.echo(f"{name}: {row.title}")
         raise typer.Exit
 
 
@@ -60,7 +60,7 @@ def reaction(
     if row == QUERYING and answers is None:
         raise InputError("row querying needs --answers FILE: what omnisila predict wrote of the asked Video-LLM.")
     if row != QUERYING:
-        streams = reaction_row(row).streams
+        streams = reaction_row(row).changes["streams"]
         if features is None:
             raise InputError(
                 f"row {row} needs --features FOLDER with a table of each of {', '.join(streams.values())}."
@@ -70,12 +70,12 @@ def reaction(
         if not quiet:
             typer.echo(line, err=True)
 
-    from omnisila.recipes.rows.reaction import ROWS
+    from omnisila.recipes.rows.reaction import reaction_recipe
     from omnisila.recipes.shipping.reaction import querying, reactions, train_row
 
     if answers is not None and row == QUERYING:
         querying(reactions(data, subjects), answers, out, say=say)
     elif features is not None:
-        chosen = ROWS[row]()
+        chosen = reaction_recipe(row)
         training = chosen.training.replace(seed=seed, epochs=epochs or chosen.training.epochs)
         train_row(chosen.replace(training=training), reactions(data, subjects), features, out, say=say)

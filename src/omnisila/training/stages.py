@@ -82,13 +82,13 @@ def scene_tuning(
     train(model, step_losses, config.loop, state_folder, on_step)
 
 
-def fill_dictionary(model: ICM, scenes: Iterable[SceneInputs]) -> None:
-    """Cluster X over training windows into the confounder dictionary; nothing without a causal block.
+def fill_dictionary(model: SceneModel, scenes: Iterable[SceneInputs]) -> None:
+    """Cluster X over training windows into an ICM's confounder dictionary; nothing without a causal block.
 
     Raises:
         TrainingError: fewer frames than centres.
     """
-    if not isinstance(model.iec, ImplicitEnhancedCausal):
+    if not isinstance(model, ICM) or not isinstance(model.iec, ImplicitEnhancedCausal):
         return
     seen: list[Tensor] = []
     with torch.no_grad():

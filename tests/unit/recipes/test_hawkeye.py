@@ -22,7 +22,7 @@ from omnisila.models.org import NoRelationGraph
 from omnisila.models.tokenizer import train_tokenizer
 from omnisila.models.video_backbone import Backbone
 from omnisila.models.video_llava import load_video_llava
-from omnisila.recipes.rows import hawkeye, hawkeye_full, icm
+from omnisila.recipes.rows import hawkeye, icm
 from omnisila.recipes.studies.beside import against, rivals_in
 from omnisila.recipes.studies.folds import Workbench
 from omnisila.recipes.studies.measures import Judged, questions_on
@@ -46,8 +46,8 @@ def backbone(video_llava_folder: Path) -> Backbone:
 
 @pytest.mark.parametrize("row", MISSING)
 def test_a_row_of_table_1_lacks_its_part(row: str, backbone: Backbone):
-    recipe = hawkeye_full.ROWS[row]().replace(width=16, num_heads=2)
-    model = recipe.build(PUBLISHED, backbone)
+    recipe = hawkeye.full_recipe(row).replace(width=16, num_heads=2)
+    model = recipe.scene_side(PUBLISHED, backbone).build(backbone.llm)
     assert isinstance(model, Hawkeye)
     for name, (part, nothing) in MISSING.items():
         lacks = name == row or (name, row) == ("without-l-bc", "without-moe")  # nothing is routed, nothing to balance
@@ -55,38 +55,38 @@ def test_a_row_of_table_1_lacks_its_part(row: str, backbone: Backbone):
 
 
 def test_the_paper_reads_the_towers_patches_and_tags_where_there_are_any(backbone: Backbone):
-    recipe = hawkeye_full.full().replace(width=16, num_heads=2)
-    config = recipe.side(PUBLISHED, backbone)
+    recipe = hawkeye.FullHawkeye().replace(width=16, num_heads=2)
+    config = recipe.scene_side(PUBLISHED, backbone)
     assert config.joints.numbers == 5
-    assert recipe.side(LAYOUTS, backbone).joints.numbers == 3
+    assert recipe.scene_side(LAYOUTS, backbone).joints.numbers == 3
     assert (config.grid.rows, config.grid.columns, config.grid.class_tokens) == (2, 2, 1)
     assert config.grid.area is None, "each window says what of its video the tower sees"
 
 
 def test_the_published_numbers():
-    recipe = hawkeye_full.full()
+    recipe = hawkeye.FullHawkeye()
     assert recipe.loop.optim.learning_rate == 2e-5
     for stage in (recipe.scene_tuning, recipe.task_tuning):
         assert stage is not None
         assert (stage.batch_size, stage.epochs) == (8, 1)
-    assert hawkeye_full.ROWS["without-pre-tuning"]().scene_tuning is None
+    assert hawkeye.full_recipe("without-pre-tuning").scene_tuning is None
     assert recipe.moe is not None
     assert recipe.moe.num_layers == 8
 
 
 def test_the_release_reads_what_its_authors_extracted(backbone: Backbone):
-    recipe = hawkeye_full.release()
+    recipe = hawkeye.ReleasedHawkeye()
     recipe = recipe.replace(release=recipe.release.replace(width=16, num_heads=2, feedforward=16))
-    model = recipe.build(PUBLISHED, backbone)
+    model = recipe.scene_side(PUBLISHED, backbone).build(backbone.llm)
     assert isinstance(model, HawkeyeRelease)
     assert model.joints.numbers == 5
     with pytest.raises(TrainingError, match="RelTR's probabilities of Visual Genome"):
-        recipe.build(LAYOUTS, backbone)
+        recipe.scene_side(LAYOUTS, backbone)
 
 
 def test_a_compact_run_answers_for_the_anomaly_labels(make_video: Callable[..., Path], tmp_path: Path):
     torch.manual_seed(0)
-    recipe = hawkeye.compact_hawkeye()
+    recipe = hawkeye.CompactHawkeye()
     recipe = recipe.replace(width=16, num_heads=2, video_llm=recipe.video_llm.replace(width=24, num_heads=2))
     texts = [*ANOMALY.labels, ANOMALY.identify]
     model = recipe.scene_side.build(recipe.video_llm.build(train_tokenizer(texts, 300)))
@@ -99,10 +99,10 @@ def test_a_compact_run_answers_for_the_anomaly_labels(make_video: Callable[..., 
 
 
 def test_both_compact_models_are_asked_the_same_questions():
-    asked = {q.set_name for q in questions_on(icm.compact())}
-    mine = {q.set_name for q in questions_on(hawkeye.compact_hawkeye())}
+    asked = {q.set_name for q in questions_on(icm.CompactICM())}
+    mine = {q.set_name for q in questions_on(hawkeye.CompactHawkeye())}
     assert asked - mine == {"fire_smoke", "emotion_faces"}
-    names = {recipe.name for recipe in hawkeye.ablations()}
+    names = {recipe.name for recipe in hawkeye.compact_ablations()}
     assert len(names) == 5
 
 
@@ -124,7 +124,8 @@ def test_a_run_of_other_clips_is_no_rival(tmp_path: Path):
     nowhere: Any = tmp_path / "state/abc/bank.safetensors"
     bench = Workbench(nowhere, nowhere, None, (), (), tmp_path)
     with pytest.raises(InputError, match="not measured on these clips"):
-        rivals_in(tmp_path / "other", bench, [icm.compact()])
+        rivals_in(tmp_path / "other", bench, [icm.CompactICM()])
     (tmp_path / "other/state/abc").mkdir(parents=True)
-    titles = [rival.title for rival in rivals_in(tmp_path / "other", bench, [icm.compact(), icm.without_sbm()])]
-    assert titles == ["compact", "compact without SBM"]
+    recipes = [icm.CompactICM(), icm.compact_ablations()[0]]
+    titles = [rival.title for rival in rivals_in(tmp_path / "other", bench, recipes)]
+    assert titles == ["compact", "compact ICM without SBM"]

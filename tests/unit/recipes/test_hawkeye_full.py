@@ -19,7 +19,7 @@ from omnisila.models.org import object_aware_masking
 from omnisila.models.video_backbone import Backbone
 from omnisila.models.video_llava import VideoLlavaLLM
 from omnisila.models.visual_tower import ClipTower, VisualTower
-from omnisila.recipes.rows.hawkeye_full import HawkeyeFullRecipe
+from omnisila.recipes.rows.hawkeye import FullHawkeye
 from omnisila.records import append
 from omnisila.scenes.cache import FeatureCache
 from omnisila.scenes.sem import LAYOUTS, SEMConfig
@@ -32,7 +32,7 @@ from omnisila.training.example_file import ExampleFile
 SIDE, PATCH_PX = 16, 14  # of CLIP L/14 at 224 px
 SHAPES = ((128, 72), (96, 72), (72, 96))  # width, height: as surveillance, television and telephones have them
 STILLS = ((75, 100),)
-RECIPE = HawkeyeFullRecipe(
+RECIPE = FullHawkeye(
     width=16, num_heads=2, moe=BHMoEConfig(num_layers=1), pooled=True,
     window=WindowConfig(window_s=1, rate_hz=4, frames=2),
 )  # fmt: skip
@@ -52,7 +52,7 @@ def backbone(make_video_llava: Callable[..., Any]) -> Backbone:
 
 @pytest.fixture
 def model(backbone: Backbone) -> Hawkeye:
-    built = RECIPE.build(LAYOUTS, backbone)
+    built = RECIPE.scene_side(LAYOUTS, backbone).build(backbone.llm)
     assert isinstance(built, Hawkeye)
     return built
 

@@ -16,8 +16,8 @@ from omnisila.models.reaction import FRAMES
 from omnisila.models.reaction_run import load_reaction
 from omnisila.models.temporal_av import TemporalAVConfig
 from omnisila.models.viper import ViPERConfig
-from omnisila.recipes.rows.reaction import ROWS
-from omnisila.recipes.rows.table import reaction_row
+from omnisila.recipes.rows import table
+from omnisila.recipes.rows.reaction import reaction_recipe
 from omnisila.recipes.shipping.reaction import querying, reactions, train_row
 from omnisila.recipes.studies.reaction_scores import label_statistics, reaction_scores
 from omnisila.records import append, records
@@ -72,7 +72,7 @@ def features(tmp_path, hume):
 
 def small(name):
     """A row at a size for tests."""
-    row = ROWS[name]()
+    row = reaction_recipe(name)
     sizes = {
         ViPERConfig: {"latents": 3, "width": 16, "layers": 1, "heads": 2},
         TemporalAVConfig: {"width": 16, "heads": 2, "temporal_layers": 1, "cross_layers": 1},
@@ -88,21 +88,22 @@ def value(scores, metric, variant):
 
 
 def test_every_printed_row_that_is_trained_has_a_recipe():
-    assert len(ROWS) == len({row().name for row in ROWS.values()}) + 1  # Table 6's VATF is Table 5's Video-LLaVA 2
-    rows = {table.name: len(table.rows) for table in printed_tables() if table.name.startswith("reaction")}
-    assert rows["reaction-4"] == sum(name.startswith("probing-2-") for name in ROWS)
-    modalities = {frozenset(ROWS[name]().streams) for name in ROWS if name.startswith("viper-")}
+    titles = {row.title for row in table.REACTION.values()}
+    assert len(table.REACTION) == len(titles) + 1  # Table 6's VATF is Table 5's Video-LLaVA 2
+    rows = {found.name: len(found.rows) for found in printed_tables() if found.name.startswith("reaction")}
+    assert rows["reaction-4"] == sum(name.startswith("probing-2-") for name in table.REACTION)
+    modalities = {frozenset(reaction_recipe(name).streams) for name in table.REACTION if name.startswith("viper-")}
     assert rows["reaction-6"] == len(modalities)
-    texts = {ROWS[name]().streams["text"] for name in ROWS if name.startswith("viper-vatf-")}
+    texts = {reaction_recipe(name).streams["text"] for name in table.REACTION if name.startswith("viper-vatf-")}
     assert texts == {"text-clip", "text-video-llava-1", "text-video-llava-2", "text-llava"}
     assert rows["reaction-3"] - 1 == len(["baseline-fau", "baseline-vggface2", "viper-v", *texts, "probe 1", "probe 2"])
 
 
 def test_the_letters_of_a_row_are_its_modalities_in_the_papers_order():
-    row = ROWS["viper-vaf"]()
+    row = reaction_recipe("viper-vaf")
     assert (row.name, list(row.streams.values())) == ("ViPER-VAF", ["visual", "audio", "fau"])
     with pytest.raises(InputError, match="row 'viper-x'"):
-        reaction_row("viper-x")
+        reaction_recipe("viper-x")
 
 
 @pytest.mark.parametrize("name", ["temporal-va", "probing-2-gelu", "baseline-fau", "viper-vtf"])

@@ -4,9 +4,9 @@ import pytest
 
 from omnisila.data.clips.clip import Clip
 from omnisila.errors import TrainingError
-from omnisila.recipes.rows.compact import sets_of, taught_by
-from omnisila.recipes.rows.hawkeye import compact_hawkeye
-from omnisila.recipes.rows.icm import compact
+from omnisila.recipes.rows.compact import taught_by
+from omnisila.recipes.rows.hawkeye import CompactHawkeye
+from omnisila.recipes.rows.icm import CompactICM
 from omnisila.recipes.studies.measures import questions_on
 from omnisila.schema import Span
 
@@ -20,19 +20,19 @@ def clip(set_name: str, label: str, labels: str = "implicit", events: tuple[Span
 
 def test_labels_of_missing_sets_are_not_taught_nor_asked_about() -> None:
     recipe = taught_by(
-        compact(), [clip("fight_surv", "Fighting"), clip("fight_surv", "Normal"), clip("falls", "Normal")]
+        CompactICM(), [clip("fight_surv", "Fighting"), clip("fight_surv", "Normal"), clip("falls", "Normal")]
     )
     assert recipe.labels == {"implicit": ("Fighting", "Normal")}
-    assert sets_of(recipe) == ("fight_surv",)  # falls has no weight
+    assert recipe.sets == ("fight_surv",)  # falls has no weight
     assert [(question.set_name, question.label) for question in questions_on(recipe)] == [("fight_surv", "Fighting")]
     crashes = clip("accident_seq", "Traffic Accidents", events=(Span(start_s=0, end_s=1),))
-    assert taught_by(compact(), [crashes]).labels == {"implicit": ("Traffic Accidents", "Normal")}
+    assert taught_by(CompactICM(), [crashes]).labels == {"implicit": ("Traffic Accidents", "Normal")}
     with pytest.raises(TrainingError, match="data sets misc_demo do not teach two labels of any of implicit, explicit"):
-        taught_by(compact(), [clip("misc_demo", "Normal")])
+        taught_by(CompactICM(), [clip("misc_demo", "Normal")])
 
 
 def test_a_recipe_with_all_its_sets_stays_as_it_is() -> None:
-    for recipe in (compact(), compact_hawkeye()):
+    for recipe in (CompactICM(), CompactHawkeye()):
         clips = [
             clip(name, label, labels)
             for labels, sets in recipe.set_weights.items()

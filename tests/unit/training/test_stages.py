@@ -17,15 +17,14 @@ from omnisila.models.iec import IECConfig, ImplicitEnhancedCausal
 from omnisila.models.sbm import SBMConfig
 from omnisila.models.scene_model import SceneModel
 from omnisila.recipes.rows.compact import CompactTraining, Material, built, scene_tuned, task_tuned
-from omnisila.recipes.rows.hawkeye import CompactHawkeyeRecipe
-from omnisila.recipes.rows.icm import CompactRecipe
+from omnisila.recipes.rows.hawkeye import CompactHawkeye
+from omnisila.recipes.rows.icm import CompactICM
 from omnisila.scenes.extractor import SceneShard, SceneStream
 from omnisila.scenes.sem import LAYOUTS
 from omnisila.scenes.windows import WindowConfig
 from omnisila.training.bank import banked
 from omnisila.training.descriptions import CauseTable, load_descriptions, save_descriptions, scene_answer
-from omnisila.training.experts import ExpertTuningConfig
-from omnisila.training.graphs import GraphTuningConfig
+from omnisila.training.heads import HeadTuningConfig
 from omnisila.training.loop import LoopConfig, StepReport
 from omnisila.training.optim import OptimConfig
 from omnisila.training.perturb import PerturbConfig
@@ -33,7 +32,7 @@ from omnisila.training.stages import SceneTuningConfig, TaskTuningConfig
 
 RATES_HZ = {"visual": 4.0, "objects": 2.0, "face": 1.0, "action": 4.0, "relation": 2.0, "background": 1.0}
 LOOP = LoopConfig(steps=12, save_every=5, optim=OptimConfig(learning_rate=3e-3, ema_decay=0.5))
-RECIPE = CompactRecipe(
+RECIPE = CompactICM(
     labels={"implicit": ("Fire", "Normal")},
     set_weights={"implicit": {"s": 1.0}},
     expert=ExpertConfig(width=16, num_layers=1, num_heads=2),
@@ -42,12 +41,12 @@ RECIPE = CompactRecipe(
     projector_dropout=0.0,
     perturb=PerturbConfig(),
     scene_tuning=SceneTuningConfig(loop=LOOP, batch_size=8),
-    expert_tuning=ExpertTuningConfig(loop=LOOP, batch_size=8),
+    head_tuning=HeadTuningConfig(loop=LOOP, batch_size=8),
     task_tuning=TaskTuningConfig(loop=LOOP, batch_size=8, causes=2),
 )
 
 
-HAWKEYE = CompactHawkeyeRecipe(
+HAWKEYE = CompactHawkeye(
     labels={"anomaly": ("Arson", "Normal")},
     set_weights={"anomaly": {"s": 1.0}},
     width=16,
@@ -56,7 +55,7 @@ HAWKEYE = CompactHawkeyeRecipe(
     video_llm=RECIPE.video_llm,
     perturb=PerturbConfig(),
     scene_tuning=RECIPE.scene_tuning,
-    graph_tuning=GraphTuningConfig(loop=LOOP, batch_size=8),
+    head_tuning=HeadTuningConfig(loop=LOOP, batch_size=8),
     task_tuning=RECIPE.task_tuning,
 )
 
@@ -161,7 +160,7 @@ def test_task_tuning_fills_the_dictionary(material: Material):
     assert not torch.allclose(model.iec.dictionary, before)
 
 
-def test_graph_tuning_reaches_both_graphs_and_the_mixture(material: Material):
+def test_head_tuning_reaches_both_graphs_and_the_mixture(material: Material):
     untrained, model = built(HAWKEYE, material).state_dict(), built(HAWKEYE, material)
     task_tuned(HAWKEYE.replace(task_tuning=TaskTuningConfig(loop=LOOP.replace(steps=0))), material, model, range(8))
     moved = {name.split(".")[0] for name, value in model.state_dict().items() if not value.equal(untrained[name])}

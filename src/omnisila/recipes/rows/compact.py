@@ -1,16 +1,20 @@
 """Training of compact models: what every recipe has, and the stages from an untrained model to a task-tuned one."""
 
+import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, Self, TypeVar, runtime_checkable
+from typing import NamedTuple, Self, TypeVar
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from omnisila.config import Config
 from omnisila.data.clips.clip import Clip
 from omnisila.data.clips.folds import footage_groups
 from omnisila.data.instructions import SCENE_WORDS, Instruction, render_clauses, render_instruction
+from omnisila.digests import digest
 from omnisila.errors import TrainingError
 from omnisila.labels import BUILT_IN, label_set
 from omnisila.models.checkpoint import RunRecord
@@ -19,15 +23,27 @@ from omnisila.models.hawkeye import HawkeyeConfig
 from omnisila.models.icm import ICMConfig
 from omnisila.models.scene_model import SceneModel
 from omnisila.models.tokenizer import train_tokenizer
+from omnisila.recipes.rows.full import side_field
 from omnisila.schema import SceneName
 from omnisila.training.bank import FeatureBank
 from omnisila.training.descriptions import CauseTable, WindowClauses
+from omnisila.training.heads import HeadTuningConfig, head_tuning, headed_parts
+from omnisila.training.loop import LoopConfig
+from omnisila.training.optim import OptimConfig
 from omnisila.training.perturb import PerturbConfig
 from omnisila.training.sampling import BalancedSampler, Question
-from omnisila.training.stages import OnStep, SceneTuningConfig, TaskTuningConfig, scene_tuning, task_tuning
+from omnisila.training.stages import (
+    OnStep,
+    SceneTuningConfig,
+    TaskTuningConfig,
+    fill_dictionary,
+    scene_tuning,
+    task_tuning,
+)
 from omnisila.training.tuning_data import TuningData
 
 T = TypeVar("T", bound="CompactTraining")
+FILL_BATCH = 256  # windows
 QUIET = {labels.quiet for labels in BUILT_IN.values()}
 
 
@@ -39,17 +55,6 @@ class Material(NamedTuple):
     descriptions: Sequence[WindowClauses]
 
 
-class Lesson(NamedTuple):
-    """What the stages before task tuning read; states to resume from stand in the folder."""
-
-    material: Material
-    windows: Int[Tensor, "training"]
-    data: TuningData
-    sampler: BalancedSampler
-    state_folder: Path | None
-    on_step: OnStep | None
-
-
 class CardText(NamedTuple):
     """What a model card says that is not measured; ``about`` may name {num_layers} and {width} of the Llama."""
 
@@ -58,92 +63,78 @@ class CardText(NamedTuple):
     limits: str
 
 
-@runtime_checkable
-class CompactTraining(Protocol):
-    """Everything that decides a compact model beside its features; a frozen record that names its fold answers.
+class CompactTraining(Config, ABC):
+    """Everything that decides a compact model beside its features; its digest names what was made with it.
 
-    No base class: its fields would come first, and the order of fields is part of the hash.
+    Attributes:
+        name: what the model is called in results.
+        labels: the labels that are taught, by label set.
+        set_weights: how often a data set is drawn with a label set; sets that are not named do not train.
+        acts: sets whose label is an act that a place's look must not give away.
+        perturb: what windows lose while training.
+        scene_tuning: the stage that reads no label; None leaves it out, as ``head_tuning``.
     """
 
-    @property
-    def name(self) -> str:
-        """What the model is called in results."""
-        ...
+    name: str
+    labels: dict[str, tuple[str, ...]]
+    set_weights: dict[str, dict[str, float]]
+    acts: tuple[str, ...] = ("fight_surv",)
+    video_llm: CompactConfig
+    perturb: PerturbConfig = PerturbConfig(visual_lost=0.2, scene_lost=0.15)
+    scene_tuning: SceneTuningConfig | None = SceneTuningConfig(loop=LoopConfig(steps=150, bfloat16=True), batch_size=32)
+    head_tuning: HeadTuningConfig | None = HeadTuningConfig(
+        loop=LoopConfig(steps=300, bfloat16=True, optim=OptimConfig(learning_rate=2e-3, weight_decay=0.2))
+    )
+    task_tuning: TaskTuningConfig = TaskTuningConfig(
+        loop=LoopConfig(steps=150, bfloat16=True, optim=OptimConfig(learning_rate=1.5e-3, weight_decay=0.1)),
+        batch_size=32,
+        causes=4,
+    )
 
     @property
-    def labels(self) -> dict[str, tuple[str, ...]]:
-        """The labels that are taught, by label set."""
-        ...
-
-    @property
-    def set_weights(self) -> dict[str, dict[str, float]]:
-        """How often a data set is drawn with a label set; sets that are not named do not train."""
-        ...
-
-    @property
-    def acts(self) -> tuple[str, ...]:
-        """Sets whose label is an act that a place's look must not give away."""
-        ...
+    @abstractmethod
+    def card(self) -> CardText:
+        """The model card's words."""
 
     @property
     def described(self) -> tuple[SceneName, ...]:
         """The scenes that scene tuning describes."""
-        ...
+        return tuple(SCENE_WORDS)
 
     @property
+    @abstractmethod
     def scene_side(self) -> ICMConfig | HawkeyeConfig:
         """What is built in front of the language model."""
-        ...
 
     @property
-    def video_llm(self) -> CompactConfig:
-        """The language model's size."""
-        ...
+    def sets(self) -> tuple[str, ...]:
+        """The data sets that it trains on, in alphabetical order."""
+        return tuple(sorted({name for sets in self.set_weights.values() for name in sets}))
 
-    @property
-    def perturb(self) -> PerturbConfig:
-        """What windows lose while training."""
-        ...
-
-    @property
-    def scene_tuning(self) -> SceneTuningConfig | None:
-        """The stage that reads no label; None leaves it out."""
-        ...
-
-    @property
-    def task_tuning(self) -> TaskTuningConfig:
-        """The last stage."""
-        ...
-
-    @property
-    def card(self) -> CardText:
-        """The model card's words."""
-        ...
-
-    def before_task_tuning(self, model: SceneModel, lesson: Lesson) -> None:
-        """The stages that only this kind of model has."""
-        ...
+    def digest(self, *without: str) -> str:
+        """Twelve digits of a SHA-256 over the fields, in any order."""
+        fields = json.dumps(self.model_dump(mode="json", exclude=set(without)), sort_keys=True)
+        return digest(fields)[:12]
 
     def record(self, data_digests: Mapping[str, str]) -> RunRecord:
         """What ``run.json`` says."""
-        ...
+        return RunRecord(
+            name=self.name,
+            **side_field(self.scene_side),
+            video_llm=self.video_llm,
+            labels=self.labels,
+            recipe=self.model_dump(mode="json"),
+            data_digests=dict(data_digests),
+        )
 
-    def seeded(self, seed: int) -> Self:
-        """The same recipe with other random numbers in task tuning."""
-        ...
+    @property
+    def seed(self) -> int:
+        """Of the random numbers in head and task tuning."""
+        return self.task_tuning.loop.seed
 
-    def replace(self, **changes: Any) -> Self:
-        """A validated copy with some fields changed."""
-        ...
-
-    def model_dump_json(self, *args: Any, **kwargs: Any) -> str:
-        """The recipe as JSON, whose hash names what was made with it."""
-        ...
-
-
-def sets_of(recipe: CompactTraining) -> tuple[str, ...]:
-    """The data sets that a recipe trains on, in alphabetical order."""
-    return tuple(sorted({name for sets in recipe.set_weights.values() for name in sets}))
+    def with_seed(self, seed: int) -> Self:
+        """The same recipe with other random numbers."""
+        return self.replace(task_tuning=self.task_tuning.replace(loop=self.task_tuning.loop.replace(seed=seed)))
 
 
 def taught_by(recipe: T, clips: Sequence[Clip]) -> T:
@@ -261,7 +252,11 @@ def task_tuned(
     )
     causes = {name: _causes(material, asked, name) for name in recipe.labels}
     data = tuning_data(recipe, material, windows)
-    recipe.before_task_tuning(model, Lesson(material, windows, data, sampler, state_folder, on_step))
+    if recipe.head_tuning is not None:
+        stage = recipe.head_tuning.replace(loop=recipe.head_tuning.loop.replace(seed=recipe.seed))
+        folder = state_folder / "heads" if state_folder is not None else None
+        head_tuning(headed_parts(model), data, sampler, recipe.labels, stage, folder, on_step)
+    fill_dictionary(model, (material.bank.batch(part).scenes for part in windows.split(FILL_BATCH)))
     task_tuning(model, data, sampler, causes, recipe.labels, recipe.task_tuning, state_folder, on_step)
     return model
 
@@ -273,7 +268,7 @@ def _causes(material: Material, asked: Sequence[Question], labels: str) -> Cause
 
 def started_from(recipe: CompactTraining, material: Material, tuned: Mapping[str, Tensor]) -> SceneModel:
     """The recipe's model with whatever parts a scene-tuned model shares with it; the rest stays untrained."""
-    model = built(recipe, material, seed=recipe.task_tuning.loop.seed)
+    model = built(recipe, material, seed=recipe.seed)
     if recipe.scene_tuning is not None:
         own = model.state_dict()
         model.load_state_dict({name: tuned.get(name, value) for name, value in own.items()})

@@ -1,24 +1,29 @@
-"""The compact Hawkeye and its ablations: one function a row of the results. Source: Hawkeye Table 1."""
+"""Hawkeye's recipes, compact, at full size and as released; rows of Hawkeye's Table 1 leave parts out."""
 
-from collections.abc import Mapping
+import math
 
-from omnisila.config import Config
+from omnisila.errors import TrainingError
 from omnisila.models.asg import ASGConfig
 from omnisila.models.bh_moe import BHMoEConfig, ConstraintConfig
-from omnisila.models.checkpoint import RunRecord
+from omnisila.models.clip_graph import CLASSES, PREDICATES
 from omnisila.models.compact import CompactConfig
 from omnisila.models.graph_inputs import JointReading, PatchGrid, TripletReading
-from omnisila.models.hawkeye import Hawkeye, HawkeyeConfig
+from omnisila.models.hawkeye import HawkeyeConfig
+from omnisila.models.hawkeye_release import HawkeyeReleaseConfig, ProbabilityReading
+from omnisila.models.lora import PRESETS
 from omnisila.models.org import ORGConfig
-from omnisila.models.scene_model import SceneModel
-from omnisila.recipes.rows.compact import CardText, Lesson
+from omnisila.models.transformers_llm import TransformersVideoLLM
+from omnisila.models.video_backbone import Backbone, VideoBackboneConfig
+from omnisila.recipes.rows import table
+from omnisila.recipes.rows.compact import CardText, CompactTraining
+from omnisila.recipes.rows.full import FullTraining, row_of
+from omnisila.scenes.extractor import Layouts
 from omnisila.scenes.sem import LAYOUTS, VISUAL_LAYOUT
 from omnisila.schema import SceneName
-from omnisila.training.graphs import GraphTuningConfig, graph_tuning
+from omnisila.training.answering import AnsweringConfig
+from omnisila.training.heads import HeadTuningConfig
 from omnisila.training.loop import LoopConfig
 from omnisila.training.optim import OptimConfig
-from omnisila.training.perturb import PerturbConfig
-from omnisila.training.stages import SceneTuningConfig, TaskTuningConfig
 
 DESCRIBED: tuple[SceneName, ...] = ("action", "relation")  # HumanML3D and RefCOCO describe no others, Hawkeye 4.1
 CARD = CardText(
@@ -45,8 +50,11 @@ the labels below and nothing else, and its causes are chosen among statements th
 )
 
 
-class CompactHawkeyeRecipe(Config):
-    """Everything that decides a compact Hawkeye beside its features; None leaves a part out."""
+ONE_EPOCH = AnsweringConfig(batch_size=8, epochs=1)  # Hawkeye 4.4
+
+
+class CompactHawkeye(CompactTraining):
+    """The compact Hawkeye; None leaves a part out."""
 
     name: str = "compact-hawkeye"
     labels: dict[str, tuple[str, ...]] = {  # noqa: RUF012 (pydantic copies defaults)
@@ -59,7 +67,6 @@ class CompactHawkeyeRecipe(Config):
             "vandalism_graffiti": 0.1,
         },
     }  # fmt: skip
-    acts: tuple[str, ...] = ("fight_surv",)
     joint_parts: tuple[str, ...] = ("joints", "pose", "velocity")
     width: int = 96
     num_heads: int = 4
@@ -70,25 +77,17 @@ class CompactHawkeyeRecipe(Config):
     dropout: float = 0.1
     input_dropout: float = 0.5
     video_llm: CompactConfig = CompactConfig(feedforward=512, dropout=0.1)
-    perturb: PerturbConfig = PerturbConfig(visual_lost=0.2, scene_lost=0.15)
-    scene_tuning: SceneTuningConfig | None = SceneTuningConfig(loop=LoopConfig(steps=150, bfloat16=True), batch_size=32)
-    graph_tuning: GraphTuningConfig | None = GraphTuningConfig(
-        loop=LoopConfig(steps=300, bfloat16=True, optim=OptimConfig(learning_rate=2e-3, weight_decay=0.2))
-    )
-    task_tuning: TaskTuningConfig = TaskTuningConfig(
-        loop=LoopConfig(steps=150, bfloat16=True, optim=OptimConfig(learning_rate=1.5e-3, weight_decay=0.1)),
-        batch_size=32,
-        causes=4,
+    head_tuning: HeadTuningConfig | None = HeadTuningConfig(
+        loop=LoopConfig(steps=300, bfloat16=True, optim=OptimConfig(learning_rate=2e-3, weight_decay=0.2)),
+        batch_size=64,
     )
 
     @property
     def card(self) -> CardText:
-        """The model card's words."""
         return CARD
 
     @property
     def described(self) -> tuple[SceneName, ...]:
-        """Scene tuning describes what the two graphs read."""
         return DESCRIBED
 
     @property
@@ -111,65 +110,94 @@ class CompactHawkeyeRecipe(Config):
             input_dropout=self.input_dropout,
         )
 
-    def before_task_tuning(self, model: SceneModel, lesson: Lesson) -> None:
-        """The graphs and the mixture learn alone.
 
-        Raises:
-            TrainingError: as ``train``.
-        """
-        assert isinstance(model, Hawkeye)  # as ``scene_side`` built it
-        if self.graph_tuning is not None:
-            stage = self.graph_tuning.replace(loop=self.graph_tuning.loop.replace(seed=self.task_tuning.loop.seed))
-            folder = lesson.state_folder / "graphs" if lesson.state_folder is not None else None
-            graph_tuning(model, lesson.data, lesson.sampler, self.labels, stage, folder, lesson.on_step)
+class HawkeyeTraining(FullTraining):
+    """What the published and the released Hawkeye share: two described scenes and one epoch a stage."""
 
-    def record(self, data_digests: Mapping[str, str]) -> RunRecord:
-        """What ``run.json`` says."""
-        return RunRecord(
-            name=self.name,
-            hawkeye=self.scene_side,
-            video_llm=self.video_llm,
-            labels=self.labels,
-            recipe=self.model_dump(mode="json"),
-            data_digests=dict(data_digests),
+    scene_tuning: AnsweringConfig | None = ONE_EPOCH
+    task_tuning: AnsweringConfig = ONE_EPOCH
+
+    @property
+    def described(self) -> tuple[SceneName, ...]:
+        """Actions of HumanML3D and regions of RefCOCO. Source: Hawkeye 3.3, stage 1."""
+        return DESCRIBED
+
+
+class FullHawkeye(HawkeyeTraining):
+    """Hawkeye as published; None leaves a part out, ``pooled`` gives the language model one token a frame."""
+
+    name: str = table.HAWKEYE["full"].title
+    width: int = 1024
+    num_heads: int = 16
+    asg: ASGConfig | None = ASGConfig()
+    org: ORGConfig | None = ORGConfig()
+    moe: BHMoEConfig | None = BHMoEConfig()
+    constraint: ConstraintConfig | None = ConstraintConfig()
+    pooled: bool = False
+
+    def scene_side(self, layouts: Layouts, backbone: Backbone) -> HawkeyeConfig:
+        """Graphs over the tower's own patches."""
+        joints = [name for name in ("joints", "tags") if name in layouts["action"].features]
+        return HawkeyeConfig(
+            visual_features=backbone.tower.features,
+            grid=patch_grid(backbone),
+            joints=JointReading.of(layouts["action"], *joints),
+            triplets=TripletReading.of(layouts["relation"]),
+            width=self.width,
+            num_heads=self.num_heads,
+            frames=self.window.frames,
+            asg=self.asg,
+            org=self.org,
+            moe=self.moe,
+            constraint=self.constraint,
+            pooled=self.pooled,
         )
 
-    def seeded(self, seed: int) -> "CompactHawkeyeRecipe":
-        """The same recipe with other random numbers in task tuning."""
-        loop = self.task_tuning.loop.replace(seed=seed)
-        return self.replace(task_tuning=self.task_tuning.replace(loop=loop))
+
+class ReleasedHawkeye(HawkeyeTraining):
+    """Hawkeye as released; ``release`` holds its sizes, what it reads is what the extractors give."""
+
+    name: str = table.HAWKEYE[table.RELEASE].title
+    backbone: VideoBackboneConfig = VideoBackboneConfig(lora=PRESETS["code"], class_tokens=False)
+    release: HawkeyeReleaseConfig = HawkeyeReleaseConfig()
+
+    def scene_side(self, layouts: Layouts, backbone: Backbone) -> HawkeyeReleaseConfig:  # noqa: ARG002 (as the paper's)
+        """Poses with tags and RelTR's probabilities of Visual Genome.
+
+        Raises:
+            TrainingError: the extractors give others.
+        """
+        relation, wanted = layouts["relation"], {"predicate": PREDICATES, "subject": CLASSES, "object": CLASSES}
+        found = {name: relation.slice(name).stop - relation.slice(name).start for name in wanted}
+        if found != wanted or "tags" not in layouts["action"].features:
+            raise TrainingError(
+                f"recipe {self.name!r} reads poses with tags and RelTR's probabilities of Visual Genome {wanted}, the "
+                f"extractors give {found}. Train with --extractors full and RelTR's checkpoint0149.pth."
+            )
+        joints = JointReading.of(layouts["action"], "joints", "tags")
+        return self.release.replace(joints=joints, triplets=ProbabilityReading.of(relation))
 
 
-def compact_hawkeye() -> CompactHawkeyeRecipe:
-    """The main model."""
-    return CompactHawkeyeRecipe()
+def patch_grid(backbone: Backbone) -> PatchGrid:
+    """How the tower's tokens lie in the part of a frame that the tower says it shows.
+
+    CLIP's are a square of patches, most often behind a class token; other towers' have the shape of their frames.
+    """
+    patches = backbone.tower.patches
+    if not isinstance(backbone.llm, TransformersVideoLLM):
+        side = math.isqrt(patches)
+        return PatchGrid(rows=side, columns=side, class_tokens=patches - side * side, area=None)
+    height_px, width_px = backbone.llm.backbone.size_px
+    rows = round(math.sqrt(patches * height_px / width_px))
+    return PatchGrid(rows=rows, columns=patches // rows, area=None)
 
 
-def without_asg() -> CompactHawkeyeRecipe:
-    """Video tokens know no people. Source: Hawkeye Table 1, "w/o ASG"."""
-    return compact_hawkeye().replace(name="without ASG", asg=None)
+def full_recipe(row: str) -> HawkeyeTraining:
+    """A row of the tables at full size."""
+    published = ReleasedHawkeye() if row == table.RELEASE else FullHawkeye()
+    return row_of(published, table.HAWKEYE[row])
 
 
-def without_org() -> CompactHawkeyeRecipe:
-    """No tokens of objects and relations. Source: Hawkeye Table 1, "w/o ORG"."""
-    return compact_hawkeye().replace(name="without ORG", org=None)
-
-
-def without_moe() -> CompactHawkeyeRecipe:
-    """The graphs' tokens go to the language model without experts. Source: Hawkeye Table 1, "w/o BH-MoE"."""
-    return compact_hawkeye().replace(name="without B-H MoE", moe=None, constraint=None)
-
-
-def without_constraint() -> CompactHawkeyeRecipe:
-    """Nothing balances the router. Source: Hawkeye Table 1, "w/o L_bc"."""
-    return compact_hawkeye().replace(name="without L_bc", constraint=None)
-
-
-def without_pre_tuning() -> CompactHawkeyeRecipe:
-    """Graphs and task tuning from random weights. Source: Hawkeye Table 1, "w/o pre-tuning"."""
-    return compact_hawkeye().replace(name="without pre-tuning", scene_tuning=None)
-
-
-def ablations() -> tuple[CompactHawkeyeRecipe, ...]:
-    """One recipe a row of the ablation table."""
-    return without_asg(), without_org(), without_moe(), without_constraint(), without_pre_tuning()
+def compact_ablations() -> tuple[CompactHawkeye, ...]:
+    """The rows that leave a part out, at compact size."""
+    return tuple(row_of(CompactHawkeye(), row) for row in table.ablations(table.HAWKEYE))

@@ -1,27 +1,19 @@
-"""The compact ICM and its ablations: one function a row of the results. Source: Omni-SILA Tables 1 to 3."""
+"""ICM's recipes, compact and at full size; rows of Omni-SILA's Tables 1 to 3 leave parts out."""
 
-from collections.abc import Mapping
-
-from omnisila.config import Config
-from omnisila.data.instructions import SCENE_WORDS
-from omnisila.models.checkpoint import RunRecord
 from omnisila.models.compact import CompactConfig
 from omnisila.models.experts import COMPACT_EXPERT, ExpertConfig
-from omnisila.models.icm import ICM, ICMConfig
+from omnisila.models.icm import ICMConfig
 from omnisila.models.iec import IECConfig
 from omnisila.models.sbm import SBMConfig
-from omnisila.models.scene_model import SceneModel
-from omnisila.recipes.rows.compact import CardText, Lesson
+from omnisila.models.video_backbone import Backbone
+from omnisila.recipes.rows import table
+from omnisila.recipes.rows.compact import CardText, CompactTraining
+from omnisila.recipes.rows.full import FullTraining, row_of
+from omnisila.scenes.extractor import Layouts
 from omnisila.scenes.sem import LAYOUTS
 from omnisila.scenes.windows import SCENES
 from omnisila.schema import SceneName
-from omnisila.training.experts import ExpertTuningConfig, expert_tuning
-from omnisila.training.loop import LoopConfig
-from omnisila.training.optim import OptimConfig
-from omnisila.training.perturb import PerturbConfig
-from omnisila.training.stages import SceneTuningConfig, TaskTuningConfig, fill_dictionary
 
-DICTIONARY_BATCH = 256
 CARD = CardText(
     about="""\
 An ICM (scene experts, scene-balanced mixture of experts, implicit-enhanced causal attention) at a thousandth of the
@@ -44,11 +36,8 @@ chosen among statements that the scene extractors found true, never written free
 )
 
 
-class CompactRecipe(Config):
-    """Everything that decides a compact model beside its features.
-
-    ``set_weights`` says how often a data set is drawn with a label set; sets that are not named do not train.
-    """
+class CompactICM(CompactTraining):
+    """The compact ICM."""
 
     name: str = "compact"
     labels: dict[str, tuple[str, ...]] = {  # noqa: RUF012 (pydantic copies defaults)
@@ -63,96 +52,53 @@ class CompactRecipe(Config):
         },
         "explicit": {"emotion_faces": 2.4},
     }  # fmt: skip
-    acts: tuple[str, ...] = ("fight_surv",)  # sets whose label is an act that a place's look must not give away
     expert: ExpertConfig = COMPACT_EXPERT.replace(num_layers=2, pooling="query", dropout=0.1, input_dropout=0.5)
     sbm: SBMConfig | None = SBMConfig()
     iec: IECConfig | None = IECConfig(dropout=0.1)
     left_out: tuple[SceneName, ...] = ()
     video_llm: CompactConfig = CompactConfig(feedforward=512, dropout=0.1, visual_dropout=0.5)
     projector_dropout: float = 0.1
-    perturb: PerturbConfig = PerturbConfig(visual_lost=0.2, scene_lost=0.15)
-    scene_tuning: SceneTuningConfig | None = SceneTuningConfig(loop=LoopConfig(steps=150, bfloat16=True), batch_size=32)
-    expert_tuning: ExpertTuningConfig | None = ExpertTuningConfig(
-        loop=LoopConfig(steps=300, bfloat16=True, optim=OptimConfig(learning_rate=2e-3, weight_decay=0.2))
-    )
-    task_tuning: TaskTuningConfig = TaskTuningConfig(
-        loop=LoopConfig(steps=150, bfloat16=True, optim=OptimConfig(learning_rate=1.5e-3, weight_decay=0.1)),
-        batch_size=32,
-        causes=4,
-    )
 
     @property
     def card(self) -> CardText:
-        """The model card's words."""
         return CARD
 
     @property
-    def described(self) -> tuple[SceneName, ...]:
-        """Scene tuning describes all scenes."""
-        return tuple(SCENE_WORDS)
-
-    @property
     def scene_side(self) -> ICMConfig:
-        """The ICM's configuration."""
-        return ICMConfig(
-            features={scene: LAYOUTS[scene].feature_width for scene in SCENES if scene not in self.left_out},
-            expert=self.expert,
-            sbm=self.sbm,
-            iec=self.iec,
-            dropout=self.projector_dropout,
-        )
-
-    def before_task_tuning(self, model: SceneModel, lesson: Lesson) -> None:
-        """Experts learn alone, then the dictionary is filled.
-
-        Raises:
-            TrainingError: as ``train``, or fewer frames than centres.
-        """
-        assert isinstance(model, ICM)  # as ``scene_side`` built it
-        if self.expert_tuning is not None:
-            stage = self.expert_tuning.replace(loop=self.expert_tuning.loop.replace(seed=self.task_tuning.loop.seed))
-            folder = lesson.state_folder / "experts" if lesson.state_folder is not None else None
-            expert_tuning(model, lesson.data, lesson.sampler, self.labels, stage, folder, lesson.on_step)
-        bank = lesson.material.bank
-        fill_dictionary(model, (bank.batch(part).scenes for part in lesson.windows.split(DICTIONARY_BATCH)))
-
-    def record(self, data_digests: Mapping[str, str]) -> RunRecord:
-        """What ``run.json`` says."""
-        return RunRecord(
-            name=self.name,
-            icm=self.scene_side,
-            video_llm=self.video_llm,
-            labels=self.labels,
-            recipe=self.model_dump(mode="json"),
-            data_digests=dict(data_digests),
-        )
-
-    def seeded(self, seed: int) -> "CompactRecipe":
-        """The same recipe with other random numbers in task tuning."""
-        loop = self.task_tuning.loop.replace(seed=seed)
-        return self.replace(task_tuning=self.task_tuning.replace(loop=loop))
+        side = _scene_side(LAYOUTS, self.left_out, self.expert, self.sbm, self.iec)
+        return side.replace(dropout=self.projector_dropout)
 
 
-def compact() -> CompactRecipe:
-    """The main model."""
-    return CompactRecipe()
+class FullICM(FullTraining):
+    """ICM with the paper's numbers."""
+
+    name: str = table.ICM["full"].title
+    expert: ExpertConfig = ExpertConfig()
+    sbm: SBMConfig | None = SBMConfig()
+    iec: IECConfig | None = IECConfig()
+    left_out: tuple[SceneName, ...] = ()
+
+    def scene_side(self, layouts: Layouts, backbone: Backbone) -> ICMConfig:  # noqa: ARG002 (same call as Hawkeye's)
+        return _scene_side(layouts, self.left_out, self.expert, self.sbm, self.iec)
 
 
-def without_sbm() -> CompactRecipe:
-    """Experts are averaged instead of routed. Source: Omni-SILA Tables 1 and 2, "w/o SBM"."""
-    return compact().replace(name="without SBM", sbm=None)
+def _scene_side(
+    layouts: Layouts,
+    left_out: tuple[SceneName, ...],
+    expert: ExpertConfig,
+    sbm: SBMConfig | None,
+    iec: IECConfig | None,
+) -> ICMConfig:
+    """For what those extractors give."""
+    features: dict[SceneName, int] = {scene: layouts[scene].feature_width for scene in SCENES if scene not in left_out}
+    return ICMConfig(features=features, expert=expert, sbm=sbm, iec=iec)
 
 
-def without_iec() -> CompactRecipe:
-    """No causal intervention. Source: Omni-SILA Tables 1 and 2, "w/o IEC"."""
-    return compact().replace(name="without IEC", iec=None)
+def full_recipe(row: str) -> FullICM:
+    """A row of the tables at full size."""
+    return row_of(FullICM(), table.ICM[row])
 
 
-def without_scene_tuning() -> CompactRecipe:
-    """Task tuning from random weights. Source: Omni-SILA Table 1, "w/o scene tuning"."""
-    return compact().replace(name="without scene tuning", scene_tuning=None)
-
-
-def without_scene(scene: SceneName) -> CompactRecipe:
-    """One scene's expert is left out. Source: Omni-SILA Table 3."""
-    return compact().replace(name=f"without {scene}", left_out=(scene,))
+def compact_ablations() -> tuple[CompactICM, ...]:
+    """The rows that leave a part out, at compact size."""
+    return tuple(row_of(CompactICM(), row) for row in table.ablations(table.ICM))

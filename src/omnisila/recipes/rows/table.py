@@ -1,7 +1,7 @@
-"""Rows of the papers' tables by name, known without torch; ``icm_full``, ``hawkeye_full``, ``reaction`` make them."""
+"""The rows of the papers' tables, known without torch: what each leaves out of a recipe, compact or full alike."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
@@ -10,67 +10,105 @@ from omnisila.schema import SceneName
 
 ROW = "row"  # in a file: which row it changes
 
-# What the option takes -> the system's name in results, the published model first.
+
+class Row(NamedTuple):
+    """A row of a table.
+
+    Attributes:
+        title: the system's name in results.
+        source: where the paper has it.
+        changes: fields of the published recipe, at any depth, as a file of changes gives them; None leaves a part out.
+    """
+
+    title: str
+    source: str
+    changes: Mapping[str, Any]
+
+
+# What the option takes -> the row, the published model first.
 ICM = {
-    "full": "ICM",
-    "without-sbm": "ICM without SBM",
-    "without-iec": "ICM without IEC",
-    "without-scene-tuning": "ICM without scene tuning",
-    **{f"without-{scene}": f"ICM without {scene}" for scene in get_args(SceneName)},
-    "experts-4-layers": "ICM, experts of 4 layers, width 1024",
-    "experts-12-layers": "ICM, experts of 12 layers, width 1024",
-    "experts-512-wide": "ICM, experts of 8 layers, width 512",
-    "experts-2048-wide": "ICM, experts of 8 layers, width 2048",
+    "full": Row("ICM", "Omni-SILA Table 1", {}),
+    "without-sbm": Row("ICM without SBM", "Omni-SILA Tables 1, 2", {"sbm": None}),
+    "without-iec": Row("ICM without IEC", "Omni-SILA Tables 1, 2", {"iec": None}),
+    "without-scene-tuning": Row("ICM without scene tuning", "Omni-SILA Table 1", {"scene_tuning": None}),
+    **{
+        f"without-{scene}": Row(f"ICM without {scene}", "Omni-SILA Table 3", {"left_out": [scene]})
+        for scene in get_args(SceneName)
+    },
+    # beyond the tables: the paper prints 8 layers and, read literally, a width of 4096
+    **{
+        f"experts-{layers}-layers": Row(
+            f"ICM, experts of {layers} layers, width 1024", "Omni-SILA 3.2", {"expert": {"num_layers": layers}}
+        )
+        for layers in (4, 12)
+    },
+    **{
+        f"experts-{width}-wide": Row(
+            f"ICM, experts of 8 layers, width {width}", "Omni-SILA 3.2", {"expert": {"width": width}}
+        )
+        for width in (512, 2048)
+    },
 }
+RELEASE = "release"
 HAWKEYE = {
-    "full": "Hawkeye",
-    "release": "Hawkeye (release)",
-    "without-asg": "Hawkeye without ASG",
-    "without-org": "Hawkeye without ORG",
-    "without-moe": "Hawkeye without B-H MoE",
-    "without-l-bc": "Hawkeye without L_bc",
-    "without-pre-tuning": "Hawkeye without pre-tuning",
-    "l-bc-as-printed": "Hawkeye, L_bc as printed",
+    "full": Row("Hawkeye", "Hawkeye Table 1", {}),
+    RELEASE: Row("Hawkeye (release)", "the released code", {}),
+    "without-asg": Row("Hawkeye without ASG", "Hawkeye Table 1", {"asg": None}),
+    "without-org": Row("Hawkeye without ORG", "Hawkeye Table 1", {"org": None}),
+    "without-moe": Row("Hawkeye without B-H MoE", "Hawkeye Table 1", {"moe": None, "constraint": None}),
+    "without-l-bc": Row("Hawkeye without L_bc", "Hawkeye Table 1", {"constraint": None}),
+    "without-pre-tuning": Row("Hawkeye without pre-tuning", "Hawkeye Table 1", {"scene_tuning": None}),
+    # which outweighs the language loss
+    "l-bc-as-printed": Row("Hawkeye, L_bc as printed", "Hawkeye 3.2", {"constraint": {"dimensionless": False}}),
 }
 QUERYING = "querying"  # the row of reactions that trains nothing
-_LETTERS = {"v": "visual", "a": "audio", "t": "text", "f": "fau"}
+_MODALITIES = {"v": "visual", "a": "audio", "t": "text", "f": "fau"}
 _TEXTS = {
     "clip": "CLIP", "video-llava-1": "Video-LLaVA 1", "video-llava-2": "Video-LLaVA 2", "llava": "LLaVA",
 }  # fmt: skip
 _TEXT = "video-llava-2"  # where Table 6 names no text: Video-LLaVA's under prompt 2
 
 
-class ReactionRowName(NamedTuple):
-    """A row of reactions: the system's name in results, and modality -> the stream that it is read from."""
-
-    name: str
-    streams: dict[str, str]
+def _fused(kind: str, title: str, source: str, letters: str, text: str = _TEXT) -> Row:
+    streams = {_MODALITIES[at]: f"text-{text}" if at == "t" else _MODALITIES[at] for at in letters}
+    return Row(title, source, {"model": {"kind": kind}, "streams": streams})
 
 
-def _read(name: str, letters: str, text: str = _TEXT) -> ReactionRowName:
-    streams = {_LETTERS[one]: f"text-{text}" if one == "t" else _LETTERS[one] for one in letters}
-    return ReactionRowName(name, streams)
-
-
-def _viper(letters: str, text: str = _TEXT) -> ReactionRowName:
+def _viper(source: str, letters: str, text: str = _TEXT) -> Row:
     words = f", {_TEXTS[text]}" if "t" in letters else ""
-    return _read(f"ViPER-{letters.upper()}{words}", letters, text)
+    return _fused("viper", f"ViPER-{letters.upper()}{words}", source, letters, text)
 
 
+# The changes of a row of reactions are its model and its streams: modality -> the stream that it is read from.
 REACTION = {
-    "baseline-fau": ReactionRowName("Baseline FAU", {"fau": "fau"}),
-    "baseline-vggface2": ReactionRowName("Baseline VGGFace2", {"face": "face"}),
+    "baseline-fau": Row("Baseline FAU", "Table 3", {"model": {"kind": "bilstm"}, "streams": {"fau": "fau"}}),
+    "baseline-vggface2": Row(
+        "Baseline VGGFace2", "Table 3", {"model": {"kind": "bilstm"}, "streams": {"face": "face"}}
+    ),
     **{
-        f"probing-{prompt}-{activation}": ReactionRowName(
-            f"Probing, prompt {prompt}, {activation}", {"pooled": f"pooled-{prompt}"}
+        f"probing-{prompt}-{activation}": Row(
+            f"Probing, prompt {prompt}, {activation}",
+            "Tables 3, 4",
+            {"model": {"kind": "probe", "activation": activation}, "streams": {"pooled": f"pooled-{prompt}"}},
         )
         for prompt in (1, 2)
         for activation in ("linear", "relu", "leaky-relu", "tanh", "sigmoid", "gelu", "elu")
     },
-    **{f"viper-{letters}": _viper(letters) for letters in ("v", "va", "vt", "vf", "vat", "vtf", "vaf", "vatf")},
-    **{f"viper-vatf-{text}": _viper("vatf", text) for text in _TEXTS},
-    **{f"temporal-{letters}": _read(f"Temporal-{letters.upper()}", letters) for letters in ("va", "vaf", "vatf")},
+    **{
+        f"viper-{letters}": _viper("Table 6", letters)
+        for letters in ("v", "va", "vt", "vf", "vat", "vtf", "vaf", "vatf")
+    },
+    **{f"viper-vatf-{text}": _viper("Tables 3, 5", "vatf", text) for text in _TEXTS},
+    **{
+        f"temporal-{letters}": _fused("temporal-av", f"Temporal-{letters.upper()}", "beyond the paper", letters)
+        for letters in ("va", "vaf", "vatf")
+    },
 }
+
+
+def ablations(rows: Mapping[str, Row]) -> tuple[Row, ...]:
+    """The rows that leave a part out: those that the compact models are measured with."""
+    return tuple(row for name, row in rows.items() if name.startswith("without-"))
 
 
 class RecipeChoice(NamedTuple):
@@ -109,7 +147,7 @@ def recipe_choice(rows: Iterable[str], recipe: str) -> RecipeChoice:
     return RecipeChoice(row, changes, path)
 
 
-def reaction_row(name: str) -> ReactionRowName:
+def reaction_row(name: str) -> Row:
     """A trained row of reactions.
 
     Raises:

@@ -20,22 +20,21 @@ from omnisila.files import write_atomically
 from omnisila.models.checkpoint import save_run
 from omnisila.operating_points import Calibration
 from omnisila.pace import Pace
-from omnisila.recipes.rows import icm
 from omnisila.recipes.rows.compact import (
     CompactTraining,
     Material,
     scene_tuned,
-    sets_of,
     started_from,
     task_tuned,
     taught_by,
 )
+from omnisila.recipes.rows.icm import CompactICM, compact_ablations
 from omnisila.recipes.studies.beside import Rival, rivals_in
 from omnisila.recipes.studies.calibration import calibrated
 from omnisila.recipes.studies.card import write_card
 from omnisila.recipes.studies.folds import FoldJob, Workbench, judged_windows, out_of_fold, run_jobs
 from omnisila.scenes.sem import SEMConfig
-from omnisila.scenes.windows import SCENES, WindowConfig
+from omnisila.scenes.windows import WindowConfig
 from omnisila.training.bank import bank_of, load_bank, save_bank
 from omnisila.training.descriptions import describe_windows, load_descriptions, save_descriptions
 from omnisila.training.loop import StepReport
@@ -43,16 +42,6 @@ from omnisila.training.loop import StepReport
 FOLDS = 5
 SEEDS = 3
 Say = Callable[[str], None]
-
-
-def ablations() -> tuple[icm.CompactRecipe, ...]:
-    """One recipe a row of the ablation table."""
-    return (
-        icm.without_sbm(),
-        icm.without_iec(),
-        icm.without_scene_tuning(),
-        *(icm.without_scene(scene) for scene in SCENES),
-    )
 
 
 class Prepared(NamedTuple):
@@ -106,7 +95,7 @@ def train_compact(
     jobs = [FoldJob(recipe, fold) for fold in range(FOLDS)]
     if with_folds:
         jobs += [FoldJob(ablation, fold) for ablation in ablated for fold in range(FOLDS)]
-        jobs += [FoldJob(recipe.seeded(seed), fold) for seed in range(1, SEEDS) for fold in range(FOLDS)]
+        jobs += [FoldJob(recipe.with_seed(seed), fold) for seed in range(1, SEEDS) for fold in range(FOLDS)]
     tell(f"held-out answers of {len(jobs)} models")
     run_jobs(bench, jobs, workers, tell)
     calibration = _calibration(bench, material, recipe)
@@ -121,7 +110,7 @@ def train_compact(
 
 def _possible(recipes: Sequence[CompactTraining], root: Path, tell: Say) -> list[CompactTraining]:
     """The recipes as far as the data sets that are there teach them."""
-    wanted = sets_of(recipes[0])
+    wanted = recipes[0].sets
     absent = absent_sets(root, wanted)
     clips = judged_as(read_sets(root, [name for name in wanted if name not in absent]).clips, list(recipes[0].labels))
     if not clips:
@@ -139,14 +128,14 @@ def _rivals(bench: Workbench, ablated: Sequence[CompactTraining], beside: Path |
     if beside is None:
         return ()
     own = tuple(Rival(recipe, bench, recipe.name) for recipe in ablated)
-    return (*rivals_in(beside, bench, (icm.compact(), *ablations())), *own)
+    return (*rivals_in(beside, bench, (CompactICM(), *compact_ablations())), *own)
 
 
 def prepared(
     root: Path, out: Path, features: Path, copies: int, workers: int, recipe: CompactTraining, tell: Say
 ) -> Prepared:
     store = FeatureStore(root, features, SEMConfig(), AugmentConfig())
-    reading = read_sets(root, sets_of(recipe))
+    reading = read_sets(root, recipe.sets)
     clips = with_near_duplicates(reading.clips, root)
     numbers = tuple(range(copies + 1))
     tell(f"{len(clips)} clips; dropped: {reading.dropped or 'none'}")
@@ -188,7 +177,7 @@ def _scene_tuned(recipe: CompactTraining, material: Material, work: Path, tell: 
     """The scene-tuned weights' file: the stage has seen no label, so all folds share it."""
     if recipe.scene_tuning is None:
         return None
-    prefix = digest(recipe.model_dump_json(exclude={"task_tuning"}))[:12]
+    prefix = recipe.digest("task_tuning")
     path = work / f"scene-tuned-{prefix}.safetensors"
     if not path.exists():
         tell("scene tuning")

@@ -1,98 +1,37 @@
-"""Training of a scene model in front of a pretrained Video-LLM: what every recipe has, and its two stages."""
+"""Training of a scene model in front of a pretrained Video-LLM: scene tuning, then task tuning."""
 
-from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from omnisila.config import Config
 from omnisila.errors import TrainingError
 from omnisila.models.checkpoint import RunRecord, save_run
 from omnisila.models.lora import set_gradient_checkpointing
 from omnisila.models.scene_model import SceneModel
-from omnisila.models.video_backbone import Backbone, VideoBackboneConfig
+from omnisila.models.video_backbone import Backbone
+from omnisila.recipes.rows.full import FullTraining
 from omnisila.scenes.cache import FeatureCache
-from omnisila.scenes.extractor import Entities, Layouts, SceneInputs
-from omnisila.scenes.full.sem import FullSEMConfig
+from omnisila.scenes.extractor import Entities, SceneInputs
 from omnisila.scenes.profile import LoadedWhenNeeded
-from omnisila.scenes.sem import SEMConfig
-from omnisila.scenes.windows import WindowConfig, stack
+from omnisila.scenes.windows import stack
 from omnisila.schema import Example
 from omnisila.training.answering import Answering, AnsweringConfig
 from omnisila.training.clip_source import ClipSource, Prepared, prepared_videos
 from omnisila.training.example_file import ExampleFile
 from omnisila.training.log import TrainingLog
-from omnisila.training.loop import STATE_FILE, LoopConfig, StepReport, train
-from omnisila.training.optim import OptimConfig
+from omnisila.training.loop import STATE_FILE, StepReport, train
 from omnisila.training.parallel import Parallel
+from omnisila.training.stages import fill_dictionary
 from omnisila.weights.checkpoint_files import file_digest
 
 Say = Callable[[str], None]
 SAMPLED = 2048  # clips that standardisation and dictionary are made from
 SEEN = 16  # clips whose pictures are encoded for standardisation: 2056 visual tokens each
-TUNED = LoopConfig(
-    steps=1,  # as many as the examples take
-    save_every=200,
-    bfloat16=True,
-    optim=OptimConfig(
-        learning_rate=2e-5,  # Omni-SILA 4.3 and Hawkeye 4.4, as the next
-        warmup_frac=0.03,
-        weight_decay=0.0,
-        ema_decay=0.0,
-        betas=(0.9, 0.999),
-    ),
-)
-
-
-class FullTraining(Config, ABC):
-    """Everything that decides a full model beside its data; a row of a table leaves something out.
-
-    Attributes:
-        scene_tuning: None goes straight to task tuning.
-        gradient_checkpointing: far less memory for a third more time.
-    """
-
-    name: str
-    backbone: VideoBackboneConfig = VideoBackboneConfig()
-    sem: FullSEMConfig | SEMConfig = FullSEMConfig()
-    window: WindowConfig = WindowConfig(window_s=1.0, rate_hz=8.0, frames=8)  # Omni-SILA 4.1, Hawkeye 4.4
-    scene_tuning: AnsweringConfig | None = AnsweringConfig()
-    task_tuning: AnsweringConfig = AnsweringConfig()
-    loop: LoopConfig = TUNED
-    gradient_checkpointing: bool = True
-
-    @abstractmethod
-    def build(self, layouts: Layouts, backbone: Backbone) -> SceneModel:
-        """An untrained model for what those extractors and that Video-LLM give.
-
-        Raises:
-            TrainingError: it cannot read what they give.
-        """
-
-    @abstractmethod
-    def describes(self, example: Example) -> bool:
-        """Whether a description is of what scene tuning teaches."""
-
-    @abstractmethod
-    def standardise(self, model: SceneModel, scenes: SceneInputs, seen: Callable[[], Entities]) -> None:
-        """Let the model know mean and spread of what it reads; ``seen`` encodes some clips' pictures."""
-
-    @abstractmethod
-    def before_task_tuning(self, model: SceneModel, scenes: Iterable[SceneInputs]) -> None:
-        """What only this kind of model does between the stages."""
-
-    @abstractmethod
-    def record(self, layouts: Layouts, backbone: Backbone, labels: Mapping[str, tuple[str, ...]]) -> RunRecord:
-        """What ``run.json`` says."""
-
-
-Row = TypeVar("Row", bound=FullTraining)
-Rows = Mapping[str, Callable[[], Row]]  # the published model first
 
 
 class Questions(NamedTuple):
@@ -124,11 +63,11 @@ class Trainer:
         self.layouts = self.sem.layouts
         torch.manual_seed(recipe.loop.seed)  # all processes begin with the same adapters and experts
         self.backbone: Backbone = recipe.backbone.load(parallel.device, recipe.window.rate_hz)
-        self.model = recipe.build(self.layouts, self.backbone)
+        self.model: SceneModel = recipe.scene_side(self.layouts, self.backbone).build(self.backbone.llm)
         self.model.to(parallel.device)
         set_gradient_checkpointing(self.backbone.llm.model, recipe.gradient_checkpointing)
 
-    def trained(self, scene_tuning: Questions | None, task_tuning: Questions, until: str = "task") -> RunRecord | None:
+    def train(self, scene_tuning: Questions | None, task_tuning: Questions, until: str = "task") -> RunRecord | None:
         """Scene tuning, then task tuning; each goes on where a killed run left it.
 
         Args:
@@ -153,7 +92,10 @@ class Trainer:
         task = self._source("task", task_tuning, lambda example: example.task != "describe")
         described = None
         if scene_tuning is not None and self.recipe.scene_tuning is not None:
-            described = self._source("scene", scene_tuning, self._describes)
+            scenes = self.recipe.described
+            described = self._source(
+                "scene", scene_tuning, lambda example: example.task == "describe" and example.labels in scenes
+            )
         self.sem.unload()  # the Video-LLM needs the memory
         self._standardised([source for source in (described, task) if source is not None])
         self.parallel.shard(self.model)
@@ -162,12 +104,9 @@ class Trainer:
         if until == "scene":
             return None
         if not (self.out / "state" / "task" / STATE_FILE).exists():  # which holds what was made here as it was trained
-            self.recipe.before_task_tuning(self.model, self._sampled(task))
+            fill_dictionary(self.model, self._sampled(task))
         self._stage("task", task, self.recipe.task_tuning)
         return self._saved(task)
-
-    def _describes(self, example: Example) -> bool:
-        return example.task == "describe" and self.recipe.describes(example)
 
     def _stage(self, name: str, source: ClipSource, config: AnsweringConfig) -> None:
         self.say(f"{name} tuning on {len(source)} examples")
@@ -243,7 +182,7 @@ class Trainer:
         together = SceneInputs(
             *(Entities(torch.cat([e.values for e in parts]), torch.cat([e.mask for e in parts])) for parts in columns)
         )
-        self.recipe.standardise(self.model, together, lambda: self._seen(sources[-1]))
+        self.model.fit_standardisation(together, self._seen(sources[-1]))
 
     def _seen(self, source: ClipSource) -> Entities:
         """What the tower makes of some clips' pictures, in float32 for statistics; unreadable ones are masked out."""

@@ -24,7 +24,7 @@ from omnisila.labels import REACTION
 from omnisila.models.reaction import FRAMES, ReactionModel
 from omnisila.models.reaction_run import ReactionRecord, save_reaction
 from omnisila.models.reaction_sources import POOLED, read_sources
-from omnisila.recipes.rows.reaction import ReactionRow
+from omnisila.recipes.rows.reaction import ReactionRecipe
 from omnisila.recipes.studies.card import CARD
 from omnisila.recipes.studies.reaction_card import SplitClips, row_card
 from omnisila.recipes.studies.reaction_scores import example_of, intensities_of, label_statistics, reaction_scores
@@ -75,7 +75,7 @@ def reactions(folder: Path, subjects: Path | None = None) -> Reactions:
 
 
 def train_row(
-    row: ReactionRow,
+    row: ReactionRecipe,
     data: Reactions,
     features: Path,
     out: Path,
@@ -175,7 +175,7 @@ def mean_pearson(truth: Float[Tensor, "clips emotions"], guesses: Float[Tensor, 
     return pearson(truth.double().numpy(), guesses.double().numpy()).mean
 
 
-def _rows(row: ReactionRow, features: Path, videos: Sequence[AnnotatedVideo], split: str, say: Say) -> FeatureRows:
+def _rows(row: ReactionRecipe, features: Path, videos: Sequence[AnnotatedVideo], split: str, say: Say) -> FeatureRows:
     found = feature_rows(features, row.streams, [video.id for video in videos])
     for modality, table in found.tables.items():
         stream, frames = row.streams[modality], table.values.shape[1]
@@ -190,7 +190,7 @@ def _rows(row: ReactionRow, features: Path, videos: Sequence[AnnotatedVideo], sp
     return found
 
 
-def _material(row: ReactionRow, features: Path) -> str:
+def _material(row: ReactionRecipe, features: Path) -> str:
     """What decides the row's weights beside its labels: everything in the row, and the tables that it reads."""
     tables = [file_digest(features / f"{stream}.safetensors") for stream in row.streams.values()]
     return " ".join([row.model_dump_json(), *tables])
@@ -226,7 +226,7 @@ def _scored(name: str, data: Reactions, said: Sequence[Prediction], out: Path, d
     return scores
 
 
-def _teller(row: ReactionRow, say: Say) -> Callable[[Epoch], None]:
+def _teller(row: ReactionRecipe, say: Say) -> Callable[[Epoch], None]:
     def told(epoch: Epoch) -> None:
         say(
             f"epoch {epoch.number + 1}/{row.training.epochs}: loss {epoch.loss:.4f}, "

@@ -82,14 +82,14 @@ def _table(
             seed
             for seed in range(seeds)
             if all(
-                at.file(FoldJob(one.seeded(seed), fold)).exists()
+                at.file(FoldJob(one.with_seed(seed), fold)).exists()
                 for one, at in ((main, bench), (rival.recipe, rival.bench))
                 for fold in range(folds)
             )
         ]
         if have:
-            mine = [_judged(main.seeded(seed), bench, material, question, folds) for seed in have]
-            other = [_judged(rival.recipe.seeded(seed), rival.bench, material, theirs, folds) for seed in have]
+            mine = [_judged(main.with_seed(seed), bench, material, question, folds) for seed in have]
+            other = [_judged(rival.recipe.with_seed(seed), rival.bench, material, theirs, folds) for seed in have]
             rows.append(row(rival.title, against(mine, other)))
     return f"""### {question.label} ({question.set_name})
 

@@ -66,7 +66,7 @@ def write_card(
         log_probs = out_of_fold(bench, recipe, folds)
         return Answers(material.clips, material.bank, windows, bench.fold_of, log_probs, recipe.labels)
 
-    seeded = [recipe for seed in range(seeds) if complete(recipe := main.seeded(seed))]
+    seeded = [recipe for seed in range(seeds) if complete(recipe := main.with_seed(seed))]
     measured = Measured(main, tuple(answers(recipe) for recipe in seeded))
     ensemble = measured.seeds[0]._replace(log_probs=averaged([run.log_probs for run in measured.seeds]))
     parts = [

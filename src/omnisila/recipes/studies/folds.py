@@ -16,7 +16,6 @@ from torch import Tensor
 
 from omnisila.data.clips.clip import Clip
 from omnisila.data.instructions import Instruction, render_instruction, render_label
-from omnisila.digests import digest
 from omnisila.errors import TrainingError
 from omnisila.files import write_atomically
 from omnisila.labels import label_set
@@ -61,9 +60,9 @@ class Workbench(NamedTuple):
 
     def file(self, job: FoldJob) -> Path:
         """Where the answers of a job stand."""
-        recipe = digest(job.recipe.model_dump_json())[:12]
-        name = job.recipe.name.replace(" ", "-")
-        return self.answers / f"{name}-seed{job.recipe.task_tuning.loop.seed}-{recipe}-fold{job.fold}.safetensors"
+        recipe = job.recipe
+        name = f"{recipe.name.replace(' ', '-')}-seed{recipe.seed}-{recipe.digest()}-fold{job.fold}.safetensors"
+        return self.answers / name
 
 
 def run_jobs(bench: Workbench, jobs: Sequence[FoldJob], workers: int, say: Callable[[str], None] | None = None) -> None:
@@ -85,7 +84,7 @@ def run_jobs(bench: Workbench, jobs: Sequence[FoldJob], workers: int, say: Calla
 
 
 def _told(job: FoldJob) -> str:
-    return f"{job.recipe.name}, seed {job.recipe.task_tuning.loop.seed}, fold {job.fold}"
+    return f"{job.recipe.name}, seed {job.recipe.seed}, fold {job.fold}"
 
 
 def out_of_fold(

@@ -9,7 +9,7 @@ from omnisila.models.graph_inputs import JointReading, PatchGrid, TripletReading
 from omnisila.models.hawkeye import HawkeyeConfig
 from omnisila.models.likelihood import answer_likelihood
 from omnisila.models.video_backbone import Backbone
-from omnisila.recipes.rows.hawkeye_full import patch_grid
+from omnisila.recipes.rows.hawkeye import patch_grid
 from omnisila.scenes import action, relation
 from omnisila.scenes.extractor import Entities, SceneInputs
 
