@@ -21,8 +21,8 @@ from omnisila.recipes.rows.compact import Material
 from omnisila.recipes.rows.icm import CompactICM, compact_ablations
 from omnisila.recipes.shipping.compact import FOLDS, prepared
 from omnisila.recipes.studies.beside import Against, against, row
-from omnisila.recipes.studies.folds import FoldJob, Workbench, judged_windows, out_of_fold, run_jobs
-from omnisila.recipes.studies.measures import QUESTIONS, Answers, Question, judged
+from omnisila.recipes.studies.folds import FoldJob, Workbench, run_jobs
+from omnisila.recipes.studies.measures import QUESTIONS, Answers, Question, judge_items, load_answers
 
 TESTS = len(compact_ablations()) * sum(1 if question.label is None else 2 for question in QUESTIONS)
 METRICS = ("accuracy", "AUC")
@@ -73,18 +73,12 @@ def _compared(
         for seed in range(seeds)
         if all(bench.file(FoldJob(one.with_seed(seed), k)).exists() for one in (full, ablation) for k in range(FOLDS))
     ]
-    both = [[_answers(bench, material, one.with_seed(seed)) for seed in have] for one in (full, ablation)]
+    both = [[load_answers(bench, material, one.with_seed(seed), FOLDS) for seed in have] for one in (full, ablation)]
     return [_on(question, ablation.name, *both) for question in QUESTIONS] if have else []
 
 
-def _answers(bench: Workbench, material: Material, recipe: CompactICM) -> Answers:
-    windows = judged_windows(material.bank).tolist()
-    log_probs = out_of_fold(bench, recipe, FOLDS)
-    return Answers(material.clips, material.bank, windows, bench.fold_of, log_probs, recipe.labels)
-
-
 def _on(question: Question, ablation: str, full: list[Answers], without: list[Answers]) -> Compared:
-    ours, theirs = ([judged(one, question, by_clip=True) for one in answers] for answers in (full, without))
+    ours, theirs = ([judge_items(one, question, by_clip=True) for one in answers] for answers in (full, without))
     return Compared(ablation, question, against(ours, theirs))
 
 

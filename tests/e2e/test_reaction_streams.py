@@ -11,7 +11,7 @@ from omnisila.errors import WeightsError
 from omnisila.labels import REACTION
 from omnisila.models.reaction import FRAMES
 from omnisila.recipes.rows import table
-from omnisila.recipes.streams.texts import Description
+from omnisila.recipes.streams.asked import Description
 from omnisila.records import append, records
 from omnisila.schema import Prediction
 from omnisila.training.reaction_tables import read_stream

@@ -101,7 +101,7 @@ def pooled(
     videos = _videos(data)
 
     from omnisila.models.reaction_sources import PooledSource
-    from omnisila.recipes.streams.asking import pooled_features
+    from omnisila.recipes.streams.asked import pooled_features
 
     source = PooledSource(backbone=backbone, frames=shown, pooling=pooling)
     failed = pooled_features(source, videos, footage, out, _teller(quiet))
@@ -133,7 +133,7 @@ def descriptions(
     videos = _videos(data)
 
     from omnisila.models.reaction_sources import DescribedSource
-    from omnisila.recipes.streams.asking import described_features
+    from omnisila.recipes.streams.asked import described_features
 
     source = DescribedSource(backbone=backbone, frames=1 if prompt == "frames" else shown, sentences=sentences)
     failed = described_features(source, prompt, videos, footage, out, _teller(quiet))

@@ -16,8 +16,7 @@ from omnisila.models.baselines.bilstm import BiLSTMConfig
 from omnisila.models.probing import ProbeConfig
 from omnisila.models.reaction_run import save_reaction
 from omnisila.models.reaction_sources import DescribedSource, PooledSource, StreamSources, read_sources, write_sources
-from omnisila.recipes.streams.asking import described_features
-from omnisila.recipes.streams.texts import Description
+from omnisila.recipes.streams.asked import Description, described_features
 from omnisila.records import records
 from omnisila.scenes.reaction.config import ReactionFeatureConfig
 from omnisila.scenes.reaction.extracting import ReactionCache

@@ -9,8 +9,8 @@ from omnisila.inference.querying import Sight, pooled_clip
 from omnisila.models.probing import PROMPTS
 from omnisila.models.video_llava import VideoLlavaLLM
 from omnisila.models.visual_tower import ClipTower
-from omnisila.recipes.streams.tables import extracted_streams, pooled_streams
-from omnisila.recipes.streams.texts import Description, descriptions
+from omnisila.recipes.streams.asked import Description, descriptions, pooled_streams
+from omnisila.recipes.streams.frames import extracted_streams
 from omnisila.records import records
 from omnisila.training.reaction_tables import PooledStream, read_stream
 

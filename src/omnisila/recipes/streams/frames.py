@@ -4,7 +4,7 @@ Source: emotional-reaction paper 4.3, 5.1.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,10 +13,10 @@ from pydantic import Field, ValidationError
 from omnisila.config import Frozen, first_fault
 from omnisila.data.annotated import AnnotatedVideo
 from omnisila.errors import InputError, unknown
+from omnisila.models.reaction import Stream
 from omnisila.models.reaction_sources import TEMPLATES, read_sources, write_sources
 from omnisila.pace import Pace
 from omnisila.recipes.streams.clip_lists import Say, nothing_read, write_clip_list
-from omnisila.recipes.streams.tables import extracted_streams
 from omnisila.scenes.reaction.clip import FRAMES, MODALITIES, Clip, Modality
 from omnisila.scenes.reaction.config import ReactionFeatureConfig
 from omnisila.scenes.reaction.extracting import (
@@ -29,10 +29,12 @@ from omnisila.scenes.reaction.extracting import (
     tally,
 )
 from omnisila.scenes.reaction.tables import ACTION_UNIT_WIDTH, table_width
+from omnisila.training.reaction_tables import write_stream
 
 FAILED, NOTES = "failed-frames.csv", "notes-frames.csv"
 NETWORKS = {"embedded": ReactionFeatureConfig.embedded, "paper": ReactionFeatureConfig.paper}
 Tables = Mapping[str, Path]  # modality -> folder with a table ``<id>.csv`` a clip
+ClipStreams = Callable[[], Iterable[tuple[str, Mapping[str, Stream]]]]  # ids with their modalities
 
 
 class Place(Frozen):
@@ -144,6 +146,24 @@ def frame_streams(
     networks = {**known.networks, "frames": made["frames"], **({TEMPLATES: made["text"]} if "text" in made else {})}
     write_sources(place.out, known.replace(features=config, networks=networks))
     return counted._replace(missing={name: counted.missing.get(name, 0) for name in streams})
+
+
+def extracted_streams(folder: Path, streams: Mapping[str, str], kinds: Mapping[str, str], clips: ClipStreams) -> None:
+    """Tables of what extractors gave, one modality after the other, so that only one is held in memory.
+
+    Args:
+        folder: where the tables go.
+        streams: modality -> the stream that its table is called by; text of each source has a name of its own.
+        kinds: modality -> what its numbers are, as the extractor says.
+        clips: called once a modality: ids with their modalities, from the extractors' cache.
+
+    Raises:
+        DataSetError: a clip twice, or features of different shapes.
+        OutputError: a table cannot be written.
+    """
+    for modality, stream in streams.items():
+        chosen = ((clip, found[modality]) for clip, found in clips())
+        write_stream(folder / f"{stream}.safetensors", chosen, kinds[modality])
 
 
 def _from_file(path: Path) -> ReactionFeatureConfig:

@@ -11,8 +11,8 @@ from omnisila.errors import InputError
 from omnisila.evaluation import identifying
 from omnisila.evaluation.significance import Chosen, PairedDifference, paired_bootstrap
 from omnisila.recipes.rows.compact import CompactTraining, Material
-from omnisila.recipes.studies.folds import FoldJob, Workbench, judged_windows, out_of_fold
-from omnisila.recipes.studies.measures import Answers, Judged, Question, judged, questions_on
+from omnisila.recipes.studies.folds import Workbench
+from omnisila.recipes.studies.measures import Judged, Question, judge_items, load_answers, questions_on
 
 DRAWS = 1000
 
@@ -81,16 +81,16 @@ def _table(
         have = [
             seed
             for seed in range(seeds)
-            if all(
-                at.file(FoldJob(one.with_seed(seed), fold)).exists()
-                for one, at in ((main, bench), (rival.recipe, rival.bench))
-                for fold in range(folds)
-            )
+            if bench.holds(main.with_seed(seed), folds) and rival.bench.holds(rival.recipe.with_seed(seed), folds)
         ]
         if have:
-            mine = [_judged(main.with_seed(seed), bench, material, question, folds) for seed in have]
-            other = [_judged(rival.recipe.with_seed(seed), rival.bench, material, theirs, folds) for seed in have]
-            rows.append(row(rival.title, against(mine, other)))
+            mine = [load_answers(bench, material, main.with_seed(seed), folds) for seed in have]
+            other = [load_answers(rival.bench, material, rival.recipe.with_seed(seed), folds) for seed in have]
+            compared = against(
+                [judge_items(answers, question, by_clip=True) for answers in mine],
+                [judge_items(answers, theirs, by_clip=True) for answers in other],
+            )
+            rows.append(row(rival.title, compared))
     return f"""### {question.label} ({question.set_name})
 
 | other model | seeds | accuracy: ours, other, difference (95 %), p | AUC: ours, other, difference (95 %), p |
@@ -106,13 +106,6 @@ def against(ours: Sequence[Judged], theirs: Sequence[Judged]) -> Against:
         lambda chosen: _metrics(theirs, chosen), lambda chosen: _metrics(ours, chosen), ours[0].group, DRAWS
     )
     return Against(len(ours), _metrics(ours, everything), _metrics(theirs, everything), differences)
-
-
-def _judged(recipe: CompactTraining, bench: Workbench, material: Material, question: Question, folds: int) -> Judged:
-    log_probs = out_of_fold(bench, recipe, folds)
-    windows = judged_windows(material.bank).tolist()
-    answers = Answers(material.clips, material.bank, windows, bench.fold_of, log_probs, recipe.labels)
-    return judged(answers, question, by_clip=True)
 
 
 def _metrics(seeds: Sequence[Judged], chosen: Chosen) -> Float[np.ndarray, "metrics"]:

@@ -12,7 +12,7 @@ from omnisila.files import write_atomically
 from omnisila.operating_points import ALARMS_ARE_STRETCHES, Calibration
 from omnisila.recipes.rows.compact import CompactTraining, Material
 from omnisila.recipes.studies.beside import Rival, beside_table
-from omnisila.recipes.studies.folds import FoldJob, Workbench, judged_windows, out_of_fold
+from omnisila.recipes.studies.folds import Workbench
 from omnisila.recipes.studies.measures import (
     Answers,
     Identified,
@@ -20,8 +20,9 @@ from omnisila.recipes.studies.measures import (
     Question,
     averaged,
     identified,
-    judged,
+    judge_items,
     linear_probe,
+    load_answers,
     located,
     questions_on,
     trivial_rows,
@@ -56,26 +57,21 @@ def write_card(
     rivals: Sequence[Rival] = (),
 ) -> Path:
     """Write ``card.md`` into the run folder from the answers there are; what was not measured is named as such."""
-
-    def complete(recipe: CompactTraining) -> bool:
-        return all(bench.file(FoldJob(recipe, fold)).exists() for fold in range(folds))
-
-    windows = judged_windows(material.bank).tolist()
-
-    def answers(recipe: CompactTraining) -> Answers:
-        log_probs = out_of_fold(bench, recipe, folds)
-        return Answers(material.clips, material.bank, windows, bench.fold_of, log_probs, recipe.labels)
-
-    seeded = [recipe for seed in range(seeds) if complete(recipe := main.with_seed(seed))]
-    measured = Measured(main, tuple(answers(recipe) for recipe in seeded))
+    seeded = [recipe for seed in range(seeds) if bench.holds(recipe := main.with_seed(seed), folds)]
+    measured = Measured(main, tuple(load_answers(bench, material, recipe, folds) for recipe in seeded))
+    left_out = [
+        Measured(recipe, (load_answers(bench, material, recipe, folds),))
+        for recipe in ablations
+        if bench.holds(recipe, folds)
+    ]
     ensemble = measured.seeds[0]._replace(log_probs=averaged([run.log_probs for run in measured.seeds]))
     parts = [
         _head(main, material.clips, folds, len(seeded)),
         "## Identifying, on unseen sources\n",
         *(_question(question, measured, ensemble, folds) for question in questions_on(main)),
-        _ablations(measured, [Measured(recipe, (answers(recipe),)) for recipe in ablations if complete(recipe)], folds),
+        _ablations(measured, ablated, folds),
         _not_measured(
-            main.card.command, [recipe.name for recipe in ablations if not complete(recipe)], seeds - len(seeded)
+            main.card.command, [recipe.name for recipe in ablations if recipe not in have], seeds - len(seeded)
         ),
         *([beside_table(bench, material, main, rivals, seeds, folds)] if rivals else []),
         _locating(measured.seeds[0], main, calibration, folds),
@@ -128,10 +124,10 @@ def _question(question: Question, main: Measured, ensemble: Answers, folds: int)
     name = question.label or "three-way sentiment"
     unit = "positive / neutral / negative" if question.label is None else f"{question.label} against calm"
     rows = [
-        _row("model, windows", [identified(judged(a, question, by_clip=False), DRAWS) for a in main.seeds]),
-        _row("model, clips", [identified(judged(a, question, by_clip=True), DRAWS) for a in main.seeds]),
+        _row("model, windows", [identified(judge_items(a, question, by_clip=False), DRAWS) for a in main.seeds]),
+        _row("model, clips", [identified(judge_items(a, question, by_clip=True), DRAWS) for a in main.seeds]),
         *(
-            [_row("its seeds averaged, clips", [identified(judged(ensemble, question, by_clip=True), DRAWS)])]
+            [_row("its seeds averaged, clips", [identified(judge_items(ensemble, question, by_clip=True), DRAWS)])]
             if len(main.seeds) > 1
             else []
         ),
@@ -141,9 +137,9 @@ def _question(question: Question, main: Measured, ensemble: Answers, folds: int)
     ]
     rows += [
         _row(f"{title}, clips", [numbers], bounds=False)
-        for title, numbers in trivial_rows(judged(ensemble, question, by_clip=True)).items()
+        for title, numbers in trivial_rows(judge_items(ensemble, question, by_clip=True)).items()
     ]
-    items = identified(judged(ensemble, question, by_clip=True), 2)
+    items = identified(judge_items(ensemble, question, by_clip=True), 2)
     return f"""### {name} ({question.set_name}: {unit}; {items.items} clips of {items.groups} sources, {folds} folds)
 
 | | accuracy | F2 | AUC | AP |
@@ -176,7 +172,7 @@ def _ablations(main: Measured, others: Sequence[Measured], folds: int) -> str:
     for measured in (Measured(main.recipe.replace(name="full model"), main.seeds[:1]), *others):
         cells = []
         for question in questions:
-            numbers = identified(judged(measured.seeds[0], question, by_clip=True), 2)
+            numbers = identified(judge_items(measured.seeds[0], question, by_clip=True), 2)
             ranked = "" if np.isnan(numbers.auc.value) else f" / {numbers.auc.value:.3f}"
             cells.append(f"{numbers.accuracy.value:.3f}{ranked}")
         rows.append(f"| {measured.recipe.name} | {' | '.join(cells)} |")

@@ -64,6 +64,10 @@ class Workbench(NamedTuple):
         name = f"{recipe.name.replace(' ', '-')}-seed{recipe.seed}-{recipe.digest()}-fold{job.fold}.safetensors"
         return self.answers / name
 
+    def holds(self, recipe: CompactTraining, folds: int) -> bool:
+        """Whether every fold of a recipe is answered."""
+        return all(self.file(FoldJob(recipe, fold)).exists() for fold in range(folds))
+
 
 def run_jobs(bench: Workbench, jobs: Sequence[FoldJob], workers: int, say: Callable[[str], None] | None = None) -> None:
     """Train and answer what is missing, in processes of one thread each.

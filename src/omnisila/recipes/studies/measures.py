@@ -17,8 +17,9 @@ from omnisila.evaluation.significance import Interval, bootstrap, with_intervals
 from omnisila.evaluation.tables import Footage, SpanTable, resampled, tabulate, tabulate_truth
 from omnisila.labels import label_set
 from omnisila.operating_points import LabelSetCalibration
-from omnisila.recipes.rows.compact import CompactTraining
+from omnisila.recipes.rows.compact import CompactTraining, Material
 from omnisila.recipes.studies.calibration import JoinedScores, joins_of, softmax
+from omnisila.recipes.studies.folds import Workbench, judged_windows, out_of_fold
 from omnisila.schema import Score
 from omnisila.spans import anomaly_curve, labelled_spans
 from omnisila.systems import SpanRow
@@ -92,29 +93,52 @@ class Answers(NamedTuple):
     trained: dict[str, tuple[str, ...]]
 
 
-def judged(answers: Answers, question: Question, *, by_clip: bool) -> Judged:
-    """One data set's windows, or its clips with the mean of their windows' log-posteriors."""
-    names = answers.trained[question.labels]
-    asked = names if question.label is None else (str(label_set(question.labels).quiet), question.label)
-    columns = [names.index(name) for name in asked]
-    log_posterior = np.log(softmax(answers.log_probs[question.labels][:, columns], 1.0) + 1e-12)
-    groups = footage_groups(answers.clips)
-    items: dict[object, list[int]] = {}
-    truth_of: dict[object, int] = {}
+def load_answers(bench: Workbench, material: Material, recipe: CompactTraining, folds: int) -> Answers:
+    """A recipe's out-of-fold answers as they stand on disk."""
+    windows = judged_windows(material.bank).tolist()
+    log_probs = out_of_fold(bench, recipe, folds)
+    return Answers(material.clips, material.bank, windows, bench.fold_of, log_probs, recipe.labels)
+
+
+class _Item(NamedTuple):
+    """A window or a clip of a data set: its clip's number, its true label's place, its rows among the answers."""
+
+    clip: int
+    truth: int
+    rows: list[int]
+
+
+def _asked(answers: Answers, question: Question) -> tuple[str, ...]:
+    """The labels that the question chooses among: the quiet one first where it is about one label."""
+    if question.label is None:
+        return answers.trained[question.labels]
+    return str(label_set(question.labels).quiet), question.label
+
+
+def _items(answers: Answers, question: Question, *, by_clip: bool) -> list[_Item]:
+    asked = _asked(answers, question)
+    items: dict[object, _Item] = {}
     for row, window in enumerate(answers.windows):
         number = int(answers.bank.clip[window])
         clip = answers.clips[number]
         label = clip.label_over(question.labels, answers.bank.span(window))
         if clip.set_name == question.set_name and label in asked:
             key = number if by_clip and clip.events is None else (number, row)
-            items.setdefault(key, []).append(row)
-            truth_of[key] = asked.index(label)
-    means = np.stack([log_posterior[rows].mean(axis=0) for rows in items.values()])
-    number = [key if isinstance(key, int) else key[0] for key in items]  # type: ignore[index]
+            items.setdefault(key, _Item(number, asked.index(label), [])).rows.append(row)
+    return list(items.values())
+
+
+def judge_items(answers: Answers, question: Question, *, by_clip: bool) -> Judged:
+    """One data set's windows, or its clips with the mean of their windows' log-posteriors."""
+    names = answers.trained[question.labels]
+    columns = [names.index(name) for name in _asked(answers, question)]
+    log_posterior = np.log(softmax(answers.log_probs[question.labels][:, columns], 1.0) + 1e-12)
+    groups = footage_groups(answers.clips)
+    items = _items(answers, question, by_clip=by_clip)
+    means = np.stack([log_posterior[item.rows].mean(axis=0) for item in items])
     score = means[:, 1] - means[:, 0] if question.label is not None else np.full(len(means), np.nan)
-    return Judged(
-        np.array([truth_of[key] for key in items]), means.argmax(1), score, np.array([groups[n] for n in number])
-    )
+    truth, group = np.array([item.truth for item in items]), np.array([groups[item.clip] for item in items])
+    return Judged(truth, means.argmax(1), score, group)
 
 
 def identified(items: Judged, draws: int = DRAWS) -> Identified:
@@ -154,21 +178,11 @@ def trivial_rows(items: Judged) -> dict[str, Identified]:
 
 def linear_probe(answers: Answers, question: Question) -> Judged:
     """Logistic regression on each clip's mean EfficientNet features, on the same folds: the number to beat."""
-    base = judged(answers, question, by_clip=True)
-    names = answers.trained[question.labels]
-    asked = names if question.label is None else (str(label_set(question.labels).quiet), question.label)
-    rows: dict[object, list[int]] = {}
-    fold: dict[object, int] = {}
-    for row, window in enumerate(answers.windows):
-        number = int(answers.bank.clip[window])
-        clip = answers.clips[number]
-        if clip.set_name == question.set_name and clip.label_over(question.labels, answers.bank.span(window)) in asked:
-            key = number if clip.events is None else (number, row)
-            rows.setdefault(key, []).append(window)
-            fold[key] = answers.fold_of[number]
-    features = np.stack([_mean_features(answers.bank, windows) for windows in rows.values()])
-    folds = np.array([fold[key] for key in rows])
-    probability = np.zeros((len(features), len(asked)))
+    base = judge_items(answers, question, by_clip=True)
+    items = _items(answers, question, by_clip=True)
+    features = np.stack([_mean_features(answers.bank, [answers.windows[row] for row in item.rows]) for item in items])
+    folds = np.array([answers.fold_of[item.clip] for item in items])
+    probability = np.zeros((len(features), len(_asked(answers, question))))
     for held_out in np.unique(folds):
         known, unseen = folds != held_out, folds == held_out
         probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=500))
