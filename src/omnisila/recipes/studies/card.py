@@ -59,11 +59,8 @@ def write_card(
     """Write ``card.md`` into the run folder from the answers there are; what was not measured is named as such."""
     seeded = [recipe for seed in range(seeds) if bench.holds(recipe := main.with_seed(seed), folds)]
     measured = Measured(main, tuple(load_answers(bench, material, recipe, folds) for recipe in seeded))
-    left_out = [
-        Measured(recipe, (load_answers(bench, material, recipe, folds),))
-        for recipe in ablations
-        if bench.holds(recipe, folds)
-    ]
+    have = [recipe for recipe in ablations if bench.holds(recipe, folds)]
+    ablated = [Measured(recipe, (load_answers(bench, material, recipe, folds),)) for recipe in have]
     ensemble = measured.seeds[0]._replace(log_probs=averaged([run.log_probs for run in measured.seeds]))
     parts = [
         _head(main, material.clips, folds, len(seeded)),
