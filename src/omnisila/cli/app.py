@@ -3,6 +3,7 @@
 Exit status: 0 all done, 1 some inputs failed (each named with its reason), 2 wrong usage.
 """
 
+import gc
 import signal
 import sys
 from typing import Annotated
@@ -84,3 +85,5 @@ def main() -> None:
             raise
         typer.echo("omnisila: interrupted; finished files are kept, run the same command again to continue.", err=True)
         sys.exit(_INTERRUPTED)
+    finally:
+        gc.freeze()  # leaving would search all of torch for cycles, for seconds on a busy machine

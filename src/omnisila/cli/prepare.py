@@ -32,7 +32,9 @@ def prepare(
     footage: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of the videos; durations are read there, missing files left out.", exists=True, file_okay=False
+            help="Folder of the videos; durations are read there, missing files left out. [folder_csv: FOLDER]",
+            exists=True,
+            file_okay=False,
         ),
     ] = None,
     formats: Annotated[str, typer.Option("--format", help="jsonl, llava, parquet; several with commas.")] = "jsonl",
@@ -80,6 +82,8 @@ def prepare(
     from omnisila.data.preparation.example_files import check_formats, write_examples
     from omnisila.data.preparation.requests import SetRequest, read_requested
 
+    if set_name == "folder_csv" and footage is None and durations is None and _videos(folder):
+        footage = folder
     request = SetRequest(
         name=set_name, folder=folder, footage=footage, out=out, subset=subset, segments=segments,
         durations=durations, labels=labels, causes=causes, resplit=resplit, render=render,
@@ -99,15 +103,20 @@ def prepare(
         raise typer.Exit(1)
 
 
-def _write_template(set_name: str, folder: Path, labels: str | None, quiet: bool) -> None:
-    from omnisila.data.annotations import write_template
+def _videos(folder: Path) -> list[str]:
     from omnisila.errors import InputError
     from omnisila.inference.inputs import expand
 
     try:
-        videos = [file.name for file in expand([folder]).files]
+        return [file.name for file in expand([folder]).files] if folder.is_dir() else []
     except InputError:  # no video yet
-        videos = []
+        return []
+
+
+def _write_template(set_name: str, folder: Path, labels: str | None, quiet: bool) -> None:
+    from omnisila.data.annotations import write_template
+
+    videos = _videos(folder)
     path = write_template(set_name, folder, videos, labels)
     if not quiet:
         typer.echo(f"{path}: {len(videos)} videos to fill in, as docs/own_videos.md says")

@@ -142,7 +142,8 @@ def test_a_template_is_filled_in_and_prepared(
     result = run(name, folder, "--template", "--labels", "implicit")
     assert result.stdout == f"{folder / file}: 2 videos to fill in, as docs/own_videos.md says\n"
     text = (folder / file).read_text()
-    arguments = (name, folder, "--footage", folder, "--out", out, "--labels", "implicit")
+    footage = () if name == "folder_csv" else ("--footage", folder)
+    arguments = (name, folder, *footage, "--out", out, "--labels", "implicit")
     if name == "folder_csv":
         assert text.splitlines()[0] == "video,start_s,end_s,label,cause,split,group"
         with pytest.raises(DataSetError, match="column label is empty"):
@@ -159,6 +160,7 @@ def test_a_template_is_filled_in_and_prepared(
     assert run(*arguments).exit_code == 0
     located = {line["video"]: line["answer"] for line in lines_of(out) if line["task"] == "locate"}
     assert located == {"gate/a.mp4": "Fire from 1s to 2s", "b, c.mp4": "nothing"}
+    assert all(line["video_sha256"] == sha256(folder / str(line["video"])) for line in lines_of(out))
     with pytest.raises(DataSetError, match=r"exists\. Fill it in"):
         run(name, folder, "--template")
 
