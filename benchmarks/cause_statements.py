@@ -14,13 +14,13 @@ from pathlib import Path
 
 import torch
 
+from omnisila.data.annotated import AnnotatedVideo
 from omnisila.data.causes.attribution import clauses
 from omnisila.data.causes.evidence import seen_in
 from omnisila.data.clips.augment import AugmentConfig
-from omnisila.data.clips.clip import Clip
 from omnisila.data.clips.features import FeatureStore, Job, extract_all
-from omnisila.data.clips.manifest import data_root
-from omnisila.data.readers import read_sets
+from omnisila.data.sets import read_footage
+from omnisila.data.sets._footage import data_root
 from omnisila.media.video import VideoReader
 from omnisila.scenes.nets.nanodet import COCO_CLASSES, NanoDet
 from omnisila.scenes.objects import ObjectsConfig
@@ -38,9 +38,9 @@ SCORES = [0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7]
 def objects(root: Path) -> None:
     """A line a score."""
     detector, config = NanoDet.pretrained(), ObjectsConfig()
-    worst: dict[Clip, tuple[float, str]] = {}
+    worst: dict[AnnotatedVideo, tuple[float, str]] = {}
     named: list[float] = []
-    for clip in read_sets(root, list(IMPOSSIBLE)).clips:
+    for clip in read_footage(root, list(IMPOSSIBLE)).videos:
         if clip.labels["implicit"] != "Normal":
             continue
         worst[clip] = (0.0, "")
@@ -61,9 +61,9 @@ def objects(root: Path) -> None:
 
 def signs(root: Path, features: Path, most: int, workers: int) -> None:
     """A line a kind of statement."""
-    by_label: dict[tuple[str, str], list[Clip]] = {}
-    for clip in read_sets(root, ["fight_surv", "shoplifting_mnnit", "accident_seq"]).clips:
-        by_label.setdefault((clip.set_name, clip.labels["implicit"]), []).append(clip)
+    by_label: dict[tuple[str, str], list[AnnotatedVideo]] = {}
+    for clip in read_footage(root, ["fight_surv", "shoplifting_mnnit", "accident_seq"]).videos:
+        by_label.setdefault((clip.set_name, str(clip.labels["implicit"])), []).append(clip)
     chosen = {key: clips[:: max(len(clips) // most, 1)][:most] for key, clips in by_label.items()}
     store = FeatureStore(root, features, SEMConfig(), AugmentConfig())
     extract_all(store, [clip for clips in chosen.values() for clip in clips], [0], workers, print)
@@ -71,7 +71,7 @@ def signs(root: Path, features: Path, most: int, workers: int) -> None:
     for key, clips in chosen.items():
         for clip in clips:
             shard = store.shard(Job(clip, 0))
-            looks = clip.events or (Span(start_s=0.0, end_s=shard.end_s),)
+            looks = [event.span for event in clip.truth or ()] or [Span(start_s=0.0, end_s=shard.end_s)]
             said[key].update({clause.sign or clause.text for clause in clauses(*seen_in([shard], looks))})
     for one in sorted({one for counts in said.values() for one in counts}):
         shares = (f"{key[1]} {key[0]} {counts[one] / len(chosen[key]):.0%}" for key, counts in said.items())

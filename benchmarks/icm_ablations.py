@@ -22,8 +22,9 @@ from omnisila.recipes.rows.icm import CompactICM, compact_ablations
 from omnisila.recipes.shipping.compact import FOLDS, prepared
 from omnisila.recipes.studies.beside import Against, against, row
 from omnisila.recipes.studies.folds import FoldJob, Workbench, run_jobs
-from omnisila.recipes.studies.measures import QUESTIONS, Answers, Question, judge_items, load_answers
+from omnisila.recipes.studies.measures import Answers, Question, judge_items, load_answers, questions_on
 
+QUESTIONS = questions_on(CompactICM())
 TESTS = len(compact_ablations()) * sum(1 if question.label is None else 2 for question in QUESTIONS)
 METRICS = ("accuracy", "AUC")
 

@@ -41,8 +41,8 @@ def videos(count: int) -> Iterator[Kept]:
         name = f"video-{index:07d}"
         yield Kept(
             AnnotatedVideo(
-                id=name, video=f"{name}.mp4", labels="implicit", truth=truth, duration_s=DURATION_S, split="train",
-                group=name,
+                id=name, path=f"{name}.mp4", labels={"implicit": None}, truth=truth, duration_s=DURATION_S,
+                sources=(name,),
             )
         )  # fmt: skip
 

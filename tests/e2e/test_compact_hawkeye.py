@@ -9,8 +9,8 @@ from click.testing import Result
 from PIL import Image
 
 from omnisila import weights
+from omnisila.data.annotated import AnnotatedVideo
 from omnisila.data.clips.augment import AugmentConfig
-from omnisila.data.clips.clip import Clip
 from omnisila.data.clips.features import FeatureStore, Job
 from omnisila.labels import ANOMALY
 from omnisila.models.checkpoint import save_run
@@ -49,7 +49,9 @@ def taught(root: Path, footage: dict[str, str]) -> Material:
     """The drawn clips (path: label) as training reads them."""
     store, sem = FeatureStore(root, root / "features", SEMConfig(), AugmentConfig()), SEMConfig().build()
     clips = tuple(
-        Clip(set_name="fight_surv", path=path, labels={"anomaly": label}, sources=(path,), is_still=False, licence="-")
+        AnnotatedVideo(
+            id=path, set_name="fight_surv", path=path, labels={"anomaly": label}, throughout=True, sources=(path,)
+        )
         for path, label in footage.items()
     )
     for clip in clips:

@@ -39,7 +39,7 @@ def annotate(
     from rich.console import Console
 
     from omnisila.cli.endpoint_options import endpoint_config
-    from omnisila.data.annotations import read_annotations
+    from omnisila.data.sets import read_set
     from omnisila.errors import InputError
 
     endpoint = endpoint_config(
@@ -55,15 +55,15 @@ def annotate(
         price_out_per_million=price_out,
     )
     console = Console(stderr=True, quiet=quiet, highlight=False, markup=False, soft_wrap=True)
-    annotated = read_annotations(name, folder, labels)
+    annotated = read_set(name, folder, labels)
 
     from omnisila.data.causes.annotator import (
         AnnotatorConfig,
         Unwritten,
-        estimated,
-        resumed,
+        estimate_run,
+        read_causes,
+        read_done,
         uncaused_spans,
-        written_causes,
     )
     from omnisila.data.causes.checking import write_sheet
     from omnisila.data.preparation.left_out import LeftOut
@@ -83,7 +83,7 @@ def annotate(
     if wanted and not spans:
         raise InputError(f"{footage}: none of the {len(wanted)} spans' videos is there. Give the folder they are in.")
     config = AnnotatorConfig()
-    expected = estimated(spans, resumed(out), config, endpoint)
+    expected = estimate_run(spans, read_done(out), config, endpoint)
     if estimate:
         typer.echo(_told(expected))
         return
@@ -98,7 +98,7 @@ def annotate(
                 cause = outcome.cause or "nothing seen that bears on the label"
                 console.print(f"{number}/{expected.spans} {outcome.id}: {cause}")
     if sheet is not None:
-        write_sheet(sheet, written_causes(out) if out.exists() else ())
+        write_sheet(sheet, read_causes(out) if out.exists() else ())
     if failed:
         typer.echo(f"{failed} of {expected.spans} spans stay without a cause; run the same command again.", err=True)
         raise typer.Exit(1)

@@ -141,7 +141,7 @@ def descriptions(
 
 
 def _videos(data: Path) -> "tuple[AnnotatedVideo, ...]":
-    from omnisila.data.annotations import hume_reaction
+    from omnisila.data.sets import hume_reaction
 
     return hume_reaction.read(data).videos
 

@@ -93,9 +93,9 @@ def prepare(
     annotated = read_requested(request)
 
     from omnisila.data.preparation.preparing import Preparation
-    from omnisila.data.preparation.sets import prepared_set
+    from omnisila.data.preparation.sets import prepare_set
 
-    ready = prepared_set(request, annotated, Preparation(window_s=window or None, cap=cap or None))
+    ready = prepare_set(request, annotated, Preparation(window_s=window or None, cap=cap or None))
     counts = write_examples(ready.examples, out, wanted)
     if not quiet:
         _tell(ready, counts, out)
@@ -114,7 +114,7 @@ def _videos(folder: Path) -> list[str]:
 
 
 def _write_template(set_name: str, folder: Path, labels: str | None, quiet: bool) -> None:
-    from omnisila.data.annotations import write_template
+    from omnisila.data.sets import write_template
 
     videos = _videos(folder)
     path = write_template(set_name, folder, videos, labels)

@@ -93,7 +93,7 @@ def compact_hawkeye(
 
 
 def _data_root(data: Path | None) -> Path:
-    from omnisila.data.clips.manifest import data_root
+    from omnisila.data.sets._footage import data_root
 
     return data or data_root()
 

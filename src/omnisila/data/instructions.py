@@ -142,15 +142,6 @@ def render_clauses(clauses: Sequence[str]) -> str:
     return _CLAUSE_END.join(clauses) or NOTHING
 
 
-def parse_clauses(text: str) -> tuple[str, ...] | None:
-    """The clauses of an answer, or None if one is empty."""
-    plain = text.strip()
-    if plain == NOTHING:
-        return ()
-    clauses = tuple(plain.split(_CLAUSE_END))
-    return clauses if all(clause.strip() and ";" not in clause for clause in clauses) else None
-
-
 def clauses_of(text: str) -> tuple[str, ...]:
     """Free text as clauses that ``render_clauses`` takes: cut at each ';', white space made plain, empty parts gone.
 

@@ -5,7 +5,7 @@ from typing import NamedTuple, TypeVar
 
 import torch
 
-from omnisila.data.causes.attribution import Clause, clauses, speaking
+from omnisila.data.causes.attribution import Clause, clauses, clauses_for
 from omnisila.data.causes.evidence import seen_in
 from omnisila.data.instructions import Instruction, render_clauses, render_instruction, render_label
 from omnisila.errors import InputError
@@ -91,7 +91,7 @@ def attributed(
     if window is None:
         raise InputError(f"span {span.start_s:.1f}-{span.end_s:.1f} s lies outside the video. Analyse it again.")
     evidence, summary = seen_in(shards_within(span), _looks(span, times_s))
-    true = speaking(clauses(evidence, summary), labels, found.label)
+    true = clauses_for(clauses(evidence, summary), labels, found.label)
     return Finding(
         span=span,
         label=found.label,

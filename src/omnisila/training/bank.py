@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from omnisila.data.clips.clip import Clip
+from omnisila.data.annotated import AnnotatedVideo
 from omnisila.data.clips.features import FeatureStore, Job
 from omnisila.files import write_atomically
 from omnisila.scenes.extractor import Entities, Layout, SceneInputs, SceneShard, SceneStream
@@ -80,7 +80,9 @@ class FeatureBank:
         return self.gathered(self.picked(chosen))
 
 
-def bank_of(store: FeatureStore, clips: Sequence[Clip], copies: Sequence[int], config: WindowConfig) -> FeatureBank:
+def bank_of(
+    store: FeatureStore, clips: Sequence[AnnotatedVideo], copies: Sequence[int], config: WindowConfig
+) -> FeatureBank:
     """Read the features of clips into a bank.
 
     Raises:

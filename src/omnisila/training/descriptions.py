@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from omnisila.data.annotated import AnnotatedVideo
 from omnisila.data.causes.attribution import Clause, clauses
 from omnisila.data.causes.evidence import seen_in
-from omnisila.data.clips.clip import Clip
 from omnisila.data.clips.features import FeatureStore, Job
 from omnisila.files import write_atomically
 from omnisila.schema import SceneName
@@ -24,7 +24,9 @@ MAX_CLAUSES = 4  # of a description or a cause, the best ones
 WindowClauses = tuple[Clause, ...]
 
 
-def describe_windows(store: FeatureStore, clips: Sequence[Clip], bank: FeatureBank) -> tuple[WindowClauses, ...]:
+def describe_windows(
+    store: FeatureStore, clips: Sequence[AnnotatedVideo], bank: FeatureBank
+) -> tuple[WindowClauses, ...]:
     """For each window of a bank the clauses that are true of it, best supported first.
 
     Raises:

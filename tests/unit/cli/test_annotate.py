@@ -10,7 +10,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from omnisila.cli.annotate import annotate
-from omnisila.data.causes.annotator import written_causes
+from omnisila.data.causes.annotator import read_causes
 from omnisila.data.causes.checking import read_sheet
 from omnisila.errors import InputError
 
@@ -76,7 +76,7 @@ def test_causes_are_written_and_the_unreadable_video_is_named(
     assert result.exit_code == 1
     assert "failed: tsl300/b#500-1000-positive: " in result.stderr
     assert "1 of 3 spans stay without a cause" in result.stderr
-    assert [one.cause for one in written_causes(folder / "causes.jsonl")] == ["a man runs away"] * 2
+    assert [one.cause for one in read_causes(folder / "causes.jsonl")] == ["a man runs away"] * 2
     assert len(read_sheet(folder / "check.csv").unchecked) == 2
     assert server.requests == 11
     again = run(server.base_url)

@@ -9,7 +9,6 @@ from omnisila.data.instructions import (
     Instruction,
     Located,
     clauses_of,
-    parse_clauses,
     parse_instruction,
     parse_intensities,
     parse_label,
@@ -78,14 +77,13 @@ def test_located_answers_round_trip(case: tuple[LabelSet, tuple[Located, ...]]):
 @given(st.lists(st.text(st.characters(exclude_characters=";", exclude_categories=["C", "Z"]), min_size=1), max_size=4))
 def test_clauses_round_trip(clauses: list[str]):
     clauses = [f"a {clause}" for clause in clauses]
-    assert parse_clauses(render_clauses(clauses)) == tuple(clauses)
+    assert clauses_of(render_clauses(clauses)) == tuple(clauses)
 
 
 @given(st.text())
 def test_no_text_breaks_a_parser(text: str):
     parse_instruction(text)
     parse_label(text, IMPLICIT)
-    parse_clauses(text)
     found = parse_located(text, IMPLICIT)
     assert found is None or parse_located(render_located(found), IMPLICIT) == found
 
@@ -140,4 +138,4 @@ def test_intensities_must_be_complete():
 @given(st.text())
 def test_free_text_becomes_clauses_that_render(text: str):
     clauses = clauses_of(text)
-    assert parse_clauses(render_clauses(clauses)) == clauses
+    assert clauses_of(render_clauses(clauses)) == clauses

@@ -83,7 +83,7 @@ def test_a_new_video_is_described_as_the_training_clips_were(
     source = DescribedSource(backbone=str(video_llava_folder), frames=2, sentences=str(networks / "roberta"))
     config = EMBEDDED.replace(frames=3)
     write_sources(tmp_path, StreamSources(features=config, networks=config.networks))
-    clip = AnnotatedVideo(id="1", video="1.mp4", labels="reaction", split="train", group="1")
+    clip = AnnotatedVideo(id="1", path="1.mp4", labels={"reaction": None}, split="train", sources=("1",))
     described_features(source, prompt, [clip], tmp_path, tmp_path)
     stream = TEXT_STREAMS[prompt]
     table = read_stream(tmp_path / f"{stream}.safetensors")

@@ -7,7 +7,7 @@ from omnisila.errors import MediaError, OutputError
 from omnisila.recipes.streams.clip_lists import each_clip, write_clip_list
 
 VIDEOS = [
-    AnnotatedVideo(id=name, video=f"{name}.mp4", labels="reaction", truth=None, split="train", group=name)
+    AnnotatedVideo(id=name, path=f"{name}.mp4", labels={"reaction": None}, truth=None, split="train", sources=(name,))
     for name in "ab"
 ]
 

@@ -25,7 +25,7 @@ def test_models_read_32_frames_and_no_other_number_is_extracted(tmp_path):
 
 def test_what_is_not_made_has_no_table(tmp_path, make_video):
     make_video("1.mp4", frames=6, rate_hz=10, width_px=64, height_px=48, audio_s=0.6)
-    video = AnnotatedVideo(id="1", video="1.mp4", labels="reaction", truth=None, split="train", group="1")
+    video = AnnotatedVideo(id="1", path="1.mp4", labels={"reaction": None}, truth=None, split="train", sources=("1",))
     config = chosen_networks(networks(tmp_path, modalities=["audio"]), None, {})
     place = Place(footage=tmp_path, out=tmp_path / "out")
     counted = frame_streams(config, [video], place, ReactionCache(tmp_path / "cache"))

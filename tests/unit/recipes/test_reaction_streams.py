@@ -27,7 +27,7 @@ def videos(make_video, make_bad_file):
     make_video("2.mp4", frames=24, rate_hz=12)
     make_bad_file("3.mp4", "empty")
     return [
-        AnnotatedVideo(id=name, video=f"{name}.mp4", labels="reaction", truth=None, split="train", group=name)
+        AnnotatedVideo(id=name, path=f"{name}.mp4", labels={"reaction": None}, truth=None, sources=(name,))
         for name in "123"
     ]
 

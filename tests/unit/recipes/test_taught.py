@@ -2,19 +2,20 @@
 
 import pytest
 
-from omnisila.data.clips.clip import Clip
+from omnisila.data.annotated import AnnotatedVideo
 from omnisila.errors import TrainingError
 from omnisila.recipes.rows.compact import taught_by
 from omnisila.recipes.rows.hawkeye import CompactHawkeye
 from omnisila.recipes.rows.icm import CompactICM
 from omnisila.recipes.studies.measures import questions_on
-from omnisila.schema import Span
+from omnisila.schema import Span, Truth
 
 
-def clip(set_name: str, label: str, labels: str = "implicit", events: tuple[Span, ...] | None = None) -> Clip:
-    return Clip(
+def clip(set_name: str, label: str, labels: str = "implicit", events: tuple[Span, ...] | None = None) -> AnnotatedVideo:
+    return AnnotatedVideo(
         set_name=set_name, path=f"{set_name}/{label}.mp4", labels={labels: label}, sources=(set_name,), is_still=False,
-        licence="MIT", events=events,
+        truth=None if events is None else tuple(Truth(span=span, label=label) for span in events),
+        throughout=events is None, id=label,
     )  # fmt: skip
 
 

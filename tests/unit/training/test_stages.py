@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
+from omnisila.data.annotated import AnnotatedVideo
 from omnisila.data.causes.attribution import Clause
-from omnisila.data.clips.clip import Clip
 from omnisila.models.bh_moe import BHMoEConfig, ConstraintConfig
 from omnisila.models.compact import CompactConfig
 from omnisila.models.experts import ExpertConfig
@@ -81,8 +81,8 @@ def shard(hot: bool, seed: int) -> SceneShard:
 def material() -> Material:
     hot = [number % 2 == 0 for number in range(8)]
     clips = tuple(
-        Clip(set_name="s", path=f"{number}.mp4", labels=EVENT if one else CALM,
-             sources=(f"{number}",), is_still=number == 3, licence="-")
+        AnnotatedVideo(id=f"{number}", set_name="s", path=f"{number}.mp4", labels=EVENT if one else CALM,
+                       throughout=True, sources=(f"{number}",), is_still=number == 3)
         for number, one in enumerate(hot)
     )  # fmt: skip
     bank = banked([(number, 0, shard(one, number)) for number, one in enumerate(hot)], WindowConfig())

@@ -4,7 +4,7 @@ Every question and raw answer is stored with the model that gave it, so that a c
 (``data/causes/checking.py``). Source: Omni-SILA 4.1, the construction of the explicit data set; prompts are our own.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -13,14 +13,21 @@ from pydantic import Field
 
 from omnisila import records
 from omnisila.config import Config, Frozen
-from omnisila.data.annotated import AnnotatedSet, AnnotatedVideo
-from omnisila.data.causes.prompts import SCENES, aspect_prompt, summary_prompt
-from omnisila.data.instructions import clauses_of
+from omnisila.data.annotated import AnnotatedSet
+from omnisila.data.instructions import NOTHING, clauses_of
 from omnisila.endpoint import Endpoint, EndpointConfig
 from omnisila.errors import InputError, MediaError, OmnisilaError
 from omnisila.media.clips import jpeg
 from omnisila.media.sampling import frames_at, uniform_times
 from omnisila.schema import SceneName, Seconds, Span, Truth
+
+_LOOK_AT: dict[SceneName, str] = {
+    "face": "the faces: expressions, gaze and how they change from picture to picture",
+    "action": "what people or animals do: posture, movement, gestures and who acts on whom",
+    "relation": "the objects and how they stand to each other and to the people: held, near, blocking, damaged, moving",
+    "background": "the setting: place, light, weather, traffic, crowd, smoke or water, everything behind the people",
+}
+SCENES: tuple[SceneName, ...] = tuple(_LOOK_AT)
 
 
 class UncausedSpan(Frozen):
@@ -112,7 +119,7 @@ class Annotator:
             OutputError: ``out`` cannot be written.
             RecordError: ``out`` holds a line that no annotator wrote.
         """
-        done = resumed(out)
+        done = read_done(out)
         for span in spans:
             if span.id in done:
                 continue
@@ -141,7 +148,9 @@ class Annotator:
         with ThreadPoolExecutor(len(SCENES)) as pool:
             answers = list(pool.map(lambda prompt: self._asked(prompt, pictures), prompts))
         aspects = dict(zip(SCENES, answers, strict=True))
-        summary = self._asked(summary_prompt(span.label, {scene: one.answer for scene, one in aspects.items()}), [])
+        summary = self._asked(
+            summary_prompt(span.label, {scene: aspect.answer for scene, aspect in aspects.items()}), []
+        )
         return WrittenCause(
             **dict(span),
             cause="; ".join(clauses_of(summary.answer)) or None,
@@ -163,18 +172,48 @@ class Annotator:
         )
 
 
+def aspect_prompt(scene: SceneName, label: str, span: Span, pictures: int) -> str:
+    """Pass 1: what one aspect of the pictures contributes to the label."""
+    return (
+        f"These {pictures} pictures were taken in order, evenly spread over {span.duration_s:.3g} seconds of a video. "
+        f'People labelled this stretch "{label}".\n'
+        f"Look only at {_LOOK_AT[scene]}.\n"
+        f'In at most two short sentences, say what of it speaks for "{label}". Name only what the pictures show; do '
+        "not guess at intentions, sounds or what happened before, and do not say who anybody is. "
+        f'If nothing of it can be seen or it has nothing to do with the label, answer with the word "{NOTHING}" alone.'
+    )
+
+
+def summary_prompt(label: str, seen: Mapping[SceneName, str]) -> str:
+    """Pass 2: the cause as short clauses, from the four answers alone."""
+    told = "\n".join(f"- {scene}: {' '.join(text.split())}" for scene, text in seen.items())
+    return (
+        f'A stretch of a video is labelled "{label}". Four observers each looked at one aspect of it:\n{told}\n'
+        f'Why does the video show "{label}"? Join what they saw into one to four short clauses, the most telling '
+        'first, on one line, with "; " between them and no other text. Leave out what does not bear on the label, add '
+        f"nothing that no observer saw, and where they contradict each other keep what is more concrete. "
+        f'If they saw nothing that bears on it, answer with the word "{NOTHING}" alone.'
+    )
+
+
 def uncaused_spans(annotated: AnnotatedSet) -> tuple[UncausedSpan, ...]:
     """The spans without a cause, in the set's order; one that is annotated twice alike stands once.
 
     Videos whose times are unknown have no span and give none.
     """
-    found = {
-        (one := _uncaused(annotated.name, video, truth)).id: one
+    spans = (
+        UncausedSpan(
+            id=span_id(annotated.name, video.id, truth),
+            video=video.path,
+            labels=video.label_set,
+            span=truth.span,
+            label=truth.label,
+        )
         for video in annotated.videos
         for truth in video.truth or ()
         if truth.cause is None
-    }
-    return tuple(found.values())
+    )
+    return tuple({span.id: span for span in spans}.values())
 
 
 def span_id(set_name: str, video_id: str, truth: Truth) -> str:
@@ -183,7 +222,7 @@ def span_id(set_name: str, video_id: str, truth: Truth) -> str:
     return f"{set_name}/{video_id}#{start_ms}-{end_ms}-{truth.label}"
 
 
-def resumed(out: Path) -> frozenset[str]:
+def read_done(out: Path) -> frozenset[str]:
     """The spans that a file has a line for; what a kill left of a last line is taken off, a missing file has none.
 
     Raises:
@@ -191,10 +230,10 @@ def resumed(out: Path) -> frozenset[str]:
         RecordError: a line is not of this kind.
     """
     records.cut_half_line(out)
-    return frozenset(cause.id for cause in written_causes(out)) if out.exists() else frozenset()
+    return frozenset(cause.id for cause in read_causes(out)) if out.exists() else frozenset()
 
 
-def written_causes(path: Path) -> Iterator[WrittenCause]:
+def read_causes(path: Path) -> Iterator[WrittenCause]:
     """The lines of an annotator's output.
 
     Raises:
@@ -203,7 +242,7 @@ def written_causes(path: Path) -> Iterator[WrittenCause]:
     return records.records(path, WrittenCause)
 
 
-def estimated(
+def estimate_run(
     spans: Sequence[UncausedSpan], done: frozenset[str], config: AnnotatorConfig, endpoint: EndpointConfig
 ) -> Estimate:
     """What annotating the spans that are not done will take; nothing is asked.
@@ -227,13 +266,3 @@ def estimated(
             prompt_tokens * endpoint.price_in_per_million + completion_tokens * endpoint.price_out_per_million
         ) / 1e6
     return Estimate(len(left), len(spans) - len(left), requests, pictures, prompt_tokens, completion_tokens, price)
-
-
-def _uncaused(set_name: str, video: AnnotatedVideo, truth: Truth) -> UncausedSpan:
-    return UncausedSpan(
-        id=span_id(set_name, video.id, truth),
-        video=video.video,
-        labels=video.labels,
-        span=truth.span,
-        label=truth.label,
-    )

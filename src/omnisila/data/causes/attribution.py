@@ -92,14 +92,9 @@ def clauses(evidence: Evidence, summary: SceneSummary | None = None) -> tuple[Cl
     return tuple(sorted(best.values(), key=lambda clause: (-clause.support, clause.text)))
 
 
-def speaking(found: Sequence[Clause], labels: LabelSet, label: str) -> tuple[Clause, ...]:
+def clauses_for(found: Sequence[Clause], labels: LabelSet, label: str) -> tuple[Clause, ...]:
     """The clauses that may be given as a label's cause; none of a label whose signs are not known."""
     return tuple(clause for clause in found if clause.sign in labels.signs.get(label, ()))
-
-
-def scene_clauses(found: Sequence[Clause], scene: SceneName) -> tuple[str, ...]:
-    """The words of one scene's clauses: the answer to "Please describe the facial/action/image region/background"."""
-    return tuple(clause.text for clause in found if clause.scene == scene)
 
 
 def _faces(faces: Sequence[FaceEvidence]) -> Iterator[Clause]:
@@ -121,7 +116,8 @@ def _people(people: Sequence[PersonEvidence]) -> Iterator[Clause]:
     if usual == 1:
         yield Clause("one person", "action", len(at_once))
     else:
-        yield Clause(f"{_number(usual)} people", "action", len(at_once), "several people")
+        number = _NUMBERS[usual] if usual < len(_NUMBERS) else usual
+        yield Clause(f"{number} people", "action", len(at_once), "several people")
     lying = {person.time_s for person in people if _is_lying(person)}
     if lying:
         yield Clause("a person on the ground", "action", len(lying), "person lying")
@@ -157,7 +153,9 @@ def _fast_moments(people: Sequence[PersonEvidence]) -> tuple[Counter[int], Count
 
 def _triplets(evidence: Evidence) -> Iterator[Clause]:
     times: dict[tuple[str, Sign | None], set[float]] = defaultdict(set)
-    for triplet in (one for one in evidence.triplets if one.score >= MIN_OBJECT_SCORE):
+    for triplet in evidence.triplets:
+        if triplet.score < MIN_OBJECT_SCORE:
+            continue
         words = triplet.predicate.replace("_", " ")
         if triplet.subject == triplet.object:
             text = f"two {_plural(triplet.subject)} {words} each other"
@@ -215,24 +213,20 @@ def _view(summary: SceneSummary) -> Iterator[Clause]:
 def _steps(seen: Iterable[Seen]) -> Iterator[tuple[int, tuple[Seen, Seen]]]:
     """Each track's neighbouring samples that are close enough in time to tell a speed."""
     tracks: dict[int, list[Seen]] = defaultdict(list)
-    for one in seen:
-        tracks[one.track].append(one)
+    for sample in seen:
+        tracks[sample.track].append(sample)
     for track, samples in tracks.items():
-        samples.sort(key=lambda one: one.time_s)
+        samples.sort(key=lambda sample: sample.time_s)
         for first, second in itertools.pairwise(samples):
             if 0 < second.time_s - first.time_s <= MAX_STEP_S:
                 yield track, (first, second)
 
 
 def _joint(person: PersonEvidence, name: str) -> tuple[float, float] | None:
-    return next(
-        (
-            (joint.x_frac, joint.y_frac)
-            for joint in person.joints
-            if joint.name == name and joint.score >= MIN_JOINT_SCORE
-        ),
-        None,
-    )
+    for joint in person.joints:
+        if joint.name == name and joint.score >= MIN_JOINT_SCORE:
+            return joint.x_frac, joint.y_frac
+    return None
 
 
 def _wrists_from_hips(person: PersonEvidence) -> tuple[tuple[float, float] | None, ...]:
@@ -269,10 +263,6 @@ def _centre(box: Box) -> tuple[float, float]:
 
 def _between(first: tuple[float, float], second: tuple[float, float]) -> float:
     return math.hypot(first[0] - second[0], first[1] - second[1])
-
-
-def _number(count: int) -> str:
-    return _NUMBERS[count] if count < len(_NUMBERS) else str(count)
 
 
 def _a(noun: str) -> str:

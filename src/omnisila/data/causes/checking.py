@@ -12,13 +12,12 @@ from typing import NamedTuple
 
 from omnisila.data.annotated import AnnotatedSet, AnnotatedVideo, Malformed
 from omnisila.data.causes.annotator import WrittenCause, span_id
-from omnisila.errors import RecordError
 from omnisila.files import write_atomically
+from omnisila.tables import read_table
 
 VERDICTS = ("accept", "adjust", "reject")
 COLUMNS = ("id", "video", "start_s", "end_s", "labels", "label", "cause", "verdict", "adjusted")
 _NEEDED = ("id", "cause", "verdict", "adjusted")
-_SEPARATORS = (",", ";", "\t")  # spreadsheets save with the separator of their language
 
 
 class Checked(NamedTuple):
@@ -47,9 +46,10 @@ def write_sheet(path: Path, causes: Iterable[WrittenCause]) -> None:
     text = io.StringIO()
     table = csv.writer(text)
     table.writerow(COLUMNS)
-    for one in causes:
-        times = f"{one.span.start_s:.3f}", f"{one.span.end_s:.3f}"
-        table.writerow((one.id, one.video, *times, one.labels, one.label, one.cause or "", "", ""))
+    for written in causes:
+        times = f"{written.span.start_s:.3f}", f"{written.span.end_s:.3f}"
+        columns = written.id, written.video, *times, written.labels, written.label, written.cause or "", "", ""
+        table.writerow(columns)
     write_atomically(path, "\ufeff" + text.getvalue())  # the mark tells spreadsheets that it is UTF-8
 
 
@@ -62,34 +62,26 @@ def read_sheet(path: Path) -> Checked:
     Raises:
         RecordError: the file cannot be read, is no table in UTF-8, or lacks a column.
     """
-    text = _text(path)
-    rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=_separator(text))
     found: dict[str, _Verdict] = {}
     malformed: list[Malformed] = []
-    try:
-        missing = [column for column in _NEEDED if column not in (rows.fieldnames or ())]
-        if missing:
-            raise RecordError(f"{path}, line 1: no column {missing[0]!r}. Wanted: {', '.join(COLUMNS)}.")
-        line = rows.line_num + 1
-        for row in rows:
-            try:
-                verdict = _verdict(row)
-                if verdict.id in found:
-                    raise ValueError(f"{verdict.id!r} stands in an earlier row too; wanted: one row a span")
-                found[verdict.id] = verdict
-            except ValueError as error:
-                malformed.append(Malformed(file=str(path), line=line, reason=str(error)))
-            line = rows.line_num + 1
-    except csv.Error as error:
-        raise RecordError(f"{path}, after line {rows.line_num}: {error}. Save the table as CSV again.") from None
+    for line, values, is_ragged in read_table(path, _NEEDED, keep_ragged=True).rows:
+        try:
+            if is_ragged:
+                raise ValueError(f"not as many fields as the header has; wanted: {', '.join(COLUMNS)}")
+            verdict = _verdict(values)
+            if verdict.id in found:
+                raise ValueError(f"{verdict.id!r} stands in an earlier row too; wanted: one row a span")
+            found[verdict.id] = verdict
+        except ValueError as error:
+            malformed.append(Malformed(file=str(path), line=line, reason=str(error)))
     return Checked(
-        causes={one.id: one.cause for one in found.values() if one.verdict},
-        unchecked=tuple(one.id for one in found.values() if not one.verdict),
+        causes={name: checked.cause for name, checked in found.items() if checked.verdict},
+        unchecked=tuple(name for name, checked in found.items() if not checked.verdict),
         malformed=tuple(malformed),
     )
 
 
-def confirmed(annotated: AnnotatedSet, causes: Mapping[str, str | None]) -> Confirmed:
+def apply_causes(annotated: AnnotatedSet, causes: Mapping[str, str | None]) -> Confirmed:
     """The annotations with each checked cause at its span; a rejected one leaves the span without a cause."""
     used: set[str] = set()
 
@@ -115,10 +107,8 @@ class _Verdict(NamedTuple):
     cause: str | None
 
 
-def _verdict(row: Mapping[str | None, str | list[str] | None]) -> _Verdict:
-    if None in row or None in row.values():
-        raise ValueError(f"not as many fields as the header has; wanted: {', '.join(COLUMNS)}")
-    identity, cause, verdict, adjusted = (str(row[column]).strip() for column in _NEEDED)
+def _verdict(values: Mapping[str, str]) -> _Verdict:
+    identity, cause, verdict, adjusted = (values[column].strip() for column in _NEEDED)
     verdict = verdict.lower()
     if not identity:
         raise ValueError("the id is empty; wanted: the id that the table was written with")
@@ -131,17 +121,3 @@ def _verdict(row: Mapping[str | None, str | list[str] | None]) -> _Verdict:
     if verdict == "accept" and not cause:
         raise ValueError("verdict 'accept' where no cause stands; wanted: adjust with a text, or reject")
     return _Verdict(identity, verdict, {"accept": cause, "adjust": adjusted}.get(verdict))
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise RecordError(f"{path}: cannot be read ({error.strerror or error}). Give the checked table.") from None
-    except UnicodeDecodeError as error:
-        raise RecordError(f"{path}: not UTF-8 at byte {error.start}. Save the table as CSV in UTF-8.") from None
-
-
-def _separator(text: str) -> str:
-    header = text.partition("\n")[0]
-    return max(_SEPARATORS, key=header.count)

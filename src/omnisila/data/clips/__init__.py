@@ -1,1 +1,1 @@
-"""Short labelled clips: manifests, near-duplicates, folds, copies, joins, and their features packed for training."""
+"""Short labelled clips as training material: near-duplicates, folds, copies, joins, and their features packed."""

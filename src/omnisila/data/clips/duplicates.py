@@ -13,14 +13,16 @@ from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from omnisila.data.clips.clip import Clip
+from omnisila.data.annotated import AnnotatedVideo
 from omnisila.errors import DataSetError
 
 SIDE_PX = 24
 CORRELATION = 0.95
 
 
-def with_near_duplicates(clips: Sequence[Clip], root: Path, correlation: float = CORRELATION) -> tuple[Clip, ...]:
+def with_near_duplicates(
+    clips: Sequence[AnnotatedVideo], root: Path, correlation: float = CORRELATION
+) -> tuple[AnnotatedVideo, ...]:
     """The clips, stills with a near-duplicate in their own set given one more source that they share.
 
     Args:
@@ -34,7 +36,7 @@ def with_near_duplicates(clips: Sequence[Clip], root: Path, correlation: float =
     result = list(clips)
     for set_name in sorted({clip.set_name for clip in clips if clip.is_still}):
         stills = [index for index, clip in enumerate(clips) if clip.is_still and clip.set_name == set_name]
-        chains = chained(np.stack([_thumbnail(clips[index].file(root)) for index in stills]), correlation)
+        chains = find_chains(np.stack([_thumbnail(clips[index].file(root)) for index in stills]), correlation)
         sizes = np.bincount(chains)
         first = {int(chain): clips[index].path for index, chain in reversed(list(zip(stills, chains, strict=True)))}
         for index, chain in zip(stills, chains, strict=True):
@@ -44,7 +46,7 @@ def with_near_duplicates(clips: Sequence[Clip], root: Path, correlation: float =
     return tuple(result)
 
 
-def chained(unit_vectors: Float[np.ndarray, "pictures width"], correlation: float) -> Int[np.ndarray, "pictures"]:
+def find_chains(unit_vectors: Float[np.ndarray, "pictures width"], correlation: float) -> Int[np.ndarray, "pictures"]:
     """The number of each picture's chain: pictures linked by pairs whose scalar product exceeds the limit."""
     rows, columns = np.nonzero(np.triu(unit_vectors @ unit_vectors.T > correlation, 1))
     count = len(unit_vectors)

@@ -13,8 +13,8 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
+from omnisila.data.annotated import AnnotatedVideo
 from omnisila.data.clips.augment import AugmentConfig, Augmenter
-from omnisila.data.clips.clip import Clip
 from omnisila.digests import digest
 from omnisila.errors import OmnisilaError, RecordError
 from omnisila.files import write_atomically
@@ -38,7 +38,7 @@ _SOURCE_RATE_HZ = 24.0  # at which a clip is read for copying; slower clips repe
 class Job(NamedTuple):
     """One file to extract: a clip's copy."""
 
-    clip: Clip
+    clip: AnnotatedVideo
     copy: int
 
 
@@ -66,7 +66,7 @@ class FeatureStore:
         path = entry(self.folder, video_digest(clip.file(self.root)), digest(self.sem.digest, *how))
         return path.with_name(f"{path.name}.safetensors")
 
-    def missing(self, clips: Sequence[Clip], copies: Sequence[int]) -> list[Job]:
+    def missing(self, clips: Sequence[AnnotatedVideo], copies: Sequence[int]) -> list[Job]:
         """What is not extracted yet, or damaged, copy by copy."""
         return [job for job in (Job(clip, copy) for copy in copies for clip in clips) if not self._holds(job)]
 
@@ -172,7 +172,7 @@ def _grey(image: Tensor) -> Tensor:
 
 def extract_all(
     store: FeatureStore,
-    clips: Sequence[Clip],
+    clips: Sequence[AnnotatedVideo],
     copies: Sequence[int],
     workers: int = 2,
     tell: Callable[[str], None] | None = None,

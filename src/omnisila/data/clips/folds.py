@@ -7,12 +7,12 @@ from jaxtyping import Float, Int
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from omnisila.data.clips.clip import Clip
+from omnisila.data.annotated import AnnotatedVideo
 
 _TRIALS = 32  # groups are few and uneven: one greedy pass can strand a label
 
 
-def footage_groups(clips: Sequence[Clip]) -> tuple[str, ...]:
+def footage_groups(clips: Sequence[AnnotatedVideo]) -> tuple[str, ...]:
     """For each clip the name of its group: clips linked by a chain of shared sources, over all data sets.
 
     A group is called by the alphabetically first of its sources, so the name does not depend on the clips' order.
@@ -28,7 +28,7 @@ def footage_groups(clips: Sequence[Clip]) -> tuple[str, ...]:
     return tuple(first[int(component[number[clip.sources[0]]])] for clip in clips)
 
 
-def folds(clips: Sequence[Clip], count: int = 5, seed: int = 0) -> tuple[int, ...]:
+def folds(clips: Sequence[AnnotatedVideo], count: int = 5, seed: int = 0) -> tuple[int, ...]:
     """For each clip the fold in which it is held out, 0 to ``count`` - 1.
 
     Clips of one group (``footage_groups``) share a fold. Each data set's labels are spread over the folds as evenly as
@@ -50,7 +50,9 @@ def folds(clips: Sequence[Clip], count: int = 5, seed: int = 0) -> tuple[int, ..
     return tuple(fold_of[group] for group in groups)
 
 
-def _strata(clips: Sequence[Clip], groups: Sequence[str], names: Sequence[str]) -> Float[np.ndarray, "groups strata"]:
+def _strata(
+    clips: Sequence[AnnotatedVideo], groups: Sequence[str], names: Sequence[str]
+) -> Float[np.ndarray, "groups strata"]:
     """How many clips of each data set and labelling a group holds."""
     number = {name: index for index, name in enumerate(names)}
     cells = [

@@ -1,12 +1,12 @@
 """Annotated footage as its file is: how long, and which; without the file, as annotation or the user's table say."""
 
-import csv
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from omnisila.data.annotated import AnnotatedVideo
+from omnisila.data.annotation_files import read_rows
 from omnisila.data.preparation.left_out import LeftOut
-from omnisila.errors import DataSetError, MediaError
+from omnisila.errors import MediaError
 from omnisila.media.video import probe, sha256
 
 _SAME_S = 0.1  # containers round, and published durations are those of other copies
@@ -29,14 +29,14 @@ class Durations:
 
     def of(self, video: AnnotatedVideo) -> float | None:
         """The video's duration, or None when it cannot be known; that is then accounted for."""
-        stated_s = video.duration_s or self._table.get(PurePosixPath(video.video).stem)
+        stated_s = video.duration_s or self._table.get(PurePosixPath(video.path).stem)
         if self._footage is None:
             if stated_s is None:
-                self._left_out.add(_UNKNOWN, video.video)
+                self._left_out.add(_UNKNOWN, video.path)
             return stated_s
-        file_s = self.of_file(video.video)
+        file_s = self.of_file(video.path)
         if stated_s is not None and file_s is not None and abs(stated_s - file_s) > _SAME_S:
-            what = f"{video.video}: {stated_s:g} s stated, {file_s:g} s in the file"
+            what = f"{video.path}: {stated_s:g} s stated, {file_s:g} s in the file"
             self._left_out.changed("the file lasts otherwise than stated, and is believed", what)
         return file_s
 
@@ -77,26 +77,8 @@ def read_durations(table: Path) -> dict[str, float]:
         DataSetError: the file is missing, lacks a column, or a row holds no duration.
     """
     found: dict[str, float] = {}
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            lines = csv.DictReader(file)
-            if not {"video", "duration_s"} <= set(lines.fieldnames or ()):
-                raise DataSetError(f"{table}, line 1: wanted a header with video,duration_s.")
-            for row in lines:
-                duration_s = _positive(row["duration_s"])
-                if duration_s is None:
-                    raise DataSetError(
-                        f"{table}, line {lines.line_num}: duration_s {row['duration_s']!r}. Wanted: seconds above 0."
-                    )
-                found[PurePosixPath(row["video"].strip()).stem] = duration_s
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataSetError(f"{table}: cannot be read as a table ({error}). Wanted: a UTF-8 CSV file.") from error
+    for row in read_rows(table, ("video", "duration_s")):
+        found[PurePosixPath(row["video"]).stem] = row.seconds("duration_s")
+        if not row.seconds("duration_s"):
+            raise row.error("duration_s is 0", "seconds above 0")
     return found
-
-
-def _positive(text: str | None) -> float | None:
-    try:
-        number = float(text or "")
-    except ValueError:
-        return None
-    return number if 0 < number < float("inf") else None

@@ -2,24 +2,14 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import TypeVar
 
 from omnisila.config import Frozen
-from omnisila.data.annotated import AnnotatedVideo, Described, Split
+from omnisila.data.annotated import AnnotatedSet, AnnotatedVideo, Described, Split
+from omnisila.data.clips.folds import folds, footage_groups
 from omnisila.errors import DataSetError
 
-
-@runtime_checkable
-class Grouped(Protocol):
-    """What has a split and a group."""
-
-    @property
-    def split(self) -> Split: ...
-
-    @property
-    def group(self) -> str: ...
-
-
+_FOLD_SPLITS: tuple[Split, ...] = ("test", "val", "train", "train", "train")
 Item = TypeVar("Item", AnnotatedVideo, Described)
 
 
@@ -30,7 +20,7 @@ class Shares(Frozen):
     test: float = 0.2
 
 
-def check_disjoint(name: str, items: Iterable[Grouped]) -> None:
+def check_disjoint(name: str, items: Iterable[AnnotatedVideo | Described]) -> None:
     """Be sure that every group stands in one split alone.
 
     Raises:
@@ -46,6 +36,20 @@ def check_disjoint(name: str, items: Iterable[Grouped]) -> None:
             f"{name}: {len(crossing)} of {len(seen)} groups stand on both sides of a split ({told}). Wanted: each "
             "source or person in one split. Correct the annotation, or split again by group (--resplit)."
         )
+
+
+def split_by_footage(annotated: AnnotatedSet) -> AnnotatedSet:
+    """A footage set, which publishes no split, with one: a video for each label set that judged it.
+
+    Videos that share footage stay together; of five folds one tests and another validates.
+    """
+    groups, held = footage_groups(annotated.videos), folds(annotated.videos, len(_FOLD_SPLITS))
+    videos = (
+        part.replace(split=_FOLD_SPLITS[fold], sources=(group,))
+        for video, group, fold in zip(annotated.videos, groups, held, strict=True)
+        for part in video.by_label_set()
+    )
+    return annotated.replace(videos=tuple(videos))
 
 
 def resplit(items: Iterable[Item], shares: Shares, seed: int = 0) -> Iterator[Item]:

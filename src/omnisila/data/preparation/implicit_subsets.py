@@ -8,23 +8,22 @@ variant, in which a training anomaly fills its video; that variant has a name of
 Source: Hawkeye 4.1.
 """
 
-import csv
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from omnisila.data.annotated import AnnotatedVideo
+from omnisila.data.annotation_files import read_rows
 from omnisila.data.preparation.durations import Durations
 from omnisila.data.preparation.left_out import LeftOut
-from omnisila.errors import DataSetError, MediaError
+from omnisila.errors import MediaError
 from omnisila.labels import label_set
 from omnisila.media.sampling import frames_at, uniform_times
 from omnisila.scenes.nets.mtcnn import MTCNN
 from omnisila.schema import Span, Truth
 
 ShowsFace = Callable[[AnnotatedVideo, Span], bool]
-SEGMENT_COLUMNS = ("video", "start_s", "end_s")
 
 
 class Kept(NamedTuple):
@@ -53,19 +52,19 @@ class FaceFinder:
             MediaError: the footage cannot be read.
         """
         times_s = uniform_times(span.start_s, span.end_s, self._frames)
-        shown = frames_at(self._footage / video.video, times_s, long_side_px=480)
+        shown = frames_at(self._footage / video.path, times_s, long_side_px=480)
         return any(len(self._detector.detect(frame.image[None])[0].scores) > 0 for frame in shown)
 
 
 def s_s(videos: Iterable[AnnotatedVideo], shows_face: ShowsFace, left_out: LeftOut) -> Iterator[Kept]:
     """Negative events in which no face shows; every readable video stays, for its quiet time."""
     for video in videos:
-        negative = label_set(video.labels).negative
+        negative = label_set(video.label_set).negative
         events = [truth for truth in video.truth or () if truth.label in negative]
         try:
             faced = [truth for truth in events if shows_face(video, truth.span)]
         except MediaError as error:
-            left_out.add("footage cannot be read", f"{video.video}: {error}")
+            left_out.add("footage cannot be read", f"{video.path}: {error}")
             continue
         for truth in faced:
             left_out.add("a face shows in the event", f"{video.id} {truth.span.start_s:g}-{truth.span.end_s:g} s")
@@ -84,13 +83,13 @@ def s_d(
     """
     strangers = dict.fromkeys(segments)
     for video in videos:
-        strangers.pop(PurePosixPath(video.video).stem, None)
+        strangers.pop(PurePosixPath(video.path).stem, None)
         if video.truth is not None:
             yield Kept(video)
             continue
-        spans = segments.get(PurePosixPath(video.video).stem)
+        spans = segments.get(PurePosixPath(video.path).stem)
         if spans is None or video.video_label is None:
-            left_out.add("no segment given for an anomaly of unknown time", video.video)
+            left_out.add("no segment given for an anomaly of unknown time", video.path)
             continue
         yield Kept(video.replace(truth=tuple(Truth(span=span, label=video.video_label) for span in spans)))
     for name in strangers:
@@ -117,30 +116,6 @@ def read_segments(table: Path) -> dict[str, tuple[Span, ...]]:
         DataSetError: the file is missing, lacks a column, or a row holds no span.
     """
     found: defaultdict[str, list[Span]] = defaultdict(list)
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            lines = csv.DictReader(file)
-            missing = [column for column in SEGMENT_COLUMNS if column not in (lines.fieldnames or ())]
-            if missing:
-                raise DataSetError(
-                    f"{table}, line 1: no column {', '.join(missing)}. "
-                    f"Wanted: a header with {','.join(SEGMENT_COLUMNS)}."
-                )
-            for row in lines:
-                video = PurePosixPath((row["video"] or "").strip()).stem
-                if not video:
-                    raise DataSetError(f"{table}, line {lines.line_num}: names no video. Wanted: its name or path.")
-                found[video].append(_span(table, lines.line_num, row))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataSetError(f"{table}: cannot be read as a table ({error}). Wanted: a UTF-8 CSV file.") from error
+    for row in read_rows(table, ("video", "start_s", "end_s")):
+        found[PurePosixPath(row["video"]).stem] += row.spans(f"{row['start_s']}-{row['end_s']}")
     return {video: tuple(sorted(spans, key=lambda span: span.start_s)) for video, spans in found.items()}
-
-
-def _span(table: Path, line: int, row: Mapping[str, str | None]) -> Span:
-    try:
-        return Span(start_s=float(row["start_s"] or ""), end_s=float(row["end_s"] or ""))
-    except ValueError:
-        raise DataSetError(
-            f"{table}, line {line}: start_s {row['start_s']!r} and end_s {row['end_s']!r} are no span. "
-            "Wanted: seconds, the end after the start."
-        ) from None

@@ -11,7 +11,7 @@ from omnisila.files import check_writable
 from omnisila.media.container import check_file, open_container, video_stream
 
 
-def muted(source: Path, target: Path) -> None:
+def write_muted(source: Path, target: Path) -> None:
     """Write the video of ``source`` to ``target`` without sound, in one piece; nothing is encoded again.
 
     Args:

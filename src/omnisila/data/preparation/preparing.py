@@ -1,7 +1,10 @@
 """From annotations to a stream of examples. Nothing here holds more than one video's examples at a time."""
 
+import heapq
+import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
+from typing import NamedTuple
 
 from pydantic import Field
 
@@ -11,13 +14,25 @@ from omnisila.data.instructions import Instruction, clauses_of, render_clauses, 
 from omnisila.data.preparation.durations import Durations
 from omnisila.data.preparation.implicit_subsets import Kept
 from omnisila.data.preparation.left_out import LeftOut
-from omnisila.data.preparation.mixture import Mixed, mixed
-from omnisila.data.preparation.video_examples import cause_examples, once, whole_examples, window_examples, within
+from omnisila.data.preparation.video_examples import (
+    cause_examples,
+    cut_at_end,
+    drop_repeats,
+    whole_examples,
+    window_examples,
+)
 from omnisila.labels import label_set
 from omnisila.media.video import STILL_S
 from omnisila.schema import Example
 
 _SPLITS: tuple[Split, ...] = ("train", "val", "test")
+
+
+class Mixed(NamedTuple):
+    """An item with the name of its set."""
+
+    set_name: str
+    item: Described
 
 
 class Preparation(Config):
@@ -53,13 +68,14 @@ def video_examples(
         duration_s = durations.of(annotated)
         if duration_s is None:
             continue
+        annotated = annotated.lasting(duration_s)
         if outside := [truth for truth in annotated.truth or () if truth.span.start_s >= duration_s]:
             where = f"{annotated.id}: {outside[0].label} at {outside[0].span.start_s:g} s of {duration_s:g} s"
             left_out.add("an event lies outside the video", where)
             continue
-        video = once(within(annotated, duration_s, left_out), left_out)
-        footage = durations.sha256_of(video.video)
-        if label_set(video.labels).quiet is None:  # reactions are of the whole clip: windows are never asked for
+        video = drop_repeats(cut_at_end(annotated, duration_s, left_out), left_out)
+        footage = durations.sha256_of(video.path)
+        if label_set(video.label_set).quiet is None:  # reactions are of the whole clip: windows are never asked for
             if video.intensities is None:
                 left_out.add("no example, as the intensities are not known", video.id)
         elif video.truth is None:
@@ -92,10 +108,34 @@ def described_examples(
     """
     for split in _SPLITS:
         of_split = {name: [item for item in items if item.split == split] for name, items in sets.items()}
-        for chosen in mixed(of_split, preparation.cap, preparation.seed):
+        for chosen in mix(of_split, preparation.cap, preparation.seed):
             example = _described(chosen, durations, left_out)
             if example is not None:
                 yield example
+
+
+def mix(sets: Mapping[str, Sequence[Described]], cap: int | None, seed: int = 0) -> Iterator[Mixed]:
+    """The sets' items, each set's spread evenly over the whole stream, so that no stretch of it belongs to one scene.
+
+    Omni-SILA 4.1 takes 200 K frames from two sets and 200 K pictures from two others; a cap a set keeps that balance.
+    Items are never repeated: a set smaller than the cap gives all it has. The choice depends on the seed alone.
+
+    Args:
+        sets: name -> items.
+        cap: how many items a set gives at most; None: as many as the smallest set has, so that all weigh the same.
+        seed: of the choice and the order.
+    """
+    filled = {name: items for name, items in sets.items() if items}
+    most = min(map(len, filled.values()), default=0) if cap is None else cap
+    streams = [_spread(name, items, most, seed) for name, items in sorted(filled.items())]
+    for _, name, index in heapq.merge(*streams):
+        yield Mixed(name, filled[name][index])
+
+
+def _spread(name: str, items: Sequence[Described], most: int, seed: int) -> Iterator[tuple[float, str, int]]:
+    """The chosen items' numbers, each with its place in the stream, from 0 to 1."""
+    chosen = random.Random(f"{seed}:{name}").sample(range(len(items)), min(most, len(items)))
+    return (((place + 0.5) / len(chosen), name, index) for place, index in enumerate(chosen))
 
 
 def _described(chosen: Mixed, durations: Durations, left_out: LeftOut) -> Example | None:

@@ -5,8 +5,8 @@ from typing import Literal
 
 from omnisila.config import Frozen
 from omnisila.data.annotated import AnnotatedSet
-from omnisila.data.annotations import annotation_sets, read_annotations
-from omnisila.data.readers import set_names
+from omnisila.data.preparation.group_splits import split_by_footage
+from omnisila.data.sets import data_set, read_set, set_names
 from omnisila.errors import DataSetError, InputError, unknown
 
 SCENE_TUNING = "scene-tuning"
@@ -17,7 +17,7 @@ class SetRequest(Frozen):
     """What to prepare, and from where.
 
     Args:
-        name: a set of ``data/annotations`` or ``data/readers``, or ``scene-tuning``.
+        name: a set of ``data/sets``, or ``scene-tuning``.
         folder: its annotations; for scene tuning the folder above those of the sets.
         footage: folder of the videos; None: only what annotations state counts.
         out: its folder ``footage`` gets the muted videos of S-S and the drawn motions.
@@ -56,18 +56,15 @@ def read_requested(request: SetRequest) -> dict[str, AnnotatedSet]:
         found = {name: request.folder / name for name in SCENE_SETS if (request.folder / name).is_dir()}
         if not found:
             raise DataSetError(f"{request.folder}: no folder of a set is there. Wanted: {', '.join(SCENE_SETS)}.")
-        return {name: read_annotations(name, folder) for name, folder in found.items()}
-    if request.name in annotation_sets():
-        return {request.name: read_annotations(request.name, request.folder, request.labels)}
-    from omnisila.data.preparation.footage_sets import read_footage  # reads videos, and so takes torch
-
-    return {request.name: read_footage(request.name, request.folder)}
+        return {name: read_set(name, folder) for name, folder in found.items()}
+    annotated = read_set(request.name, request.folder, request.labels)
+    return {request.name: split_by_footage(annotated) if data_set(request.name).is_footage else annotated}
 
 
 def _check(request: SetRequest) -> None:
-    known = (*annotation_sets(), *set_names(), SCENE_TUNING)
+    known = sorted((*set_names(), SCENE_TUNING))
     if request.name not in known:
-        raise InputError(unknown("data set", request.name, sorted(known)))
+        raise InputError(unknown("data set", request.name, known))
     if request.subset == "s-s" and request.footage is None:
         raise InputError("s-s looks for faces in the footage. Give --footage with the folder of the videos.")
     if request.causes is not None and request.name == SCENE_TUNING:

@@ -1,22 +1,21 @@
 """An annotated set to its stream of examples: which splits, which subset."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from omnisila.data.annotated import AnnotatedSet, AnnotatedVideo, Malformed
-from omnisila.data.causes.checking import confirmed, read_sheet
+from omnisila.data.causes.checking import apply_causes, read_sheet
 from omnisila.data.preparation.durations import Durations, read_durations
-from omnisila.data.preparation.footage_sets import footage_root
 from omnisila.data.preparation.group_splits import Shares, check_disjoint, resplit
 from omnisila.data.preparation.implicit_subsets import FaceFinder, Kept, read_segments, s_d, s_d_weak, s_s
 from omnisila.data.preparation.left_out import LeftOut
-from omnisila.data.preparation.muting import muted
+from omnisila.data.preparation.muting import write_muted
 from omnisila.data.preparation.preparing import Preparation, described_examples, video_examples
 from omnisila.data.preparation.requests import SCENE_TUNING, SetRequest
 from omnisila.data.preparation.skeletons import render_skeletons
-from omnisila.data.readers import set_names
+from omnisila.data.sets import data_set, footage_root
 from omnisila.errors import DataSetError, MediaError
 from omnisila.scenes.nets.mtcnn import MTCNN
 from omnisila.schema import Example
@@ -31,7 +30,7 @@ class PreparedSet(NamedTuple):
     left_out: LeftOut
 
 
-def prepared_set(request: SetRequest, annotated: Mapping[str, AnnotatedSet], preparation: Preparation) -> PreparedSet:
+def prepare_set(request: SetRequest, annotated: Mapping[str, AnnotatedSet], preparation: Preparation) -> PreparedSet:
     """Be sure of a set's splits, and make its examples one by one.
 
     Args:
@@ -42,12 +41,15 @@ def prepared_set(request: SetRequest, annotated: Mapping[str, AnnotatedSet], pre
     """
     left_out = LeftOut()
     if request.name == SCENE_TUNING:
-        sets = {name: _under(name, _parted(one, request)) for name, one in annotated.items()}
+        sets = {name: _under(name, _parted(read, request)) for name, read in annotated.items()}
     else:
-        sets = {name: _parted(_with_causes(one, request.causes, left_out), request) for name, one in annotated.items()}
+        sets = {
+            name: _parted(_with_causes(read, request.causes, left_out), request) for name, read in annotated.items()
+        }
     malformed = tuple(row for annotated in sets.values() for row in annotated.malformed)
     described = {name: annotated.described for name, annotated in sets.items() if annotated.described}
-    label = f"{request.name}-{_subset_name(request)}" if request.subset else request.name
+    is_weak = request.subset == "s-d" and request.segments is None
+    label = "-".join((request.name, *([request.subset] if request.subset else []), *(["weak"] if is_weak else [])))
 
     def examples() -> Iterator[Example]:
         for annotated in sets.values():
@@ -63,7 +65,7 @@ def _with_causes(annotated: AnnotatedSet, table: Path | None, left_out: LeftOut)
     if table is None:
         return annotated
     checked = read_sheet(table)
-    result, strangers = confirmed(annotated, checked.causes)
+    result, strangers = apply_causes(annotated, checked.causes)
     for name in checked.unchecked:
         left_out.add("cause nobody checked", name)
     for name in strangers:
@@ -87,11 +89,8 @@ def _rendered(examples: Iterable[Example], request: SetRequest, left_out: LeftOu
             yield example
             continue
         drawn = f"{example.video.removesuffix('.npy')}.mp4"
-        source, target = request.folder / example.video, request.out / "footage" / drawn
         try:
-            if not _is_copy_of(source, target):
-                render_skeletons(source, target)
-                _mark_copy_of(source, target)
+            _make(render_skeletons, request.folder / example.video, request.out / "footage" / drawn)
         except DataSetError as error:
             left_out.add("motion cannot be drawn", str(error))
             continue
@@ -114,11 +113,11 @@ def _of_videos(
     name: str, videos: tuple[AnnotatedVideo, ...], request: SetRequest, preparation: Preparation, left_out: LeftOut
 ) -> Iterator[Example]:
     footage = request.footage
-    if footage is None and request.name in set_names():
+    if footage is None and data_set(request.name).is_footage:
         footage = footage_root(request.name, request.folder)
     durations = Durations(footage, left_out, None if request.durations is None else read_durations(request.durations))
     if request.subset == "s-s" and footage is not None:
-        there = _at_hand(videos, footage, left_out)
+        there = (video for video in videos if durations.at_hand(video.path))
         kept = s_s(there, FaceFinder(MTCNN.pretrained(), footage), left_out)
         kept = _muted(kept, footage, request.out, left_out)
         durations = Durations(request.out / "footage", left_out)  # the muted copies are what is asked about
@@ -131,39 +130,21 @@ def _of_videos(
     return video_examples(name, kept, durations, left_out, preparation)
 
 
-def _at_hand(videos: Iterable[AnnotatedVideo], footage: Path, left_out: LeftOut) -> Iterator[AnnotatedVideo]:
-    for video in videos:
-        if (footage / video.video).is_file():
-            yield video
-        else:
-            left_out.add(f"footage missing in {footage}", video.video)
-
-
 def _muted(kept: Iterable[Kept], footage: Path, out: Path, left_out: LeftOut) -> Iterator[Kept]:
     """The videos whose muted copy lies in ``out/footage``, at the path they have in the footage folder."""
     for item in kept:
-        source, target = footage / item.video.video, out / "footage" / item.video.video
         try:
-            if not _is_copy_of(source, target):  # a run that goes on after a kill
-                muted(source, target)
-                _mark_copy_of(source, target)
+            _make(write_muted, footage / item.video.path, out / "footage" / item.video.path)
         except MediaError as error:
-            left_out.add("footage cannot be muted", f"{item.video.video}: {error}")
+            left_out.add("footage cannot be muted", f"{item.video.path}: {error}")
             continue
         yield item
 
 
-def _is_copy_of(source: Path, target: Path) -> bool:
-    """Whether a file was made of the source as it is now; a copy carries its source's time of change."""
-    return target.is_file() and source.is_file() and target.stat().st_mtime_ns == source.stat().st_mtime_ns
-
-
-def _mark_copy_of(source: Path, target: Path) -> None:
-    changed_ns = source.stat().st_mtime_ns
-    os.utime(target, ns=(changed_ns, changed_ns))
-
-
-def _subset_name(request: SetRequest) -> Literal["s-s", "s-d", "s-d-weak"]:
-    if request.subset == "s-s":
-        return "s-s"
-    return "s-d" if request.segments is not None else "s-d-weak"
+def _make(write: Callable[[Path, Path], None], source: Path, target: Path) -> None:
+    """Write a target, unless it was made of the source as it is now: it then carries the source's time of change."""
+    changed_ns = source.stat().st_mtime_ns if source.is_file() else None
+    if changed_ns is None or not target.is_file() or target.stat().st_mtime_ns != changed_ns:
+        write(source, target)
+        changed_ns = source.stat().st_mtime_ns
+        os.utime(target, ns=(changed_ns, changed_ns))

@@ -40,7 +40,7 @@ def load_joints(path: Path) -> Float[np.ndarray, "frames 22 3"]:
     return np.asarray(_mapped(path), dtype=np.float32)
 
 
-def frame_count(path: Path) -> int:
+def count_frames(path: Path) -> int:
     """How many frames a motion has; only the file's head is read.
 
     Raises:

@@ -38,7 +38,7 @@ def window_examples(
         window_s: length of a window, > 0.
         excluded: stretches that no window may touch.
     """
-    labels = label_set(video.labels)
+    labels = label_set(video.label_set)
     if video.truth is None or labels.quiet is None:
         return
     instruction = render_instruction(Instruction("identify", labels))
@@ -48,8 +48,8 @@ def window_examples(
         inside = tuple(_inside(truth, window) for truth in video.truth if overlap_s(truth.span, window) > 0)
         label = label_over(inside, window, labels.quiet)
         yield Example(
-            id=f"{set_name}/{video.id}#{index}", video=video.video, start_s=window.start_s, end_s=window.end_s,
-            task="identify", labels=video.labels, instruction=instruction, answer=render_label(label), truth=inside,
+            id=f"{set_name}/{video.id}#{index}", video=video.path, start_s=window.start_s, end_s=window.end_s,
+            task="identify", labels=video.label_set, instruction=instruction, answer=render_label(label), truth=inside,
             split=video.split, group=video.group,
         )  # fmt: skip
 
@@ -60,12 +60,12 @@ def whole_examples(set_name: str, video: AnnotatedVideo, duration_s: float) -> I
     A video with events of several labels is identified by the one that covers most time. Without known times only the
     weak label of the whole video is asked for.
     """
-    labels = label_set(video.labels)
+    labels = label_set(video.label_set)
 
     def example(task: str, instruction: Instruction, answer: str) -> Example:
         return Example.model_validate({
-            "id": f"{set_name}/{video.id}#{task}", "video": video.video, "start_s": 0.0, "end_s": duration_s,
-            "task": task, "labels": video.labels, "instruction": render_instruction(instruction), "answer": answer,
+            "id": f"{set_name}/{video.id}#{task}", "video": video.path, "start_s": 0.0, "end_s": duration_s,
+            "task": task, "labels": video.label_set, "instruction": render_instruction(instruction), "answer": answer,
             "truth": video.truth or (), "intensities": video.intensities if task == "react" else None,
             "split": video.split, "group": video.group,
         })  # fmt: skip
@@ -86,19 +86,19 @@ def whole_examples(set_name: str, video: AnnotatedVideo, duration_s: float) -> I
 
 def cause_examples(set_name: str, video: AnnotatedVideo) -> Iterator[Example]:
     """An attribute example over the span of each event whose cause is told."""
-    labels = label_set(video.labels)
+    labels = label_set(video.label_set)
     for index, truth in enumerate(video.truth or ()):
         clauses = clauses_of(truth.cause or "")
         if clauses:
             yield Example(
-                id=f"{set_name}/{video.id}#attribute-{index}", video=video.video, start_s=truth.span.start_s,
-                end_s=truth.span.end_s, task="attribute", labels=video.labels,
+                id=f"{set_name}/{video.id}#attribute-{index}", video=video.path, start_s=truth.span.start_s,
+                end_s=truth.span.end_s, task="attribute", labels=video.label_set,
                 instruction=render_instruction(Instruction("attribute", labels, truth.label)),
                 answer=render_clauses(clauses), truth=(truth,), split=video.split, group=video.group,
             )  # fmt: skip
 
 
-def within(video: AnnotatedVideo, duration_s: float, left_out: LeftOut) -> AnnotatedVideo:
+def cut_at_end(video: AnnotatedVideo, duration_s: float, left_out: LeftOut) -> AnnotatedVideo:
     """The video with its events cut at its end, which is told; none may begin past it."""
     past = [truth for truth in video.truth or () if truth.span.end_s > duration_s]
     if not past:
@@ -110,7 +110,7 @@ def within(video: AnnotatedVideo, duration_s: float, left_out: LeftOut) -> Annot
     return video.replace(truth=tuple(_inside(truth, whole) for truth in video.truth or ()))
 
 
-def once(video: AnnotatedVideo, left_out: LeftOut) -> AnnotatedVideo:
+def drop_repeats(video: AnnotatedVideo, left_out: LeftOut) -> AnnotatedVideo:
     """The video with every event once, which is told: one label at the same times, to the millisecond of answers.
 
     Of equal events one with a cause stays.

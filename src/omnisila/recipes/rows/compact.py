@@ -8,12 +8,14 @@ from typing import NamedTuple, Self, TypeVar
 
 import torch
 from jaxtyping import Int
+from pydantic import Field
 from torch import Tensor
 
 from omnisila.config import Config
-from omnisila.data.clips.clip import Clip
+from omnisila.data.annotated import AnnotatedVideo
 from omnisila.data.clips.folds import footage_groups
 from omnisila.data.instructions import SCENE_WORDS, Instruction, render_clauses, render_instruction
+from omnisila.data.sets import act_sets
 from omnisila.digests import digest
 from omnisila.errors import TrainingError
 from omnisila.labels import BUILT_IN, label_set
@@ -50,7 +52,7 @@ QUIET = {labels.quiet for labels in BUILT_IN.values()}
 class Material(NamedTuple):
     """What all runs on the same data share."""
 
-    clips: Sequence[Clip]
+    clips: Sequence[AnnotatedVideo]
     bank: FeatureBank
     descriptions: Sequence[WindowClauses]
 
@@ -78,7 +80,7 @@ class CompactTraining(Config, ABC):
     name: str
     labels: dict[str, tuple[str, ...]]
     set_weights: dict[str, dict[str, float]]
-    acts: tuple[str, ...] = ("fight_surv",)
+    acts: tuple[str, ...] = Field(default_factory=act_sets)
     video_llm: CompactConfig
     perturb: PerturbConfig = PerturbConfig(visual_lost=0.2, scene_lost=0.15)
     scene_tuning: SceneTuningConfig | None = SceneTuningConfig(loop=LoopConfig(steps=150, bfloat16=True), batch_size=32)
@@ -137,7 +139,7 @@ class CompactTraining(Config, ABC):
         return self.replace(task_tuning=self.task_tuning.replace(loop=self.task_tuning.loop.replace(seed=seed)))
 
 
-def taught_by(recipe: T, clips: Sequence[Clip]) -> T:
+def taught_by(recipe: T, clips: Sequence[AnnotatedVideo]) -> T:
     """The recipe without the data sets, labels and label sets that the clips do not teach.
 
     Raises:
@@ -151,7 +153,7 @@ def taught_by(recipe: T, clips: Sequence[Clip]) -> T:
         for clip in clips
         for name, own in clip.labels.items()
         if clip.set_name in weights.get(name, {})
-        for label in (own, label_set(name).quiet if clip.events is not None else None)
+        for label in (own, None if clip.throughout else label_set(name).quiet)
     }
     labels = {name: tuple(label for label in known if (name, label) in shown) for name, known in recipe.labels.items()}
     kept = {name: known for name, known in labels.items() if len(known) > 1}

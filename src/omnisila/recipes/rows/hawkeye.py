@@ -2,6 +2,9 @@
 
 import math
 
+from pydantic import Field
+
+from omnisila.data.sets import set_weights
 from omnisila.errors import TrainingError
 from omnisila.models.asg import ASGConfig
 from omnisila.models.bh_moe import BHMoEConfig, ConstraintConfig
@@ -60,13 +63,7 @@ class CompactHawkeye(CompactTraining):
     labels: dict[str, tuple[str, ...]] = {  # noqa: RUF012 (pydantic copies defaults)
         "anomaly": ("Fighting", "Shoplifting", "Accident", "Normal"),
     }
-    set_weights: dict[str, dict[str, float]] = {  # noqa: RUF012
-        "anomaly": {
-            "fight_surv": 1.2, "shoplifting_mnnit": 1.0, "traffic_accident": 1.0, "accident_seq": 0.4,
-            "fire_smoke": 0.1, "emotion_faces": 0.2, "misc_demo": 0.2, "normal_cctv": 0.1, "robbery_weapon": 0.1,
-            "vandalism_graffiti": 0.1,
-        },
-    }  # fmt: skip
+    set_weights: dict[str, dict[str, float]] = Field(default_factory=lambda: set_weights(("anomaly",)))
     joint_parts: tuple[str, ...] = ("joints", "pose", "velocity")
     width: int = 96
     num_heads: int = 4

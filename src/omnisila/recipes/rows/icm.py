@@ -1,5 +1,8 @@
 """ICM's recipes, compact and at full size; rows of Omni-SILA's Tables 1 to 3 leave parts out."""
 
+from pydantic import Field
+
+from omnisila.data.sets import set_weights
 from omnisila.models.compact import CompactConfig
 from omnisila.models.experts import COMPACT_EXPERT, ExpertConfig
 from omnisila.models.icm import ICMConfig
@@ -44,14 +47,7 @@ class CompactICM(CompactTraining):
         "implicit": ("Fighting", "Theft", "Traffic Accidents", "Fire", "Normal"),
         "explicit": ("positive", "neutral", "negative"),
     }
-    set_weights: dict[str, dict[str, float]] = {  # noqa: RUF012
-        "implicit": {
-            "fight_surv": 1.2, "shoplifting_mnnit": 1.0, "traffic_accident": 1.0, "accident_seq": 0.4,
-            "fire_smoke": 0.8, "emotion_faces": 0.2, "misc_demo": 0.2, "normal_cctv": 0.1, "robbery_weapon": 0.1,
-            "vandalism_graffiti": 0.1,
-        },
-        "explicit": {"emotion_faces": 2.4},
-    }  # fmt: skip
+    set_weights: dict[str, dict[str, float]] = Field(default_factory=lambda: set_weights(("implicit", "explicit")))
     expert: ExpertConfig = COMPACT_EXPERT.replace(num_layers=2, pooling="query", dropout=0.1, input_dropout=0.5)
     sbm: SBMConfig | None = SBMConfig()
     iec: IECConfig | None = IECConfig(dropout=0.1)

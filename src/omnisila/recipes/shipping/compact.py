@@ -7,13 +7,12 @@ from typing import NamedTuple
 
 from safetensors.torch import load_file, save
 
+from omnisila.data.annotated import AnnotatedVideo
 from omnisila.data.clips.augment import AugmentConfig
-from omnisila.data.clips.clip import Clip
-from omnisila.data.clips.crosswalk import judged_as, unjudged
 from omnisila.data.clips.duplicates import with_near_duplicates
 from omnisila.data.clips.features import FeatureStore, extract_all
 from omnisila.data.clips.folds import folds as fold_numbers
-from omnisila.data.readers import absent_sets, read_sets
+from omnisila.data.sets import absent_sets, read_footage, untaught, untrained_sets, with_implied_labels
 from omnisila.digests import digest
 from omnisila.errors import DataSetError
 from omnisila.files import write_atomically
@@ -112,7 +111,9 @@ def _possible(recipes: Sequence[CompactTraining], root: Path, tell: Say) -> list
     """The recipes as far as the data sets that are there teach them."""
     wanted = recipes[0].sets
     absent = absent_sets(root, wanted)
-    clips = judged_as(read_sets(root, [name for name in wanted if name not in absent]).clips, list(recipes[0].labels))
+    clips = with_implied_labels(
+        read_footage(root, [name for name in wanted if name not in absent]).videos, recipes[0].labels
+    )
     if not clips:
         raise DataSetError(f"{root}: none of the data sets {', '.join(wanted)}. Give the folder that they are in.")
     taught = [taught_by(recipe, clips) for recipe in recipes]
@@ -135,10 +136,12 @@ def prepared(
     root: Path, out: Path, features: Path, copies: int, workers: int, recipe: CompactTraining, tell: Say
 ) -> Prepared:
     store = FeatureStore(root, features, SEMConfig(), AugmentConfig())
-    reading = read_sets(root, recipe.sets)
-    clips = with_near_duplicates(reading.clips, root)
+    reading = read_footage(root, recipe.sets)
+    clips = with_near_duplicates(reading.videos, root)
     numbers = tuple(range(copies + 1))
-    tell(f"{len(clips)} clips; dropped: {reading.dropped or 'none'}")
+    tell(f"{len(clips)} clips; left out: {'; '.join(row.reason for row in reading.malformed) or 'none'}")
+    for name, reason in untrained_sets(root, recipe.sets).items():
+        tell(f"{name}: not trained: {reason}")
     failed = extract_all(store, clips, numbers, workers, tell)
     for job, reason in failed.items():
         tell(f"left out {job.clip.path}: {reason}")
@@ -146,9 +149,9 @@ def prepared(
     kept = tuple(clip for clip in clips if clip.path not in lost)
     key = digest("".join(f"{clip.path}\n" for clip in kept))[:12]
     work = out / "state" / f"{store.sem.digest[:12]}-{key}-{copies}"
-    judged = judged_as(kept, tuple(recipe.labels))
-    for name, count in unjudged(judged, tuple(recipe.labels)).items():
-        tell(f"{name}: {count} clips show what {', '.join(recipe.labels)} has no label for; they are not asked about")
+    judged = with_implied_labels(kept, recipe.labels)
+    for shown, count in untaught(judged, recipe.labels).items():
+        tell(f"{shown}: {count} clips are not asked about, as the model is not taught this label")
     material = _material(store, judged, numbers, work)
     bench = Workbench(
         bank=work / "bank.safetensors",
@@ -161,7 +164,7 @@ def prepared(
     return Prepared(bench, material, _data_digests(kept, root))
 
 
-def _material(store: FeatureStore, clips: tuple[Clip, ...], copies: tuple[int, ...], work: Path) -> Material:
+def _material(store: FeatureStore, clips: tuple[AnnotatedVideo, ...], copies: tuple[int, ...], work: Path) -> Material:
     bank = load_bank(work / "bank.safetensors")
     if bank is None:
         bank = bank_of(store, clips, copies, WindowConfig())
@@ -200,7 +203,7 @@ def _calibration(bench: Workbench, material: Material, recipe: CompactTraining) 
     )
 
 
-def _data_digests(clips: tuple[Clip, ...], root: Path) -> dict[str, str]:
+def _data_digests(clips: tuple[AnnotatedVideo, ...], root: Path) -> dict[str, str]:
     """One SHA-256 a data set, over its clips' paths and contents."""
     digests = {name: hashlib.sha256() for name in sorted({clip.set_name for clip in clips})}
     for clip in sorted(clips, key=lambda clip: clip.path):

@@ -13,8 +13,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from omnisila.data.annotated import AnnotatedVideo
-from omnisila.data.annotations import hume_reaction
 from omnisila.data.instructions import render_intensities
+from omnisila.data.sets import hume_reaction
 from omnisila.errors import DataSetError
 from omnisila.evaluation.reaction import PerEmotion, pearson
 from omnisila.evaluation.score_files import write_scores

@@ -105,7 +105,7 @@ def pooled_streams(
     def pool(video: AnnotatedVideo) -> None:
         if parts[video.id].exists():
             return
-        path = footage / video.video
+        path = footage / video.path
         span_s = (0.0, probe(path).duration_s)
         found = {
             str(number): pooled_clip(llm, sight, path, span_s, prompt, pooling)
@@ -212,7 +212,7 @@ def descriptions(
     done = {one.clip for one in before}
 
     def describe(video: AnnotatedVideo) -> None:
-        path = footage / video.video
+        path = footage / video.path
         span_s = (0.0, probe(path).duration_s)
         text = written_text(llm, sight, path, span_s, prompt, frames)
         append(out, [Description(clip=video.id, system=system, text=text)])

@@ -186,7 +186,7 @@ def _width(modality: str, folder: Path) -> int:
 def _clip(video: AnnotatedVideo, place: Place) -> Clip:
     tables = {name: folder / f"{video.id}.csv" for name, folder in place.tables.items()}
     there = {name: path for name, path in tables.items() if path.is_file()}
-    return Clip(place.footage / video.video, tables=there)
+    return Clip(place.footage / video.path, tables=there)
 
 
 def _wanted(config: ReactionFeatureConfig) -> tuple[str, ...]:

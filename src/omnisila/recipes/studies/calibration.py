@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float
 
-from omnisila.data.clips.clip import Clip
-from omnisila.data.clips.compose import Join, planned_joins
+from omnisila.data.annotated import AnnotatedVideo
+from omnisila.data.clips.compose import Join, plan_joins
 from omnisila.evaluation.calibration import ValidationVideo, fit_operating_point, fit_temperature, operating_points
 from omnisila.labels import label_set
 from omnisila.operating_points import Calibration, LabelSetCalibration
@@ -30,7 +30,7 @@ class JoinedScores:
 
     def __init__(
         self,
-        clips: Sequence[Clip],
+        clips: Sequence[AnnotatedVideo],
         bank: FeatureBank,
         windows: Sequence[int],
         posterior: Float[np.ndarray, "windows labels"],
@@ -62,7 +62,7 @@ class JoinedScores:
 
 
 def joins_of(
-    clips: Sequence[Clip],
+    clips: Sequence[AnnotatedVideo],
     fold_of: Sequence[int],
     durations_s: Mapping[str, float],
     labels: str,
@@ -81,7 +81,7 @@ def joins_of(
             for clip, f in zip(clips, fold_of, strict=True)
             if f == fold and clip.path in durations_s and clip.labels.get(labels) in names
         ]
-        planned = planned_joins(held_out, durations_s, labels, count=JOINS_PER_SET, seed=seed + fold)
+        planned = plan_joins(held_out, durations_s, labels, count=JOINS_PER_SET, seed=seed + fold)
         joins += [join.replace(name=f"{join.name}-fold{fold}") for join in planned]
     return tuple(joins)
 
@@ -135,7 +135,7 @@ def softmax(log_probs: Float[np.ndarray, "windows labels"], temperature: float) 
 
 def temperature_of(
     log_probs: Float[np.ndarray, "windows labels"],
-    clips: Sequence[Clip],
+    clips: Sequence[AnnotatedVideo],
     bank: FeatureBank,
     windows: Sequence[int],
     names: Sequence[str],
@@ -149,7 +149,7 @@ def temperature_of(
 
 def calibrated(
     log_probs: Mapping[str, Float[np.ndarray, "windows labels"]],
-    clips: Sequence[Clip],
+    clips: Sequence[AnnotatedVideo],
     bank: FeatureBank,
     windows: Sequence[int],
     fold_of: Sequence[int],

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from omnisila.data.clips.clip import Clip
+from omnisila.data.annotated import AnnotatedVideo
 from omnisila.evaluation.significance import Interval
 from omnisila.files import write_atomically
 from omnisila.operating_points import ALARMS_ARE_STRETCHES, Calibration
@@ -79,11 +79,11 @@ def write_card(
     return folder / CARD
 
 
-def _head(recipe: CompactTraining, clips: Sequence[Clip], folds: int, seeds: int) -> str:
+def _head(recipe: CompactTraining, clips: Sequence[AnnotatedVideo], folds: int, seeds: int) -> str:
     rows = []
     for name in sorted({clip.set_name for clip in clips}):
         mine = [clip for clip in clips if clip.set_name == name]
-        labels = sorted({label for clip in mine for asked, label in clip.labels.items() if asked in recipe.labels})
+        labels = sorted({str(label) for clip in mine for asked, label in clip.labels.items() if asked in recipe.labels})
         stills = sum(clip.is_still for clip in mine)
         sources = len({clip.sources[0] for clip in mine})
         licences = sorted({clip.licence.split(";")[0] for clip in mine})

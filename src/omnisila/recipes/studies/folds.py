@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from omnisila.data.clips.clip import Clip
+from omnisila.data.annotated import AnnotatedVideo
 from omnisila.data.instructions import Instruction, render_instruction, render_label
 from omnisila.errors import TrainingError
 from omnisila.files import write_atomically
@@ -43,7 +43,7 @@ class Workbench(NamedTuple):
     bank: Path
     descriptions: Path
     scene_tuned: Path | None
-    clips: tuple[Clip, ...]
+    clips: tuple[AnnotatedVideo, ...]
     fold_of: tuple[int, ...]
     answers: Path
 

@@ -9,8 +9,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from omnisila.data.clips.clip import Clip
+from omnisila.data.annotated import AnnotatedVideo
 from omnisila.data.clips.folds import footage_groups
+from omnisila.data.sets import data_set
 from omnisila.evaluation import identifying, trivial
 from omnisila.evaluation.named_scores import locating_scores
 from omnisila.evaluation.significance import Interval, bootstrap, with_intervals
@@ -36,30 +37,16 @@ class Question(NamedTuple):
     label: str | None
 
 
-QUESTIONS = (
-    Question("fight_surv", "implicit", "Fighting"),
-    Question("shoplifting_mnnit", "implicit", "Theft"),
-    Question("traffic_accident", "implicit", "Traffic Accidents"),
-    Question("accident_seq", "implicit", "Traffic Accidents"),
-    Question("fire_smoke", "implicit", "Fire"),
-    Question("emotion_faces", "explicit", None),
-)
-ANOMALY_QUESTIONS = (
-    Question("fight_surv", "anomaly", "Fighting"),
-    Question("shoplifting_mnnit", "anomaly", "Shoplifting"),
-    Question("traffic_accident", "anomaly", "Accident"),
-    Question("accident_seq", "anomaly", "Accident"),
-)
-
-
 def questions_on(recipe: CompactTraining) -> tuple[Question, ...]:
-    """The questions about the labels and data sets that a recipe trains on."""
-    return tuple(
-        question
-        for question in (*QUESTIONS, *ANOMALY_QUESTIONS)
-        if question.set_name in recipe.set_weights.get(question.labels, {})
-        and (question.label is None or question.label in recipe.labels[question.labels])
-    )
+    """What the recipe's data sets ask: about the one label that a set teaches beside the quiet one, or about all."""
+    asked: list[Question] = []
+    for labels, known in recipe.labels.items():
+        for name in recipe.set_weights.get(labels, {}):
+            taught = dict.fromkeys(data_set(name).trains[labels].labels.values())
+            events = [label for label in taught if label in known and label != label_set(labels).quiet]
+            if events:
+                asked.append(Question(name, labels, events[0] if len(events) == 1 else None))
+    return tuple(asked)
 
 
 class Judged(NamedTuple):
@@ -85,7 +72,7 @@ class Identified(NamedTuple):
 class Answers(NamedTuple):
     """Out-of-fold log-likelihoods with what is needed to judge them."""
 
-    clips: Sequence[Clip]
+    clips: Sequence[AnnotatedVideo]
     bank: FeatureBank
     windows: Sequence[int]
     fold_of: Sequence[int]
@@ -123,7 +110,7 @@ def _items(answers: Answers, question: Question, *, by_clip: bool) -> list[_Item
         clip = answers.clips[number]
         label = clip.label_over(question.labels, answers.bank.span(window))
         if clip.set_name == question.set_name and label in asked:
-            key = number if by_clip and clip.events is None else (number, row)
+            key = number if by_clip and clip.throughout else (number, row)
             items.setdefault(key, _Item(number, asked.index(label), [])).rows.append(row)
     return list(items.values())
 

@@ -86,7 +86,7 @@ def example_of(video: AnnotatedVideo) -> Example:
     """The clip as an example of ``react``, by the id that ``omnisila prepare`` gives it."""
     return Example(
         id=f"hume_reaction/{video.id}#react",
-        video=video.video,
+        video=video.path,
         start_s=0.0,
         end_s=video.duration_s or 0.0,
         task="react",

@@ -15,10 +15,10 @@ from omnisila.data.causes.annotator import (
     AnnotatorConfig,
     Unwritten,
     WrittenCause,
-    estimated,
-    resumed,
+    estimate_run,
+    read_causes,
+    read_done,
     uncaused_spans,
-    written_causes,
 )
 from omnisila.endpoint import EndpointConfig
 from omnisila.errors import InputError, RecordError
@@ -34,7 +34,7 @@ def _set(*videos: tuple[str, Sequence[Truth] | None]) -> AnnotatedSet:
         name="tsl300",
         videos=tuple(
             AnnotatedVideo(
-                id=name, video=f"{name}.mp4", labels="explicit", split="train", group=name,
+                id=name, path=f"{name}.mp4", labels={"explicit": None}, split="train", sources=(name,),
                 truth=None if truths is None else tuple(truths),
             )
             for name, truths in videos
@@ -65,7 +65,7 @@ def test_a_span_is_shown_four_times_and_summed_up(
     out = tmp_path / "causes.jsonl"
     (written,) = _run(server, _set(("a", [_truth(1.0, 2.0)])), tmp_path, out)
     assert isinstance(written, WrittenCause)
-    assert list(written_causes(out)) == [written]
+    assert list(read_causes(out)) == [written]
     assert (written.id, written.cause) == ("tsl300/a#1000-2000-negative", "a man runs; people stare")
     assert written.frame_times_s == pytest.approx([1.0625 + i / 8 for i in range(8)])
     assert server.requests == 6
@@ -98,7 +98,7 @@ def test_a_killed_run_goes_on_without_asking_again(
     server.asked.clear()
     later = _run(server, annotated, tmp_path, out)
     assert len(server.asked) == 10
-    assert [written.id for written in written_causes(out)] == [first[0].id, *(written.id for written in later)]
+    assert [written.id for written in read_causes(out)] == [first[0].id, *(written.id for written in later)]
     assert [one.id for one in later] == ["tsl300/a#1000-2000-negative", "tsl300/a#500-1500-negative"]
     assert _run(server, annotated, tmp_path, out) == []
 
@@ -118,7 +118,7 @@ def test_a_span_that_fails_is_named_and_the_rest_goes_on(
     out = tmp_path / "causes.jsonl"
     bad, gone, good, dark = _run(server, annotated, tmp_path, out)
     assert isinstance(good, WrittenCause)
-    assert [one.id for one in written_causes(out)] == [good.id]
+    assert [one.id for one in read_causes(out)] == [good.id]
     assert isinstance(bad, Unwritten)
     assert "bad.mp4" in bad.reason
     assert isinstance(gone, Unwritten)
@@ -148,7 +148,7 @@ def test_nothing_seen_is_an_answer(
     (written,) = _run(server, _set(("a", [_truth(0.0, 1.0)])), tmp_path, out)
     assert isinstance(written, WrittenCause)
     assert written.cause is None
-    assert resumed(out) == {written.id}
+    assert read_done(out) == {written.id}
 
 
 def test_only_spans_without_a_cause_are_written_each_once() -> None:
@@ -166,13 +166,13 @@ def test_an_estimate_counts_what_a_run_sends(
     endpoint = _config(server, price_in_per_million=2.0, price_out_per_million=10.0)
     spans = uncaused_spans(_set(("a", [_truth(0.0, 1.0), _truth(1.0, 2.0)])))
     done = frozenset({spans[0].id})
-    estimate = estimated(spans, done, AnnotatorConfig(), endpoint)
+    estimate = estimate_run(spans, done, AnnotatorConfig(), endpoint)
     assert server.requests == 0
     _run(server, _set(("a", [_truth(1.0, 2.0)])), tmp_path, tmp_path / "causes.jsonl")
     sent_tokens = sum(len(prompt) for prompt in server.prompts) // 4 + 255 * sum(map(len, server.pictures))
     assert estimate[:6] == (1, 1, server.requests, sum(map(len, server.pictures)), sent_tokens, 300)
     assert estimate.price == pytest.approx((sent_tokens * 2 + 300 * 10) / 1e6)
-    assert estimated(spans, done, AnnotatorConfig(), _config(server)).price is None
+    assert estimate_run(spans, done, AnnotatorConfig(), _config(server)).price is None
 
 
 def test_a_file_of_something_else_is_refused(chat_server: Callable[..., Any], tmp_path: Path) -> None:

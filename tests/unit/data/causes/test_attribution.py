@@ -1,7 +1,9 @@
 """Attribution: clauses say what the evidence shows, and nothing else."""
 
-from omnisila.data.causes.attribution import MIN_OBJECT_SCORE, SceneSummary, clauses, scene_clauses, speaking
-from omnisila.data.instructions import parse_clauses, render_clauses
+from collections.abc import Sequence
+
+from omnisila.data.causes.attribution import MIN_OBJECT_SCORE, Clause, SceneSummary, clauses, clauses_for
+from omnisila.data.instructions import clauses_of, render_clauses
 from omnisila.labels import ANOMALY, BUILT_IN, EXPLICIT, IMPLICIT
 from omnisila.schema import (
     Box,
@@ -15,6 +17,10 @@ from omnisila.schema import (
 
 STANDING = {"nose": (0.5, 0.32), "left_shoulder": (0.48, 0.4), "left_hip": (0.48, 0.55), "right_hip": (0.52, 0.55),
             "left_wrist": (0.45, 0.55), "right_wrist": (0.55, 0.55)}  # fmt: skip
+
+
+def words_of(found: Sequence[Clause], scene: str) -> tuple[str, ...]:
+    return tuple(clause.text for clause in found if clause.scene == scene)
 
 
 def box(left: float, top: float, right: float, bottom: float) -> Box:
@@ -98,11 +104,11 @@ def test_a_fast_vehicle_and_its_scene():
         for t in range(3)
     )
     found = clauses(Evidence(objects=cars), SceneSummary(moving_frac=0.5, brightness=0.1))
-    assert scene_clauses(found, "relation") == ("a car", "a car moving fast")
-    assert scene_clauses(found, "action") == ("movement in much of the view",)
-    assert scene_clauses(found, "background") == ("a place with vehicles", "a dark view")
+    assert words_of(found, "relation") == ("a car", "a car moving fast")
+    assert words_of(found, "action") == ("movement in much of the view",)
+    assert words_of(found, "background") == ("a place with vehicles", "a dark view")
     answer = render_clauses([clause.text for clause in found])
-    assert parse_clauses(answer) == tuple(clause.text for clause in found)
+    assert clauses_of(answer) == tuple(clause.text for clause in found)
 
 
 def test_better_supported_clauses_come_first():
@@ -123,18 +129,18 @@ def test_what_contradicts_a_label_or_says_nothing_of_it_is_no_cause():
         Evidence(people=(person(0.0),), objects=(thing("chair"), thing("car"))), SceneSummary(0.01, 0.5, 0.0)
     )
     assert {"one person", "hardly any movement", "a chair", "a car"} <= {clause.text for clause in calm}
-    assert speaking(calm, IMPLICIT, "Fighting") == ()
-    assert [clause.text for clause in speaking(calm, IMPLICIT, "Traffic Accidents")] == ["a car"]
+    assert clauses_for(calm, IMPLICIT, "Fighting") == ()
+    assert [clause.text for clause in clauses_for(calm, IMPLICIT, "Traffic Accidents")] == ["a car"]
     wild = clauses(Evidence(people=(person(0.0, 0), person(0.0, 1))), SceneSummary(0.4, 0.5, 0.2))
-    fighting = {clause.text for clause in speaking(wild, IMPLICIT, "Fighting")}
+    fighting = {clause.text for clause in clauses_for(wild, IMPLICIT, "Fighting")}
     assert fighting == {"two people", "movement in much of the view"}
-    assert [clause.text for clause in speaking(wild, IMPLICIT, "Fire")] == ["flame-like colours"]
+    assert [clause.text for clause in clauses_for(wild, IMPLICIT, "Fire")] == ["flame-like colours"]
 
 
 def test_a_vehicle_that_moves_fast_speaks_for_an_accident_and_an_airplane_does_not():
     for name, said in (("car", ["a car", "a car moving fast"]), ("airplane", []), ("train", [])):
         moving = tuple(thing(name, t / 2, left=0.1 + 0.3 * t) for t in range(2))
-        found = speaking(clauses(Evidence(objects=moving)), ANOMALY, "Accident")
+        found = clauses_for(clauses(Evidence(objects=moving)), ANOMALY, "Accident")
         assert sorted(clause.text for clause in found) == said
 
 
@@ -144,15 +150,15 @@ def test_things_that_were_hardly_recognised_are_not_named():
                                subject_box=box(0, 0, 0.5, 0.5), object_box=box(0.2, 0.2, 0.6, 0.6))  # fmt: skip
     assert clauses(Evidence(objects=(thing("airplane", score=unsure),), triplets=(relation,))) == ()
     sure = clauses(Evidence(triplets=(relation.replace(score=MIN_OBJECT_SCORE),)))
-    assert [clause.text for clause in speaking(sure, ANOMALY, "Robbery")] == ["a person holding a knife"]
-    assert speaking(sure, ANOMALY, "Shoplifting") == ()
+    assert [clause.text for clause in clauses_for(sure, ANOMALY, "Robbery")] == ["a person holding a knife"]
+    assert clauses_for(sure, ANOMALY, "Shoplifting") == ()
 
 
 def test_a_sentiment_is_explained_by_faces_of_it():
     happy = FaceEvidence(time_s=0.0, box=box(0, 0, 0.5, 0.5), score=0.9, expressions={"happy": 0.9, "sad": 0.1})
     found = clauses(Evidence(faces=(happy,), people=(person(0.0),)), SceneSummary(0.3, 0.5, 0.0))
-    assert [clause.text for clause in speaking(found, EXPLICIT, "positive")] == ["a happy face"]
-    assert speaking(found, EXPLICIT, "negative") == ()
+    assert [clause.text for clause in clauses_for(found, EXPLICIT, "positive")] == ["a happy face"]
+    assert clauses_for(found, EXPLICIT, "negative") == ()
 
 
 def test_every_label_that_may_be_found_says_what_speaks_for_it():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from omnisila.data.annotated import AnnotatedSet, AnnotatedVideo
 from omnisila.data.causes.annotator import Exchange, WrittenCause
-from omnisila.data.causes.checking import confirmed, read_sheet, write_sheet
+from omnisila.data.causes.checking import apply_causes, read_sheet, write_sheet
 from omnisila.errors import RecordError
 from omnisila.schema import Span, Truth
 
@@ -50,9 +50,9 @@ def test_verdicts_become_causes(tmp_path: Path, separator: str) -> None:
     truths = tuple(
         Truth(span=Span(start_s=start_s, end_s=start_s + 1), label="negative", cause="old") for start_s in range(4)
     )
-    video = AnnotatedVideo(id="a", video="a.mp4", labels="explicit", truth=truths, split="train", group="a")
-    weak = AnnotatedVideo(id="w", video="w.mp4", labels="explicit", truth=None, split="train", group="w")
-    back = confirmed(AnnotatedSet(name="tsl300", videos=(video, weak)), {**checked.causes, "tsl300/z#0-1-x": "?"})
+    video = AnnotatedVideo(id="a", path="a.mp4", labels={"explicit": None}, truth=truths, split="train", sources=("a",))
+    weak = AnnotatedVideo(id="w", path="w.mp4", labels={"explicit": None}, truth=None, split="train", sources=("w",))
+    back = apply_causes(AnnotatedSet(name="tsl300", videos=(video, weak)), {**checked.causes, "tsl300/z#0-1-x": "?"})
     assert [truth.cause for truth in back.annotated.videos[0].truth or ()] == [
         "a man runs; “far”", "a dog, barking\nloudly", None, "old",
     ]  # fmt: skip
@@ -101,7 +101,7 @@ def test_what_is_no_such_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match="cannot be read"):
         read_sheet(sheet)
     sheet.write_text("id,cause,adjusted\n")
-    with pytest.raises(RecordError, match="no column 'verdict'"):
+    with pytest.raises(RecordError, match="no column verdict"):
         read_sheet(sheet)
     sheet.write_bytes(HEADER.encode("utf-16"))
     with pytest.raises(RecordError, match="not UTF-8"):

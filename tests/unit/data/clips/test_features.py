@@ -6,16 +6,24 @@ from pathlib import Path
 import pytest
 import torch
 
+from omnisila.data.annotated import AnnotatedVideo
 from omnisila.data.clips.augment import AugmentConfig
-from omnisila.data.clips.clip import Clip
 from omnisila.data.clips.features import FeatureStore, Job, extract_all, luma_frames
 from omnisila.errors import OmnisilaError
 from omnisila.media.video import VideoReader
 from omnisila.scenes.sem import LAYOUTS, SEMConfig
 
 
-def clip(path: str, is_still: bool = False) -> Clip:
-    return Clip(set_name="s", path=path, labels={"implicit": "Normal"}, sources=(path,), is_still=is_still, licence="-")
+def clip(path: str, is_still: bool = False) -> AnnotatedVideo:
+    return AnnotatedVideo(
+        id=path,
+        set_name="s",
+        path=path,
+        labels={"implicit": "Normal"},
+        throughout=True,
+        sources=(path,),
+        is_still=is_still,
+    )
 
 
 @pytest.fixture

@@ -9,13 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from omnisila.data.clips.clip import Clip
+from omnisila.data.annotated import AnnotatedVideo
 from omnisila.data.clips.duplicates import with_near_duplicates
 from omnisila.data.clips.folds import folds, footage_groups
 
 
-def clip(name: str, label: str = "Normal", sources: tuple[str, ...] = ("s",), set_name: str = "set") -> Clip:
-    return Clip(set_name=set_name, path=name, labels={"implicit": label}, sources=sources, is_still=True, licence="CC0")
+def clip(name: str, label: str = "Normal", sources: tuple[str, ...] = ("s",), set_name: str = "set") -> AnnotatedVideo:
+    return AnnotatedVideo(
+        id=name,
+        set_name=set_name,
+        path=name,
+        labels={"implicit": label},
+        throughout=True,
+        sources=sources,
+        is_still=True,
+    )
 
 
 clip_lists = st.lists(
@@ -29,7 +37,7 @@ clip_lists = st.lists(
 
 
 @given(clip_lists, st.integers(2, 6), st.integers(0, 3))
-def test_no_footage_stands_on_both_sides(clips: list[Clip], count: int, seed: int):
+def test_no_footage_stands_on_both_sides(clips: list[AnnotatedVideo], count: int, seed: int):
     sides: dict[str, set[int]] = defaultdict(set)
     for one, fold in zip(clips, folds(clips, count, seed), strict=True):
         assert 0 <= fold < count
@@ -39,7 +47,7 @@ def test_no_footage_stands_on_both_sides(clips: list[Clip], count: int, seed: in
 
 
 @given(clip_lists, st.randoms())
-def test_the_order_of_clips_does_not_matter(clips: list[Clip], random):
+def test_the_order_of_clips_does_not_matter(clips: list[AnnotatedVideo], random):
     fold_of = dict(zip((one.path for one in clips), folds(clips), strict=True))
     shuffled = random.sample(clips, len(clips))
     assert fold_of == dict(zip((one.path for one in shuffled), folds(shuffled), strict=True))

@@ -16,11 +16,10 @@ from omnisila.data.preparation.example_files import write_examples
 from omnisila.data.preparation.group_splits import Shares, check_disjoint, resplit
 from omnisila.data.preparation.implicit_subsets import FaceFinder, Kept, read_segments, s_d, s_d_weak, s_s
 from omnisila.data.preparation.left_out import LeftOut
-from omnisila.data.preparation.mixture import mixed
-from omnisila.data.preparation.muting import muted
-from omnisila.data.preparation.preparing import Preparation, described_examples, video_examples
+from omnisila.data.preparation.muting import write_muted
+from omnisila.data.preparation.preparing import Preparation, described_examples, mix, video_examples
 from omnisila.data.preparation.requests import SetRequest, read_requested
-from omnisila.data.preparation.sets import PreparedSet, prepared_set
+from omnisila.data.preparation.sets import PreparedSet, prepare_set
 from omnisila.errors import DataSetError, InputError
 from omnisila.labels import REACTION
 from omnisila.media.video import sha256
@@ -29,7 +28,7 @@ from omnisila.schema import Example, Prediction, Span, Truth
 
 
 def video(name: str = "v", **more: object) -> AnnotatedVideo:
-    fields = {"id": name, "video": f"{name}.mp4", "labels": "explicit", "split": "train", "group": name, **more}
+    fields = {"id": name, "path": f"{name}.mp4", "labels": {"explicit": None}, "sources": (name,), **more}
     return AnnotatedVideo.model_validate(fields)
 
 
@@ -58,7 +57,7 @@ def test_durations_from_a_table(tmp_path: Path):
     table.write_text("video,duration_s\na/v.mp4,12.5\n")
     assert Durations(None, LeftOut(), read_durations(table)).of(video("v")) == 12.5
     table.write_text("video,duration_s\nv,long\n")
-    with pytest.raises(DataSetError, match="line 2: duration_s 'long'"):
+    with pytest.raises(DataSetError, match="line 2: column duration_s says 'long'"):
         read_durations(table)
 
 
@@ -111,9 +110,9 @@ def test_windows_are_missed_only_where_they_could_be():
     left_out = LeftOut()
     known = dict.fromkeys(REACTION.labels, 0.5)
     clips = [
-        video("shown", labels="reaction", truth=None, duration_s=5.0, intensities=known),
-        video("private", labels="reaction", truth=None, duration_s=5.0),
-        video("weak", truth=None, video_label="negative", duration_s=5.0),
+        video("shown", labels={"reaction": None}, truth=None, duration_s=5.0, intensities=known),
+        video("private", labels={"reaction": None}, truth=None, duration_s=5.0),
+        video("weak", labels={"explicit": "negative"}, truth=None, duration_s=5.0),
     ]
     examples = list(video_examples("set", map(Kept, clips), Durations(None, left_out), left_out, Preparation()))
     assert [e.task for e in examples] == ["react", "identify"]
@@ -124,7 +123,7 @@ def test_windows_are_missed_only_where_they_could_be():
 
 
 def test_a_group_on_both_sides_is_an_error_and_can_be_split_again():
-    videos = [video(f"v{i}", split="train" if i % 2 else "test", group=f"person {i // 2}") for i in range(400)]
+    videos = [video(f"v{i}", split="train" if i % 2 else "test", sources=(f"person {i // 2}",)) for i in range(400)]
     with pytest.raises(DataSetError, match=r"200 of 200 groups .* \(person 0 in test and train"):
         check_disjoint("set", videos)
     again = list(resplit(videos, Shares(val=0.25, test=0.25)))
@@ -137,12 +136,12 @@ def test_a_group_on_both_sides_is_an_error_and_can_be_split_again():
 
 def test_sets_are_mixed_evenly_and_capped():
     sets = {"many": [described(f"m{i}") for i in range(1000)], "few": [described(f"f{i}") for i in range(10)], "no": []}
-    stream = [name for name, _ in mixed(sets, cap=90)]
+    stream = [name for name, _ in mix(sets, cap=90)]
     assert Counter(stream) == {"many": 90, "few": 10}
     assert all(stream[start : start + 10].count("few") <= 2 for start in range(0, 91))
-    assert Counter(name for name, _ in mixed(sets, cap=None)) == {"many": 10, "few": 10}
-    assert list(mixed(sets, 90, seed=1)) == list(mixed(sets, 90, seed=1)) != list(mixed(sets, 90, seed=2))
-    assert len({item.id for _, item in mixed(sets, 90)}) == 100
+    assert Counter(name for name, _ in mix(sets, cap=None)) == {"many": 10, "few": 10}
+    assert list(mix(sets, 90, seed=1)) == list(mix(sets, 90, seed=1)) != list(mix(sets, 90, seed=2))
+    assert len({item.id for _, item in mix(sets, 90)}) == 100
 
 
 def test_descriptions_become_examples(make_video: Callable[..., Path], tmp_path: Path):
@@ -196,8 +195,8 @@ def test_s_d_takes_the_users_segments_or_is_called_weak(tmp_path: Path):
     table = tmp_path / "segments.csv"
     table.write_text("video,start_s,end_s\nArson/v.mp4,3,5\nv,1,2\nAnson/z.mp4,1,2\nk,1,2\n")
     segments = read_segments(table)
-    untimed = [video(n, labels="anomaly", truth=None, video_label="Arson", duration_s=9.0) for n in ("v", "w")]
-    known = video("k", labels="anomaly")
+    untimed = [video(n, labels={"anomaly": "Arson"}, truth=None, duration_s=9.0) for n in ("v", "w")]
+    known = video("k", labels={"anomaly": None})
     left_out = LeftOut()
     found = [item.video for item in s_d([*untimed, known], segments, left_out)]
     assert [v.id for v in found] == ["v", "k"]
@@ -209,16 +208,16 @@ def test_s_d_takes_the_users_segments_or_is_called_weak(tmp_path: Path):
     weak = [item.video for item in s_d_weak([*untimed, known], Durations(None, left_out))]
     assert [[t.span.end_s for t in v.truth or ()] for v in weak] == [[9.0], [9.0], []]
     table.write_text("video,start_s,end_s\nv,5,3\n")
-    with pytest.raises(DataSetError, match=r"segments.csv, line 2: start_s '5' and end_s '3' are no span"):
+    with pytest.raises(DataSetError, match=r"segments.csv, line 2: an event's times are '5-3'"):
         read_segments(table)
     table.write_text("start_s,end_s,video\n1,2\n")
-    with pytest.raises(DataSetError, match=r"segments.csv, line 2: names no video"):
+    with pytest.raises(DataSetError, match=r"segments.csv, line 2: 2 fields, the header has 3"):
         read_segments(table)
 
 
 def test_muted_footage_has_the_same_pictures_and_no_sound(make_video: Callable[..., Path], tmp_path: Path):
     source = make_video("loud.mp4", audio_s=2.0)
-    muted(source, tmp_path / "out/loud.mp4")
+    write_muted(source, tmp_path / "out/loud.mp4")
     with av.open(str(source)) as before, av.open(str(tmp_path / "out/loud.mp4")) as after:
         assert before.streams.audio
         assert not after.streams.audio
@@ -236,7 +235,7 @@ def some_examples() -> list[Example]:
         Kept,
         [
             video("ä", duration_s=3.0, truth=events((1, 2, "negative"))),
-            video("r", labels="reaction", intensities=intensities, duration_s=2.0, split="test"),
+            video("r", labels={"reaction": None}, intensities=intensities, duration_s=2.0, split="test"),
         ],
     )
     return list(video_examples("set", kept, Durations(None, left_out), left_out, Preparation()))
@@ -274,7 +273,7 @@ def test_a_run_that_fails_leaves_the_old_files(tmp_path: Path):
 
 def requested(**fields: Any) -> PreparedSet:
     request = SetRequest(**fields)
-    return prepared_set(request, read_requested(request), Preparation())
+    return prepare_set(request, read_requested(request), Preparation())
 
 
 def test_footage_sets_are_prepared_too(write_set: Callable[..., Path], tmp_path: Path):

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from omnisila.data.preparation.skeletons import JOINTS, frame_count, load_joints, render_skeletons, skeleton_frames
+from omnisila.data.preparation.skeletons import JOINTS, count_frames, load_joints, render_skeletons, skeleton_frames
 from omnisila.errors import DataSetError
 from omnisila.media.video import probe
 
@@ -36,7 +36,7 @@ def test_a_moving_skeleton_moves():
 def test_motions_load_and_faults_are_named(tmp_path: Path):
     path = tmp_path / "012314.npy"
     np.save(path, np.ones((170, JOINTS, 3)))
-    assert frame_count(path) == 170
+    assert count_frames(path) == 170
     assert load_joints(path).shape == (170, JOINTS, 3)
     path.write_bytes(b"\x93NUMPY broken")
     with pytest.raises(DataSetError, match="cannot be read as a motion"):

@@ -6,16 +6,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omnisila.data.annotated import AnnotatedVideo
-from omnisila.data.instructions import parse_clauses, parse_intensities, parse_located
+from omnisila.data.instructions import clauses_of, parse_intensities, parse_located
 from omnisila.data.preparation.left_out import LeftOut
-from omnisila.data.preparation.video_examples import cause_examples, once, whole_examples, window_examples, within
+from omnisila.data.preparation.video_examples import (
+    cause_examples,
+    cut_at_end,
+    drop_repeats,
+    whole_examples,
+    window_examples,
+)
 from omnisila.labels import EXPLICIT, REACTION
 from omnisila.schema import Span, Truth
 
 
 def video(*events: tuple[float, float, str], **more: object) -> AnnotatedVideo:
     truth = tuple(Truth(span=Span(start_s=a, end_s=b), label=label) for a, b, label in events)
-    fields = {"id": "v", "video": "v.mp4", "labels": "explicit", "truth": truth, "split": "train", "group": "g", **more}
+    fields = {"id": "v", "path": "v.mp4", "labels": {"explicit": None}, "truth": truth, "sources": ("g",), **more}
     return AnnotatedVideo.model_validate(fields)
 
 
@@ -44,7 +50,7 @@ def test_no_window_touches_an_excluded_stretch():
 
 
 def test_times_unknown_give_no_windows_and_a_weak_label_for_the_whole():
-    weak = video(labels="anomaly", truth=None, video_label="Arson")
+    weak = video(labels={"anomaly": "Arson"}, truth=None)
     assert list(window_examples("set", weak, 5.0, 1.0)) == []
     assert [(e.task, e.answer) for e in whole_examples("set", weak, 5.0)] == [("identify", "Arson")]
 
@@ -59,13 +65,13 @@ def test_whole_video_is_identified_and_located():
 
 
 def test_hawkeye_is_asked_to_locate_in_its_own_words():
-    asked = [e for e in whole_examples("set", video(labels="anomaly"), 9.0) if e.task == "locate"]
+    asked = [e for e in whole_examples("set", video(labels={"anomaly": None}), 9.0) if e.task == "locate"]
     assert asked[0].instruction == "Locate the timestamps when implicit anomalous sentiments are present."
 
 
 def test_causes_are_asked_over_the_span_of_their_event():
     told = video(
-        labels="implicit",
+        labels={"implicit": None},
         truth=(
             Truth(span=Span(start_s=1, end_s=2), label="Fire"),
             Truth(span=Span(start_s=3, end_s=5), label="Fire", cause=" a car burns;\nsmoke rises; "),
@@ -73,19 +79,19 @@ def test_causes_are_asked_over_the_span_of_their_event():
     )
     (example,) = cause_examples("set", told)
     assert (example.id, example.start_s, example.end_s) == ("set/v#attribute-1", 3, 5)
-    assert parse_clauses(example.answer) == ("a car burns", "smoke rises")
+    assert clauses_of(example.answer) == ("a car burns", "smoke rises")
 
 
 def test_reactions_are_asked_once_and_never_located():
     intensities = {label: index / 10 for index, label in enumerate(REACTION.labels)}
-    (example,) = whole_examples("set", video(labels="reaction", intensities=intensities), 7.0)
+    (example,) = whole_examples("set", video(labels={"reaction": None}, intensities=intensities), 7.0)
     assert example.task == "react"
     assert parse_intensities(example.answer) == intensities == example.intensities
 
 
 def test_events_are_cut_at_the_videos_end_and_that_is_told():
     left_out = LeftOut()
-    cut = within(video((1, 5, "negative"), (2, 4, "positive")), 4.0, left_out)
+    cut = cut_at_end(video((1, 5, "negative"), (2, 4, "positive")), 4.0, left_out)
     assert [(t.span.start_s, t.span.end_s) for t in cut.truth or ()] == [(1, 4), (2, 4)]
     assert left_out.lines() == (
         "1 changed: an event ends past the video's end, and is cut there (v: negative to 5 s of 4 s)",
@@ -101,7 +107,7 @@ def test_an_event_that_stands_twice_counts_once_and_keeps_its_cause():
         Truth(span=span, label="Fire", cause="smoke rises"),
         Truth(span=span, label="Fighting"),
     ]
-    left = once(video(labels="implicit", truth=tuple(events)), left_out)
+    left = drop_repeats(video(labels={"implicit": None}, truth=tuple(events)), left_out)
     assert [(t.label, t.cause) for t in left.truth or ()] == [("Fire", "a car burns"), ("Fighting", None)]
     assert left_out.changes == {"an event stands there twice, and counts once": 2}
 
@@ -111,7 +117,7 @@ def test_windows_cover_the_video_and_answers_parse(marks: list[int], duration_ms
     ordered = sorted(marks)[: len(marks) // 2 * 2]
     events = [(a / 1000, b / 1000, "negative") for a, b in zip(ordered[::2], ordered[1::2], strict=True)]
     begun = [event for event in events if event[0] < duration_ms / 1000]
-    whole = within(video(*begun), duration_ms / 1000, LeftOut())
+    whole = cut_at_end(video(*begun), duration_ms / 1000, LeftOut())
     examples = list(window_examples("set", whole, duration_ms / 1000, 1.0))
     assert examples[0].start_s == 0
     assert -1e-3 < duration_ms / 1000 - examples[-1].end_s < 0.2 + 1e-3  # a rest of less is no window
