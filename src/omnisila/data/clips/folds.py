@@ -4,8 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from omnisila.data.annotated import AnnotatedVideo
 
@@ -17,6 +15,10 @@ def footage_groups(clips: Sequence[AnnotatedVideo]) -> tuple[str, ...]:
 
     A group is called by the alphabetically first of its sources, so the name does not depend on the clips' order.
     """
+    # only here: commands that check what they are given import this file, and scipy takes long
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     names = sorted({source for clip in clips for source in clip.sources})
     number = {name: index for index, name in enumerate(names)}
     links = np.array(
