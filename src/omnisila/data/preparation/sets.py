@@ -113,11 +113,12 @@ def _of_videos(
     name: str, videos: tuple[AnnotatedVideo, ...], request: SetRequest, preparation: Preparation, left_out: LeftOut
 ) -> Iterator[Example]:
     footage = request.footage
-    if footage is None and data_set(request.name).is_footage:
+    if footage is None and request.name != SCENE_TUNING and data_set(request.name).is_footage:
         footage = footage_root(request.name, request.folder)
     durations = Durations(footage, left_out, None if request.durations is None else read_durations(request.durations))
     if request.subset == "s-s" and footage is not None:
-        there = (video for video in videos if durations.at_hand(video.path))
+        originals = durations  # the name below is bound anew before this generator runs
+        there = (video for video in videos if originals.at_hand(video.path))
         kept = s_s(there, FaceFinder(MTCNN.pretrained(), footage), left_out)
         kept = _muted(kept, footage, request.out, left_out)
         durations = Durations(request.out / "footage", left_out)  # the muted copies are what is asked about

@@ -19,4 +19,4 @@ def test_the_installed_model_averages_two_expressions_over_the_frames_with_a_fac
     said = run.model.intensities(ReactionBatch({"fau": values}, {"fau": face}))[0]
     shares = dict(zip(REACTION.labels, said.tolist(), strict=True))
     assert shares == {**dict.fromkeys(REACTION.labels, 0.0), "Amusement": 0.5, "Surprise": 0.25}
-    assert run.record.labels_scored == ("Amusement", "Surprise")
+    assert run.record.emotions == ("Amusement", "Surprise")
