@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, model_serializer, model_validator
 
 from omnisila.config import Frozen
 from omnisila.digests import digest
-from omnisila.scene_registry import SCENES, SceneName, check_scene
+from omnisila.scene_registry import SCENES, SceneName
 
 SCHEMA_VERSION = 1
 
@@ -127,24 +127,17 @@ class ExpertWeightsPoint(Frozen):
     """Expert weights over [start_s, end_s), flat beside the times."""
 
     model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, Probability] = Field(init=False)  # pyright: ignore[reportIncompatibleVariableOverride]
+    __pydantic_extra__: dict[SceneName, Probability] = Field(init=False)  # pyright: ignore[reportIncompatibleVariableOverride]
 
     start_s: Seconds
     end_s: Seconds
-
-    @model_validator(mode="after")
-    def _names_scenes(self) -> Self:
-        for name in self.__pydantic_extra__:
-            check_scene(name)
-        return self
 
     @model_serializer
     def _weights_first(self) -> dict[str, Any]:
         return {**self.weights, "start_s": self.start_s, "end_s": self.end_s}
 
     @property
-    def weights(self) -> "ExpertWeights":
-        """By scene, in the table's order."""
+    def weights(self) -> ExpertWeights:
         return {scene: self.__pydantic_extra__[scene] for scene in SCENES if scene in self.__pydantic_extra__}
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from omnisila.data.annotated import AnnotatedVideo
 from omnisila.data.causes.attribution import clauses
 from omnisila.data.causes.evidence import seen_in
-from omnisila.data.clips.clip import Clip
 from omnisila.inference.load import load
 from omnisila.inference.settings import AnalyzerConfig
 from omnisila.media.video import VideoReader
@@ -19,7 +19,7 @@ from omnisila.models.compact import CompactConfig
 from omnisila.models.experts import ExpertConfig
 from omnisila.models.iec import IECConfig
 from omnisila.recipes.rows.compact import Material, scene_tuned, task_tuned
-from omnisila.recipes.rows.icm import CompactRecipe
+from omnisila.recipes.rows.icm import CompactICM
 from omnisila.report.page import render_page
 from omnisila.report.previews import collect_media
 from omnisila.scene_registry import SCENES, Scene, register
@@ -31,7 +31,7 @@ from omnisila.scenes.windows import WindowConfig
 from omnisila.schema import Analysis, SceneEvidence, Span
 from omnisila.spans import LabelledSpan
 from omnisila.training.bank import banked
-from omnisila.training.experts import ExpertTuningConfig
+from omnisila.training.heads import HeadTuningConfig
 from omnisila.training.loop import LoopConfig
 from omnisila.training.stages import SceneTuningConfig, TaskTuningConfig
 
@@ -68,7 +68,7 @@ TONE = Scene(
 )
 
 LOOP = LoopConfig(steps=4)
-RECIPE = CompactRecipe(
+RECIPE = CompactICM(
     labels={"implicit": ("Fire", "Normal")},
     set_weights={"implicit": {"s": 1.0}},
     left_out=("face", "action", "relation"),  # nothing of them is drawn
@@ -76,7 +76,7 @@ RECIPE = CompactRecipe(
     iec=IECConfig(centres=4),
     video_llm=CompactConfig(width=32, num_layers=1, num_heads=2, feedforward=32),
     scene_tuning=SceneTuningConfig(loop=LOOP, batch_size=8),
-    expert_tuning=ExpertTuningConfig(loop=LOOP, batch_size=8),
+    head_tuning=HeadTuningConfig(loop=LOOP, batch_size=8),
     task_tuning=TaskTuningConfig(loop=LOOP, batch_size=8, causes=2),
 )
 
@@ -124,8 +124,8 @@ def test_a_fifth_scene_goes_all_the_way(make_video: Callable[..., Path], tmp_pat
     said = tuple(clauses(*seen_in([shards[int(clip)]], [bank.span(i)])) for i, clip in enumerate(bank.clip))
     assert ("a pale tone", "tone") in {(clause.text, clause.scene) for clause in said[-1]}
     clips = tuple(
-        Clip(set_name="s", path=path.name, labels={"implicit": "Fire" if number > 1 else "Normal"},
-             sources=(path.name,), is_still=False, licence="-")
+        AnnotatedVideo(id=path.stem, set_name="s", path=path.name, sources=(path.name,), throughout=True,
+                       labels={"implicit": "Fire" if number > 1 else "Normal"})
         for number, path in enumerate(paths)
     )  # fmt: skip
     material = Material(clips, bank, said)
