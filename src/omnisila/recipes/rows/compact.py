@@ -14,7 +14,7 @@ from torch import Tensor
 from omnisila.config import Config
 from omnisila.data.annotated import AnnotatedVideo
 from omnisila.data.clips.folds import footage_groups
-from omnisila.data.instructions import Instruction, render_clauses, render_instruction
+from omnisila.data.instructions import SCENE_WORDS, Instruction, render_clauses, render_instruction
 from omnisila.data.sets import act_sets
 from omnisila.digests import digest
 from omnisila.errors import TrainingError
@@ -26,7 +26,6 @@ from omnisila.models.icm import ICMConfig
 from omnisila.models.scene_model import SceneModel
 from omnisila.models.tokenizer import train_tokenizer
 from omnisila.recipes.rows.full import side_field
-from omnisila.scene_registry import SCENES
 from omnisila.schema import SceneName
 from omnisila.training.bank import FeatureBank
 from omnisila.training.descriptions import CauseTable, WindowClauses
@@ -102,7 +101,7 @@ class CompactTraining(Config, ABC):
     @property
     def described(self) -> tuple[SceneName, ...]:
         """The scenes that scene tuning describes."""
-        return tuple(SCENES)
+        return tuple(SCENE_WORDS)
 
     @property
     @abstractmethod
@@ -189,7 +188,7 @@ def built(recipe: CompactTraining, material: Material, seed: int = 0) -> SceneMo
 
 
 def _texts(recipe: CompactTraining, material: Material) -> list[str]:
-    instructions = [render_instruction(Instruction("describe", scene=scene)) for scene in SCENES]
+    instructions = [render_instruction(Instruction("describe", scene=scene)) for scene in SCENE_WORDS]
     answers = ["nothing"]
     for name, labels in recipe.labels.items():
         labelled = label_set(name)

@@ -3,10 +3,10 @@
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from omnisila.errors import InputError, unknown
-from omnisila.scene_registry import SCENES
+from omnisila.schema import SceneName
 
 ROW = "row"  # in a file: which row it changes
 
@@ -31,7 +31,10 @@ ICM = {
     "without-sbm": Row("ICM without SBM", "Omni-SILA Tables 1, 2", {"sbm": None}),
     "without-iec": Row("ICM without IEC", "Omni-SILA Tables 1, 2", {"iec": None}),
     "without-scene-tuning": Row("ICM without scene tuning", "Omni-SILA Table 1", {"scene_tuning": None}),
-    **{f"without-{scene}": Row(f"ICM without {scene}", "Omni-SILA Table 3", {"left_out": [scene]}) for scene in SCENES},
+    **{
+        f"without-{scene}": Row(f"ICM without {scene}", "Omni-SILA Table 3", {"left_out": [scene]})
+        for scene in get_args(SceneName)
+    },
     # beyond the tables: the paper prints 8 layers and, read literally, a width of 4096
     **{
         f"experts-{layers}-layers": Row(
