@@ -23,7 +23,6 @@ from omnisila.models.hawkeye import HawkeyeConfig
 from omnisila.models.hawkeye_release import HawkeyeReleaseConfig
 from omnisila.models.icm import ICMConfig
 from omnisila.models.lora import adapter_files
-from omnisila.models.pretrained_llm import VideoBackboneConfig
 from omnisila.models.run_files import (
     ADAPTER,
     LANGUAGE,
@@ -39,7 +38,8 @@ from omnisila.models.run_files import (
 )
 from omnisila.models.scene_model import SceneModel
 from omnisila.models.sharded import whole
-from omnisila.models.transformers_llm import TransformersVideoLLM
+from omnisila.models.video_backbone import VideoBackboneConfig
+from omnisila.models.visual_tower import VisualTower
 from omnisila.operating_points import Calibration
 from omnisila.scenes.full.sem import FullSEMConfig
 from omnisila.scenes.sem import SEMConfig
@@ -87,12 +87,7 @@ class Run(NamedTuple):
     model: SceneModel
     record: RunRecord
     calibration: Calibration | None
-
-    @property
-    def pretrained(self) -> TransformersVideoLLM | None:
-        """The Video-LLM with its own tower; None where the extractors' visual stream is what the model sees."""
-        llm = self.model.video_llm
-        return llm if isinstance(llm, TransformersVideoLLM) else None
+    tower: VisualTower | None = None  # None where the extractors' own visual stream is what the model sees
 
     @property
     def device(self) -> torch.device:
@@ -148,15 +143,16 @@ def load_run(folder: Path, device: torch.device | None = None) -> Run:
     scene = _tensors(folder / SCENE, contents)
     if isinstance(record.video_llm, CompactConfig):
         tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / TOKENIZER, local_files_only=True)
-        model = record.scene_side.build(record.video_llm.build(tokenizer))
+        model, tower = record.scene_side.build(record.video_llm.build(tokenizer)), None
         language = {VIDEO_LLM_PREFIX + key: value for key, value in _tensors(folder / LANGUAGE, contents).items()}
         _fill(dict(_named_tensors(model)), {**language, **scene}, folder)
     else:
         device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        model = record.scene_side.build(record.video_llm.load(device, record.window.rate_hz, folder / ADAPTER))
+        backbone = record.video_llm.load(device, record.window.rate_hz, folder / ADAPTER)
+        model, tower = record.scene_side.build(backbone.llm), backbone.tower
         _fill({key: value for key, value in _named_tensors(model) if not _is_language(key)}, scene, folder)
         model.to(device)
-    return Run(model.eval(), record, run_calibration(folder))
+    return Run(model.eval(), record, run_calibration(folder), tower)
 
 
 def _tensors(path: Path, contents: Mapping[str, bytes]) -> dict[str, Tensor]:

@@ -27,13 +27,12 @@ class VideoLLM(Protocol):
 
     Attributes:
         width: of its token embeddings.
-        video_id: the id of a video token's placeholder, ``scene_id`` that of ``<scene>``.
+        scene_id: the id of the ``<scene>`` placeholder.
         pad_id: the id of padding.
         max_tokens: how long prompt and answer may be together.
     """
 
     width: int
-    video_id: int
     scene_id: int
     pad_id: int
     max_tokens: int

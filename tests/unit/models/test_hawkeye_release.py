@@ -12,6 +12,7 @@ from omnisila.models.clip_graph import ClipScenes, clip_graph
 from omnisila.models.hawkeye_files import ClipFiles, clip_inputs, load_release, read_poses, read_triplets
 from omnisila.models.hawkeye_release import HawkeyeRelease, HawkeyeReleaseConfig, focal_term
 from omnisila.models.likelihood import answer_likelihood
+from omnisila.models.video_llava import VideoLlavaLLM
 from omnisila.scenes.extractor import Entities
 
 WIDTH, FEEDFORWARD, HEADS = 24, 32, 2
@@ -23,9 +24,9 @@ def _seed() -> None:
 
 
 @pytest.fixture
-def model(make_llava) -> HawkeyeRelease:
+def model(make_video_llava) -> HawkeyeRelease:
     """A tiny release before a tiny Video-LLaVA."""
-    llm = make_llava()
+    llm = VideoLlavaLLM(*make_video_llava())
     return HawkeyeReleaseConfig(width=WIDTH, num_heads=HEADS, feedforward=FEEDFORWARD).build(llm).eval()
 
 

@@ -12,6 +12,8 @@ from omnisila.models.compact import CompactConfig
 from omnisila.models.probing import ACTIVATIONS, PROMPTS, ProbeConfig, pooled_tokens
 from omnisila.models.reaction import ReactionBatch
 from omnisila.models.tokenizer import train_tokenizer
+from omnisila.models.video_llava import VideoLlavaLLM
+from omnisila.models.visual_tower import ClipTower
 from omnisila.scenes.extractor import Entities
 
 WIDTH = 5
@@ -51,10 +53,11 @@ def test_a_probe_reads_one_stream():
 
 
 @pytest.fixture
-def llava(make_llava):
-    llm = make_llava()
+def llava(make_video_llava):
+    model, tokenizer = make_video_llava()
+    tower = ClipTower(model.model.video_tower)
     frames = torch.randint(0, 256, (2, 8, 30, 30, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    return llm.model, llm, llm.backbone.encode(frames)
+    return model, VideoLlavaLLM(model, tokenizer), tower.encode(frames)
 
 
 @torch.no_grad()
