@@ -28,7 +28,7 @@ from omnisila.models.graph_inputs import JOINTS, JointReading, PatchGrid, Triple
 from omnisila.models.hawkeye import Hawkeye, HawkeyeConfig
 from omnisila.models.org import MaskGTN, triplet_graph
 from omnisila.scenes import action, relation
-from omnisila.scenes.extractor import Entities, SceneInputs
+from omnisila.scenes.extractor import Entities
 
 FRAMES, PEOPLE, TRIPLETS = 8, 5, 5
 CLASSES, PREDICATES = 151, 51
@@ -171,12 +171,11 @@ def cost_at_7b(text_tokens: int = 64) -> dict[str, float]:
 
         plain = frames + reading(FRAMES * 257)
     whole = hawkeye_7b()
-    scenes = SceneInputs(
-        *(
-            Entities(torch.zeros(1, FRAMES, 5, width), torch.ones(1, FRAMES, 5, dtype=torch.bool))
-            for width in (1, action.LAYOUT.feature_width, relation.LAYOUT.feature_width, 1)
-        )
-    )
+    widths = {"action": action.LAYOUT.feature_width, "relation": relation.LAYOUT.feature_width}
+    scenes = {
+        name: Entities(torch.zeros(1, FRAMES, 5, width), torch.ones(1, FRAMES, 5, dtype=torch.bool))
+        for name, width in widths.items()
+    }
     visual = Entities(torch.zeros(1, FRAMES, 257, 1024), torch.ones(1, FRAMES, 257, dtype=torch.bool))
     scene_side = operations(lambda: whole.perceive(scenes, visual))
     counts = {"as_published": FRAMES * (257 + whole.org.nodes), "pooled_by_frame": FRAMES}

@@ -15,8 +15,11 @@ from omnisila.media.video import VideoReader
 from omnisila.models.checkpoint import Run
 from omnisila.models.lora import adapter_parameters
 from omnisila.models.video_llava import VideoLlavaLLM
+from omnisila.scenes.chunked import SceneEnrichedModeling
+from omnisila.scenes.full.action import FullActionExtractor
+from omnisila.scenes.full.background import FullBackgroundExtractor
+from omnisila.scenes.full.face import FullFaceExtractor
 from omnisila.scenes.full.relation import RelTRScene
-from omnisila.scenes.full.sem import FullSceneEnrichedModeling
 
 
 class Decoder(NamedTuple):
@@ -83,33 +86,36 @@ def tower_flops(vision: Any, width: int) -> int:
     return embedding + layers * layer + 2 * tokens * (features * width + width**2)
 
 
-def scene_flops(sem: FullSceneEnrichedModeling, frame: torch.Tensor) -> dict[str, float]:
+def scene_flops(sem: SceneEnrichedModeling, frame: torch.Tensor) -> dict[str, float]:
     """FLOPs of each scene's networks for one frame of that size, counted as they run.
 
     Faces cost only their first look at the pyramid where the frame shows none.
     """
     images = frame.unsqueeze(0)
-    boxes = torch.tensor([[0.1, 0.1, 0.4, 0.6]]).repeat(sem.config.relation.objects.max_objects, 1)
 
     def counted(look: Any) -> float:
         with FlopCounterMode(display=False) as counter:
             look()
         return float(counter.get_total_flops())
 
-    relation = sem.relation
+    relation, scenes = sem.objects, sem.extractors
     assert isinstance(relation, RelTRScene)
+    action, face, background = scenes["action"], scenes["face"], scenes["background"]
+    assert isinstance(action, FullActionExtractor)
+    assert isinstance(face, FullFaceExtractor)
+    assert isinstance(background, FullBackgroundExtractor)
+    boxes = torch.tensor([[0.1, 0.1, 0.4, 0.6]]).repeat(relation.config.objects.max_objects, 1)
     return {
         "relation": counted(lambda: relation.net.relations(images)),
-        "action": counted(lambda: sem.action.detect(images)),
-        "face": counted(lambda: sem.face(images)),
-        "background": counted(lambda: sem.background(images, [boxes])),
+        "action": counted(lambda: action.detect(images)),
+        "face": counted(lambda: face(images)),
+        "background": counted(lambda: background(images, [boxes])),
     }
 
 
-def looks(sem: FullSceneEnrichedModeling, seconds: float) -> dict[str, float]:
+def looks(sem: SceneEnrichedModeling, seconds: float) -> dict[str, float]:
     """How often each scene's networks look in so many seconds of video."""
-    rates = {"action": sem.config.rate_hz, **{name: sem.rates_hz[name] for name in ("relation", "face", "background")}}
-    return {name: rate_hz * seconds for name, rate_hz in rates.items()}
+    return {name: sem.rate_hz(name) * seconds for name in ("action", "relation", "face", "background")}
 
 
 def window_tokens(llm: VideoLlavaLLM, frames: int) -> tuple[int, list[int]]:

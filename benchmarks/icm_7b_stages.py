@@ -24,9 +24,10 @@ from omnisila.models.checkpoint import Run
 from omnisila.models.lora import set_gradient_checkpointing
 from omnisila.recipes.rows.icm import FullICM
 from omnisila.records import append
+from omnisila.scene_registry import SCENES
 from omnisila.scenes.cache import Extracted, FeatureCache
 from omnisila.scenes.windows import windows
-from omnisila.schema import Example, ExpertWeights, Span
+from omnisila.schema import Example, Span
 from omnisila.spans import LabelledSpan
 from omnisila.training.answering import Answering, AnsweringConfig
 from omnisila.training.clip_source import ClipSource
@@ -109,7 +110,7 @@ def analysed(analyzer: Analyzer, video: Path, findings: int, clock: Clock) -> Ex
         for number in range(findings):
             span = Span(start_s=number * length_s, end_s=(number + 1) * length_s)
             found = LabelledSpan(span, IMPLICIT.labels[0], 0.9)
-            even = ExpertWeights(face=0.25, action=0.25, relation=0.25, background=0.25)
+            even = dict.fromkeys(SCENES, 1 / len(SCENES))
             analyzer.attributed(IMPLICIT.name, found, even, extracted)
     clock.seconds["file to findings"] = sum(clock.seconds[name] for name in ("features", "locate", "attribute"))
     with clock.stage("locate/pictures"):  # once more, alone

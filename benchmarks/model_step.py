@@ -23,7 +23,7 @@ from omnisila.models.icm import ICM, ICMConfig
 from omnisila.models.likelihood import answer_likelihood, label_loss
 from omnisila.models.tokenizer import train_tokenizer
 from omnisila.scenes import action, background, face, relation
-from omnisila.scenes.extractor import Entities, SceneInputs
+from omnisila.scenes.extractor import Entities
 
 LABELS = ("Fighting", "Theft", "Traffic Accidents", "Fire", "Normal", *EXPLICIT.labels)
 
@@ -57,13 +57,9 @@ def timed(step: Callable[[], object], repeats: int) -> dict[str, float]:
 
 def measure(model: ICM, batch: int, repeats: int, half: bool) -> dict[str, dict[str, float]]:
     """Forward and backward of the scene side, of the whole step, and scoring without gradients."""
-    width = model.feature_widths
-    scenes = SceneInputs(
-        entities(batch, 5, width[0], 0.3),
-        entities(batch, 6, width[1], 1.0),
-        entities(batch, 5, width[2], 0.7),
-        entities(batch, 1, width[3], 1.0),
-    )
+    counts = ((5, 0.3), (6, 1.0), (5, 0.7), (1, 1.0))
+    sizes = zip(model.scenes, model.feature_widths, counts, strict=True)
+    scenes = {name: entities(batch, count, width, share) for name, width, (count, share) in sizes}
     visual = entities(batch, 1, 2560, 1.0)
     instructions, truth = [IMPLICIT.identify] * batch, torch.randint(len(LABELS), (batch,))
 

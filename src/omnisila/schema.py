@@ -5,19 +5,22 @@ joints are fractions of the frame. The JSON core is fixed from schema version 1 
 """
 
 import json
-from typing import Annotated, Literal, Self
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_serializer, model_validator
 
 from omnisila.config import Frozen
 from omnisila.digests import digest
+from omnisila.scene_registry import SCENES, SceneName
 
 SCHEMA_VERSION = 1
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 Seconds = Annotated[float, Field(ge=0.0)]
-SceneName = Literal["face", "action", "relation", "background"]
+# The router's mean probability of each scene's expert; an absent scene has exactly 0. Source: Omni-SILA Eq. (1).
+ExpertWeights = dict[SceneName, Probability]
 
 
 class Span(Frozen):
@@ -96,6 +99,16 @@ class TripletEvidence(Frozen):
     object_box: Box
 
 
+class SceneEvidence(Frozen):
+    """What a scene without records of its own saw at one time, in words."""
+
+    time_s: Seconds
+    scene: SceneName
+    name: str
+    score: Probability
+    box: Box | None = None
+
+
 class Evidence(Frozen):
     """What the scene extractors saw in a span; a cause may name nothing else."""
 
@@ -103,22 +116,29 @@ class Evidence(Frozen):
     people: tuple[PersonEvidence, ...] = ()
     objects: tuple[ObjectEvidence, ...] = ()
     triplets: tuple[TripletEvidence, ...] = ()
+    others: tuple[SceneEvidence, ...] = ()
+
+    def select(self, choose: Callable[[tuple[Any, ...]], tuple[Any, ...]]) -> Self:
+        """The records that are chosen, kind by kind."""
+        return self.replace(**{kind: choose(records) for kind, records in self})
 
 
-class ExpertWeights(Frozen):
-    """The router's mean probability of each scene expert; an absent scene has exactly 0. Source: Omni-SILA Eq. (1)."""
+class ExpertWeightsPoint(Frozen):
+    """Expert weights over [start_s, end_s), flat beside the times."""
 
-    face: Probability
-    action: Probability
-    relation: Probability
-    background: Probability
-
-
-class ExpertWeightsPoint(ExpertWeights):
-    """Expert weights over [start_s, end_s)."""
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[SceneName, Probability] = Field(init=False)  # pyright: ignore[reportIncompatibleVariableOverride]
 
     start_s: Seconds
     end_s: Seconds
+
+    @model_serializer
+    def _weights_first(self) -> dict[str, Any]:
+        return {**self.weights, "start_s": self.start_s, "end_s": self.end_s}
+
+    @property
+    def weights(self) -> ExpertWeights:
+        return {scene: self.__pydantic_extra__[scene] for scene in SCENES if scene in self.__pydantic_extra__}
 
 
 class CurvePoint(Frozen):

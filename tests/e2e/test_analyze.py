@@ -41,9 +41,9 @@ def test_one_video_gives_json_page_subtitles_and_table(omnisila: Run, make_video
     assert "Water Incidents" in analysis.labels_not_scored
     assert [point.start_s for point in analysis.anomaly_curve] == [0.0, 1.0, 2.0]
     for point in analysis.expert_weights:
-        total = point.face + point.action + point.relation + point.background
+        total = sum(point.weights.values())
         assert total == pytest.approx(1.0, abs=0.01)
-        assert point.face == 0.0  # no face was drawn
+        assert point.weights["face"] == 0.0  # no face was drawn
 
 
 def portrait(_index: int, width_px: int, height_px: int) -> np.ndarray:

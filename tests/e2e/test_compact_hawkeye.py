@@ -123,9 +123,9 @@ def test_it_finds_what_it_was_taught(report: Path) -> None:
     assert finding.evidence.people
     assert finding.cause is None  # one person who hardly moves is no reason to see a fight
     assert finding.expert_weights is not None
-    for one in (finding.expert_weights, *analysis.expert_weights):
-        assert one.face == one.background == 0.0
-        assert one.action + one.relation == pytest.approx(1.0, abs=0.01)
+    for one in (finding.expert_weights, *(point.weights for point in analysis.expert_weights)):
+        assert one["face"] == one["background"] == 0.0
+        assert one["action"] + one["relation"] == pytest.approx(1.0, abs=0.01)
 
 
 def test_its_page_says_nothing_of_another_model(report: Path) -> None:

@@ -11,7 +11,7 @@ from omnisila.models.iec import IECConfig
 from omnisila.models.likelihood import answer_likelihood, label_language_loss, label_loss
 from omnisila.models.sbm import router_balance_loss
 from omnisila.models.tokenizer import train_tokenizer
-from omnisila.scenes.extractor import Entities, SceneInputs
+from omnisila.scenes.extractor import Entities
 from omnisila.scenes.windows import WindowBatch
 
 LABELS = ("Fighting", "Theft", "Normal")
@@ -39,12 +39,17 @@ def random_windows(batch: int) -> WindowBatch:
         mask = torch.rand(batch, 4, count, generator=random) < present
         return Entities(torch.randn(batch, 4, count, width, generator=random) * mask.unsqueeze(-1), mask)
 
-    scenes = SceneInputs(entities(2, 5, 0.3), entities(3, 7, 0.7), entities(2, 6, 0.5), entities(1, 4, 1.1))
+    scenes = {
+        "face": entities(2, 5, 0.3),
+        "action": entities(3, 7, 0.7),
+        "relation": entities(2, 6, 0.5),
+        "background": entities(1, 4, 1.1),
+    }
     return WindowBatch(scenes, entities(1, 8, 1.1))
 
 
 def only(windows: WindowBatch, row: int) -> WindowBatch:
-    scenes = SceneInputs(*(Entities(one.values[[row]], one.mask[[row]]) for one in windows.scenes))
+    scenes = {name: Entities(one.values[[row]], one.mask[[row]]) for name, one in windows.scenes.items()}
     return WindowBatch(scenes, Entities(windows.visual.values[[row]], windows.visual.mask[[row]]))
 
 

@@ -14,7 +14,6 @@ from omnisila.schema import (
     Box,
     CurvePoint,
     Evidence,
-    ExpertWeights,
     ExpertWeightsPoint,
     FaceEvidence,
     Finding,
@@ -175,7 +174,7 @@ def finding(start_s: float, end_s: float, label: str = "Fighting", score: float 
         "labels": "explicit" if label in ("positive", "negative") else "implicit",
         "cause": f"Two people close to each other at {start_s:g} s.",
         "evidence": seen(start_s),
-        "expert_weights": ExpertWeights(face=0.0, action=0.6, relation=0.3, background=0.1),
+        "expert_weights": {"face": 0.0, "action": 0.6, "relation": 0.3, "background": 0.1},
     }
     return Finding(span=Span(start_s=start_s, end_s=end_s), label=label, score=score, **(values | more))
 

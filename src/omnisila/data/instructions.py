@@ -12,14 +12,11 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from omnisila.labels import BUILT_IN, REACTION, LabelSet
+from omnisila.scene_registry import SCENES
 from omnisila.schema import SceneName, Span
 
 Task = Literal["identify", "locate", "attribute", "describe", "react"]
 
-# Omni-SILA 3.4 names the scenes so in "Please describe the ...".
-SCENE_WORDS: dict[SceneName, str] = {
-    "face": "facial", "action": "action", "relation": "image region", "background": "background",
-}  # fmt: skip
 NOTHING = "nothing"
 
 # The paper's question to the letter, "emphatic" included: other words give other scores.
@@ -62,7 +59,7 @@ def render_instruction(instruction: Instruction) -> str:
     if task == "react":
         return REACT_QUESTION
     if task == "describe" and scene is not None:
-        return f"Please describe the {SCENE_WORDS[scene]}."
+        return f"Please describe the {SCENES[scene].description}."
     if task == "identify" and labels is not None:
         return labels.identify
     if task == "locate" and labels is not None:
@@ -76,7 +73,7 @@ def parse_instruction(text: str, label_sets: Sequence[LabelSet] = tuple(BUILT_IN
     """Which instruction the text is, or None. Of two label sets with one wording the first wins."""
     if text == REACT_QUESTION:
         return Instruction("react")
-    for scene in SCENE_WORDS:
+    for scene in SCENES:
         if text == render_instruction(Instruction("describe", scene=scene)):
             return Instruction("describe", scene=scene)
     for labels in label_sets:

@@ -1,7 +1,7 @@
 """The second pass: why a span is what it was found to be, from what was seen in it. Source: Omni-SILA 3.1."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import torch
 
@@ -13,22 +13,11 @@ from omnisila.inference.seeing import See
 from omnisila.labels import LabelSet
 from omnisila.models.likelihood import Asked, answer_likelihood, answers_likelihood
 from omnisila.models.scene_model import SceneModel
-from omnisila.scenes.extractor import Entities, SceneInputs, SceneShard
-from omnisila.scenes.windows import SCENES, Window, WindowBatch
-from omnisila.schema import (
-    Evidence,
-    ExpertWeights,
-    FaceEvidence,
-    Finding,
-    ObjectEvidence,
-    PersonEvidence,
-    SceneName,
-    Span,
-    TripletEvidence,
-)
+from omnisila.scenes.extractor import Entities, SceneShard
+from omnisila.scenes.windows import Window, WindowBatch
+from omnisila.schema import Evidence, ExpertWeights, Finding, SceneName, Span
 from omnisila.spans import LabelledSpan
 
-Record = TypeVar("Record", FaceEvidence, PersonEvidence, ObjectEvidence, TripletEvidence)
 ShardsWithin = Callable[[Span], Iterator[SceneShard]]
 
 KEY_TIMES = 8  # sample times of a finding's evidence and of its attribution
@@ -147,21 +136,23 @@ def scene_influence(
         inputs: one window.
     """
     if label not in trained:
-        return dict.fromkeys(SCENES, 0.0)
-    versions = len(SCENES) + 1
-    scenes = SceneInputs(*(_once_without(scene, place) for place, scene in enumerate(inputs.scenes, 1)))
+        return dict.fromkeys(inputs.scenes, 0.0)
+    versions = len(inputs.scenes) + 1
+    scenes = {
+        name: _once_without(scene, place, versions) for place, (name, scene) in enumerate(inputs.scenes.items(), 1)
+    }
     values, mask, area = inputs.visual
     area = None if area is None else area.expand(versions, -1)
     visual = Entities(values.expand(versions, -1, -1, -1), mask.expand(versions, -1, -1), area)
     instructions = [render_instruction(Instruction("identify", labels))] * versions
     likelihood = answer_likelihood(model, scenes, visual, instructions, [render_label(one) for one in trained])
     whole, *left_out = likelihood.log_probs.log_softmax(-1)[:, list(trained).index(label)].tolist()
-    return {scene: whole - without for scene, without in zip(SCENES, left_out, strict=True)}
+    return {scene: whole - without for scene, without in zip(inputs.scenes, left_out, strict=True)}
 
 
-def _once_without(scene: Entities, place: int) -> Entities:
+def _once_without(scene: Entities, place: int, versions: int) -> Entities:
     """The scene for the whole window and for each version that leaves a scene out; absent in its own."""
-    values, mask = (part.repeat(len(SCENES) + 1, *[1] * (part.ndim - 1)) for part in scene[:2])
+    values, mask = (part.repeat(versions, *[1] * (part.ndim - 1)) for part in scene[:2])
     values[place], mask[place] = 0.0, False
     return Entities(values, mask)
 
@@ -176,14 +167,9 @@ def _looks(span: Span, times_s: Iterable[float]) -> list[Span]:
 def thinned(evidence: Evidence, times_s: Sequence[float]) -> Evidence:
     """Only what was seen at the sample of each kind nearest to one of the times."""
 
-    def near(items: tuple[Record, ...]) -> tuple[Record, ...]:
+    def near(items: Sequence[Any]) -> tuple[Any, ...]:
         have = sorted({item.time_s for item in items})
         kept = {min(have, key=lambda have_s: abs(have_s - time_s)) for time_s in times_s} if have else set()
         return tuple(item for item in items if item.time_s in kept)
 
-    return Evidence(
-        faces=near(evidence.faces),
-        people=near(evidence.people),
-        objects=near(evidence.objects),
-        triplets=near(evidence.triplets),
-    )
+    return evidence.select(near)

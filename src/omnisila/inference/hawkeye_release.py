@@ -28,7 +28,7 @@ from omnisila.models.likelihood import Asked, answers_likelihood, posterior
 from omnisila.models.lora import LoRAConfig
 from omnisila.models.video_backbone import VideoBackboneConfig
 from omnisila.models.video_llava import VideoLlavaLLM
-from omnisila.scenes.extractor import Entities, SceneInputs
+from omnisila.scenes.extractor import to_device
 from omnisila.schema import Example, Finding, Prediction, Span
 from omnisila.spans import Curve, SpanShape, Thresholds, mean_score, spans_of
 from omnisila.weights.checkpoint_files import file_digest
@@ -169,12 +169,7 @@ class ReleaseSystem:
             times_s = [clip * settings.clip_s + (i + 0.5) * step_s for clip in batch for i in range(settings.frames)]
             shown = torch.stack([self.tower.fitted(frame.image[None])[0] for frame in frames_at(video, times_s)])
             visual = self.tower.encode(shown.unflatten(0, (len(batch), settings.frames)).to(self.device))
-            scenes = SceneInputs(
-                *(
-                    Entities(e.values.to(self.device), e.mask.to(self.device))
-                    for e in clip_inputs([files[k] for k in batch])
-                )
-            )
+            scenes = to_device(clip_inputs([files[k] for k in batch]), self.device)
             said, which = answers_likelihood(self.model, scenes, visual, asked)
             yes_no, shares = posterior(said.log_probs.double()), posterior(which.log_probs.double())
             rows.append(torch.cat([yes_no[:, :1] * shares, yes_no[:, 1:]], dim=1).cpu().numpy())

@@ -16,8 +16,9 @@ from omnisila.labels import LabelSet, label_set
 from omnisila.models.checkpoint import Run
 from omnisila.models.likelihood import Asked, Likelihood, answers_likelihood, posterior
 from omnisila.operating_points import LabelSetCalibration
-from omnisila.scenes.windows import SCENES, Window, WindowBatch
-from omnisila.schema import CurvePoint, ExpertWeights, ExpertWeightsPoint, Span
+from omnisila.scene_registry import SCENES
+from omnisila.scenes.windows import Window, WindowBatch
+from omnisila.schema import CurvePoint, ExpertWeights, ExpertWeightsPoint, SceneName, Span
 from omnisila.spans import ANOMALY_CURVE, LabelledSpan, SpanShape, Thresholds, labelled_spans
 
 BATCH_WINDOWS = 32
@@ -38,7 +39,7 @@ class Scored(NamedTuple):
     def weights_over(self, span: Span) -> ExpertWeights:
         """The experts' mean weights over a span."""
         shared = np.array([max(min(w.end_s, span.end_s) - max(w.start_s, span.start_s), 0.0) for w in self.spans])
-        return ExpertWeights(**_weights((shared[:, None] * self.expert_weights).sum(0) / max(shared.sum(), 1e-9)))
+        return _weights((shared[:, None] * self.expert_weights).sum(0) / max(shared.sum(), 1e-9))
 
     def weight_points(self) -> tuple[ExpertWeightsPoint, ...]:
         """The experts' weights over time."""
@@ -54,7 +55,7 @@ class Judged(NamedTuple):
 
     def weights(self, window: int) -> ExpertWeights:
         """One window's expert weights."""
-        return ExpertWeights(**_weights(self.expert_weights[window].double().numpy()))
+        return _weights(self.expert_weights[window].double().numpy())
 
 
 class Scorer:
@@ -162,10 +163,12 @@ class Scorer:
         labels, quiet = self.run.record.labels[name], self.label_sets[name].quiet
         probability = posterior(likelihood.log_probs, self.calibrations[name].temperature).cpu()
         if name == FACE_BOUND and quiet in labels:
-            faceless = ~inputs.scenes.face.mask.flatten(1).any(1).cpu()
+            faceless = ~inputs.scenes["face"].mask.flatten(1).any(1).cpu()
             probability[faceless] = 0.0
             probability[faceless, labels.index(quiet)] = 1.0
-        return Judged(probability, _mean_weights(likelihood.perception.probabilities).float().cpu())
+        return Judged(
+            probability, _mean_weights(likelihood.perception.probabilities, self.run.model.scenes).float().cpu()
+        )
 
     def _calibration(self, name: str) -> LabelSetCalibration:
         calibration = self.run.calibration
@@ -174,13 +177,17 @@ class Scorer:
         return (calibration.label_sets.get(name) if calibration else None) or UNCALIBRATED
 
 
-def _mean_weights(probabilities: Float[Tensor, "windows frames experts"]) -> Float[Tensor, "windows experts"]:
-    """Mean over the frames that have any scene."""
+def _mean_weights(
+    probabilities: Float[Tensor, "windows frames experts"], scenes: Sequence[SceneName]
+) -> Float[Tensor, "windows scenes"]:
+    """Mean over the frames that have any scene, in the table's order; 0 for a scene that the model does not know."""
     total = probabilities.sum(dim=(1, 2)).clamp(min=1e-6)
-    return probabilities.sum(1) / total[:, None]
+    weights = probabilities.new_zeros(len(probabilities), len(SCENES))
+    weights[:, [list(SCENES).index(scene) for scene in scenes]] = probabilities.sum(1) / total[:, None]
+    return weights
 
 
-def _weights(row: Float[np.ndarray, "experts"]) -> dict[str, float]:
+def _weights(row: Float[np.ndarray, "experts"]) -> ExpertWeights:
     return {name: _rounded(value) for name, value in zip(SCENES, row, strict=True)}
 
 

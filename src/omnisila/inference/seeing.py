@@ -11,7 +11,7 @@ from torch import Tensor
 from omnisila.media.sampling import each_at
 from omnisila.models.checkpoint import Run
 from omnisila.models.visual_tower import VisualTower, windows_seen
-from omnisila.scenes.extractor import Entities, SceneInputs
+from omnisila.scenes.extractor import Entities, to_device
 from omnisila.scenes.windows import Window, WindowBatch, stack
 
 See = Callable[[Sequence[Window]], WindowBatch]
@@ -27,9 +27,9 @@ def seeing(run: Run, video: Path) -> See:
     @torch.inference_mode()
     def see(items: Sequence[Window]) -> WindowBatch:
         batch = stack(items)
-        scenes = SceneInputs(*(_on(run.device, scene) for scene in batch.scenes))
+        scenes = to_device(batch.scenes, run.device)
         if run.tower is None:
-            return WindowBatch(scenes, _on(run.device, batch.visual))
+            return WindowBatch(scenes, Entities(batch.visual.values.to(run.device), batch.visual.mask.to(run.device)))
         shown = pictures(run.tower, video, items, run.device)
         there = batch.visual.mask.any(-1)
         return WindowBatch(scenes, windows_seen(run.tower, shown.frames, there, [shown.video_px] * len(items)))
@@ -53,7 +53,3 @@ def pictures(tower: VisualTower, video: Path, items: Sequence[Window], device: t
         shown[frame.time_s] = tower.fitted(frame.image.to(device).unsqueeze(0))[0]
     frames = torch.stack([torch.stack([shown[time_s] for time_s in window.times_s]) for window in items])
     return Pictures(frames, (height_px, width_px))
-
-
-def _on(device: torch.device, entities: Entities) -> Entities:
-    return Entities(entities.values.to(device), entities.mask.to(device))

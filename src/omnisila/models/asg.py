@@ -179,11 +179,6 @@ class ActionSensitiveGraph(nn.Module):
         self.cross_attention = cross_attention
         self.layer = layer
 
-    @property
-    def feature_width(self) -> int:
-        """Width of the action features."""
-        return self.persons.reading.features
-
     def forward(self, people: Entities, video: FrameTokens) -> FrameTokens:
         """Action-aware video tokens, as many as the video's; without people they see one another only.
 
@@ -203,8 +198,6 @@ class ActionSensitiveGraph(nn.Module):
 
 class NoActionGraph(nn.Module):
     """Leaves the video tokens as they came. Source: Hawkeye Table 1, "w/o ASG"."""
-
-    feature_width = 0
 
     def forward(
         self,

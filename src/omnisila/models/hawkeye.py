@@ -153,11 +153,6 @@ class Hawkeye(SceneModel):
         self.constraint = constraint
         self.video_llm = video_llm
 
-    @property
-    def feature_widths(self) -> tuple[int, ...]:
-        """Widths of face, action, relation and background features; 0 for what is not read."""
-        return 0, self.asg.feature_width, self.org.feature_width, 0
-
     def read(self, scenes: SceneInputs, visual: Entities, tokens: Tokens) -> SceneRead:
         perception = self.perceive(scenes, visual)
         embeds = self.video_llm.embed(tokens.ids, Entities(visual.values[:, :0], visual.mask[:, :0]))
@@ -186,7 +181,7 @@ class Hawkeye(SceneModel):
             InputError: as ``perceive``.
         """
         x_v = self.video(visual)
-        return GraphTokens(self.asg(scenes.action, x_v), self.org(scenes.relation, x_v, visual.area))
+        return GraphTokens(self.asg(scenes["action"], x_v), self.org(scenes["relation"], x_v, visual.area))
 
     def prompts(
         self,
@@ -209,7 +204,7 @@ class Hawkeye(SceneModel):
             TrainingError: no frame at all, or features that are not finite.
         """
         self.video.standardise.fit(visual.values[visual.mask])
-        self.asg.fit(scenes.action)
+        self.asg.fit(scenes["action"])
 
 
 class HawkeyeConfig(Config):

@@ -110,15 +110,14 @@ def read_triplets(path: Path) -> Float[Tensor, "triplets 353"]:
 
 
 def clip_inputs(clips: Sequence[ClipFiles]) -> SceneInputs:
-    """A batch of clips for ``HawkeyeRelease``, one frame each: the first five people and triplets, faces absent.
+    """A batch of clips for ``HawkeyeRelease``, one frame each: the first five people and triplets.
 
     Raises:
         InputError: as ``read_poses`` and ``read_triplets``.
     """
-    nothing = Entities(torch.zeros(len(clips), 1, 1, 1), torch.zeros(len(clips), 1, 1, dtype=torch.bool))
     action = _batched([read_poses(clip.pose).flatten(1) for clip in clips], PEOPLE)
     relation = _batched([read_triplets(clip.scene) for clip in clips], TRIPLETS)
-    return SceneInputs(nothing, action, relation, nothing)
+    return {"action": action, "relation": relation}
 
 
 def _batched(rows: Sequence[Float[Tensor, "_ features"]], most: int) -> Entities:

@@ -137,11 +137,6 @@ class HawkeyeRelease(SceneModel):
         self.most_tokens, self.focal_strength = most_tokens, focal_strength
         self.video_llm = video_llm
 
-    @property
-    def feature_widths(self) -> tuple[int, ...]:
-        """Widths of face, action, relation and background features; 0 for what is not read."""
-        return 0, self.joints.features, self.triplets.features, 0
-
     def read(self, scenes: SceneInputs, visual: Entities, tokens: Tokens) -> SceneRead:
         perception = self.perceive(scenes, visual)
         embeds = self.video_llm.embed(tokens.ids, visual)
@@ -191,9 +186,10 @@ class HawkeyeRelease(SceneModel):
         return F.pad(graph.present, (PEOPLE, 0), value=True)
 
     def _clip(self, scenes: SceneInputs) -> ClipScenes:
-        poses = _middle(Entities(self.joints.read(scenes.action).flatten(-2), scenes.action.mask), PEOPLE)
-        check_width("relation", scenes.relation, self.triplets.features)
-        rows, places = _middle(scenes.relation, TRIPLETS), self.triplets
+        people, relations = scenes["action"], scenes["relation"]
+        poses = _middle(Entities(self.joints.read(people).flatten(-2), people.mask), PEOPLE)
+        check_width("relation", relations, self.triplets.features)
+        rows, places = _middle(relations, TRIPLETS), self.triplets
         return ClipScenes(
             poses,
             rows[..., places.predicate : places.predicate + PREDICATES],

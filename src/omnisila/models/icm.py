@@ -1,6 +1,6 @@
 """Implicit-enhanced Causal MoE: experts, router and causal block before a Video-LLM. Source: Omni-SILA Fig. 2."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, cast
 
 import torch
@@ -16,8 +16,8 @@ from omnisila.models.sbm import ExpertStates, MeanFusion, SBMConfig, SceneBalanc
 from omnisila.models.scene_model import SceneModel, SceneRead
 from omnisila.models.tokens import Tokens
 from omnisila.models.video_llm import VideoLLM, batch_prompts, splice
+from omnisila.scene_registry import PUBLISHED
 from omnisila.scenes.extractor import Entities, SceneInputs
-from omnisila.scenes.windows import SCENES
 from omnisila.schema import SceneName
 
 
@@ -41,7 +41,7 @@ class ICM(SceneModel):
 
     def __init__(
         self,
-        experts: Sequence[SceneExpert | AbsentExpert],
+        experts: Mapping[SceneName, SceneExpert | AbsentExpert],
         sbm: SceneBalancedMoE | MeanFusion,
         iec: ImplicitEnhancedCausal | NoIntervention,
         norm: nn.LayerNorm,
@@ -49,12 +49,16 @@ class ICM(SceneModel):
         video_llm: VideoLLM,
     ) -> None:
         super().__init__()
-        self.experts = nn.ModuleDict(dict(zip(SCENES, experts, strict=True)))
+        self.experts = nn.ModuleDict(dict(experts))
         self.sbm = sbm
         self.iec = iec
         self.norm = norm
         self.projector = projector
         self.video_llm = video_llm
+
+    @property
+    def scenes(self) -> tuple[SceneName, ...]:
+        return tuple(self.experts)
 
     @property
     def feature_widths(self) -> tuple[int, ...]:
@@ -68,7 +72,7 @@ class ICM(SceneModel):
 
     def perceive(self, scenes: SceneInputs) -> Perception:
         """The scene side alone: one token a frame, and each expert's probability."""
-        states = [expert(entities) for expert, entities in zip(self.experts.values(), scenes, strict=True)]
+        states = [expert(scenes[name]) for name, expert in self.experts.items()]
         hidden = torch.stack([state.hidden for state in states], dim=2)
         existing = torch.stack([state.present for state in states], dim=2)
         present = existing.any(-1)
@@ -85,7 +89,7 @@ class ICM(SceneModel):
         visual: Entities,  # noqa: ARG002 (same call as other scene models')
     ) -> list[list[int]]:
         """Each window's instruction behind one visual and one scene token a frame."""
-        return batch_prompts(self.video_llm, instructions, scenes.face.mask.shape[1])
+        return batch_prompts(self.video_llm, instructions, next(iter(scenes.values())).mask.shape[1])
 
     def total_loss(self, language_loss: Float[Tensor, ""], perception: Perception) -> Float[Tensor, ""]:
         """L = L_lm + L_rb. Source: Omni-SILA 3.4."""
@@ -101,9 +105,10 @@ class ICM(SceneModel):
         Raises:
             TrainingError: a scene of the model that is never present, or features that are not finite.
         """
-        for (scene, expert), entities in zip(self.experts.items(), scenes, strict=True):
+        for scene, expert in self.experts.items():
             if not isinstance(expert, SceneExpert):
                 continue
+            entities = scenes[scene]
             if not entities.mask.any():
                 raise TrainingError(f"scene {scene}: never present in the training windows. Leave it out of the model.")
             expert.standardise.fit(entities.values[entities.mask])
@@ -113,7 +118,7 @@ class ICMConfig(Config):
     """Which parts an ICM has; an ablation leaves one out.
 
     Attributes:
-        features: width of each scene's features; a scene that is not named is left out of the model.
+        features: width of each scene's features; of the published four one that is not named is left out.
         sbm: None for the plain mean of experts.
         iec: None for scene tokens from y_moe alone.
     """
@@ -127,11 +132,11 @@ class ICMConfig(Config):
     def build(self, video_llm: VideoLLM) -> ICM:
         """An untrained ICM in front of that Video-LLM."""
         width = self.expert.width
-        experts = [
-            self.expert.build(self.features[scene]) if scene in self.features else AbsentExpert(width)
-            for scene in SCENES
-        ]
-        sbm = self.sbm.build(width, len(SCENES)) if self.sbm else MeanFusion(width)
+        experts = {
+            scene: self.expert.build(self.features[scene]) if scene in self.features else AbsentExpert(width)
+            for scene in dict.fromkeys((*PUBLISHED, *self.features))
+        }
+        sbm = self.sbm.build(width, len(experts)) if self.sbm else MeanFusion(width)
         iec = self.iec.build(width) if self.iec else NoIntervention()
         projector = nn.Sequential(
             nn.Linear(width, video_llm.width),

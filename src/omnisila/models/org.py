@@ -143,11 +143,6 @@ class ObjectRelationGraph(nn.Module):
         self.register_buffer("cells", grid.cells(), persistent=False)
 
     @property
-    def feature_width(self) -> int:
-        """Width of the relation features."""
-        return self.reading.features
-
-    @property
     def nodes(self) -> int:
         """Node places of a frame: two ends and a predicate for each triplet."""
         return 3 * self.triplets
@@ -185,7 +180,6 @@ def _first(relations: Entities, count: int) -> Entities:
 class NoRelationGraph(nn.Module):
     """Gives no tokens. Source: Hawkeye Table 1, "w/o ORG"."""
 
-    feature_width = 0
     nodes = 0
 
     def forward(

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from omnisila.models.tokens import Tokens, prompted
 from omnisila.models.video_llm import Generated, VideoLLM
+from omnisila.scene_registry import PUBLISHED, SceneName
 from omnisila.scenes.extractor import Entities, SceneInputs
 
 
@@ -18,7 +19,7 @@ class Perceived(Protocol):
 
     @property
     def probabilities(self) -> Float[Tensor, "batch frames experts"]:
-        """Each expert's weight, one column a scene in the scenes' order; 0 for a scene that has no expert."""
+        """Each expert's weight, one column for each of the model's ``scenes``; 0 for a scene that has no expert."""
         ...
 
 
@@ -42,9 +43,9 @@ class SceneModel(nn.Module, ABC):
     video_llm: VideoLLM
 
     @property
-    @abstractmethod
-    def feature_widths(self) -> tuple[int, ...]:
-        """Width of each scene's features, in the scenes' order; 0 for a scene that the model does not read."""
+    def scenes(self) -> tuple[SceneName, ...]:
+        """The columns of its ``Perceived.probabilities``."""
+        return PUBLISHED
 
     @abstractmethod
     def prompts(self, instructions: Sequence[str], scenes: SceneInputs, visual: Entities) -> list[list[int]]:

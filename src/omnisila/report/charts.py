@@ -5,13 +5,13 @@ Everything is drawn in a plane ``WIDTH`` wide and ``HEIGHT`` high that the page 
 
 from collections.abc import Callable, Iterable, Sequence
 from statistics import fmean
-from typing import NamedTuple, get_args
+from typing import NamedTuple
 
 from omnisila.report.wording import clock
+from omnisila.scene_registry import SCENES
 from omnisila.schema import CurvePoint, ExpertWeightsPoint, IntensityPoint, SceneName, Span
 
 WIDTH, HEIGHT = 1000, 100
-SCENES: tuple[SceneName, ...] = get_args(SceneName)
 ZOOMS = (1, 4, 16)
 _MAX_POINTS = 3000  # of a path: three for each pixel of a wide page
 _MAX_TICKS = 6  # at zoom 1; a phone has no room for more
@@ -73,7 +73,7 @@ def intensity_lines(points: Sequence[IntensityPoint], duration_s: float) -> dict
 
 def expert_areas(points: Sequence[ExpertWeightsPoint], duration_s: float) -> dict[SceneName, str]:
     """The scenes' weights stacked to 1, from the first scene at the bottom; time without any scene stays empty."""
-    values = [_Value(one.start_s, one.end_s, tuple(getattr(one, scene) for scene in SCENES)) for one in points]
+    values = [_Value(one.start_s, one.end_s, tuple(one.weights.get(scene, 0.0) for scene in SCENES)) for one in points]
     runs = _runs([value for value in values if sum(value.values) > 0])
     areas: dict[SceneName, str] = dict.fromkeys(SCENES, "")
     for run in (_thinned(run, len(points), _MAX_POINTS, fmean) for run in runs):

@@ -1,12 +1,9 @@
 """Which moments of a finding are shown, and what the extractors saw at them."""
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any
 
-from omnisila.schema import Evidence, FaceEvidence, Finding, ObjectEvidence, PersonEvidence, TripletEvidence
-
-Seen = TypeVar("Seen", FaceEvidence, PersonEvidence, ObjectEvidence, TripletEvidence)
-AnySeen = FaceEvidence | PersonEvidence | ObjectEvidence | TripletEvidence
+from omnisila.schema import Evidence, Finding
 
 TOLERANCE_S = 0.26  # extractors sample at different times; what is farther off would be drawn in the wrong place
 PER_FINDING = 3
@@ -17,7 +14,7 @@ def key_times(finding: Finding, count: int = PER_FINDING) -> tuple[float, ...]:
     span = finding.span
     count = max(min(count, int(span.duration_s)), 1)
     width_s = span.duration_s / count
-    sampled = sorted({seen.time_s for kind in _kinds(finding.evidence) for seen in kind})
+    sampled = sorted({seen.time_s for _, kind in finding.evidence for seen in kind})
     chosen: list[float] = []
     for part in range(count):
         start_s = span.start_s + part * width_s
@@ -31,27 +28,16 @@ def key_times(finding: Finding, count: int = PER_FINDING) -> tuple[float, ...]:
 
 def seen_at(evidence: Evidence, time_s: float) -> Evidence:
     """What each extractor saw at its sample nearest to a time, if that is near enough."""
-    return Evidence(
-        faces=_nearest(evidence.faces, time_s),
-        people=_nearest(evidence.people, time_s),
-        objects=_nearest(evidence.objects, time_s),
-        triplets=_nearest(evidence.triplets, time_s),
-    )
-
-
-def _kinds(
-    evidence: Evidence,
-) -> tuple[Sequence[AnySeen], ...]:
-    return evidence.faces, evidence.people, evidence.objects, evidence.triplets
+    return evidence.select(lambda records: _nearest(records, time_s))
 
 
 def _richness(evidence: Evidence, time_s: float) -> tuple[int, int]:
     """How many kinds of evidence there are at a time, then how much evidence."""
-    counts = [len(kind) for kind in _kinds(seen_at(evidence, time_s))]
+    counts = [len(kind) for _, kind in seen_at(evidence, time_s)]
     return sum(map(bool, counts)), sum(counts)
 
 
-def _nearest(items: tuple[Seen, ...], time_s: float) -> tuple[Seen, ...]:
+def _nearest(items: Sequence[Any], time_s: float) -> tuple[Any, ...]:
     nearest_s = min((item.time_s for item in items), key=lambda one: abs(one - time_s), default=None)
     if nearest_s is None or abs(nearest_s - time_s) > TOLERANCE_S:
         return ()

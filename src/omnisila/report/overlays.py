@@ -101,7 +101,9 @@ def overlay(evidence: Evidence, time_s: float, width_px: int, height_px: int) ->
         faces=tuple(plane.boxed(face.box, _expression(face.expressions)) for face in seen.faces),
         people=tuple(plane.figure(person) for person in seen.people),
         objects=tuple(
-            plane.boxed(one.box, f"{one.name} {one.score:.2f}") for one in seen.objects if one.name != "person"
+            plane.boxed(one.box, f"{one.name} {one.score:.2f}")
+            for one in (*seen.objects, *seen.others)
+            if one.name != "person" and one.box is not None
         ),
         relations=tuple(plane.relation(one.subject_box, one.object_box, one.predicate) for one in surest),
     )

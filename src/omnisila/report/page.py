@@ -20,7 +20,6 @@ from omnisila.report.previews import Clip, FindingMedia, KeyFrame, PageMedia, hi
 from omnisila.report.reactions import shown_reactions
 from omnisila.report.templates import render
 from omnisila.report.wording import (
-    SCENE_WORDS,
     Sightings,
     between,
     by_strength,
@@ -35,6 +34,7 @@ from omnisila.report.wording import (
     spoken,
     summary,
 )
+from omnisila.scene_registry import SCENES
 from omnisila.schema import Analysis, Finding
 
 ZOOM_FROM_S = 300.0  # shorter videos need no magnified time line
@@ -133,7 +133,7 @@ def render_page(
         curve=charts.anomaly_curve(analysis.anomaly_curve, duration_s),
         areas=charts.expert_areas(analysis.expert_weights, duration_s),
         zooms=[(zoom, charts.ticks(duration_s, zoom)) for zoom in _zooms(duration_s)],
-        scenes=SCENE_WORDS,
+        scenes=SCENES,
         labels=scored_labels(analysis),
         peak=_peak(analysis),
         poster=_picture(media.poster) if media.poster else None,
@@ -177,7 +177,7 @@ def _finding(number: int, finding: Finding, media: FindingMedia, analysis: Analy
             )
             for frame in media.frames
         ),
-        weights=tuple((scene, getattr(weights, scene)) for scene in charts.SCENES) if weights else (),
+        weights=tuple(weights.items()) if weights else (),
         sightings=sightings(finding.evidence),
         clip=media.clip,
     )

@@ -5,15 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from omnisila.labels import BUILT_IN, EXPLICIT, REACTION, LabelSet
-from omnisila.schema import Analysis, Evidence, Finding
+from omnisila.schema import Analysis, Evidence, Finding, SceneName
 
 LANES = {"implicit": "Events", "explicit": "Sentiment", "anomaly": "Anomalies", "reaction": "Reactions"}
-SCENE_WORDS = {
-    "face": "Faces",
-    "action": "Actions",
-    "relation": "Relations",
-    "background": "Background",
-}
 
 
 class Sighting(NamedTuple):
@@ -32,6 +26,7 @@ class Sightings(NamedTuple):
     people: tuple[Sighting, ...]
     objects: tuple[Sighting, ...]
     triplets: tuple[Sighting, ...]
+    others: dict[SceneName, tuple[Sighting, ...]]
 
 
 class ScoredLabels(NamedTuple):
@@ -167,7 +162,11 @@ def sightings(evidence: Evidence) -> Sightings:
         (f"{one.subject} {one.predicate.replace('_', ' ')} {one.object}", one.time_s, one.score)
         for one in evidence.triplets
     ]
-    return Sightings(*(_told(items) for items in (faces, people, objects, triplets)))
+    others: dict[SceneName, list[tuple[str, float, float]]] = defaultdict(list)
+    for one in evidence.others:
+        others[one.scene].append((one.name, one.time_s, one.score))
+    told = {scene: _told(items) for scene, items in others.items()}
+    return Sightings(_told(faces), _told(people), _told(objects), _told(triplets), told)
 
 
 def _expression(expressions: dict[str, float]) -> str:

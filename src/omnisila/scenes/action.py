@@ -4,7 +4,7 @@ Source: Omni-SILA 3.1 (x_a); MoveNet on person boxes instead of HigherHRNet, and
 whole view (decision D10).
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, UInt8
@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from omnisila.config import Config
 from omnisila.scenes.boxes import box_record, overlaps
+from omnisila.scenes.chunked import Chunk, SceneExtractor
 from omnisila.scenes.crops import frame_pixels, square_crops, squares
-from omnisila.scenes.extractor import Layout, SceneStream
-from omnisila.scenes.motion import MotionConfig
+from omnisila.scenes.extractor import Layout, Sampled, SceneStream
+from omnisila.scenes.motion import MotionConfig, SampledMotion
 from omnisila.scenes.nets.movenet import EMBEDDING, INPUT_PX, JOINTS, MoveNet
 from omnisila.scenes.objects import PERSON, Track
 from omnisila.schema import JointEvidence, PersonEvidence
@@ -76,12 +77,26 @@ class ActionState(NamedTuple):
     poses: tuple[Pose, ...] = ()
 
 
-class ActionExtractor(nn.Module):
+class ActionExtractor(nn.Module, SceneExtractor):
     """Entities: up to five people, the largest first, then the view."""
+
+    layout = LAYOUT
 
     def __init__(self, config: ActionConfig, pose: MoveNet) -> None:
         super().__init__()
         self.config, self.pose = config, pose
+
+    @classmethod
+    def of_profile(cls, profile: Any, shared: Any) -> "ActionExtractor":  # noqa: ARG003 (same call as other scenes')
+        return profile.action.build()
+
+    def extract(
+        self, chunk: Chunk, state: tuple[SampledMotion, ActionState] | None
+    ) -> tuple[Sampled, tuple[SampledMotion, ActionState]]:
+        motions, poses = state or (SampledMotion(self.config.motion.build(), chunk.rate_hz), ActionState())
+        motion, moving = motions(chunk.frames, chunk.following)
+        values, mask, poses = self(chunk.pictures(None), chunk.times_s, chunk.tracks, motion, moving, poses)
+        return Sampled(values, mask), (motions, poses)
 
     @torch.inference_mode()
     def forward(

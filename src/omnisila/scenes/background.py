@@ -5,7 +5,7 @@ the frame. Source: Omni-SILA 3.1 (x_b); masks from boxes and background subtract
 (decision D20).
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +13,8 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 
 from omnisila.config import Config
-from omnisila.scenes.extractor import Layout
+from omnisila.scenes.chunked import Chunk, SceneExtractor
+from omnisila.scenes.extractor import Layout, Sampled
 from omnisila.scenes.nets.efficientnet_lite import FEATURES, EfficientNetLite0
 
 LAYOUT = Layout({"mean": FEATURES, "max": FEATURES, "colour": 8, "foreground": 2})
@@ -40,12 +41,25 @@ class BackgroundState(NamedTuple):
     samples: int = 0
 
 
-class BackgroundExtractor(nn.Module):
+class BackgroundExtractor(nn.Module, SceneExtractor):
     """One entity per frame: pooled features of the blacked-out frame, colours, and how much was blacked out."""
+
+    layout = LAYOUT
 
     def __init__(self, config: BackgroundConfig, encoder: EfficientNetLite0) -> None:
         super().__init__()
         self.config, self.encoder = config, encoder
+        self.rate_hz = config.rate_hz
+
+    @classmethod
+    def of_profile(cls, profile: Any, shared: EfficientNetLite0) -> "BackgroundExtractor":
+        return profile.background.build(shared)
+
+    def extract(self, chunk: Chunk, state: BackgroundState | None) -> tuple[Sampled, BackgroundState]:
+        tracks = [chunk.tracks[place] for place in chunk.places(self.rate_hz)]
+        boxes = [torch.stack([track.box for track in seen]) if seen else torch.zeros(0, 4) for seen in tracks]
+        values, mask, after = self(chunk.pictures(self.rate_hz), boxes, state or BackgroundState())
+        return Sampled(values, mask), after
 
     @torch.inference_mode()
     def forward(

@@ -17,7 +17,7 @@ from omnisila.files import path_text
 from omnisila.media.video import VideoInfo, VideoReader, sha256
 from omnisila.scenes.extractor import Layout, SceneShard, SceneStream
 from omnisila.scenes.profile import SceneModeling
-from omnisila.scenes.sem import LAYOUTS
+from omnisila.scenes.sem import embedded_layouts
 from omnisila.scenes.store import Store, entry
 from omnisila.scenes.windows import Window, WindowConfig, window_over
 from omnisila.schema import Span
@@ -42,7 +42,7 @@ class Extracted(Frozen):
     rates_hz: dict[str, float]
     files: dict[str, str]
     seconds: dict[str, float]
-    layouts: dict[str, Layout] = LAYOUTS
+    layouts: dict[str, Layout] = Field(default_factory=embedded_layouts)
     path: Path = Field(default=Path(), exclude=True)
     unkept: dict[str, bytes] = Field(default_factory=dict, exclude=True, repr=False)
 
@@ -80,7 +80,7 @@ class FeatureCache(Store):
                 unkept = extracted.unkept.get(file)
                 tensors = load_file(folder / file) if unkept is None else load(unkept)
                 streams[name] = SceneStream(start_s, rate_hz, tensors["values"], tensors["mask"])
-            yield SceneShard(start_s=start_s, end_s=end_s, layouts=extracted.layouts, **streams)
+            yield SceneShard(start_s, end_s, streams, extracted.layouts)
 
     def window(self, extracted: Extracted, span: Span, config: WindowConfig) -> Window | None:
         """What shows a stretch of a video; None where the video ends before it begins."""
@@ -122,8 +122,7 @@ class FeatureCache(Store):
         unkept: dict[str, bytes] = {}
         seconds: dict[str, float] = {}
         for index, shard in enumerate(sem.extract(reported(), seconds)):
-            for name in sem.layouts:
-                stream: SceneStream = getattr(shard, name)
+            for name, stream in shard.streams.items():
                 rates[name] = stream.rate_hz
                 content = save({"values": stream.values.contiguous(), "mask": stream.mask.contiguous()})
                 file = _file_name(name, index)

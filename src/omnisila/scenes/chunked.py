@@ -1,4 +1,7 @@
-"""A video through several extractors of different rates, chunk by chunk and shard by shard, with bounded memory."""
+"""A video through extractors of different rates, chunk by chunk and shard by shard, with bounded memory.
+
+Source: Omni-SILA 3.1.
+"""
 
 import itertools
 import math
@@ -6,23 +9,87 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
-from typing import Generic, NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, UInt8
-from torch import Tensor, nn
+from jaxtyping import UInt8
+from torch import Tensor
 
 from omnisila.media.frames import LumaFrame
-from omnisila.scenes.extractor import Layouts, SceneShard, SceneStream
-from omnisila.scenes.objects import Track, TrackerState
+from omnisila.scenes.extractor import OBJECTS, VISUAL, Layout, Layouts, Sampled, SceneShard, SceneStream
+from omnisila.scenes.objects import ObjectSource, Track, TrackerState
+from omnisila.scenes.profile import Profile
 
 
-class Sampled(NamedTuple):
-    """One extractor's rows for a run of samples."""
+class Chunk(NamedTuple):
+    """Consecutive frames, and what all extractors share of them.
 
-    values: Float[Tensor, "samples entities width"]
-    mask: Bool[Tensor, "samples entities"]
+    Attributes:
+        frames: the samples themselves, with the grey pictures that motion is read from.
+        following: the sample after them, None at the end of the video.
+        images: their pictures without repetitions.
+        copy_of: for each frame the number of its picture.
+        first: number of the first frame in the stretch of video without a hole.
+        rate_hz: frames per second.
+        seen: tracks at the frames that the object source looked at.
+        tracks: tracks at every frame, carried on from the last look.
+        classes: names of the tracks' classes.
+        relations: triplets at the frames of ``seen``, where the object source finds them in the same look.
+    """
+
+    frames: list[LumaFrame]
+    following: LumaFrame | None
+    images: UInt8[Tensor, "distinct height width 3"]
+    copy_of: Tensor
+    times_s: list[float]
+    first: int
+    rate_hz: float
+    seen: list[tuple[Track, ...]]
+    tracks: list[tuple[Track, ...]]
+    classes: tuple[str, ...]
+    relations: Sampled | None
+
+    def places(self, rate_hz: float | None) -> Tensor:
+        """Which of the frames an extractor of that rate looks at."""
+        every = _every(self.rate_hz, rate_hz)
+        # a range may be empty, as in a short last chunk; arange refuses that
+        return torch.tensor(range(-self.first % every, len(self.frames), every), dtype=torch.long)
+
+    def pictures(self, rate_hz: float | None) -> UInt8[Tensor, "frames height width 3"]:
+        """The pictures of those frames."""
+        return self.images[self.copy_of[self.places(rate_hz)]]
+
+
+class SceneExtractor(ABC):
+    """One stream of a profile: how often it looks, and what it makes of what it sees.
+
+    Attributes:
+        layout: what each number of an entity means; for ``embedded`` extractors known of the class.
+        rate_hz: wanted samples per second; None looks at every frame.
+    """
+
+    layout: Layout
+    rate_hz: float | None = None
+
+    @classmethod
+    def of_profile(cls, profile: Any, shared: Any) -> "SceneExtractor":  # noqa: ARG003 (for those with settings)
+        """The extractor with its weights; by default it has none.
+
+        Args:
+            profile: the configuration, ``SEMConfig`` or ``FullSEMConfig``.
+            shared: the network that several scenes use: the visual encoder of the embedded profile, the object source
+                of the full one.
+        """
+        return cls()
+
+    def start(self, before: Any = None) -> Any:  # noqa: ARG002 (for those that number what they follow)
+        """The state at the beginning of a video; after a hole in it, given the state ``before``."""
+        return None
+
+    @abstractmethod
+    def extract(self, chunk: Chunk, state: Any) -> tuple[Sampled, Any]:
+        """Entities at ``chunk.places(self.rate_hz)``, and the state that the chunk leaves to the next."""
 
 
 @dataclass
@@ -32,11 +99,12 @@ class VideoState:
     ``begin_s`` is the time of the first of its ``frames``: nothing is remembered over a hole in the video.
     """
 
-    tracker: TrackerState = field(default_factory=TrackerState)
+    streams: dict[str, Any]
+    begin_s: float
+    tracker: TrackerState
+    seconds: dict[str, float]
     last_seen: tuple[Track, ...] = ()
-    begin_s: float = 0.0
     frames: int = 0
-    seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -46,37 +114,29 @@ class VideoState:
         self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - began
 
 
-State = TypeVar("State", bound=VideoState)
+@dataclass(frozen=True)
+class SceneEnrichedModeling:
+    """The extractors of a profile over a video: shards in which all streams start together.
 
-
-class ChunkedModeling(nn.Module, ABC, Generic[State]):
-    """What every profile does alike: take frames as they are needed, give shards in which all streams start together.
-
-    A profile says what it does with one chunk. Its extractors look at every n-th frame of ``rate_hz``.
+    Attributes:
+        config: what they were built from.
+        objects: what finds and follows things, which other scenes start from.
+        extractors: the visual encoder, then every scene of the table.
     """
 
+    config: Profile
+    objects: ObjectSource
+    extractors: Mapping[str, SceneExtractor]
+
     @property
-    @abstractmethod
     def layouts(self) -> Layouts:
         """What each number of each stream means."""
+        own = {name: extractor.layout for name, extractor in self.extractors.items()}
+        return {VISUAL: own.pop(VISUAL), OBJECTS: self.objects.layout, **own}
 
-    @property
-    @abstractmethod
-    def rates_hz(self) -> Mapping[str, float]:
-        """Wanted samples per second of the streams that are slower than the frames."""
-
-    @property
-    @abstractmethod
-    def cutting(self) -> "Cutting":
-        """How a video is cut."""
-
-    @abstractmethod
-    def _begun(self, seconds: dict[str, float]) -> State:
-        """The state before the first chunk."""
-
-    @abstractmethod
-    def _chunk(self, chunk: list[LumaFrame], following: LumaFrame | None, state: State) -> dict[str, Sampled]:
-        """Every stream's rows for one chunk; advances the state but for its number of frames."""
+    def rate_hz(self, name: str) -> float:
+        """Samples per second of a stream: its extractor looks at every n-th frame."""
+        return self.config.rate_hz / _every(self.config.rate_hz, self._source(name).rate_hz)
 
     def extract(self, frames: Iterable[LumaFrame], seconds: dict[str, float] | None = None) -> Iterator[SceneShard]:
         """Shards of a video in time order; frames are taken as they are needed. No shard reaches over a hole.
@@ -85,82 +145,77 @@ class ChunkedModeling(nn.Module, ABC, Generic[State]):
             frames: at the configuration's ``rate_hz``, as ``VideoReader.with_luma`` gives them.
             seconds: filled with the seconds spent per stage.
         """
-        state = self._begun({} if seconds is None else seconds)
-        for run in _runs(frames, 1 / self.cutting.rate_hz):
+        states: dict[str, Any] = {}
+        tracks, seconds = 0, {} if seconds is None else seconds
+        for run in _runs(frames, 1 / self.config.rate_hz):
             first = next(run)
-            state = self._resumed(state, first.frame.time_s)
+            states = {name: extractor.start(states.get(name)) for name, extractor in self.extractors.items()}
+            state = VideoState(states, first.frame.time_s, TrackerState(next_number=tracks), seconds)
             yield from self._shards(itertools.chain((first,), run), state)
+            states, tracks = state.streams, state.tracker.next_number
 
-    def _resumed(self, state: State, begin_s: float) -> State:
-        """The state after a hole: afresh, but for the numbers of tracks, which stay unique."""
-        fresh = self._begun(state.seconds)
-        fresh.begin_s = begin_s
-        for item in fields(state):
-            before = getattr(state, item.name)
-            if isinstance(before, TrackerState):
-                setattr(fresh, item.name, TrackerState(next_number=before.next_number))
-        return fresh
+    def _source(self, name: str) -> SceneExtractor | ObjectSource:
+        return self.objects if name == OBJECTS else self.extractors[name]
 
-    def _shards(self, source: Iterator[LumaFrame], state: State) -> Iterator[SceneShard]:
+    def _shards(self, source: Iterator[LumaFrame], state: VideoState) -> Iterator[SceneShard]:
         """Shards of frames without a hole."""
+        rate_hz = self.config.rate_hz
+        # so many frames that every extractor's first sample in a shard is at the shard's start
+        period = math.lcm(*(_every(rate_hz, self._source(name).rate_hz) for name in self.layouts))
+        most = max(int(self.config.shard_s * rate_hz) // period, 1) * period
         following: LumaFrame | None = None
         while True:
             start = state.frames
             chunks: list[dict[str, Sampled]] = []
-            while (left := start + self._frames_per_shard - state.frames) > 0:
+            while (left := start + most - state.frames) > 0:
                 with state.timed("decode"):
                     chunk = [] if following is None else [following]
-                    chunk += itertools.islice(source, min(self.cutting.chunk_frames, left) - len(chunk))
+                    chunk += itertools.islice(source, min(self.config.chunk_frames, left) - len(chunk))
                     following = next(source, None)
                 if not chunk:
                     break
-                chunks.append(self._chunk(chunk, following, state))
+                chunks.append(self._streams(chunk, following, state))
                 state.frames += len(chunk)
             if not chunks:
                 return
-            yield self._shard(chunks, start, state)
+            start_s, end_s = state.begin_s + start / rate_hz, state.begin_s + state.frames / rate_hz
+            streams = {
+                name: SceneStream(
+                    start_s,
+                    self.rate_hz(name),
+                    torch.cat([chunk[name].values for chunk in chunks]).half(),
+                    torch.cat([chunk[name].mask for chunk in chunks]),
+                )
+                for name in self.layouts
+            }
+            yield SceneShard(start_s, end_s, streams, self.layouts)
 
-    @property
-    def _frames_per_shard(self) -> int:
-        """So many that every extractor's first sample in a shard is at the shard's start."""
-        period = math.lcm(*(self._every(name) for name in self.layouts))
-        return max(int(self.cutting.shard_s * self.cutting.rate_hz) // period, 1) * period
-
-    def _shard(self, chunks: list[dict[str, Sampled]], start: int, state: State) -> SceneShard:
-        rate_hz = self.cutting.rate_hz
-        start_s, end_s = state.begin_s + start / rate_hz, state.begin_s + state.frames / rate_hz
-        streams = {
-            name: SceneStream(
-                start_s,
-                rate_hz / self._every(name),
-                torch.cat([chunk[name].values for chunk in chunks]).half(),
-                torch.cat([chunk[name].mask for chunk in chunks]),
-            )
-            for name in self.layouts
-        }
-        return SceneShard(start_s=start_s, end_s=end_s, layouts=self.layouts, **streams)
-
-    def _every(self, name: str) -> int:
-        """How many frames there are per sample of a stream."""
-        rates_hz = self.rates_hz
-        return max(round(self.cutting.rate_hz / rates_hz[name]), 1) if name in rates_hz else 1
-
-    def _sampled(self, name: str, chunk: list[LumaFrame], state: State) -> Tensor:
-        """Places in the chunk that a stream's extractor looks at."""
-        # a range may be empty, as in a short last chunk; arange refuses that
-        places = range(-state.frames % self._every(name), len(chunk), self._every(name))
-        return torch.tensor(places, dtype=torch.long)
-
-    def _times_s(self, chunk: list[LumaFrame], state: State) -> list[float]:
-        return [state.begin_s + (state.frames + i) / self.cutting.rate_hz for i in range(len(chunk))]
+    def _streams(self, frames: list[LumaFrame], following: LumaFrame | None, state: VideoState) -> dict[str, Sampled]:
+        """Every stream's rows for one chunk; advances the state but for its number of frames."""
+        rate_hz = self.config.rate_hz
+        images, copy_of = _distinct(frames)
+        times_s = [state.begin_s + (state.frames + i) / rate_hz for i in range(len(frames))]
+        classes = self.objects.layout.words["class"]
+        chunk = Chunk(frames, following, images, copy_of, times_s, state.frames, rate_hz, [], [], classes, None)
+        with state.timed(OBJECTS):
+            places = chunk.places(self.objects.rate_hz)
+            looked = self.objects.look(images, copy_of[places], [times_s[i] for i in places], state.tracker)
+            state.tracker = looked.tracker
+            detected = dict(zip(places.tolist(), looked.seen, strict=True))
+            for index, time_s in enumerate(times_s):
+                state.last_seen = detected.get(index, state.last_seen)
+                chunk.tracks.append(tuple(track._replace(box=track.at(time_s)) for track in state.last_seen))
+            chunk = chunk._replace(seen=looked.seen, relations=looked.relations)
+        streams = {OBJECTS: looked.objects}
+        for name, extractor in self.extractors.items():
+            with state.timed(name):
+                streams[name], state.streams[name] = extractor.extract(chunk, state.streams[name])
+        return streams
 
 
-class Cutting(NamedTuple):
-    """How a video is cut: frames per second, frames at once, and how long a shard is."""
-
-    rate_hz: float
-    chunk_frames: int
-    shard_s: float
+def _every(frame_rate_hz: float, rate_hz: float | None) -> int:
+    """How many frames there are per sample."""
+    return 1 if rate_hz is None else max(round(frame_rate_hz / rate_hz), 1)
 
 
 def _runs(frames: Iterable[LumaFrame], step_s: float) -> Iterator[Iterator[LumaFrame]]:
@@ -176,28 +231,16 @@ def _runs(frames: Iterable[LumaFrame], step_s: float) -> Iterator[Iterator[LumaF
     return (run for _, run in itertools.groupby(frames, run_of))
 
 
-def distinct(chunk: list[LumaFrame]) -> tuple[UInt8[Tensor, "distinct height width 3"], Tensor]:
-    """The chunk's pictures without repetitions, and for each frame the number of its picture.
+def _distinct(frames: list[LumaFrame]) -> tuple[UInt8[Tensor, "distinct height width 3"], Tensor]:
+    """The pictures without repetitions, and for each frame the number of its picture.
 
     A static camera and a still picture repeat pictures exactly; looking at each once changes no result.
     """
     pictures: list[Tensor] = []
     copy_of: list[int] = []
-    for sample in chunk:
+    for sample in frames:
         image = sample.frame.image
         if not pictures or (image is not pictures[-1] and not torch.equal(image, pictures[-1])):
             pictures.append(image)
         copy_of.append(len(pictures) - 1)
     return torch.stack(pictures), torch.tensor(copy_of)
-
-
-def carried(
-    seen: list[tuple[Track, ...]], at: Tensor, times_s: list[float], state: VideoState
-) -> list[tuple[Track, ...]]:
-    """The tracks at every frame: as detected, or carried on from the last detection at constant velocity."""
-    detected = dict(zip(at.tolist(), seen, strict=True))
-    everywhere: list[tuple[Track, ...]] = []
-    for index, time_s in enumerate(times_s):
-        state.last_seen = detected.get(index, state.last_seen)
-        everywhere.append(tuple(track._replace(box=track.at(time_s)) for track in state.last_seen))
-    return everywhere

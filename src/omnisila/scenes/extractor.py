@@ -4,7 +4,7 @@ One record serves features and evidence: the expert reads a layout's ``features`
 classes from the same rows, so that what is shown is what was used.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ from pydantic import PrivateAttr
 from torch import Tensor
 
 from omnisila.config import Frozen
+from omnisila.scene_registry import SCENES, SceneName
 
 
 class Layout(Frozen):
@@ -63,7 +64,21 @@ class Layout(Frozen):
         return slice(*self._edges[name])
 
 
+class Sampled(NamedTuple):
+    """One extractor's rows for a run of samples."""
+
+    values: Float[Tensor, "samples entities width"]
+    mask: Bool[Tensor, "samples entities"]
+
+
 Layouts = Mapping[str, Layout]  # a profile's, by stream
+VISUAL, OBJECTS = "visual", "objects"  # the streams that are no scene: the visual encoder's, and what is only evidence
+
+
+def model_streams(names: Iterable[str]) -> tuple[str, ...]:
+    """Those of the streams that models read: the visual encoder's, then each scene's in the table's order."""
+    there = frozenset(names)
+    return tuple(name for name in (VISUAL, *SCENES) if name in there)
 
 
 @dataclass(frozen=True)
@@ -91,19 +106,14 @@ class SceneStream:
 
 @dataclass(frozen=True)
 class SceneShard:
-    """All streams of one stretch [start_s, end_s) of a video: the four scenes, the objects and the visual encoder.
+    """All streams of one stretch [start_s, end_s) of a video: the visual encoder's, the objects, and each scene's.
 
     The layouts come with the streams, so that whoever reads them need not know which profile made them.
     """
 
     start_s: float
     end_s: float
-    visual: SceneStream
-    objects: SceneStream
-    face: SceneStream
-    action: SceneStream
-    relation: SceneStream
-    background: SceneStream
+    streams: Mapping[str, SceneStream]
     layouts: Layouts
 
 
@@ -119,10 +129,9 @@ class Entities(NamedTuple):
     area: Float[Tensor, "batch 4"] | None = None
 
 
-class SceneInputs(NamedTuple):
-    """The four scenes as the experts read them, in the paper's order. Source: Omni-SILA 3.1."""
+SceneInputs = dict[SceneName, Entities]  # what the experts read, in the table's order. Source: Omni-SILA 3.1
 
-    face: Entities
-    action: Entities
-    relation: Entities
-    background: Entities
+
+def to_device(scenes: SceneInputs, device: torch.device) -> SceneInputs:
+    """The scenes where a model is."""
+    return {name: Entities(scene.values.to(device), scene.mask.to(device)) for name, scene in scenes.items()}

@@ -3,8 +3,8 @@
 MTCNN finds faces; an expression network and the visual encoder describe each. Source: Omni-SILA 3.1 (x_f).
 """
 
-from abc import ABC, abstractmethod
-from typing import Literal
+from abc import abstractmethod
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float, UInt8
@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from omnisila.config import Config
 from omnisila.scenes.boxes import areas, box_record
+from omnisila.scenes.chunked import Chunk, SceneExtractor
 from omnisila.scenes.crops import frame_pixels, square_crops, squares
-from omnisila.scenes.extractor import Layout, SceneStream
+from omnisila.scenes.extractor import Layout, Sampled, SceneStream
 from omnisila.scenes.nets.efficientnet_lite import EfficientNetLite0
 from omnisila.scenes.nets.expression import EMBEDDING, EXPRESSIONS, INPUT_PX, ExpressionNet
 from omnisila.scenes.nets.mtcnn import FACENET, MTCNN, CascadeConfig
@@ -50,17 +51,16 @@ class FaceConfig(Config):
         return FaceExtractor(self, self.detector(), ExpressionNet.pretrained(), encoder)
 
 
-class FaceScene(nn.Module, ABC):
+class FaceScene(nn.Module, SceneExtractor):
     """Entities: faces, the largest first. What is said of a face is the subclass's."""
 
     def __init__(self, config: FaceConfig, detector: MTCNN) -> None:
         super().__init__()
         self.config, self.detector = config, detector
+        self.rate_hz = config.rate_hz
 
-    @property
-    @abstractmethod
-    def layout(self) -> Layout:
-        """Of a face."""
+    def extract(self, chunk: Chunk, state: None) -> tuple[Sampled, None]:
+        return Sampled(*self(chunk.pictures(self.rate_hz))), state
 
     @abstractmethod
     def _described(self, images: Tensor, picture: Tensor, boxes: Tensor, scores: Tensor) -> Float[Tensor, "faces w"]:
@@ -93,15 +93,17 @@ class FaceScene(nn.Module, ABC):
 class FaceExtractor(FaceScene):
     """Expressions by the embedded network, appearance by the visual encoder."""
 
+    layout = LAYOUT
+
     def __init__(
         self, config: FaceConfig, detector: MTCNN, expression: ExpressionNet, encoder: EfficientNetLite0
     ) -> None:
         super().__init__(config, detector)
         self.expression, self.encoder = expression, encoder
 
-    @property
-    def layout(self) -> Layout:
-        return LAYOUT
+    @classmethod
+    def of_profile(cls, profile: Any, shared: EfficientNetLite0) -> "FaceExtractor":
+        return profile.face.build(shared)
 
     def _described(self, images: Tensor, picture: Tensor, boxes: Tensor, scores: Tensor) -> Float[Tensor, "faces w"]:
         pixels = frame_pixels(boxes, images.shape[1], images.shape[2])

@@ -1,6 +1,6 @@
 """Detected objects and their tracks: what the action, relation and background scenes start from."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, UInt8
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from omnisila.config import Config
 from omnisila.scenes.boxes import box_record, overlaps
-from omnisila.scenes.extractor import Layout, SceneStream
+from omnisila.scenes.extractor import Layout, Sampled, SceneStream
 from omnisila.scenes.nets.nanodet import COCO_CLASSES, Detections, NanoDet
 from omnisila.schema import ObjectEvidence
 
@@ -82,12 +82,57 @@ class TrackerState(NamedTuple):
     next_number: int = 0
 
 
+class Looked(NamedTuple):
+    """Objects of a run of frames; ``relations`` are their triplets, where the same network finds both."""
+
+    seen: list[tuple[Track, ...]]
+    objects: Sampled
+    relations: Sampled | None
+    tracker: TrackerState
+
+
+@runtime_checkable
+class ObjectSource(Protocol):
+    """What finds objects and follows them; its ``layout`` is that of an object, with the words of ``class``."""
+
+    layout: Layout
+    rate_hz: float
+
+    def look(
+        self,
+        images: UInt8[Tensor, "distinct height width 3"],
+        copy_of: Tensor,
+        times_s: list[float],
+        tracker: TrackerState,
+    ) -> Looked:
+        """What consecutive frames show.
+
+        Args:
+            images: pictures without repetitions.
+            copy_of: for each frame the number of its picture.
+            tracker: what the frames before these left behind.
+        """
+        ...
+
+
 class ObjectDetector(nn.Module):
     """Objects of sampled frames, numbered by track."""
 
     def __init__(self, config: ObjectsConfig, detector: NanoDet) -> None:
         super().__init__()
         self.config, self.detector = config, detector
+        self.layout, self.rate_hz = LAYOUT, config.rate_hz
+
+    def look(
+        self,
+        images: UInt8[Tensor, "distinct height width 3"],
+        copy_of: Tensor,
+        times_s: list[float],
+        tracker: TrackerState,
+    ) -> Looked:
+        """As ``ObjectSource``."""
+        seen, tracker = self(images[copy_of], times_s, tracker)
+        return Looked(seen, Sampled(*self.rows(seen)), None, tracker)
 
     @torch.inference_mode()
     def forward(

@@ -31,6 +31,16 @@ class Profile(Protocol):
         ...
 
     @property
+    def chunk_frames(self) -> int:
+        """Frames that are looked at together."""
+        ...
+
+    @property
+    def shard_s(self) -> float:
+        """How long a shard is at most."""
+        ...
+
+    @property
     def digest(self) -> str:
         """SHA-256 of everything that decides a feature: the key of cached features."""
         ...
@@ -46,7 +56,7 @@ class Profile(Protocol):
 
 @runtime_checkable
 class SceneModeling(Protocol):
-    """The four scene extractors of a profile. Source: Omni-SILA 3.1."""
+    """The scene extractors of a profile. Source: Omni-SILA 3.1."""
 
     @property
     def config(self) -> Profile:

@@ -5,7 +5,7 @@ relations.
 """
 
 from itertools import permutations
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -13,7 +13,8 @@ from torch import Tensor
 
 from omnisila.config import Config
 from omnisila.scenes.boxes import areas, box_record, intersections
-from omnisila.scenes.extractor import Layout, SceneStream
+from omnisila.scenes.chunked import Chunk, SceneExtractor
+from omnisila.scenes.extractor import Layout, Sampled, SceneStream
 from omnisila.scenes.nets.nanodet import COCO_CLASSES
 from omnisila.scenes.objects import GROUP_OF_CLASS, GROUPS, PERSON, Track
 from omnisila.schema import TripletEvidence
@@ -67,11 +68,21 @@ class Pair(NamedTuple):
     object_share: float
 
 
-class RelationExtractor:
+class RelationExtractor(SceneExtractor):
     """Entities: up to five triplets, the most telling predicates first."""
+
+    layout = LAYOUT
 
     def __init__(self, config: RelationConfig) -> None:
         self.config = config
+        self.rate_hz = config.rate_hz
+
+    @classmethod
+    def of_profile(cls, profile: Any, shared: Any) -> "RelationExtractor":  # noqa: ARG003 (same call as other scenes')
+        return profile.relation.build()
+
+    def extract(self, chunk: Chunk, state: None) -> tuple[Sampled, None]:
+        return Sampled(*self(chunk.seen)), state
 
     def __call__(
         self, objects: list[tuple[Track, ...]]

@@ -11,11 +11,10 @@ from torch import Tensor
 
 from omnisila.config import Config
 from omnisila.media.sampling import uniform_times
-from omnisila.scenes.extractor import Entities, SceneInputs, SceneShard, SceneStream
-from omnisila.schema import SceneName, Span
+from omnisila.scenes.extractor import VISUAL, Entities, SceneInputs, SceneShard, SceneStream, model_streams
+from omnisila.schema import Span
 
 MIN_TAIL = 0.2  # a rest shorter than this share of a window is left to the window before it
-SCENES: tuple[SceneName, ...] = ("face", "action", "relation", "background")
 
 
 class WindowConfig(Config):
@@ -50,12 +49,13 @@ class Window(NamedTuple):
     """
 
     span: Span
-    visual: SceneFrames
-    face: SceneFrames
-    action: SceneFrames
-    relation: SceneFrames
-    background: SceneFrames
+    streams: dict[str, SceneFrames]
     times_s: tuple[float, ...] = ()
+
+    @property
+    def visual(self) -> SceneFrames:
+        """The visual encoder's stream."""
+        return self.streams[VISUAL]
 
 
 class WindowBatch(NamedTuple):
@@ -164,33 +164,37 @@ def window_over(
         return None
     parts.append(_at(last, span, left_s))
 
-    def whole(name: str) -> SceneFrames:
-        pieces: list[SceneFrames] = [getattr(part, name) for part in parts]
-        return SceneFrames(torch.cat([p.values for p in pieces]), torch.cat([p.mask for p in pieces]))
-
-    times_s = tuple(time_s for part in parts for time_s in part.times_s)
-    return Window(span, whole("visual"), *(whole(name) for name in SCENES), times_s=times_s)
+    streams = {
+        name: SceneFrames(
+            torch.cat([part.streams[name].values for part in parts]),
+            torch.cat([part.streams[name].mask for part in parts]),
+        )
+        for name in parts[0].streams
+    }
+    return Window(span, streams, tuple(time_s for part in parts for time_s in part.times_s))
 
 
 def stack(items: Sequence[Window]) -> WindowBatch:
     """Windows as one float32 batch."""
-
-    def stacked(name: str) -> Entities:
-        parts: list[SceneFrames] = [getattr(item, name) for item in items]
-        return Entities(torch.stack([p.values for p in parts]).float(), torch.stack([p.mask for p in parts]))
-
-    return WindowBatch(SceneInputs(*(stacked(name) for name in SCENES)), stacked("visual"))
+    scenes = {
+        name: Entities(
+            torch.stack([item.streams[name].values for item in items]).float(),
+            torch.stack([item.streams[name].mask for item in items]),
+        )
+        for name in items[0].streams
+    }
+    visual = scenes.pop(VISUAL)
+    return WindowBatch(scenes, visual)
 
 
 def joined(first: SceneShard, second: SceneShard) -> SceneShard:
     """Two consecutive shards as one."""
-
-    def both(name: str) -> SceneStream:
-        a, b = getattr(first, name), getattr(second, name)
-        return SceneStream(a.start_s, a.rate_hz, torch.cat([a.values, b.values]), torch.cat([a.mask, b.mask]))
-
-    streams = {name: both(name) for name in first.layouts}
-    return SceneShard(start_s=first.start_s, end_s=second.end_s, layouts=first.layouts, **streams)
+    pairs = {name: (stream, second.streams[name]) for name, stream in first.streams.items()}
+    streams = {
+        name: SceneStream(a.start_s, a.rate_hz, torch.cat([a.values, b.values]), torch.cat([a.mask, b.mask]))
+        for name, (a, b) in pairs.items()
+    }
+    return SceneShard(first.start_s, second.end_s, streams, first.layouts)
 
 
 def cut(shard: SceneShard, span: Span) -> SceneShard:
@@ -207,16 +211,15 @@ def _from(shard: SceneShard, start_s: float, end_s: float = float("inf")) -> Sce
         begin_s = stream.start_s + first / stream.rate_hz
         return SceneStream(begin_s, stream.rate_hz, stream.values[first:past], stream.mask[first:past])
 
-    streams = {name: part(getattr(shard, name)) for name in shard.layouts}
-    first_s, past_s = max(shard.start_s, start_s), min(shard.end_s, end_s)
-    return SceneShard(start_s=first_s, end_s=past_s, layouts=shard.layouts, **streams)
+    streams = {name: part(stream) for name, stream in shard.streams.items()}
+    return SceneShard(max(shard.start_s, start_s), min(shard.end_s, end_s), streams, shard.layouts)
 
 
 def _at(shard: SceneShard, span: Span, times_s: tuple[float, ...]) -> Window:
     """A window's frames at the given times; times outside the shard are masked."""
 
     def held(name: str) -> SceneFrames:
-        stream: SceneStream = getattr(shard, name)
+        stream = shard.streams[name]
         features = shard.layouts[name].feature_width
         places = [
             int((t - stream.start_s) * stream.rate_hz + 1e-6) if t >= shard.start_s - 1e-6 else -1 for t in times_s
@@ -229,4 +232,4 @@ def _at(shard: SceneShard, span: Span, times_s: tuple[float, ...]) -> Window:
         values, mask = stream.values[index, :, :features], stream.mask[index] & inside[:, None]
         return SceneFrames(values * mask[..., None], mask)
 
-    return Window(span, held("visual"), *(held(name) for name in SCENES), times_s=times_s)
+    return Window(span, {name: held(name) for name in model_streams(shard.streams)}, times_s)

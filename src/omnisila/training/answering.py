@@ -20,7 +20,7 @@ from omnisila.models.scene_model import SceneModel
 from omnisila.models.tokens import IGNORED, answered
 from omnisila.models.video_llm import VideoLLM
 from omnisila.models.visual_tower import VisualTower, windows_seen
-from omnisila.scenes.extractor import Entities, SceneInputs
+from omnisila.scenes.extractor import SceneInputs, to_device
 from omnisila.scenes.windows import stack
 from omnisila.training.clip_source import Clip, ClipSource
 from omnisila.training.parallel import ALONE, Parallel
@@ -138,7 +138,7 @@ class Answering:
         """This part's share of the step's loss, times the processes, over which gradients are averaged."""
         device, llm = self.parallel.device, self.model.video_llm
         visual = windows_seen(self.tower, part.frames.to(device), part.seen, part.video_px)
-        scenes = SceneInputs(*(Entities(e.values.to(device), e.mask.to(device)) for e in part.scenes))
+        scenes = to_device(part.scenes, device)
         asked = answered(self.model.prompts(part.instructions, scenes, visual), part.answers, llm.pad_id)
         read = torch.tensor([failure is None for failure in part.failures])
         targets = asked.targets.where(read.unsqueeze(1), torch.tensor(IGNORED))  # what was not seen cannot be learnt

@@ -7,7 +7,6 @@ numbers. Row 0 of every table stands for "absent".
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import safetensors
@@ -19,21 +18,12 @@ from torch import Tensor
 from omnisila.data.annotated import AnnotatedVideo
 from omnisila.data.clips.features import FeatureStore, Job
 from omnisila.files import write_atomically
-from omnisila.scenes.extractor import Entities, Layout, SceneInputs, SceneShard, SceneStream
-from omnisila.scenes.windows import SCENES, WindowBatch, WindowConfig, windows
+from omnisila.scenes.extractor import VISUAL, Entities, Layout, SceneShard, SceneStream, model_streams
+from omnisila.scenes.windows import WindowBatch, WindowConfig, windows
 from omnisila.schema import Span
 
-STREAMS = ("visual", *SCENES)
-
-
-class Picked(NamedTuple):
-    """Row numbers of a batch of windows, 0 where an entity is absent; what perturbations change."""
-
-    visual: Int[Tensor, "batch frames 1"]
-    face: Int[Tensor, "batch frames faces"]
-    action: Int[Tensor, "batch frames people_and_view"]
-    relation: Int[Tensor, "batch frames triplets"]
-    background: Int[Tensor, "batch frames 1"]
+# By stream, row numbers of a batch of windows, 0 where an entity is absent; what perturbations change.
+Picked = dict[str, Int[Tensor, "batch frames _"]]
 
 
 @dataclass(frozen=True)
@@ -64,16 +54,13 @@ class FeatureBank:
 
     def picked(self, chosen: Int[Tensor, "batch"]) -> Picked:
         """The row numbers of some windows; a copy that may be changed."""
-        return Picked(*(self.index[name][chosen].long() for name in STREAMS))
+        return {name: index[chosen].long() for name, index in self.index.items()}
 
     def gathered(self, picked: Picked) -> WindowBatch:
         """The batch that row numbers stand for."""
-
-        def entities(name: str) -> Entities:
-            places: Tensor = getattr(picked, name)
-            return Entities(self.rows[name][places].float(), places > 0)
-
-        return WindowBatch(SceneInputs(*(entities(name) for name in SCENES)), entities("visual"))
+        scenes = {name: Entities(self.rows[name][places].float(), places > 0) for name, places in picked.items()}
+        visual = scenes.pop(VISUAL)
+        return WindowBatch(scenes, visual)
 
     def batch(self, chosen: Int[Tensor, "batch"]) -> WindowBatch:
         """Some windows as the models read them."""
@@ -95,20 +82,18 @@ def bank_of(
 
 def banked(shards: Iterable[tuple[int, int, SceneShard]], config: WindowConfig) -> FeatureBank:
     """A bank of shards, each with the number of its clip and of the copy."""
-    rows: dict[str, list[Tensor]] = {name: [] for name in STREAMS}
-    used: dict[str, int] = dict.fromkeys(STREAMS, 1)
-    index: dict[str, list[Tensor]] = {name: [] for name in STREAMS}
+    rows: dict[str, list[Tensor]] = {}
+    used: dict[str, int] = {}
+    index: dict[str, list[Tensor]] = {}
     facts: list[tuple[int, int, float, float]] = []
     for number, copy, shard in shards:
         numbered, added = _numbered(shard, used)
-        for name in STREAMS:
-            if not rows[name]:
-                rows[name].append(torch.zeros(1, added[name].shape[1], dtype=torch.float16))
-            rows[name].append(added[name])
-            used[name] += len(added[name])
+        for name, new in added.items():
+            rows.setdefault(name, [torch.zeros(1, new.shape[1], dtype=torch.float16)]).append(new)
+            used[name] = used.get(name, 1) + len(new)
         for window in windows([numbered], config):
-            for name in STREAMS:
-                index[name].append(getattr(window, name).values[..., 0].to(torch.int32))
+            for name, frames in window.streams.items():
+                index.setdefault(name, []).append(frames.values[..., 0].to(torch.int32))
             facts.append((number, copy, window.span.start_s, window.span.end_s))
     table = np.array(facts, dtype=np.float64).reshape(-1, 4)
     return FeatureBank(
@@ -124,16 +109,15 @@ def _numbered(shard: SceneShard, used: dict[str, int]) -> tuple[SceneShard, dict
     """The shard with row numbers for values, and the rows themselves."""
     streams: dict[str, SceneStream] = {}
     added: dict[str, Tensor] = {}
-    for name in shard.layouts:
-        stream: SceneStream = getattr(shard, name)
+    for name in model_streams(shard.streams):
+        stream = shard.streams[name]
         first = used.get(name, 1)
         numbers = torch.zeros(stream.mask.shape, dtype=torch.float64)
         numbers[stream.mask] = torch.arange(first, first + int(stream.mask.sum()), dtype=torch.float64)
         streams[name] = SceneStream(stream.start_s, stream.rate_hz, numbers.unsqueeze(-1), stream.mask)
-        if name in STREAMS:
-            added[name] = stream.values[stream.mask][:, : shard.layouts[name].feature_width].half()
+        added[name] = stream.values[stream.mask][:, : shard.layouts[name].feature_width].half()
     numbers_only = dict.fromkeys(streams, Layout({"row": 1}))
-    return SceneShard(start_s=shard.start_s, end_s=shard.end_s, layouts=numbers_only, **streams), added
+    return SceneShard(shard.start_s, shard.end_s, streams, numbers_only), added
 
 
 def save_bank(path: Path, bank: FeatureBank) -> None:
@@ -152,9 +136,10 @@ def load_bank(path: Path) -> FeatureBank | None:
     """A bank that was saved; None where there is none, or a damaged one."""
     try:
         tensors = load_file(path)
+        names = model_streams(key.removeprefix("rows.") for key in tensors)
         return FeatureBank(
-            rows={name: tensors[f"rows.{name}"] for name in STREAMS},
-            index={name: tensors[f"index.{name}"] for name in STREAMS},
+            rows={name: tensors[f"rows.{name}"] for name in names},
+            index={name: tensors[f"index.{name}"] for name in names},
             clip=tensors["clip"],
             copy=tensors["copy"],
             span_s=tensors["span_s"],

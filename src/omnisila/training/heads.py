@@ -17,7 +17,7 @@ from omnisila.models.icm import ICM
 from omnisila.models.layers import masked_mean
 from omnisila.models.likelihood import label_loss
 from omnisila.models.scene_model import SceneModel
-from omnisila.scenes.windows import SCENES, WindowBatch
+from omnisila.scenes.windows import WindowBatch
 from omnisila.training.loop import LoopConfig, StepReport, train
 from omnisila.training.sampling import BalancedSampler, LabelQuestions
 from omnisila.training.tuning_data import TuningData
@@ -71,8 +71,7 @@ def _icm_parts(model: ICM) -> HeadedParts:
         widths["visual"] = llm.width
 
     def read(batch: WindowBatch) -> tuple[dict[str, Tokens], Float[Tensor, ""]]:
-        scenes = zip(SCENES, batch.scenes, strict=True)
-        tokens = {name: Tokens(*experts[name](entities)) for name, entities in scenes if name in experts}
+        tokens = {name: Tokens(*expert(batch.scenes[name])) for name, expert in experts.items()}
         if isinstance(llm, CompactVideoLLM):
             tokens["visual"] = Tokens(llm.visual_tokens(batch.visual), batch.visual.mask.any(-1))
         return tokens, torch.zeros(())

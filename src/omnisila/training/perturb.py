@@ -10,7 +10,7 @@ from torch import Tensor
 
 from omnisila.config import Config
 from omnisila.scenes.action import VIEW
-from omnisila.training.bank import STREAMS, FeatureBank, Picked
+from omnisila.training.bank import FeatureBank, Picked
 
 LOOKS = ("visual", "background")
 
@@ -55,9 +55,10 @@ class Perturbation:
             random: the dice.
         """
         config, count = self.config, len(is_still)
-        places = {name: getattr(picked, name).clone() for name in STREAMS}
-        for name in STREAMS:
-            places[name] = torch.where(is_still[:, None, None], _held(places[name], picked.visual), places[name])
+        places = {
+            name: torch.where(is_still[:, None, None], _held(rows, picked["visual"]), rows)
+            for name, rows in picked.items()
+        }
 
         def some(share: float) -> Bool[Tensor, "batch"]:
             return torch.rand(count, generator=random) < share
@@ -71,16 +72,17 @@ class Perturbation:
         donors = swapped[torch.randperm(len(swapped), generator=random)]
         for name in LOOKS:
             places[name][swapped] = places[name][donors]
-        entities = {name: places[name] for name in ("face", "action", "relation")}
-        for name, rows in entities.items():
+        for name, rows in places.items():
+            if rows.shape[2] == 1:
+                continue
             kept = torch.rand(count, 1, rows.shape[2], generator=random) >= config.entity_lost
             places[name] = rows * kept
         places["action"][:, :, VIEW] = view
-        for name in STREAMS:
+        for name in places:
             lost = some(config.visual_lost if name == "visual" else config.scene_lost)
             places[name] = places[name].masked_fill(lost[:, None, None], 0)
         seen = _shorter(places["visual"].shape[1], some(config.shorter), random)
-        return Picked(**{name: rows * seen[:, :, None] for name, rows in places.items()})
+        return {name: rows * seen[:, :, None] for name, rows in places.items()}
 
 
 def _held(

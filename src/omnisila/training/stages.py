@@ -9,13 +9,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from omnisila.config import Config
-from omnisila.data.instructions import SCENE_WORDS, Instruction, render_clauses, render_instruction
+from omnisila.data.instructions import Instruction, render_clauses, render_instruction
 from omnisila.labels import LabelSet, label_set
 from omnisila.models.icm import ICM
 from omnisila.models.iec import ImplicitEnhancedCausal, confounder_dictionary
 from omnisila.models.likelihood import answer_likelihood, label_language_loss, label_loss, language_loss
 from omnisila.models.scene_model import SceneModel
 from omnisila.models.tokens import answered
+from omnisila.scene_registry import SCENES
 from omnisila.scenes.extractor import SceneInputs
 from omnisila.scenes.windows import WindowBatch
 from omnisila.schema import SceneName
@@ -52,7 +53,7 @@ def scene_tuning(
     config: SceneTuningConfig,
     state_folder: Path | None = None,
     on_step: OnStep | None = None,
-    described: Sequence[SceneName] = tuple(SCENE_WORDS),
+    described: Sequence[SceneName] | None = None,
 ) -> None:
     """Teach the model to say what each extractor saw; needs no annotation.
 
@@ -61,12 +62,12 @@ def scene_tuning(
     Args:
         windows: those to learn from.
         state_folder: for resuming.
-        described: the scenes it is asked about.
+        described: the scenes it is asked about; None for all.
 
     Raises:
         TrainingError: as ``train``.
     """
-    scenes = list(described)
+    scenes = list(SCENES if described is None else described)
 
     def step_losses(_: int, random: torch.Generator) -> Iterator[Float[Tensor, ""]]:
         chosen = windows[torch.randint(len(windows), (config.batch_size,), generator=random)]

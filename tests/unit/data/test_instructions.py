@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omnisila.data.instructions import (
-    SCENE_WORDS,
     Instruction,
     Located,
     clauses_of,
@@ -20,6 +19,7 @@ from omnisila.data.instructions import (
     render_located,
 )
 from omnisila.labels import BUILT_IN, IMPLICIT, REACTION, LabelSet
+from omnisila.scene_registry import SCENES
 from omnisila.schema import Span
 
 AWKWARD = LabelSet(
@@ -35,7 +35,7 @@ def instructions(draw: st.DrawFn) -> Instruction:
     if task == "react":
         return Instruction("react")
     if task == "describe":
-        return Instruction("describe", scene=draw(st.sampled_from(list(SCENE_WORDS))))
+        return Instruction("describe", scene=draw(st.sampled_from(list(SCENES))))
     labels = draw(label_sets)
     return Instruction(task, labels, draw(st.sampled_from(labels.labels)) if task == "attribute" else None)
 

@@ -7,8 +7,9 @@ from omnisila.inference.attributing import scene_influence, thinned
 from omnisila.inference.run_folders import run_folder
 from omnisila.labels import IMPLICIT
 from omnisila.models.checkpoint import Run, load_run
-from omnisila.scenes.sem import LAYOUTS
-from omnisila.scenes.windows import SCENES, SceneFrames, Window, stack
+from omnisila.scene_registry import SCENES
+from omnisila.scenes.sem import embedded_layouts
+from omnisila.scenes.windows import SceneFrames, Window, stack
 from omnisila.schema import Box, Evidence, ObjectEvidence, Span
 
 
@@ -19,13 +20,15 @@ def run() -> Run:
 
 def frames(scene: str, present: bool) -> SceneFrames:
     entities = 1 if scene in ("visual", "background") else 3
-    values = torch.rand(8, entities, LAYOUTS[scene].feature_width, generator=torch.Generator().manual_seed(0))
+    values = torch.rand(
+        8, entities, embedded_layouts()[scene].feature_width, generator=torch.Generator().manual_seed(0)
+    )
     return SceneFrames(values * present, torch.full((8, entities), present))
 
 
 def test_an_absent_scene_has_no_influence_and_a_present_one_has(run: Run):
     parts = {scene: frames(scene, scene != "face") for scene in ("visual", *SCENES)}
-    window = Window(Span(start_s=0, end_s=2), **parts)
+    window = Window(Span(start_s=0, end_s=2), parts)
     speaks = scene_influence(run.model, IMPLICIT, run.record.labels["implicit"], "Fire", stack([window]))
     assert set(speaks) == set(SCENES)
     assert speaks["face"] == pytest.approx(0.0, abs=1e-5)
@@ -33,7 +36,7 @@ def test_an_absent_scene_has_no_influence_and_a_present_one_has(run: Run):
 
 
 def test_a_label_that_was_not_trained_has_no_influences(run: Run):
-    window = Window(Span(start_s=0, end_s=2), **{scene: frames(scene, True) for scene in ("visual", *SCENES)})
+    window = Window(Span(start_s=0, end_s=2), {scene: frames(scene, True) for scene in ("visual", *SCENES)})
     speaks = scene_influence(run.model, IMPLICIT, run.record.labels["implicit"], "Water Incidents", stack([window]))
     assert set(speaks.values()) == {0.0}
 

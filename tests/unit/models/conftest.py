@@ -54,7 +54,7 @@ def windows(batch: int = 3, frames: int = 8, seed: int = 1) -> Windows:
         mask = torch.rand(batch, frames, count, generator=random) < 0.6
         return Entities(torch.randn(batch, frames, count, width, generator=random) * mask.unsqueeze(-1), mask)
 
-    scenes = SceneInputs(*(entities(ENTITIES[name], width) for name, width in FEATURES.items()))
+    scenes = {name: entities(ENTITIES[name], width) for name, width in FEATURES.items()}
     return Windows(scenes, entities(1, VISUAL))
 
 

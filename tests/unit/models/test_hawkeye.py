@@ -69,7 +69,7 @@ def windows(batch: int = 3, patches: int = 1, people: int = 6, seed: int = 1) ->
         one.copy_(torch.nn.functional.one_hot(one.argmax(-1), one.shape[-1]))
     for name in ("subject_box", "object_box"):
         relation.LAYOUT.read(triplets.values, name)[..., 2:] += 0.3
-    scenes = SceneInputs(entities(2, 5, 0.5), poses, triplets, entities(1, 8, 1.1))
+    scenes = {"face": entities(2, 5, 0.5), "action": poses, "relation": triplets, "background": entities(1, 8, 1.1)}
     return Windows(scenes, entities(patches, VISUAL, 1.1))
 
 
@@ -103,25 +103,24 @@ def test_weights_stand_in_the_columns_of_action_and_relation():
     shares = model.perceive(scenes, visual).probabilities
     assert (shares[..., [0, 3]] == 0).all()
     torch.testing.assert_close(shares.sum(-1), torch.ones(3, FRAMES))
-    assert model.feature_widths == (0, ACTION, RELATION, 0)
 
 
 @pytest.mark.parametrize("missing", [("action",), ("relation",), ("action", "relation")])
 def test_a_missing_modality_is_no_number_of_its_own(missing):
     model, (scenes, visual) = built(), windows()
-    without = scenes._replace(**{name: absent(getattr(scenes, name)) for name in missing})
+    without = scenes | {name: absent(scenes[name]) for name in missing}
     perception = model.perceive(without, visual)
     assert perception.scene_tokens.isfinite().all()
     if "relation" in missing:
         assert not perception.present[:, ~perception.is_action].any()
         assert (perception.scene_tokens.unflatten(1, (FRAMES, -1))[:, :, 1:] == 0).all()
-    loud = SceneInputs(*(Entities(e.values + 9.0 * ~e.mask.unsqueeze(-1), e.mask) for e in without))
+    loud = {name: Entities(e.values + 9.0 * ~e.mask.unsqueeze(-1), e.mask) for name, e in without.items()}
     torch.testing.assert_close(model.perceive(loud, visual).scene_tokens, perception.scene_tokens)
 
 
 def test_a_window_outside_the_video_gives_zeros_and_finite_answers():
     model, (scenes, visual) = built(), windows(2)
-    nothing = SceneInputs(*(absent(entities) for entities in scenes))
+    nothing = {name: absent(entities) for name, entities in scenes.items()}
     perception = model.perceive(nothing, absent(visual))
     assert (perception.scene_tokens == 0).all()
     assert (perception.probabilities == 0).all()
@@ -132,7 +131,7 @@ def test_a_window_outside_the_video_gives_zeros_and_finite_answers():
 
 def test_windows_of_a_batch_do_not_touch_each_other():
     model, (scenes, visual) = built(), windows(4)
-    alone = SceneInputs(*(Entities(e.values[2:3], e.mask[2:3]) for e in scenes))
+    alone = {name: Entities(e.values[2:3], e.mask[2:3]) for name, e in scenes.items()}
     together = model.perceive(scenes, visual).scene_tokens[2:3]
     by_itself = model.perceive(alone, Entities(visual.values[2:3], visual.mask[2:3])).scene_tokens
     torch.testing.assert_close(together, by_itself, atol=1e-5, rtol=1e-4)
@@ -140,22 +139,22 @@ def test_windows_of_a_batch_do_not_touch_each_other():
 
 def test_of_fifty_people_the_five_best_seen_count():
     model, (scenes, visual) = built(), windows(people=50)
-    joints = action.LAYOUT.read(scenes.action.values, "joints").unflatten(-1, (17, 3))
+    joints = action.LAYOUT.read(scenes["action"].values, "joints").unflatten(-1, (17, 3))
     joints[..., 2] *= 0.5
     best = torch.tensor([3, 14, 15, 33, 49])
-    scenes.action.mask[:, :, best] = True
+    scenes["action"].mask[:, :, best] = True
     joints[:, :, best, :, 2] = 0.9
-    only = Entities(scenes.action.values[:, :, best], scenes.action.mask[:, :, best])
+    only = Entities(scenes["action"].values[:, :, best], scenes["action"].mask[:, :, best])
     everyone = model.perceive(scenes, visual).scene_tokens
-    torch.testing.assert_close(model.perceive(scenes._replace(action=only), visual).scene_tokens, everyone)
-    assert not torch.equal(model.perceive(scenes._replace(action=absent(only)), visual).scene_tokens, everyone)
+    torch.testing.assert_close(model.perceive(scenes | {"action": only}, visual).scene_tokens, everyone)
+    assert not torch.equal(model.perceive(scenes | {"action": absent(only)}, visual).scene_tokens, everyone)
 
 
 def test_one_visible_joint_is_a_person_and_none_is_nobody():
     model, (scenes, visual) = built(), windows()
-    joints = action.LAYOUT.read(scenes.action.values, "joints").unflatten(-1, (17, 3))
+    joints = action.LAYOUT.read(scenes["action"].values, "joints").unflatten(-1, (17, 3))
     joints[..., 2] = 0.0
-    nobody = model.perceive(scenes._replace(action=absent(scenes.action)), visual).scene_tokens
+    nobody = model.perceive(scenes | {"action": absent(scenes["action"])}, visual).scene_tokens
     assert torch.equal(model.perceive(scenes, visual).scene_tokens, nobody)
     joints[..., 9, 2] = 0.8
     one = model.perceive(scenes, visual).scene_tokens
@@ -167,10 +166,10 @@ def test_one_visible_joint_is_a_person_and_none_is_nobody():
 
 def test_a_triplet_of_one_object_twice_is_that_object_and_its_predicate():
     model, (scenes, visual) = built(), windows()
-    own = {name: relation.LAYOUT.read(scenes.relation.values, name) for name in ("subject", "subject_box")}
+    own = {name: relation.LAYOUT.read(scenes["relation"].values, name) for name in ("subject", "subject_box")}
     for name, other in (("object", "subject"), ("object_box", "subject_box")):
-        relation.LAYOUT.read(scenes.relation.values, name).copy_(own[other])
-    scenes.relation.mask[:, :, 0], scenes.relation.mask[:, :, 1:] = True, False
+        relation.LAYOUT.read(scenes["relation"].values, name).copy_(own[other])
+    scenes["relation"].mask[:, :, 0], scenes["relation"].mask[:, :, 1:] = True, False
     perception = model.perceive(scenes, visual)
     assert perception.scene_tokens.isfinite().all()
     per_frame = (perception.present & ~perception.is_action).unflatten(1, (FRAMES, -1)).sum(-1)
@@ -181,13 +180,13 @@ def test_patches_of_a_large_encoder_are_masked_by_boxes():
     grid = PatchGrid(rows=2, columns=2, class_tokens=1)
     model, (scenes, visual) = built(grid=grid), windows(patches=5)
     assert model.perceive(scenes, visual).scene_tokens.shape[1] == FRAMES * (5 + 15)
-    relation.LAYOUT.read(scenes.relation.values, "subject_box").copy_(torch.tensor([0.0, 0.0, 0.4, 0.4]))
-    relation.LAYOUT.read(scenes.relation.values, "object_box").copy_(torch.tensor([0.1, 0.0, 0.5, 0.5]))
-    seen = model.org(scenes.relation, model.video(visual)).values
+    relation.LAYOUT.read(scenes["relation"].values, "subject_box").copy_(torch.tensor([0.0, 0.0, 0.4, 0.4]))
+    relation.LAYOUT.read(scenes["relation"].values, "object_box").copy_(torch.tensor([0.1, 0.0, 0.5, 0.5]))
+    seen = model.org(scenes["relation"], model.video(visual)).values
     visual.values[:, :, 4] += 3.0  # the bottom right patch is in nobody's box
-    assert torch.equal(model.org(scenes.relation, model.video(visual)).values, seen)
+    assert torch.equal(model.org(scenes["relation"], model.video(visual)).values, seen)
     visual.values[:, :, 1] += 3.0
-    assert not torch.equal(model.org(scenes.relation, model.video(visual)).values, seen)
+    assert not torch.equal(model.org(scenes["relation"], model.video(visual)).values, seen)
 
 
 @pytest.mark.parametrize(
@@ -207,7 +206,7 @@ def test_an_ablation_leaves_a_part_out(changes, part, kind):
     torch.testing.assert_close(perception.probabilities.sum(-1), torch.ones(3, FRAMES))
     unread = {"asg": "action", "org": "relation"}.get(part)
     if unread:
-        other = scenes._replace(**{unread: absent(getattr(scenes, unread))})
+        other = scenes | {unread: absent(scenes[unread])}
         assert torch.equal(model.perceive(other, visual).scene_tokens, perception.scene_tokens)
     assert config(**changes) == HawkeyeConfig.model_validate_json(config(**changes).model_dump_json())
 
@@ -233,11 +232,11 @@ def test_standardisation_is_taken_from_people_who_are_seen():
 def test_features_of_another_profile_and_other_frames_are_refused():
     model, (scenes, visual) = built(), windows()
     with pytest.raises(InputError, match=f"action: features of width 5, wanted {ACTION}"):
-        model.perceive(scenes._replace(action=scenes.face), visual)
+        model.perceive(scenes | {"action": scenes["face"]}, visual)
     with pytest.raises(InputError, match=f"relation: features of width 5, wanted {RELATION}"):
-        model.perceive(scenes._replace(relation=scenes.face), visual)
+        model.perceive(scenes | {"relation": scenes["face"]}, visual)
     with pytest.raises(InputError, match="visual: features of width 5, wanted 10"):
-        model.perceive(scenes, scenes.face)
+        model.perceive(scenes, scenes["face"])
     with pytest.raises(InputError, match="4 frames with 5 visual tokens each, wanted at most 8 with 1"):
         model.perceive(scenes, windows(patches=5).visual)
 
@@ -304,7 +303,7 @@ def test_the_release_of_a_layout_reads_its_columns():
 def test_a_scene_side_in_pure_bfloat16_gives_nearly_the_same(features):
     model, (scenes, visual) = built(), windows()
     wanted = model.perceive(scenes, visual).scene_tokens
-    given = SceneInputs(*(Entities(e.values.to(features), e.mask) for e in scenes))
+    given = {name: Entities(e.values.to(features), e.mask) for name, e in scenes.items()}
     found = model.bfloat16().perceive(given, Entities(visual.values.to(features), visual.mask)).scene_tokens
     assert found.dtype == torch.bfloat16
     torch.testing.assert_close(found.float(), wanted, atol=0.03 * float(wanted.detach().abs().max()), rtol=0.0)

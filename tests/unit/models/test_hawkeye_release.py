@@ -226,10 +226,7 @@ def test_feature_files_of_wrong_shape_or_without_numbers_are_one_clear_line(tmp_
 def test_a_scene_side_in_pure_bfloat16_gives_nearly_the_same(model, clips, features):
     scenes = clip_inputs(clips)
     wanted = model.perceive(scenes, seen(3)).scene_tokens
-    given = scenes._replace(
-        action=Entities(scenes.action.values.to(features), scenes.action.mask),
-        relation=Entities(scenes.relation.values.to(features), scenes.relation.mask),
-    )
+    given = {name: Entities(scene.values.to(features), scene.mask) for name, scene in scenes.items()}
     found = model.bfloat16().perceive(given, seen(3)).scene_tokens
     assert found.dtype == torch.bfloat16
     torch.testing.assert_close(found.float(), wanted, atol=0.05 * float(wanted.detach().abs().max()), rtol=0.0)

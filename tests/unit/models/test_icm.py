@@ -8,7 +8,7 @@ from omnisila.models.experts import AbsentExpert, ExpertConfig
 from omnisila.models.iec import ImplicitEnhancedCausal, NoIntervention, confounder_dictionary
 from omnisila.models.layers import Standardise
 from omnisila.models.sbm import MeanFusion
-from omnisila.scenes.extractor import Entities, SceneInputs
+from omnisila.scenes.extractor import Entities
 
 FEATURES = {"face": 5, "action": 6, "relation": 7, "background": 8}
 
@@ -19,7 +19,7 @@ def absent(entities: Entities) -> Entities:
 
 def test_a_video_without_faces_routes_nothing_to_the_face_expert(make_tiny, make_windows):
     model, scenes = make_tiny().model, make_windows().scenes
-    without = model.perceive(scenes._replace(face=absent(scenes.face)))
+    without = model.perceive(scenes | {"face": absent(scenes["face"])})
     assert (without.probabilities[..., 0] == 0).all()
     assert without.scene_tokens.isfinite().all()
     torch.testing.assert_close(without.probabilities.sum(-1), without.present.float())
@@ -27,7 +27,7 @@ def test_a_video_without_faces_routes_nothing_to_the_face_expert(make_tiny, make
 
 def test_a_window_without_any_scene_gives_zero_tokens_and_finite_logits(make_tiny, make_windows):
     model, windows = make_tiny().model, make_windows(2)
-    nothing = SceneInputs(*(absent(entities) for entities in windows.scenes))
+    nothing = {name: absent(entities) for name, entities in windows.scenes.items()}
     perception = model.perceive(nothing)
     assert (perception.scene_tokens == 0).all()
     assert not perception.present.any()
@@ -37,13 +37,14 @@ def test_a_window_without_any_scene_gives_zero_tokens_and_finite_logits(make_tin
 
 def test_what_is_masked_cannot_be_seen(make_tiny, make_windows):
     model, scenes = make_tiny().model, make_windows().scenes
-    loud = SceneInputs(*(Entities(e.values.where(e.mask.unsqueeze(-1), torch.tensor(3.0)), e.mask) for e in scenes))
+    shout = torch.tensor(3.0)
+    loud = {name: Entities(e.values.where(e.mask.unsqueeze(-1), shout), e.mask) for name, e in scenes.items()}
     torch.testing.assert_close(model.perceive(scenes).scene_tokens, model.perceive(loud).scene_tokens)
 
 
 def test_windows_of_a_batch_do_not_touch_each_other(make_tiny, make_windows):
     model, scenes = make_tiny().model, make_windows(4).scenes
-    alone = SceneInputs(*(Entities(e.values[2:3], e.mask[2:3]) for e in scenes))
+    alone = {name: Entities(e.values[2:3], e.mask[2:3]) for name, e in scenes.items()}
     torch.testing.assert_close(
         model.perceive(scenes).scene_tokens[2:3], model.perceive(alone).scene_tokens, atol=1e-5, rtol=1e-4
     )
@@ -55,7 +56,7 @@ def test_a_scene_left_out_is_not_read(make_tiny, make_windows, scene):
     model, scenes = make_tiny(features=features).model, make_windows().scenes
     assert isinstance(model.experts[scene], AbsentExpert)
     assert model.feature_widths == tuple(features.get(name, 0) for name in FEATURES)
-    changed = scenes._replace(**{scene: absent(getattr(scenes, scene))})
+    changed = scenes | {scene: absent(scenes[scene])}
     assert torch.equal(model.perceive(scenes).scene_tokens, model.perceive(changed).scene_tokens)
 
 
@@ -77,14 +78,15 @@ def test_without_iec_the_model_has_no_dictionary(make_tiny, make_windows):
 def test_query_pooling_ignores_absent_entities(make_tiny, make_windows):
     model = make_tiny(expert=ExpertConfig(width=16, num_layers=1, num_heads=2, pooling="query")).model
     scenes = make_windows().scenes
-    loud = scenes._replace(face=Entities(scenes.face.values + 3.0 * ~scenes.face.mask.unsqueeze(-1), scenes.face.mask))
+    values, mask, _ = scenes["face"]
+    loud = scenes | {"face": Entities(values + 3.0 * ~mask.unsqueeze(-1), mask)}
     torch.testing.assert_close(model.perceive(scenes).scene_tokens, model.perceive(loud).scene_tokens)
 
 
 def test_features_of_another_profile_and_too_many_frames_are_refused(make_tiny, make_windows):
     model, scenes = make_tiny().model, make_windows().scenes
     with pytest.raises(InputError, match="features of width 6, wanted 5"):
-        model.experts["face"](scenes.action)
+        model.experts["face"](scenes["action"])
     with pytest.raises(InputError, match="a window of 9 frames, wanted at most 8"):
         model.perceive(make_windows(1, frames=9).scenes)
 
@@ -127,7 +129,7 @@ def test_too_few_samples_and_wrong_shapes_of_a_dictionary_are_named():
 def test_a_scene_side_in_pure_bfloat16_gives_nearly_the_same(make_tiny, make_windows, features):
     model, scenes = make_tiny().model, make_windows().scenes
     wanted = model.perceive(scenes).scene_tokens
-    given = SceneInputs(*(Entities(e.values.to(features), e.mask) for e in scenes))
+    given = {name: Entities(e.values.to(features), e.mask) for name, e in scenes.items()}
     found = model.bfloat16().perceive(given).scene_tokens
     assert found.dtype == torch.bfloat16
     torch.testing.assert_close(found.float(), wanted, atol=0.03 * float(wanted.detach().abs().max()), rtol=0.0)

@@ -25,7 +25,7 @@ def one_by_one(model, windows, instruction, answer, row):
     """log P(answer + terminator) of one window, from a causal pass without padding, branches or masks of ours."""
     llm = model.video_llm
     prompt, wanted = llm.prompt_ids(instruction, 8), llm.answer_ids(answer)
-    scenes = type(windows.scenes)(*(type(e)(e.values[[row]], e.mask[[row]]) for e in windows.scenes))
+    scenes = {name: type(e)(e.values[[row]], e.mask[[row]]) for name, e in windows.scenes.items()}
     visual = type(windows.visual)(windows.visual.values[[row]], windows.visual.mask[[row]])
     ids = torch.tensor([[*prompt, *wanted]])
     embeds = llm.embed(ids, visual)
@@ -130,7 +130,7 @@ def test_generating_follows_the_likelihoods(make_tiny, make_windows):
     with torch.no_grad():
         for row, instruction in enumerate(INSTRUCTIONS):
             first = answered([llm.prompt_ids(instruction, 8)], [[llm.end_id]], llm.pad_id)
-            scenes = type(windows.scenes)(*(type(e)(e.values[[row]], e.mask[[row]]) for e in windows.scenes))
+            scenes = {name: type(e)(e.values[[row]], e.mask[[row]]) for name, e in windows.scenes.items()}
             visual = type(windows.visual)(windows.visual.values[[row]], windows.visual.mask[[row]])
             best = model(scenes, visual, first.tokens).logits[0, 0].log_softmax(-1).max()
             assert made.log_probs[row][0] == pytest.approx(float(best), abs=1e-4)

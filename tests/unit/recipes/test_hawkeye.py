@@ -29,10 +29,10 @@ from omnisila.recipes.studies.measures import Judged, questions_on
 from omnisila.scenes.cache import FeatureCache
 from omnisila.scenes.extractor import Layout
 from omnisila.scenes.full import action as full_action
-from omnisila.scenes.sem import LAYOUTS
+from omnisila.scenes.sem import embedded_layouts
 
 RELTR = Layout({"predicate": PREDICATES, "subject": CLASSES, "object": CLASSES, "subject_box": 4, "object_box": 4})
-PUBLISHED = {**LAYOUTS, "action": full_action.LAYOUT, "relation": RELTR}
+PUBLISHED = {**embedded_layouts(), "action": full_action.LAYOUT, "relation": RELTR}
 MISSING = {
     "without-asg": ("asg", NoActionGraph), "without-org": ("org", NoRelationGraph),
     "without-moe": ("moe", NoMixture), "without-l-bc": ("constraint", NoConstraint),
@@ -58,7 +58,7 @@ def test_the_paper_reads_the_towers_patches_and_tags_where_there_are_any(backbon
     recipe = hawkeye.FullHawkeye().replace(width=16, num_heads=2)
     config = recipe.scene_side(PUBLISHED, backbone)
     assert config.joints.numbers == 5
-    assert recipe.scene_side(LAYOUTS, backbone).joints.numbers == 3
+    assert recipe.scene_side(embedded_layouts(), backbone).joints.numbers == 3
     assert (config.grid.rows, config.grid.columns, config.grid.class_tokens) == (2, 2, 1)
     assert config.grid.area is None, "each window says what of its video the tower sees"
 
@@ -81,7 +81,7 @@ def test_the_release_reads_what_its_authors_extracted(backbone: Backbone):
     assert isinstance(model, HawkeyeRelease)
     assert model.joints.numbers == 5
     with pytest.raises(TrainingError, match="RelTR's probabilities of Visual Genome"):
-        recipe.scene_side(LAYOUTS, backbone)
+        recipe.scene_side(embedded_layouts(), backbone)
 
 
 def test_a_compact_run_answers_for_the_anomaly_labels(make_video: Callable[..., Path], tmp_path: Path):
@@ -95,7 +95,7 @@ def test_a_compact_run_answers_for_the_anomaly_labels(make_video: Callable[..., 
     analysis = analyzer.analyze(make_video(frames=24, rate_hz=12))
     assert [set(point.posterior["anomaly"]) for point in analysis.anomaly_curve] == [set(recipe.labels["anomaly"])] * 2
     assert set(analysis.labels_not_scored) == set(ANOMALY.labels) - set(recipe.labels["anomaly"])
-    assert all(point.face == point.background == 0.0 for point in analysis.expert_weights)
+    assert all(point.weights["face"] == point.weights["background"] == 0.0 for point in analysis.expert_weights)
 
 
 def test_both_compact_models_are_asked_the_same_questions():

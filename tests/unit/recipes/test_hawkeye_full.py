@@ -22,7 +22,7 @@ from omnisila.models.visual_tower import ClipTower, VisualTower
 from omnisila.recipes.rows.hawkeye import FullHawkeye
 from omnisila.records import append
 from omnisila.scenes.cache import FeatureCache
-from omnisila.scenes.sem import LAYOUTS, SEMConfig
+from omnisila.scenes.sem import SEMConfig, embedded_layouts
 from omnisila.scenes.windows import WindowConfig
 from omnisila.schema import Example
 from omnisila.training.answering import Answering, AnsweringConfig
@@ -52,7 +52,7 @@ def backbone(make_video_llava: Callable[..., Any]) -> Backbone:
 
 @pytest.fixture
 def model(backbone: Backbone) -> Hawkeye:
-    built = RECIPE.scene_side(LAYOUTS, backbone).build(backbone.llm)
+    built = RECIPE.scene_side(embedded_layouts(), backbone).build(backbone.llm)
     assert isinstance(built, Hawkeye)
     return built
 
@@ -141,7 +141,7 @@ def test_training_and_inference_tell_it_for_each_window(model, backbone, make_vi
     told = areas_read(model)
     assert all(loss.isfinite() for loss in losses(0, torch.Generator()))
     trained = dict(zip((videos[place] for place in losses.order[0][0]), told, strict=True))
-    run = Run(model.eval(), RECIPE.record(LAYOUTS, backbone, {}), None, tower)
+    run = Run(model.eval(), RECIPE.record(embedded_layouts(), backbone, {}), None, tower)
     for place, (video, (width_px, height_px)) in enumerate(sizes.items()):
         batch = seeing(run, tmp_path / video)([source.window(place)])
         del told[:]

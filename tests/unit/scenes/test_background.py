@@ -34,31 +34,31 @@ def features(values: Tensor) -> Tensor:
 def test_what_happens_inside_a_box_is_not_seen(sem: SceneEnrichedModeling, place: Tensor) -> None:
     busy = place.clone()
     busy[:, :54] = 255 - busy[:, :54]
-    values, mask, _ = sem.background(place[None], [LEFT_HALF], BackgroundState())
-    others, _, _ = sem.background(busy[None], [LEFT_HALF], BackgroundState())
+    values, mask, _ = sem.extractors["background"](place[None], [LEFT_HALF], BackgroundState())
+    others, _, _ = sem.extractors["background"](busy[None], [LEFT_HALF], BackgroundState())
     assert mask.all()
     torch.testing.assert_close(features(values), features(others))
     assert LAYOUT.read(values, "foreground")[0, 0, 0] == pytest.approx(0.5)
-    seen, _, _ = sem.background(busy[None], [NOWHERE], BackgroundState())
+    seen, _, _ = sem.extractors["background"](busy[None], [NOWHERE], BackgroundState())
     assert not torch.allclose(features(values), features(seen), atol=0.1)
 
 
 def test_who_moves_before_a_known_background_is_blacked_out(sem: SceneEnrichedModeling, place: Tensor) -> None:
-    _, _, state = sem.background(place.repeat(4, 1, 1, 1), [NOWHERE] * 4, BackgroundState())
-    values, _, _ = sem.background(walk(place, 3)[2:], [NOWHERE], state)
+    _, _, state = sem.extractors["background"](place.repeat(4, 1, 1, 1), [NOWHERE] * 4, BackgroundState())
+    values, _, _ = sem.extractors["background"](walk(place, 3)[2:], [NOWHERE], state)
     share, change = LAYOUT.read(values, "foreground")[0, 0].tolist()
     assert 60 * 14 / 112**2 <= share < 1.3 * 60 * 14 / 112**2
     assert change > 0.01
     black = place.clone()
     black[30:90, 32:46] = 0
-    wanted, _, _ = sem.background(black[None], [NOWHERE], BackgroundState())
+    wanted, _, _ = sem.extractors["background"](black[None], [NOWHERE], BackgroundState())
     similarity = torch.cosine_similarity(features(values), features(wanted), dim=-1)
     assert similarity > 0.9
 
 
 def test_a_first_frame_and_a_cut_have_no_moving_foreground(sem: SceneEnrichedModeling, place: Tensor) -> None:
     pictures = torch.cat([place.repeat(4, 1, 1, 1), 255 - place[None]])
-    values, _, _ = sem.background(pictures, [NOWHERE] * 5, BackgroundState())
+    values, _, _ = sem.extractors["background"](pictures, [NOWHERE] * 5, BackgroundState())
     shares, changes = LAYOUT.read(values, "foreground")[:, 0].unbind(1)
     assert shares.tolist() == [0.0] * 5
     assert changes[:4].max() < 1e-6
@@ -67,10 +67,10 @@ def test_a_first_frame_and_a_cut_have_no_moving_foreground(sem: SceneEnrichedMod
 
 def test_chunks_give_what_the_whole_gives(sem: SceneEnrichedModeling, place: Tensor) -> None:
     pictures = walk(place, 6)
-    whole, _, _ = sem.background(pictures, [NOWHERE] * 6, BackgroundState())
+    whole, _, _ = sem.extractors["background"](pictures, [NOWHERE] * 6, BackgroundState())
     state, parts = BackgroundState(), []
     for part in (pictures[:2], pictures[2:2], pictures[2:]):
-        values, _, state = sem.background(part, [NOWHERE] * len(part), state)
+        values, _, state = sem.extractors["background"](part, [NOWHERE] * len(part), state)
         parts.append(values)
     torch.testing.assert_close(torch.cat(parts), whole, atol=2e-3, rtol=0.0)
     assert state.samples == 6

@@ -13,7 +13,7 @@ import torch
 from omnisila.errors import MediaError
 from omnisila.media.video import VideoReader
 from omnisila.scenes.cache import Extracted, FeatureCache
-from omnisila.scenes.sem import LAYOUTS, SceneEnrichedModeling
+from omnisila.scenes.sem import SceneEnrichedModeling, embedded_layouts
 from omnisila.scenes.store import default_root
 
 
@@ -37,10 +37,10 @@ def test_a_second_look_reads_what_the_first_wrote(sem: SceneEnrichedModeling, vi
     samples = VideoReader(video).with_luma(4.0, 3)
     for cached, direct in zip(cache.shards(second), sem.extract(samples), strict=True):
         assert (cached.start_s, cached.end_s) == (direct.start_s, direct.end_s)
-        for name in LAYOUTS:
-            assert torch.equal(getattr(cached, name).values, getattr(direct, name).values)
-            assert torch.equal(getattr(cached, name).mask, getattr(direct, name).mask)
-            assert getattr(cached, name).rate_hz == getattr(direct, name).rate_hz
+        for name in embedded_layouts():
+            assert torch.equal(cached.streams[name].values, direct.streams[name].values)
+            assert torch.equal(cached.streams[name].mask, direct.streams[name].mask)
+            assert cached.streams[name].rate_hz == direct.streams[name].rate_hz
 
 
 def test_a_copy_under_another_name_is_known_and_keeps_its_name(
@@ -132,11 +132,11 @@ def test_features_from_before_layouts_were_recorded_are_known(
     cache = FeatureCache(tmp_path / "cache")
     again = cache.extracted(video, sem)
     assert not fresh(again)
-    assert dict(next(cache.shards(again)).layouts) == LAYOUTS
+    assert dict(next(cache.shards(again)).layouts) == embedded_layouts()
 
 
 def content(cache: FeatureCache, extracted: Extracted) -> list[torch.Tensor]:
-    return [getattr(shard, name).values for shard in cache.shards(extracted) for name in extracted.rates_hz]
+    return [shard.streams[name].values for shard in cache.shards(extracted) for name in extracted.rates_hz]
 
 
 def test_a_full_disk_costs_the_cache_and_not_the_video(

@@ -33,7 +33,7 @@ def crowd(head: Tensor, sides_px: list[int]) -> Tensor:
 
 def test_faces_stand_largest_first_and_absent_ones_are_zero(sem: SceneEnrichedModeling, head: Tensor) -> None:
     pictures = torch.stack([crowd(head, []), crowd(head, [70, 110, 90]), crowd(head, [])])
-    values, mask = sem.face(pictures)
+    values, mask = sem.extractors["face"](pictures)
     assert mask.sum(1).tolist() == [0, 3, 0]
     assert mask[1, :3].all()
     assert not values[~mask].any()
@@ -44,7 +44,7 @@ def test_faces_stand_largest_first_and_absent_ones_are_zero(sem: SceneEnrichedMo
 
 
 def test_only_the_largest_faces_are_kept(sem: SceneEnrichedModeling, head: Tensor) -> None:
-    values, mask = sem.face(crowd(head, [52, 72, 68, 64, 60, 56])[None])
+    values, mask = sem.extractors["face"](crowd(head, [52, 72, 68, 64, 60, 56])[None])
     assert mask.all()
     left = LAYOUT.read(values[0], "box")[:, 0] * 416
     assert left.min() > 56, "the smallest, at the left edge, is the sixth"
@@ -53,28 +53,28 @@ def test_only_the_largest_faces_are_kept(sem: SceneEnrichedModeling, head: Tenso
 def test_a_face_is_described_by_its_own_picture(sem: SceneEnrichedModeling, head: Tensor) -> None:
     """Batches and neighbours change nothing; another face gives another description."""
     alone, with_others = crowd(head, [100]), crowd(head.flip(2), [100])
-    together, _ = sem.face(torch.stack([with_others, alone]))
-    separate, _ = sem.face(alone[None])
+    together, _ = sem.extractors["face"](torch.stack([with_others, alone]))
+    separate, _ = sem.extractors["face"](alone[None])
     torch.testing.assert_close(together[1], separate[0], atol=2e-3, rtol=0.0)
     difference = LAYOUT.read(together[0, 0] - together[1, 0], "appearance").abs().max()
     assert difference > 0.1
 
 
 def test_a_batch_longer_than_the_networks_take_is_cut(sem: SceneEnrichedModeling, head: Tensor) -> None:
-    count = sem.face.config.batch_size + 3
+    count = sem.extractors["face"].config.batch_size + 3
     pictures = torch.stack([crowd(head, [100] if index in (0, count - 1) else []) for index in range(count)])
-    _, mask = sem.face(pictures)
+    _, mask = sem.extractors["face"](pictures)
     assert mask.any(1).nonzero()[:, 0].tolist() == [0, count - 1]
 
 
 def test_no_frames_have_no_faces(sem: SceneEnrichedModeling) -> None:
-    values, mask = sem.face(torch.zeros(0, 40, 60, 3, dtype=torch.uint8))
+    values, mask = sem.extractors["face"](torch.zeros(0, 40, 60, 3, dtype=torch.uint8))
     assert values.shape == (0, 5, LAYOUT.width)
     assert mask.shape == (0, 5)
 
 
 def test_evidence_says_what_the_rows_say(sem: SceneEnrichedModeling, head: Tensor) -> None:
-    values, mask = sem.face(torch.stack([crowd(head, []), crowd(head, [100])]))
+    values, mask = sem.extractors["face"](torch.stack([crowd(head, []), crowd(head, [100])]))
     (seen,) = evidence(SceneStream(start_s=3.0, rate_hz=1.0, values=values.half(), mask=mask))
     assert seen.time_s == 4.0
     assert seen.score > 0.8

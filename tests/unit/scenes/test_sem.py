@@ -11,7 +11,7 @@ import torch
 from omnisila.media.frames import LumaFrame
 from omnisila.media.video import VideoReader
 from omnisila.scenes.extractor import SceneShard, SceneStream
-from omnisila.scenes.sem import LAYOUTS, SceneEnrichedModeling, SEMConfig
+from omnisila.scenes.sem import SceneEnrichedModeling, SEMConfig, embedded_layouts
 
 
 def drifting(index: int, width_px: int, height_px: int) -> np.ndarray:
@@ -30,14 +30,11 @@ def samples(make_video: Callable[..., Path]) -> list[LumaFrame]:
 
 def with_config(sem: SceneEnrichedModeling, config: SEMConfig) -> SceneEnrichedModeling:
     """The same networks, cut differently."""
-    other = SceneEnrichedModeling.__new__(SceneEnrichedModeling)
-    torch.nn.Module.__init__(other)
-    other.__dict__.update({**sem.__dict__, "config": config})
-    return other
+    return SceneEnrichedModeling(config, sem.objects, sem.extractors)
 
 
 def stream(shards: list[SceneShard], name: str) -> SceneStream:
-    parts: list[SceneStream] = [getattr(shard, name) for shard in shards]
+    parts: list[SceneStream] = [shard.streams[name] for shard in shards]
     values, mask = torch.cat([p.values for p in parts]), torch.cat([p.mask for p in parts])
     return SceneStream(parts[0].start_s, parts[0].rate_hz, values, mask)
 
@@ -51,7 +48,7 @@ def test_chunks_and_shards_change_no_feature(
     parts = list(with_config(sem, config).extract(samples))
     assert [shard.start_s for shard in parts[1:]] == [shard.end_s for shard in parts[:-1]]
     assert max(shard.end_s - shard.start_s for shard in parts) <= shard_s
-    for name in LAYOUTS:
+    for name in embedded_layouts():
         expected, found = stream(whole, name), stream(parts, name)
         assert torch.equal(found.mask, expected.mask), name
         # a network's rounding depends on the batch, and halves keep three digits
@@ -67,8 +64,8 @@ def test_every_stream_of_a_shard_starts_with_it(
     reader = VideoReader(make_video(frames=66, width_px=96, height_px=64, paint=drifting))
     shards = list(odd.extract(reader.with_luma(rate_hz, 3)))
     assert len(shards) > 1
-    for name in LAYOUTS:
-        times_s = torch.cat([getattr(shard, name).times_s for shard in shards])
+    for name in embedded_layouts():
+        times_s = torch.cat([shard.streams[name].times_s for shard in shards])
         steps = times_s.diff()
         torch.testing.assert_close(steps, steps[:1].expand_as(steps))
 
@@ -102,8 +99,8 @@ def test_a_still_picture_is_one_second_without_motion(sem: SceneEnrichedModeling
     still = [LumaFrame(samples[0].frame._replace(time_s=i / 4), samples[0].lumas[:1]) for i in range(4)]
     (shard,) = sem.extract(still)
     assert shard.end_s == 1.0
-    assert not shard.action.mask.any()
-    assert torch.equal(shard.visual.values[0], shard.visual.values[3])
+    assert not shard.streams["action"].mask.any()
+    assert torch.equal(shard.streams["visual"].values[0], shard.streams["visual"].values[3])
 
 
 def test_no_frames_give_no_shards(sem: SceneEnrichedModeling) -> None:
@@ -113,7 +110,7 @@ def test_no_frames_give_no_shards(sem: SceneEnrichedModeling) -> None:
 def test_seconds_are_told_per_stage(sem: SceneEnrichedModeling, samples: list[LumaFrame]) -> None:
     seconds: dict[str, float] = {}
     list(sem.extract(samples[:2], seconds))
-    assert set(seconds) == {"decode", *LAYOUTS}
+    assert set(seconds) == {"decode", *embedded_layouts()}
     assert all(value >= 0 for value in seconds.values())
 
 

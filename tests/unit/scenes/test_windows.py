@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from omnisila.scenes.extractor import SceneShard, SceneStream
-from omnisila.scenes.sem import LAYOUTS
+from omnisila.scenes.sem import embedded_layouts
 from omnisila.scenes.windows import Window, WindowConfig, cut, joined, stack, tiles, window_over, windows
 from omnisila.schema import Span
 
@@ -17,18 +17,18 @@ def shard(start_s: float, end_s: float) -> SceneShard:
     def timed(name: str) -> SceneStream:
         rate_hz = RATES_HZ[name]
         count = -int(-(end_s - start_s) * rate_hz // 1)
-        values = torch.zeros(count, 2, LAYOUTS[name].width, dtype=torch.float16)
+        values = torch.zeros(count, 2, embedded_layouts()[name].width, dtype=torch.float16)
         stream = SceneStream(start_s, rate_hz, values, torch.ones(count, 2, dtype=torch.bool))
         values[:] = stream.times_s[:, None, None].half()
         return stream
 
-    streams = {name: timed(name) for name in LAYOUTS}
-    return SceneShard(start_s=start_s, end_s=end_s, layouts=LAYOUTS, **streams)
+    streams = {name: timed(name) for name in embedded_layouts()}
+    return SceneShard(start_s, end_s, streams, embedded_layouts())
 
 
 def seen(window: Window, name: str) -> list[float | None]:
     """The time each frame of a window shows, None where it is masked."""
-    frames = getattr(window, name)
+    frames = window.streams[name]
     pairs = zip(frames.values[:, 0, 0].tolist(), frames.mask[:, 0].tolist(), strict=True)
     return [value if present else None for value, present in pairs]
 
@@ -43,7 +43,7 @@ def test_each_second_sees_half_a_second_more_on_both_sides() -> None:
 def test_frames_past_the_end_are_masked_and_zero() -> None:
     *_, last = windows([shard(0, 5)], WindowConfig())
     assert seen(last, "visual") == [*[3.5 + i / 4 for i in range(6)], None, None]
-    assert last.action.values[-1].abs().sum() == 0
+    assert last.streams["action"].values[-1].abs().sum() == 0
 
 
 @pytest.mark.parametrize("window_s", [60.0, 7.0, 2.5, 2.0, 0.3, 0.01])
@@ -59,7 +59,7 @@ def test_windows_of_any_length_tile_the_video_and_see_it(window_s: float, rate_h
         for window in found:
             step_s = window.span.duration_s / config.frames
             assert window.times_s == pytest.approx([window.span.start_s + (i + 0.5) * step_s for i in range(8)])
-            assert window.action.mask.all()
+            assert window.streams["action"].mask.all()
 
 
 def test_slower_scenes_are_held() -> None:
@@ -74,8 +74,8 @@ def test_shards_are_not_noticed() -> None:
     assert [window.span for window in parts] == [window.span for window in whole]
     for part, one in zip(parts, whole, strict=True):
         for name in ("visual", "face", "action", "relation", "background"):
-            assert torch.equal(getattr(part, name).values, getattr(one, name).values)
-            assert torch.equal(getattr(part, name).mask, getattr(one, name).mask)
+            assert torch.equal(part.streams[name].values, one.streams[name].values)
+            assert torch.equal(part.streams[name].mask, one.streams[name].mask)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_other_lengths_and_rates_keep_eight_centred_frames() -> None:
 def test_evidence_never_reaches_a_window() -> None:
     (window,) = windows([shard(0, 1)], WindowConfig())
     for name in ("visual", "face", "action", "relation", "background"):
-        assert getattr(window, name).values.shape[2] == LAYOUTS[name].feature_width
+        assert window.streams[name].values.shape[2] == embedded_layouts()[name].feature_width
 
 
 def over(start_s: float, end_s: float, config: WindowConfig, shards: list[SceneShard]) -> Window | None:
@@ -162,15 +162,15 @@ def test_a_long_stretch_is_spread_and_ends_with_the_video() -> None:
 
 def test_a_cut_keeps_what_is_held_into_it() -> None:
     part = cut(joined(shard(0, 4), shard(4, 8)), Span(start_s=3.25, end_s=4.75))
-    assert part.visual.times_s.tolist() == [3.25 + i / 4 for i in range(6)]
-    assert part.background.times_s.tolist() == [3.0, 4.0]
+    assert part.streams["visual"].times_s.tolist() == [3.25 + i / 4 for i in range(6)]
+    assert part.streams["background"].times_s.tolist() == [3.0, 4.0]
 
 
 def test_stacked_windows_are_float32_in_the_papers_order() -> None:
     batch = stack(list(windows([shard(0, 3)], WindowConfig())))
-    assert batch.scenes._fields == ("face", "action", "relation", "background")
-    assert batch.visual.values.shape == (3, 8, 2, LAYOUTS["visual"].feature_width)
-    assert batch.scenes.action.values.dtype == torch.float32
+    assert tuple(batch.scenes) == ("face", "action", "relation", "background")
+    assert batch.visual.values.shape == (3, 8, 2, embedded_layouts()["visual"].feature_width)
+    assert batch.scenes["action"].values.dtype == torch.float32
 
 
 def test_no_window_reaches_into_a_hole() -> None:
@@ -179,7 +179,7 @@ def test_no_window_reaches_into_a_hole() -> None:
     assert [window.span.start_s for window in found] == [0, 1, 2, 3, 34.5, 35.5]
     assert seen(found[3], "visual") == [*[2.5 + i / 4 for i in range(6)], None, None]
     assert seen(found[4], "visual") == [None, None, *[34.5 + i / 4 for i in range(6)]]
-    assert found[4].face.mask[2:].all()
+    assert found[4].streams["face"].mask[2:].all()
     whole = window_over(lambda _: shards, Span(start_s=0, end_s=38), WindowConfig(), 38.0)
     assert whole is not None
     assert len(whole.times_s) == 8

@@ -20,7 +20,7 @@ from omnisila.recipes.rows.compact import CompactTraining, Material, built, scen
 from omnisila.recipes.rows.hawkeye import CompactHawkeye
 from omnisila.recipes.rows.icm import CompactICM
 from omnisila.scenes.extractor import SceneShard, SceneStream
-from omnisila.scenes.sem import LAYOUTS
+from omnisila.scenes.sem import embedded_layouts
 from omnisila.scenes.windows import WindowConfig
 from omnisila.training.bank import banked
 from omnisila.training.descriptions import CauseTable, load_descriptions, save_descriptions, scene_answer
@@ -67,14 +67,14 @@ CALM = {"implicit": "Normal", "anomaly": "Normal"}
 def shard(hot: bool, seed: int) -> SceneShard:
     random = torch.Generator().manual_seed(seed)
     streams = {}
-    for name, layout in LAYOUTS.items():
+    for name, layout in embedded_layouts().items():
         entities = 1 if name in ("background", "visual") else 6
         shape = int(2 * RATES_HZ[name]), entities, layout.width
         values = torch.randn(shape, generator=random) + (1.0 if hot else -1.0) * (name in ("background", "visual"))
         mask = torch.zeros(shape[:2], dtype=torch.bool)
         mask[:, :3] = True
         streams[name] = SceneStream(0.0, RATES_HZ[name], values.half() * mask[..., None], mask)
-    return SceneShard(start_s=0.0, end_s=2.0, layouts=LAYOUTS, **streams)
+    return SceneShard(0.0, 2.0, streams, embedded_layouts())
 
 
 @pytest.fixture(scope="module")

@@ -19,15 +19,8 @@ from omnisila.endpoint import Endpoint, EndpointConfig
 from omnisila.errors import InputError, MediaError, OmnisilaError
 from omnisila.media.clips import jpeg
 from omnisila.media.sampling import frames_at, uniform_times
+from omnisila.scene_registry import SCENES
 from omnisila.schema import SceneName, Seconds, Span, Truth
-
-_LOOK_AT: dict[SceneName, str] = {
-    "face": "the faces: expressions, gaze and how they change from picture to picture",
-    "action": "what people or animals do: posture, movement, gestures and who acts on whom",
-    "relation": "the objects and how they stand to each other and to the people: held, near, blocking, damaged, moving",
-    "background": "the setting: place, light, weather, traffic, crowd, smoke or water, everything behind the people",
-}
-SCENES: tuple[SceneName, ...] = tuple(_LOOK_AT)
 
 
 class UncausedSpan(Frozen):
@@ -177,7 +170,7 @@ def aspect_prompt(scene: SceneName, label: str, span: Span, pictures: int) -> st
     return (
         f"These {pictures} pictures were taken in order, evenly spread over {span.duration_s:.3g} seconds of a video. "
         f'People labelled this stretch "{label}".\n'
-        f"Look only at {_LOOK_AT[scene]}.\n"
+        f"Look only at {SCENES[scene].aspect}.\n"
         f'In at most two short sentences, say what of it speaks for "{label}". Name only what the pictures show; do '
         "not guess at intentions, sounds or what happened before, and do not say who anybody is. "
         f'If nothing of it can be seen or it has nothing to do with the label, answer with the word "{NOTHING}" alone.'

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
 from omnisila.labels import LabelSet, Sign
-from omnisila.schema import Box, Evidence, FaceEvidence, ObjectEvidence, PersonEvidence, SceneName
+from omnisila.schema import Box, Evidence, FaceEvidence, ObjectEvidence, PersonEvidence, SceneEvidence, SceneName
 
 Seen = TypeVar("Seen", PersonEvidence, ObjectEvidence)
 
@@ -84,6 +84,7 @@ def clauses(evidence: Evidence, summary: SceneSummary | None = None) -> tuple[Cl
         *_triplets(evidence),
         *_objects(evidence.objects),
         *_view(summary or SceneSummary()),
+        *_others(evidence.others),
     )
     best: dict[str, Clause] = {}
     for clause in found:
@@ -208,6 +209,13 @@ def _view(summary: SceneSummary) -> Iterator[Clause]:
         yield Clause(words or "a view of middling brightness", "background", 1)
     if summary.flame_frac is not None and summary.flame_frac >= FLAME_FRAC:
         yield Clause("flame-like colours", "background", 1, "flames")
+
+
+def _others(seen: Sequence[SceneEvidence]) -> Iterator[Clause]:
+    times: dict[tuple[str, SceneName], set[float]] = defaultdict(set)
+    for one in seen:
+        times[one.name, one.scene].add(one.time_s)
+    yield from (Clause(name, scene, len(at)) for (name, scene), at in times.items())
 
 
 def _steps(seen: Iterable[Seen]) -> Iterator[tuple[int, tuple[Seen, Seen]]]:

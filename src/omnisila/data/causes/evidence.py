@@ -1,17 +1,19 @@
 """What stretches of scene features say in words: their evidence records and the few numbers beside them."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from omnisila.data.causes.attribution import SceneSummary
-from omnisila.scenes import action, face, objects, relation
-from omnisila.scenes.extractor import SceneShard
+from omnisila.scene_registry import SCENES
+from omnisila.scenes import action, objects
+from omnisila.scenes.extractor import OBJECTS, SceneShard
 from omnisila.scenes.motion import moving_area
 from omnisila.scenes.windows import cut
-from omnisila.schema import Evidence, FaceEvidence, ObjectEvidence, PersonEvidence, Span, TripletEvidence
+from omnisila.schema import Evidence, Span
 
 
 class Seen(NamedTuple):
@@ -28,27 +30,25 @@ def seen_in(shards: Iterable[SceneShard], looks: Sequence[Span]) -> Seen:
         shards: read one at a time; they may reach beyond the spans.
         looks: spans that do not overlap, in time order.
     """
-    faces: list[FaceEvidence] = []
-    people: list[PersonEvidence] = []
-    things: list[ObjectEvidence] = []
-    triplets: list[TripletEvidence] = []
+    found: dict[str, list[Any]] = defaultdict(list)
     moving: list[Tensor] = []
     colours: list[Tensor] = []
     for shard in shards:
         for part in (cut(shard, look) for look in looks if look.start_s < shard.end_s and look.end_s > shard.start_s):
-            layouts = part.layouts
-            faces += face.evidence(part.face, layouts["face"])
-            people += action.evidence(part.action, layouts["action"])
-            things += objects.evidence(part.objects, layouts["objects"])
-            triplets += relation.evidence(part.relation, layouts["relation"])
+            streams, layouts = part.streams, part.layouts
+            found[OBJECTS] += objects.evidence(streams[OBJECTS], layouts[OBJECTS])
+            for scene in (SCENES[name] for name in SCENES if name in streams):
+                for kind, records in scene.records(streams[scene.name], layouts[scene.name]):
+                    found[kind] += records
             if "motion" in layouts["action"].features:
-                view = part.action.values[:, action.VIEW][part.action.mask[:, action.VIEW]].float()
+                people = streams["action"]
+                view = people.values[:, action.VIEW][people.mask[:, action.VIEW]].float()
                 moving.append(moving_area(layouts["action"].read(view, "motion")))
             if "colour" in layouts["background"].features:
-                colour = part.background.values[part.background.mask].float()
-                colours.append(layouts["background"].read(colour, "colour"))
+                places = streams["background"]
+                colours.append(layouts["background"].read(places.values[places.mask].float(), "colour"))
     return Seen(
-        Evidence(faces=tuple(faces), people=tuple(people), objects=tuple(things), triplets=tuple(triplets)),
+        Evidence(**{kind: tuple(records) for kind, records in found.items()}),
         SceneSummary(
             moving_frac=_mean(moving),
             brightness=_mean([colour[:, :3] for colour in colours]),

@@ -26,7 +26,7 @@ from omnisila.pace import Pace
 from omnisila.pool import Pool
 from omnisila.scenes.extractor import Layout, SceneShard, SceneStream
 from omnisila.scenes.profile import Profile, SceneModeling
-from omnisila.scenes.sem import LAYOUTS
+from omnisila.scenes.sem import embedded_layouts
 from omnisila.scenes.store import entry, packed, unpacked, video_digest
 from omnisila.scenes.windows import joined
 
@@ -86,9 +86,9 @@ class FeatureStore:
         """
         try:
             tensors, facts = unpacked(self.file(job))
-            layouts = _LAYOUTS.validate_json(facts["layouts"]) if "layouts" in facts else LAYOUTS
+            layouts = _LAYOUTS.validate_json(facts["layouts"]) if "layouts" in facts else embedded_layouts()
             streams = {name: _dense(name, tensors, float(facts[f"{name}_hz"])) for name in layouts}
-            return SceneShard(start_s=0.0, end_s=float(facts["end_s"]), layouts=layouts, **streams)
+            return SceneShard(0.0, float(facts["end_s"]), streams, layouts)
         except (RecordError, KeyError, ValidationError) as error:
             raise RecordError(f"{job.clip.path}: no features ({error}). Extract again.") from error
 
@@ -106,10 +106,9 @@ class FeatureStore:
             raise OmnisilaError(f"{job.clip.file(self.root)}: not a single frame. Fetch the data set again.")
         tensors: dict[str, Tensor] = {}
         facts = {"end_s": repr(shard.end_s)}
-        if dict(shard.layouts) != LAYOUTS:  # the embedded profile's features lie there without
+        if dict(shard.layouts) != embedded_layouts():  # the embedded profile's features lie there without
             facts["layouts"] = _LAYOUTS.dump_json(dict(shard.layouts)).decode()
-        for name in shard.layouts:
-            stream: SceneStream = getattr(shard, name)
+        for name, stream in shard.streams.items():
             tensors[f"{name}.mask"] = stream.mask
             tensors[f"{name}.rows"] = stream.values[stream.mask].half().contiguous()
             facts[f"{name}_hz"] = repr(stream.rate_hz)

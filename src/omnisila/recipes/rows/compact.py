@@ -14,7 +14,7 @@ from torch import Tensor
 from omnisila.config import Config
 from omnisila.data.annotated import AnnotatedVideo
 from omnisila.data.clips.folds import footage_groups
-from omnisila.data.instructions import SCENE_WORDS, Instruction, render_clauses, render_instruction
+from omnisila.data.instructions import Instruction, render_clauses, render_instruction
 from omnisila.data.sets import act_sets
 from omnisila.digests import digest
 from omnisila.errors import TrainingError
@@ -26,6 +26,7 @@ from omnisila.models.icm import ICMConfig
 from omnisila.models.scene_model import SceneModel
 from omnisila.models.tokenizer import train_tokenizer
 from omnisila.recipes.rows.full import side_field
+from omnisila.scene_registry import SCENES
 from omnisila.schema import SceneName
 from omnisila.training.bank import FeatureBank
 from omnisila.training.descriptions import CauseTable, WindowClauses
@@ -101,7 +102,7 @@ class CompactTraining(Config, ABC):
     @property
     def described(self) -> tuple[SceneName, ...]:
         """The scenes that scene tuning describes."""
-        return tuple(SCENE_WORDS)
+        return tuple(SCENES)
 
     @property
     @abstractmethod
@@ -188,7 +189,7 @@ def built(recipe: CompactTraining, material: Material, seed: int = 0) -> SceneMo
 
 
 def _texts(recipe: CompactTraining, material: Material) -> list[str]:
-    instructions = [render_instruction(Instruction("describe", scene=scene)) for scene in SCENE_WORDS]
+    instructions = [render_instruction(Instruction("describe", scene=scene)) for scene in SCENES]
     answers = ["nothing"]
     for name, labels in recipe.labels.items():
         labelled = label_set(name)

@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from omnisila.config import Config, first_fault
-from omnisila.data.instructions import SCENE_WORDS
 from omnisila.errors import InputError
 from omnisila.models.checkpoint import RunRecord
 from omnisila.models.hawkeye import HawkeyeConfig
@@ -15,6 +14,7 @@ from omnisila.models.hawkeye_release import HawkeyeReleaseConfig
 from omnisila.models.icm import ICMConfig
 from omnisila.models.video_backbone import Backbone, VideoBackboneConfig
 from omnisila.recipes.rows.table import RecipeChoice, Row
+from omnisila.scene_registry import SCENES
 from omnisila.scenes.extractor import Layouts
 from omnisila.scenes.full.sem import FullSEMConfig
 from omnisila.scenes.sem import SEMConfig
@@ -60,7 +60,7 @@ class FullTraining(Config, ABC):
     @property
     def described(self) -> tuple[SceneName, ...]:
         """The scenes that scene tuning describes."""
-        return tuple(SCENE_WORDS)
+        return tuple(SCENES)
 
     @abstractmethod
     def scene_side(self, layouts: Layouts, backbone: Backbone) -> SceneSide:

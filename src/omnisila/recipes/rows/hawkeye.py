@@ -21,7 +21,7 @@ from omnisila.recipes.rows import table
 from omnisila.recipes.rows.compact import CardText, CompactTraining
 from omnisila.recipes.rows.full import FullTraining, row_of
 from omnisila.scenes.extractor import Layouts
-from omnisila.scenes.sem import LAYOUTS, VISUAL_LAYOUT
+from omnisila.scenes.sem import VisualExtractor, embedded_layouts
 from omnisila.schema import SceneName
 from omnisila.training.answering import AnsweringConfig
 from omnisila.training.heads import HeadTuningConfig
@@ -91,10 +91,10 @@ class CompactHawkeye(CompactTraining):
     def scene_side(self) -> HawkeyeConfig:
         """Hawkeye's configuration on the embedded extractors; the mixture's tokens are pooled to one a frame."""
         return HawkeyeConfig(
-            visual_features=VISUAL_LAYOUT.feature_width,
+            visual_features=VisualExtractor.layout.feature_width,
             grid=PatchGrid(),
-            joints=JointReading.of(LAYOUTS["action"], *self.joint_parts),
-            triplets=TripletReading.of(LAYOUTS["relation"]),
+            joints=JointReading.of(embedded_layouts()["action"], *self.joint_parts),
+            triplets=TripletReading.of(embedded_layouts()["relation"]),
             width=self.width,
             num_heads=self.num_heads,
             feedforward_ratio=2,

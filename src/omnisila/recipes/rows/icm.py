@@ -12,9 +12,9 @@ from omnisila.models.video_backbone import Backbone
 from omnisila.recipes.rows import table
 from omnisila.recipes.rows.compact import CardText, CompactTraining
 from omnisila.recipes.rows.full import FullTraining, row_of
+from omnisila.scene_registry import SCENES
 from omnisila.scenes.extractor import Layouts
-from omnisila.scenes.sem import LAYOUTS
-from omnisila.scenes.windows import SCENES
+from omnisila.scenes.sem import embedded_layouts
 from omnisila.schema import SceneName
 
 CARD = CardText(
@@ -61,7 +61,7 @@ class CompactICM(CompactTraining):
 
     @property
     def scene_side(self) -> ICMConfig:
-        side = _scene_side(LAYOUTS, self.left_out, self.expert, self.sbm, self.iec)
+        side = _scene_side(embedded_layouts(), self.left_out, self.expert, self.sbm, self.iec)
         return side.replace(dropout=self.projector_dropout)
 
 

@@ -16,7 +16,7 @@ from omnisila.models.scene_model import SceneModel
 from omnisila.models.video_backbone import Backbone
 from omnisila.recipes.rows.full import FullTraining
 from omnisila.scenes.cache import FeatureCache
-from omnisila.scenes.extractor import Entities, SceneInputs
+from omnisila.scenes.extractor import Entities, SceneInputs, to_device
 from omnisila.scenes.profile import LoadedWhenNeeded
 from omnisila.scenes.windows import stack
 from omnisila.schema import Example
@@ -173,15 +173,16 @@ class Trainer:
         """Scene features of clips spread evenly over the examples."""
         for chosen in spread_over(len(source), SAMPLED).split(64):
             scenes = stack([source.window(place) for place in chosen.tolist()]).scenes
-            device = self.parallel.device
-            yield SceneInputs(*(Entities(e.values.to(device), e.mask.to(device)) for e in scenes))
+            yield to_device(scenes, self.parallel.device)
 
     def _standardised(self, sources: list[ClipSource]) -> None:
         seen = [scenes for source in sources for scenes in self._sampled(source)]
-        columns = zip(*seen, strict=True)
-        together = SceneInputs(
-            *(Entities(torch.cat([e.values for e in parts]), torch.cat([e.mask for e in parts])) for parts in columns)
-        )
+        together = {
+            name: Entities(
+                torch.cat([part[name].values for part in seen]), torch.cat([part[name].mask for part in seen])
+            )
+            for name in seen[0]
+        }
         self.model.fit_standardisation(together, self._seen(sources[-1]))
 
     def _seen(self, source: ClipSource) -> Entities:

@@ -56,8 +56,8 @@
       output.textContent = felt ? felt.intensities[output.dataset.emotion].toFixed(2) : "–";
     if (!byId("value-anomaly")) return felt ? likeliest(felt.intensities) : null;
     byId("value-anomaly").textContent = point ? point.score.toFixed(2) : "–";
-    for (const scene of ["face", "action", "relation", "background"])
-      byId(`value-${scene}`).textContent = share ? share[scene].toFixed(2) : "–";
+    for (const output of document.querySelectorAll("output[data-scene]"))
+      output.textContent = share ? (share[output.dataset.scene] ?? 0).toFixed(2) : "–";
     return point ? ["anomaly", point.score] : null;
   }
 

@@ -3,6 +3,8 @@
 Source: Omni-SILA 3.1 (x_a), Hawkeye 3.1.
 """
 
+from typing import Any
+
 import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
@@ -10,7 +12,8 @@ from torch import Tensor, nn
 from omnisila.config import Config
 from omnisila.scenes.action import MAX_PEOPLE
 from omnisila.scenes.boxes import areas
-from omnisila.scenes.extractor import Layout
+from omnisila.scenes.chunked import Chunk, SceneExtractor
+from omnisila.scenes.extractor import Layout, Sampled
 from omnisila.scenes.nets.higher_hrnet import ENCODING, HigherHRNet, People
 from omnisila.scenes.nets.nanodet import Detections
 from omnisila.scenes.nets.pose_grouping import JOINTS
@@ -37,17 +40,32 @@ class FullActionConfig(Config):
     tracking: ObjectsConfig = ObjectsConfig(min_overlap=0.2, max_misses=4)
 
 
-class FullActionExtractor(nn.Module):
+class FullActionExtractor(nn.Module, SceneExtractor):
     """Entities: up to five people, the largest first. The network is bottom up, so no detector decides who is seen."""
+
+    layout = LAYOUT
 
     def __init__(self, config: FullActionConfig, pose: HigherHRNet) -> None:
         super().__init__()
         self.config, self.pose = config, pose
 
-    @property
-    def layout(self) -> Layout:
-        """Of a person."""
-        return LAYOUT
+    @classmethod
+    def of_profile(cls, profile: Any, shared: Any) -> "FullActionExtractor":  # noqa: ARG003 (same call as other scenes')
+        """The extractor with its weights.
+
+        Raises:
+            WeightsError: HigherHRNet's checkpoint is missing, damaged, or another network.
+        """
+        pose = HigherHRNet.from_official(profile.checkpoints.pose_file, profile.pose_net).to(profile.torch_dtype)
+        return cls(profile.action, pose).to(profile.torch_device)
+
+    def start(self, before: TrackerState | None = None) -> TrackerState:
+        return TrackerState(next_number=before.next_number if before else 0)
+
+    def extract(self, chunk: Chunk, state: TrackerState) -> tuple[Sampled, TrackerState]:
+        poses = self.detect(chunk.images)
+        values, mask, state = self([poses[i] for i in chunk.copy_of], chunk.times_s, state)
+        return Sampled(values, mask), state
 
     def detect(self, images: UInt8[Tensor, "distinct height width 3"]) -> list[People]:
         """Everybody in each picture."""

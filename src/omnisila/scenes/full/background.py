@@ -3,16 +3,20 @@
 Source: Omni-SILA 3.1 (x_b).
 """
 
+from typing import Any
+
 import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 
 from omnisila.config import Config
 from omnisila.media.transforms import channels_first
-from omnisila.scenes.extractor import Layout
+from omnisila.scenes.chunked import Chunk, SceneExtractor
+from omnisila.scenes.extractor import Layout, Sampled
 from omnisila.scenes.nets.sam import BoxSegmenter
 from omnisila.scenes.nets.vit import FrameEncoder
 from omnisila.scenes.objects import Track
+from omnisila.weights.checkpoint_files import located
 
 # What Visual Genome calls an object and is the place itself: blacked out, no background would be left.
 PLACES = frozenset({
@@ -28,18 +32,32 @@ class FullBackgroundConfig(Config):
     batch_size: int = 4
 
 
-class FullBackgroundExtractor(nn.Module):
+class FullBackgroundExtractor(nn.Module, SceneExtractor):
     """One entity per frame: the class token of the frame without its objects."""
 
-    def __init__(self, config: FullBackgroundConfig, segmenter: BoxSegmenter, encoder: FrameEncoder) -> None:
+    def __init__(
+        self, config: FullBackgroundConfig, segmenter: BoxSegmenter, encoder: FrameEncoder, rate_hz: float = 1.0
+    ) -> None:
         super().__init__()
         self.config, self.segmenter, self.encoder = config, segmenter, encoder
-        self._layout = Layout({"embedding": encoder.width})
+        self.layout = Layout({"embedding": encoder.width})
+        self.rate_hz = rate_hz
 
-    @property
-    def layout(self) -> Layout:
-        """Of a background."""
-        return self._layout
+    @classmethod
+    def of_profile(cls, profile: Any, shared: Any) -> "FullBackgroundExtractor":  # noqa: ARG003 (as other scenes')
+        """The extractor with its weights.
+
+        Raises:
+            WeightsError: SAM or ViT is missing, damaged, or another network.
+        """
+        where, dtype = profile.checkpoints, profile.torch_dtype
+        segmenter = BoxSegmenter.pretrained(located(where.segmentation), dtype)
+        encoder = FrameEncoder.pretrained(located(where.background), dtype)
+        return cls(profile.background, segmenter, encoder, profile.background_hz).to(profile.torch_device)
+
+    def extract(self, chunk: Chunk, state: None) -> tuple[Sampled, None]:
+        boxes = [movable(chunk.tracks[place], chunk.classes) for place in chunk.places(self.rate_hz)]
+        return Sampled(*self(chunk.pictures(self.rate_hz), boxes)), state
 
     @torch.inference_mode()
     def forward(

@@ -3,6 +3,8 @@
 Source: Omni-SILA 3.1 (x_f); the paper says "CNN" and no more (decision D73).
 """
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -13,6 +15,7 @@ from omnisila.scenes.face import FaceConfig, FaceScene
 from omnisila.scenes.nets.expression import EXPRESSIONS, ExpressionNet
 from omnisila.scenes.nets.expression_classifier import ExpressionClassifier
 from omnisila.scenes.nets.mtcnn import MTCNN, aligned_faces
+from omnisila.weights.checkpoint_files import located
 
 
 class FullFaceExtractor(FaceScene):
@@ -21,14 +24,25 @@ class FullFaceExtractor(FaceScene):
     def __init__(self, config: FaceConfig, detector: MTCNN, describer: ExpressionClassifier | ExpressionNet) -> None:
         super().__init__(config, detector)
         self.describer = describer
-        self._layout = Layout(
+        self.layout = Layout(
             {"box": 4, "score": 1, "expressions": len(EXPRESSIONS), "embedding": describer.width},
             words={"expressions": EXPRESSIONS},
         )
 
-    @property
-    def layout(self) -> Layout:
-        return self._layout
+    @classmethod
+    def of_profile(cls, profile: Any, shared: Any) -> "FullFaceExtractor":  # noqa: ARG003 (same call as other scenes')
+        """The extractor with its weights.
+
+        Raises:
+            WeightsError: the expression classifier is missing, damaged, or another network.
+        """
+        expression = profile.checkpoints.expression
+        describer = (
+            ExpressionClassifier.pretrained(located(expression), profile.torch_dtype)
+            if expression
+            else ExpressionNet.pretrained()
+        )
+        return cls(profile.face, profile.face.detector(), describer).to(profile.torch_device)
 
     def _described(self, images: Tensor, picture: Tensor, boxes: Tensor, scores: Tensor) -> Float[Tensor, "faces w"]:
         size_px = self.describer.input_px

@@ -4,23 +4,30 @@ Without a RelTR checkpoint the embedded detector and geometric predicates stand 
 Hawkeye 3.2.
 """
 
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 from jaxtyping import UInt8
 from torch import Tensor, nn
 
 from omnisila.config import Config
-from omnisila.scenes import objects as embedded_objects
-from omnisila.scenes import relation as embedded_relation
 from omnisila.scenes.boxes import overlaps
-from omnisila.scenes.chunked import Sampled
-from omnisila.scenes.extractor import Layout
+from omnisila.scenes.chunked import Chunk, SceneExtractor
+from omnisila.scenes.extractor import Layout, Sampled
 from omnisila.scenes.nets import visual_genome
 from omnisila.scenes.nets.nanodet import Detections
 from omnisila.scenes.nets.reltr import Relations, RelTR, top_triplets
-from omnisila.scenes.objects import ObjectDetector, ObjectsConfig, Track, TrackerState, followed, written
-from omnisila.scenes.relation import RelationExtractor
+from omnisila.scenes.objects import (
+    Looked,
+    ObjectDetector,
+    ObjectsConfig,
+    Track,
+    TrackerState,
+    current,
+    followed,
+    written,
+)
+from omnisila.scenes.relation import RelationConfig
 
 
 class FullRelationConfig(Config):
@@ -30,46 +37,6 @@ class FullRelationConfig(Config):
     min_triplet_score: float = 0.3  # of subject, predicate and object each; the published inference's
     batch_size: int = 8
     objects: ObjectsConfig = ObjectsConfig(rate_hz=8.0, max_objects=16, min_score=0.5)
-
-
-class Looked(NamedTuple):
-    """Objects and relations of a run of frames."""
-
-    seen: list[tuple[Track, ...]]
-    objects: Sampled
-    relation: Sampled
-    tracker: TrackerState
-
-
-@runtime_checkable
-class RelationScene(Protocol):
-    """Objects with their tracks and the relations between them."""
-
-    @property
-    def objects_layout(self) -> Layout:
-        """Of an object."""
-        ...
-
-    @property
-    def layout(self) -> Layout:
-        """Of a triplet."""
-        ...
-
-    def look(
-        self,
-        images: UInt8[Tensor, "distinct height width 3"],
-        copy_of: Tensor,
-        times_s: list[float],
-        tracker: TrackerState,
-    ) -> Looked:
-        """What consecutive frames show.
-
-        Args:
-            images: pictures without repetitions.
-            copy_of: for each frame the number of its picture.
-            tracker: what the frames before these left behind.
-        """
-        ...
 
 
 class RelTRScene(nn.Module):
@@ -83,13 +50,14 @@ class RelTRScene(nn.Module):
     def __init__(self, config: FullRelationConfig, net: RelTR) -> None:
         super().__init__()
         self.config, self.net = config, net
+        self.rate_hz = config.objects.rate_hz
         sizes = net.config
         names, predicates = (
             _names(visual_genome.ENTITIES, sizes.entity_classes),
             _names(visual_genome.PREDICATES, sizes.predicates),
         )
-        self._objects = Layout({"box": 4, "score": 1, "velocity": 2}, {"track": 1, "class": 1}, {"class": names})
-        self._layout = Layout(
+        self.layout = Layout({"box": 4, "score": 1, "velocity": 2}, {"track": 1, "class": 1}, {"class": names})
+        self.triplet_layout = Layout(
             {
                 "predicate": sizes.predicates,
                 "subject": sizes.entity_classes,
@@ -103,14 +71,6 @@ class RelTRScene(nn.Module):
             {"classes": 2},
             {"classes": names, "predicate": predicates},
         )
-
-    @property
-    def objects_layout(self) -> Layout:
-        return self._objects
-
-    @property
-    def layout(self) -> Layout:
-        return self._layout
 
     @torch.inference_mode()
     def look(
@@ -129,16 +89,16 @@ class RelTRScene(nn.Module):
         detections = {index: self._detections(found) for index, found in pictures.items()}
         for index, time_s in zip(copy_of.tolist(), times_s, strict=True):
             tracker = followed(tracker, detections[index], time_s, self.config.objects)
-            seen.append(embedded_objects.current(tracker, time_s, self.config.objects.max_objects))
+            seen.append(current(tracker, time_s, self.config.objects.max_objects))
         rows = {index: self._rows(found) for index, found in pictures.items()}
-        values = torch.zeros(len(seen), self.config.max_triplets, self._layout.width)
+        values = torch.zeros(len(seen), self.config.max_triplets, self.triplet_layout.width)
         mask = torch.zeros(len(seen), self.config.max_triplets, dtype=torch.bool)
         for frame, index in enumerate(copy_of.tolist()):
             values[frame, : len(rows[index])] = rows[index]
             mask[frame, : len(rows[index])] = True
         return Looked(
             seen,
-            Sampled(*written(seen, self._objects, self.config.objects.max_objects)),
+            Sampled(*written(seen, self.layout, self.config.objects.max_objects)),
             Sampled(values, mask),
             tracker,
         )
@@ -161,30 +121,22 @@ class RelTRScene(nn.Module):
         return torch.cat([best.probabilities, best.states, *near, *boxes, best.scores[:, None], classes], dim=1)
 
 
-class GeometricScene(nn.Module):
-    """The embedded detector and predicates, for those who have no RelTR checkpoint."""
+class FullRelationExtractor(SceneExtractor):
+    """RelTR's triplets, as the object source found them beside the objects."""
 
-    def __init__(self, detector: ObjectDetector, relation: RelationExtractor) -> None:
-        super().__init__()
-        self.detector, self.relation = detector, relation
+    def __init__(self, source: RelTRScene) -> None:
+        self.layout, self.rate_hz = source.triplet_layout, source.rate_hz
 
-    @property
-    def objects_layout(self) -> Layout:
-        return embedded_objects.LAYOUT
+    @classmethod
+    def of_profile(cls, profile: Any, shared: RelTRScene | ObjectDetector) -> SceneExtractor:
+        """RelTR's triplets; the embedded predicates for those who have no RelTR checkpoint."""
+        if isinstance(shared, RelTRScene):
+            return cls(shared)
+        return RelationConfig(rate_hz=profile.relation.objects.rate_hz).build()
 
-    @property
-    def layout(self) -> Layout:
-        return embedded_relation.LAYOUT
-
-    def look(
-        self,
-        images: UInt8[Tensor, "distinct height width 3"],
-        copy_of: Tensor,
-        times_s: list[float],
-        tracker: TrackerState,
-    ) -> Looked:
-        seen, tracker = self.detector(images[copy_of], times_s, tracker)
-        return Looked(seen, Sampled(*self.detector.rows(seen)), Sampled(*self.relation(seen)), tracker)
+    def extract(self, chunk: Chunk, state: None) -> tuple[Sampled, None]:
+        assert chunk.relations is not None  # by the source that it was built for
+        return chunk.relations, state
 
 
 def _names(published: tuple[str, ...], count: int) -> tuple[str, ...]:

@@ -4,8 +4,6 @@ The visual stream is empty: a full-size Video-LLM has a visual tower of its own,
 Its mask still says which of a window's frames the video has, and a window's ``times_s`` say when to look.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Self
 
@@ -15,26 +13,19 @@ from pydantic import Field
 from omnisila import weights
 from omnisila.config import Config
 from omnisila.digests import digest
-from omnisila.media.frames import LumaFrame
-from omnisila.scenes.chunked import ChunkedModeling, Cutting, Sampled, VideoState, carried, distinct
-from omnisila.scenes.extractor import Layout, Layouts
+from omnisila.scene_registry import scenes_of
+from omnisila.scenes.chunked import Chunk, SceneEnrichedModeling, SceneExtractor
+from omnisila.scenes.extractor import VISUAL, Layout, Sampled
 from omnisila.scenes.face import FaceConfig
-from omnisila.scenes.full.action import FullActionConfig, FullActionExtractor
-from omnisila.scenes.full.background import FullBackgroundConfig, FullBackgroundExtractor, movable
-from omnisila.scenes.full.face import FullFaceExtractor
-from omnisila.scenes.full.relation import FullRelationConfig, GeometricScene, RelationScene, RelTRScene
-from omnisila.scenes.nets.expression import ExpressionNet
-from omnisila.scenes.nets.expression_classifier import ExpressionClassifier
-from omnisila.scenes.nets.higher_hrnet import HigherHRNet, HigherHRNetConfig
+from omnisila.scenes.full.action import FullActionConfig
+from omnisila.scenes.full.background import FullBackgroundConfig
+from omnisila.scenes.full.relation import FullRelationConfig, RelTRScene
+from omnisila.scenes.nets.higher_hrnet import HigherHRNetConfig
 from omnisila.scenes.nets.reltr import RelTR, RelTRConfig
-from omnisila.scenes.nets.sam import BoxSegmenter
-from omnisila.scenes.nets.vit import FrameEncoder
-from omnisila.scenes.objects import TrackerState
-from omnisila.scenes.relation import RelationConfig
 from omnisila.weights.checkpoint_files import checkpoint, file_digest, folder_digest, located
 
 FEATURE_VERSION = 2  # raise it when the meaning of a feature changes without a change of configuration
-VISUAL_LAYOUT = Layout({})
+FULL = "full"
 
 _POSE_SOURCE = "pose_higher_hrnet_w32_512.pth is in the model zoo of github.com/HRNet/HigherHRNet-Human-Pose-Estimation"
 _RELATION_SOURCE = "checkpoint0149.pth is linked in the README of github.com/yrcong/RelTR"
@@ -119,118 +110,45 @@ class FullSEMConfig(Config):
             WeightsError: a checkpoint is not there.
         """
         settings = self.model_dump_json(exclude={"checkpoints", "device"})
-        parts = (settings, self.checkpoints.digest, str(FEATURE_VERSION))
+        others = (f"{scene.name} {scene.version}" for scene in scenes_of(FULL).values() if scene.version)
+        parts = (settings, self.checkpoints.digest, str(FEATURE_VERSION), *others)
         return digest(*parts)
 
     def at_rate(self, rate_hz: float) -> Self:
         """The same extractors on another grid of frames; all but the poses keep their own rates."""
         return self.replace(rate_hz=rate_hz)
 
-    def build(self) -> "FullSceneEnrichedModeling":
-        """Load every network; what is missing is said before the first long load.
+    @property
+    def torch_dtype(self) -> torch.dtype:
+        """Of the networks' numbers."""
+        return getattr(torch, self.dtype)
+
+    @property
+    def torch_device(self) -> torch.device:
+        """Where the networks are."""
+        auto = "cuda" if torch.cuda.is_available() else "cpu"
+        return torch.device(auto if self.device == "auto" else self.device)
+
+    def build(self) -> SceneEnrichedModeling:
+        """MTCNN and a face network, HigherHRNet, RelTR, SAM and ViT with their weights.
 
         Raises:
             WeightsError: a checkpoint is missing, damaged or of another network; the message names it.
         """
-        where, dtype, device = self.checkpoints, getattr(torch, self.dtype), _device(self.device)
-        pose_file, relation_file = where.pose_file, where.relation_file
-        segmenter = BoxSegmenter.pretrained(located(where.segmentation), dtype)
-        encoder = FrameEncoder.pretrained(located(where.background), dtype)
-        describer = (
-            ExpressionClassifier.pretrained(located(where.expression), dtype)
-            if where.expression
-            else ExpressionNet.pretrained()
-        )
-        pose = HigherHRNet.from_official(pose_file, self.pose_net).to(dtype)
-        relation = (
-            RelTRScene(self.relation, RelTR.from_checkpoint(relation_file, self.relation_net).to(device, dtype))
-            if relation_file
-            else GeometricScene(self.relation.objects.build(), RelationConfig().build())
-        )
-        return FullSceneEnrichedModeling(
-            self,
-            FullFaceExtractor(self.face, self.face.detector(), describer).to(device),
-            FullActionExtractor(self.action, pose).to(device),
-            relation,
-            FullBackgroundExtractor(self.background, segmenter, encoder).to(device),
-        )
+        _, relation_file = self.checkpoints.pose_file, self.checkpoints.relation_file  # missing before the first load
+        source = self.relation.objects.build()
+        if relation_file:
+            net = RelTR.from_checkpoint(relation_file, self.relation_net).to(self.torch_device, self.torch_dtype)
+            source = RelTRScene(self.relation, net)
+        scenes = {name: scene.extractor(FULL).of_profile(self, source) for name, scene in scenes_of(FULL).items()}
+        return SceneEnrichedModeling(self, source, {VISUAL: NoVisual(), **scenes})
 
 
-@dataclass
-class FullState(VideoState):
-    """What the full profile remembers of a video: whose poses are followed, beside the objects."""
+class NoVisual(SceneExtractor):
+    """Stands for the visual encoder: a full-size Video-LLM looks at the pictures itself."""
 
-    people: TrackerState = field(default_factory=TrackerState)
+    layout = Layout({})
 
-
-class FullSceneEnrichedModeling(ChunkedModeling[FullState]):
-    """MTCNN and a face network, HigherHRNet, RelTR, SAM and ViT over a video."""
-
-    def __init__(
-        self,
-        config: FullSEMConfig,
-        face: FullFaceExtractor,
-        action: FullActionExtractor,
-        relation: RelationScene,
-        background: FullBackgroundExtractor,
-    ) -> None:
-        super().__init__()
-        self.config = config
-        self.face, self.action, self.relation, self.background = face, action, relation, background
-
-    @property
-    def layouts(self) -> Layouts:
-        return {
-            "visual": VISUAL_LAYOUT,
-            "objects": self.relation.objects_layout,
-            "face": self.face.layout,
-            "action": self.action.layout,
-            "relation": self.relation.layout,
-            "background": self.background.layout,
-        }
-
-    @property
-    def rates_hz(self) -> Mapping[str, float]:
-        objects_hz = self.config.relation.objects.rate_hz
-        return {
-            "face": self.config.face.rate_hz,
-            "objects": objects_hz,
-            "relation": objects_hz,
-            "background": self.config.background_hz,
-        }
-
-    @property
-    def cutting(self) -> Cutting:
-        return Cutting(self.config.rate_hz, self.config.chunk_frames, self.config.shard_s)
-
-    def _begun(self, seconds: dict[str, float]) -> FullState:
-        return FullState(seconds=seconds)
-
-    def _chunk(self, chunk: list[LumaFrame], following: LumaFrame | None, state: FullState) -> dict[str, Sampled]:
-        del following  # motion between frames is not part of this profile
-        images, copy_of = distinct(chunk)
-        times_s = self._times_s(chunk, state)
-        streams = {"visual": Sampled(torch.zeros(len(chunk), 1, 0), torch.ones(len(chunk), 1, dtype=torch.bool))}
-        with state.timed("relation"):
-            at = self._sampled("relation", chunk, state)
-            looked = self.relation.look(images, copy_of[at], [times_s[i] for i in at], state.tracker)
-            streams["objects"], streams["relation"], state.tracker = looked.objects, looked.relation, looked.tracker
-            everywhere = carried(looked.seen, at, times_s, state)
-        with state.timed("action"):
-            poses = self.action.detect(images)
-            values, mask, state.people = self.action([poses[i] for i in copy_of], times_s, state.people)
-            streams["action"] = Sampled(values, mask)
-        with state.timed("face"):
-            at = self._sampled("face", chunk, state)
-            streams["face"] = Sampled(*self.face(images[copy_of[at]]))
-        with state.timed("background"):
-            at = self._sampled("background", chunk, state)
-            names = self.relation.objects_layout.words["class"]
-            streams["background"] = Sampled(
-                *self.background(images[copy_of[at]], [movable(everywhere[i], names) for i in at])
-            )
-        return streams
-
-
-def _device(name: str) -> torch.device:
-    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+    def extract(self, chunk: Chunk, state: None) -> tuple[Sampled, None]:
+        count = len(chunk.frames)
+        return Sampled(torch.zeros(count, 1, 0), torch.ones(count, 1, dtype=torch.bool)), state

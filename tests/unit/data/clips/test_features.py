@@ -11,7 +11,7 @@ from omnisila.data.clips.augment import AugmentConfig
 from omnisila.data.clips.features import FeatureStore, Job, extract_all, luma_frames
 from omnisila.errors import OmnisilaError
 from omnisila.media.video import VideoReader
-from omnisila.scenes.sem import LAYOUTS, SEMConfig
+from omnisila.scenes.sem import SEMConfig, embedded_layouts
 
 
 def clip(path: str, is_still: bool = False) -> AnnotatedVideo:
@@ -67,6 +67,6 @@ def test_extraction_goes_on_and_names_what_it_cannot_read(
     assert told == ["features: resuming, 1 of 2 done", "features: 2 of 2"]
     shard = store.shard(Job(clips[0], 0))
     assert shard.end_s == 1.0
-    assert all(getattr(shard, name).values.shape[2] == layout.width for name, layout in LAYOUTS.items())
+    assert all(shard.streams[name].values.shape[2] == layout.width for name, layout in embedded_layouts().items())
     with pytest.raises(OmnisilaError, match=r"b\.mp4: no features"):
         store.shard(Job(clips[1], 0))

@@ -11,7 +11,7 @@ from omnisila.models.likelihood import answer_likelihood
 from omnisila.models.video_backbone import Backbone
 from omnisila.recipes.rows.hawkeye import patch_grid
 from omnisila.scenes import action, relation
-from omnisila.scenes.extractor import Entities, SceneInputs
+from omnisila.scenes.extractor import Entities
 
 FRAMES = 8
 QUESTION = "Which event?"
@@ -34,9 +34,9 @@ def test_hawkeye_replaces_the_video_of_every_family(llm: Any, make_frames):
     def entities(width: int) -> Entities:
         return Entities(torch.rand(2, FRAMES, 3, width), torch.rand(2, FRAMES, 3) < 0.7)
 
-    scenes = SceneInputs(
-        entities(2), entities(action.LAYOUT.feature_width), entities(relation.LAYOUT.feature_width), entities(2)
-    )
+    scenes = {
+        "action": entities(action.LAYOUT.feature_width), "relation": entities(relation.LAYOUT.feature_width),
+    }  # fmt: skip
     visual = llm.encode(make_frames(2))
     for prompt in model.prompts([QUESTION] * 2, scenes, visual):
         assert prompt.count(llm.scene_id) == FRAMES

@@ -14,7 +14,7 @@ from omnisila.scenes.face import FaceConfig
 from omnisila.scenes.full.action import LAYOUT, FullActionConfig, FullActionExtractor, around
 from omnisila.scenes.full.background import FullBackgroundConfig, FullBackgroundExtractor, movable
 from omnisila.scenes.full.face import FullFaceExtractor
-from omnisila.scenes.full.relation import FullRelationConfig, GeometricScene, RelTRScene
+from omnisila.scenes.full.relation import FullRelationConfig, RelTRScene
 from omnisila.scenes.full.sem import Checkpoints, FullSEMConfig
 from omnisila.scenes.nets import visual_genome
 from omnisila.scenes.nets.expression import ExpressionNet
@@ -25,7 +25,6 @@ from omnisila.scenes.nets.reltr import Relations, RelTR
 from omnisila.scenes.nets.sam import BoxSegmenter
 from omnisila.scenes.nets.vit import FrameEncoder
 from omnisila.scenes.objects import ObjectsConfig, Track, TrackerState
-from omnisila.scenes.relation import RelationConfig
 from omnisila.scenes.sem import SceneEnrichedModeling
 
 
@@ -94,7 +93,7 @@ def test_faces_of_both_profiles_say_the_same_by_the_same_network(
 ) -> None:
     full = FullFaceExtractor(FaceConfig(), MTCNN.pretrained(), ExpressionNet.pretrained())
     values, mask = full(photograph)
-    wanted, _ = sem.face(photograph)
+    wanted, _ = sem.extractors["face"](photograph)
     assert mask.sum() == 1
     for name in ("box", "expressions", "embedding"):
         torch.testing.assert_close(full.layout.read(values, name), embedded_face.LAYOUT.read(wanted, name))
@@ -154,8 +153,8 @@ def test_a_triplet_carries_the_states_of_the_entities_it_is_about(config: FullSE
     found = graph(torch.tensor([[0.0, 0.1, 0.4, 0.9], [0.5, 0.1, 0.9, 0.9], [0.0, 0.0, 0.1, 0.1]]))
     (row,) = scene._rows(found)
     assert torch.equal(row[:353], found.triplet_probabilities[0])
-    assert scene.layout.read(row, "states").tolist() == [7.0] * 16 + [8.0] * 16
-    assert scene.layout.read(row, "entities").tolist() == [1.0] * 16 + [2.0] * 16
+    assert scene.triplet_layout.read(row, "states").tolist() == [7.0] * 16 + [8.0] * 16
+    assert scene.triplet_layout.read(row, "entities").tolist() == [1.0] * 16 + [2.0] * 16
     detections = scene._detections(found)
     assert [visual_genome.ENTITIES[i] for i in detections.classes] == ["man", "horse"], "class 0 is no object"
 
@@ -168,12 +167,12 @@ def test_pictures_shown_twice_are_looked_at_once_and_slow_extractors_see_fewer(c
     scene.net.register_forward_hook(lambda *parts: seen.append(len(parts[1][0])))
     looked = scene.look(images, torch.tensor([0, 2, 2, 3]), [0.0, 0.5, 1.0, 1.5], TrackerState())
     assert sum(seen) == 3
-    assert len(looked.seen) == len(looked.objects.values) == len(looked.relation.values) == 4
+    assert len(looked.seen) == len(looked.objects.values) == len(looked.relations.values) == 4
 
 
-def test_geometry_stands_in_for_a_scene_graph(photograph: Tensor) -> None:
-    scene = GeometricScene(ObjectsConfig().build(), RelationConfig().build())
+def test_detected_objects_stand_in_for_those_of_a_scene_graph(photograph: Tensor) -> None:
+    scene = ObjectsConfig().build()
     looked = scene.look(photograph, torch.tensor([0, 0]), [0.0, 0.5], TrackerState())
     assert looked.objects.mask.any(1).all()
-    names = scene.objects_layout.words["class"]
+    names = scene.layout.words["class"]
     assert {names[track.class_index] for tracks in looked.seen for track in tracks} >= {"person"}

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -14,9 +15,9 @@ from omnisila.media.frames import LumaFrame
 from omnisila.media.video import VideoReader
 from omnisila.scenes.cache import FeatureCache
 from omnisila.scenes.extractor import SceneShard
-from omnisila.scenes.full.sem import Checkpoints, FullSceneEnrichedModeling, FullSEMConfig
+from omnisila.scenes.full.sem import Checkpoints, FullSEMConfig
 from omnisila.scenes.profile import Profile, SceneModeling
-from omnisila.scenes.sem import SEMConfig
+from omnisila.scenes.sem import SceneEnrichedModeling, SEMConfig
 from omnisila.scenes.windows import WindowConfig, stack, windows
 from omnisila.schema import Span
 
@@ -30,7 +31,7 @@ def drifting(index: int, width_px: int, height_px: int) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def full(config: FullSEMConfig) -> FullSceneEnrichedModeling:
+def full(config: FullSEMConfig) -> SceneEnrichedModeling:
     return config.build()
 
 
@@ -45,12 +46,12 @@ def samples(video: Path, config: FullSEMConfig) -> list[LumaFrame]:
 
 
 @pytest.fixture
-def shard(full: FullSceneEnrichedModeling, samples: list[LumaFrame]) -> SceneShard:
+def shard(full: SceneEnrichedModeling, samples: list[LumaFrame]) -> SceneShard:
     (only,) = full.extract(samples)
     return only
 
 
-def test_both_profiles_meet_the_protocol(full: FullSceneEnrichedModeling, config: FullSEMConfig) -> None:
+def test_both_profiles_meet_the_protocol(full: SceneEnrichedModeling, config: FullSEMConfig) -> None:
     assert isinstance(config, Profile)
     assert isinstance(SEMConfig(), Profile)
     assert isinstance(full, SceneModeling)
@@ -62,26 +63,25 @@ def test_every_scene_has_the_paper_s_features_at_its_rate(shard: SceneShard) -> 
     assert list(layouts["relation"].features)[:3] == ["predicate", "subject", "object"]
     assert layouts["action"].features["joints"] + layouts["action"].features["tags"] == 17 * 5
     assert layouts["background"].width == 24
-    assert {name: getattr(shard, name).rate_hz for name in STREAMS} == dict.fromkeys(STREAMS, 8.0) | {"background": 1.0}
+    assert {name: shard.streams[name].rate_hz for name in STREAMS} == dict.fromkeys(STREAMS, 8.0) | {"background": 1.0}
     for name in STREAMS:
-        stream = getattr(shard, name)
+        stream = shard.streams[name]
         assert stream.values.shape[2] == layouts[name].width
         assert not stream.values[~stream.mask].any()
-    assert shard.action.mask.any()
-    assert shard.relation.mask.any()
-    assert shard.background.mask.all()
+    assert shard.streams["action"].mask.any()
+    assert shard.streams["relation"].mask.any()
+    assert shard.streams["background"].mask.all()
 
 
-def test_chunks_change_no_feature(full: FullSceneEnrichedModeling, samples: list[LumaFrame], shard: SceneShard) -> None:
-    other = FullSceneEnrichedModeling(
-        full.config.replace(chunk_frames=5, shard_s=1.0), full.face, full.action, full.relation, full.background
-    )
+def test_chunks_change_no_feature(full: SceneEnrichedModeling, samples: list[LumaFrame], shard: SceneShard) -> None:
+    config = cast("FullSEMConfig", full.config).replace(chunk_frames=5, shard_s=1.0)
+    other = SceneEnrichedModeling(config, full.objects, full.extractors)
     parts = list(other.extract(samples))
     assert len(parts) == 2
     for name in STREAMS:
-        found = torch.cat([getattr(part, name).values for part in parts])
-        assert torch.equal(torch.cat([getattr(part, name).mask for part in parts]), getattr(shard, name).mask), name
-        torch.testing.assert_close(found, getattr(shard, name).values, atol=4e-3, rtol=4e-3, msg=name)
+        found = torch.cat([part.streams[name].values for part in parts])
+        assert torch.equal(torch.cat([part.streams[name].mask for part in parts]), shard.streams[name].mask), name
+        torch.testing.assert_close(found, shard.streams[name].values, atol=4e-3, rtol=4e-3, msg=name)
 
 
 def test_evidence_names_what_the_scene_graph_names(shard: SceneShard) -> None:
@@ -101,11 +101,11 @@ def test_windows_leave_the_pictures_to_the_language_model(shard: SceneShard) -> 
     assert batch.visual.mask.all()
     assert cut[1].times_s == tuple(1.0 + i / 8 for i in range(8))
     for name in ("face", "action", "relation", "background"):
-        assert getattr(batch.scenes, name).values.shape[-1] == shard.layouts[name].feature_width
+        assert batch.scenes[name].values.shape[-1] == shard.layouts[name].feature_width
 
 
 def test_the_cache_keeps_the_layouts(
-    full: FullSceneEnrichedModeling, video: Path, shard: SceneShard, tmp_path: Path
+    full: SceneEnrichedModeling, video: Path, shard: SceneShard, tmp_path: Path
 ) -> None:
     FeatureCache(tmp_path / "cache").extracted(video, full)
     cache = FeatureCache(tmp_path / "cache")
@@ -114,7 +114,7 @@ def test_the_cache_keeps_the_layouts(
     (cached,) = cache.shards(again)
     assert dict(cached.layouts) == dict(shard.layouts)
     for name in STREAMS:
-        assert torch.equal(getattr(cached, name).mask, getattr(shard, name).mask)
+        assert torch.equal(cached.streams[name].mask, shard.streams[name].mask)
 
 
 def test_without_its_own_checkpoints_the_embedded_networks_stand_in(
@@ -163,10 +163,12 @@ def test_a_missing_checkpoint_is_named_with_the_next_step(config: FullSEMConfig,
 
 
 def test_half_precision_sees_nearly_the_same(
-    config: FullSEMConfig, samples: list[LumaFrame], full: FullSceneEnrichedModeling
+    config: FullSEMConfig, samples: list[LumaFrame], full: SceneEnrichedModeling
 ) -> None:
     half = config.replace(dtype="bfloat16").build()
     (rough,), (exact,) = half.extract(samples[:1]), full.extract(samples[:1])
-    torch.testing.assert_close(rough.background.values, exact.background.values, atol=0.2, rtol=0.1)
-    assert rough.action.values.isfinite().all()
-    assert rough.relation.values.isfinite().all()
+    torch.testing.assert_close(
+        rough.streams["background"].values, exact.streams["background"].values, atol=0.2, rtol=0.1
+    )
+    assert rough.streams["action"].values.isfinite().all()
+    assert rough.streams["relation"].values.isfinite().all()
