@@ -1,4 +1,4 @@
-"""SHA-256 of texts, bytes and files in hexadecimal: the names by which footage, networks and settings are known."""
+"""SHA-256 in hexadecimal: the names by which footage, networks, settings and findings are known."""
 
 import hashlib
 from pathlib import Path
@@ -17,3 +17,11 @@ def file_digest(path: Path) -> str:
     """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def finding_id(video_sha256: str, labels: str, label: str, start_s: float, end_s: float) -> str:
+    """The name of a finding: the same for the same video content, label set, label and span, to the millisecond.
+
+    Two analyses that find the same have the same ids, wherever the video lies and whatever the score.
+    """
+    return digest(video_sha256, labels, label, f"{start_s:.3f}", f"{end_s:.3f}")[:24]

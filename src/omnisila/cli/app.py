@@ -16,6 +16,7 @@ from omnisila.cli import (
     annotate,
     calibrate,
     chat,
+    decisions,
     extract,
     extract_reaction,
     judge,
@@ -25,6 +26,7 @@ from omnisila.cli import (
     rate,
     report,
     score,
+    serve,
     train,
 )
 from omnisila.errors import OmnisilaError
@@ -68,6 +70,8 @@ app.command("judge")(judge.judge)
 app.command("rate")(rate.rate)
 app.add_typer(train.app, name="train")
 app.command("calibrate")(calibrate.calibrate)
+app.command("serve")(serve.serve)
+app.add_typer(decisions.app, name="decisions")
 app.command("models")(models.models)
 
 

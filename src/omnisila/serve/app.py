@@ -1,0 +1,77 @@
+"""The application of one server: its parts, its routes and what stands before them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.resources import files
+from pathlib import Path
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+
+from omnisila import __version__
+from omnisila.errors import InputError, OmnisilaError, OutputError
+from omnisila.serve.guard import Guard
+from omnisila.serve.routes import health, review
+from omnisila.serve.services import Services
+from omnisila.serve.settings import ServeSettings
+
+STATIC = Path(str(files("omnisila.serve"))) / "static"
+
+
+def build_app(settings: ServeSettings) -> FastAPI:
+    """A server of these settings; its background work runs while the application does.
+
+    Raises:
+        OutputError: the folder of state cannot be written to.
+    """
+    services = Services.of(settings)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        services.library.start(settings.scan_every_s)
+        yield
+        services.library.stop()
+        services.store.close()
+
+    app = FastAPI(
+        title="omnisila",
+        version=__version__,
+        lifespan=lifespan,
+        docs_url=None,  # these pages would load from another server
+        redoc_url=None,
+    )
+    app.state.services = services
+    app.add_exception_handler(OmnisilaError, _told)
+    app.add_exception_handler(HTTPException, _told)
+    app.add_exception_handler(RequestValidationError, _told)
+    app.include_router(health.router)
+    app.include_router(review.router)
+    app.mount("/static", StaticFiles(directory=STATIC))
+    app.add_api_route("/", _page, include_in_schema=False)
+    app.add_middleware(Guard, settings=settings)
+    return app
+
+
+def _page() -> FileResponse:
+    return FileResponse(STATIC / "index.html")
+
+
+async def _told(_request: Request, error: Exception) -> JSONResponse:
+    """Every failure in one form: ``{"error": {"message": ...}}``."""
+    match error:
+        case HTTPException():
+            status, reason = error.status_code, str(error.detail)
+        case RequestValidationError():
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"][1:])) or "the request"
+            status, reason = 422, f"{place}: {first['msg'].removeprefix('Value error, ')}"
+        case InputError():
+            status, reason = 422, str(error)
+        case OutputError():
+            status, reason = 507, str(error)
+        case _:
+            status, reason = 500, str(error)
+    return JSONResponse({"error": {"message": reason}}, status)

@@ -1,0 +1,68 @@
+"""What the routes of one application share, and how they ask for it."""
+
+from datetime import UTC, datetime
+from typing import Annotated, NamedTuple
+
+import sqlalchemy as sql
+from fastapi import Depends, HTTPException, Request
+
+from omnisila.serve.decisions import DecisionLog
+from omnisila.serve.library import Library
+from omnisila.serve.settings import ServeSettings, User
+from omnisila.serve.store import VIEWS, Store
+
+DATABASE = "review.sqlite"
+
+
+class Services(NamedTuple):
+    """The parts of one server."""
+
+    settings: ServeSettings
+    store: Store
+    library: Library
+    log: DecisionLog
+
+    @classmethod
+    def of(cls, settings: ServeSettings) -> "Services":
+        """Opened, with nothing running yet.
+
+        Raises:
+            OutputError: the folder of state cannot be written to.
+        """
+        store = Store(settings.state_folder / DATABASE)
+        return cls(settings, store, Library(store, settings.reports, settings.roots), DecisionLog(store))
+
+    def note_view(self, user: User, what: str) -> None:
+        """Add to the audit log that somebody saw something."""
+        utc = datetime.now(UTC).isoformat(timespec="milliseconds")
+        with self.store.write() as connection:
+            connection.execute(sql.insert(VIEWS).values(user=user.name, utc=utc, what=what))
+
+
+def _services(request: Request) -> Services:
+    return request.app.state.services
+
+
+def _viewer(request: Request) -> User:
+    return request.state.user
+
+
+def _reviewer(request: Request) -> User:
+    return _with_role(request, "reviewer")
+
+
+def _admin(request: Request) -> User:
+    return _with_role(request, "admin")
+
+
+def _with_role(request: Request, role: str) -> User:
+    user: User = request.state.user
+    if not user.may(role):  # type: ignore[arg-type]
+        raise HTTPException(403, f"{user.name} is a {user.role}; this needs the role {role}.")
+    return user
+
+
+Room = Annotated[Services, Depends(_services)]
+Viewer = Annotated[User, Depends(_viewer)]
+Reviewer = Annotated[User, Depends(_reviewer)]
+Admin = Annotated[User, Depends(_admin)]
