@@ -14,7 +14,7 @@ from omnisila.inference.attributing import MAX_CAUSE_TOKENS
 from omnisila.media.video import VideoReader
 from omnisila.models.checkpoint import Run
 from omnisila.models.lora import adapter_parameters
-from omnisila.models.video_llava import VideoLlavaLLM
+from omnisila.models.transformers_llm import TransformersVideoLLM
 from omnisila.scenes.chunked import SceneEnrichedModeling
 from omnisila.scenes.full.action import FullActionExtractor
 from omnisila.scenes.full.background import FullBackgroundExtractor
@@ -118,7 +118,7 @@ def looks(sem: SceneEnrichedModeling, seconds: float) -> dict[str, float]:
     return {name: sem.rate_hz(name) * seconds for name in ("action", "relation", "face", "background")}
 
 
-def window_tokens(llm: VideoLlavaLLM, frames: int) -> tuple[int, list[int]]:
+def window_tokens(llm: TransformersVideoLLM, frames: int) -> tuple[int, list[int]]:
     """Tokens of a window's prompt up to the question, and of each answer with its question, as they are scored."""
     shared = len(llm.prompt_ids("", frames))
     branches: list[int] = []

@@ -20,12 +20,14 @@ from transformers import (
 
 from omnisila.data.instructions import Instruction, render_instruction, render_label
 from omnisila.labels import EXPLICIT, IMPLICIT
+from omnisila.models.backbone import Footage
+from omnisila.models.backbones import build_backbone
 from omnisila.models.checkpoint import Run, RunRecord
 from omnisila.models.experts import ExpertConfig
 from omnisila.models.lora import add_lora
+from omnisila.models.pretrained_llm import VideoBackboneConfig
 from omnisila.models.tokenizer import VIDEO, token_id, train_tokenizer
-from omnisila.models.video_backbone import Backbone, VideoBackboneConfig
-from omnisila.models.video_llava import VideoLlava, VideoLlavaLLM, taken_apart
+from omnisila.models.transformers_llm import TransformersVideoLLM
 from omnisila.recipes.rows.icm import FullICM
 from omnisila.scenes.full.sem import Checkpoints, FullSEMConfig
 from omnisila.scenes.nets.higher_hrnet import HigherHRNet, HigherHRNetConfig
@@ -119,7 +121,7 @@ def scene_checkpoints(shapes: Shapes, folder: Path) -> Checkpoints:
     )
 
 
-def video_llava(shapes: Shapes, device: torch.device, dtype: torch.dtype) -> VideoLlava:
+def video_llava(shapes: Shapes, device: torch.device, dtype: torch.dtype) -> TransformersVideoLLM:
     """Video-LLaVA made on the device; its tokenizer knows the project's instructions, about one token a word."""
     tasks = ("identify", "locate")
     texts = [render_instruction(Instruction(task, labels)) for task in tasks for labels in LABELS.values()]
@@ -134,7 +136,7 @@ def video_llava(shapes: Shapes, device: torch.device, dtype: torch.dtype) -> Vid
     torch.manual_seed(0)
     with torch.device(device):
         model = VideoLlavaForConditionalGeneration._from_config(config, dtype=dtype)
-    return taken_apart(model.eval(), tokenizer)
+    return TransformersVideoLLM(model, tokenizer, build_backbone(model, {}, Footage())).eval()
 
 
 def run(shapes: Shapes, folder: Path, device: torch.device, tell: Callable[[str], None]) -> tuple[Run, FullICM]:
@@ -153,13 +155,13 @@ def run(shapes: Shapes, folder: Path, device: torch.device, tell: Callable[[str]
     layouts = sem.build().layouts
     tell("scene networks are ready")
     backbone = VideoBackboneConfig()
-    parts = video_llava(shapes, device, getattr(torch, backbone.precision))
-    parts.llm.requires_grad_(False)
+    llm = video_llava(shapes, device, getattr(torch, backbone.precision))
+    llm.requires_grad_(False)
     assert backbone.lora is not None
-    add_lora(parts.llm.model, backbone.lora)
+    add_lora(llm.model, backbone.lora)
     recipe = FullICM().replace(name="random weights", backbone=backbone, sem=sem, expert=shapes.expert)
-    icm = recipe.scene_side(layouts, Backbone(*parts))
-    model = icm.build(parts.llm).to(device).eval()
+    icm = recipe.scene_side(layouts, llm)
+    model = icm.build(llm).to(device).eval()
     record = RunRecord(
         name=recipe.name,
         icm=icm,
@@ -169,9 +171,9 @@ def run(shapes: Shapes, folder: Path, device: torch.device, tell: Callable[[str]
         labels={name: labels.labels for name, labels in LABELS.items()},
     )
     tell("Video-LLaVA is ready")
-    return Run(model, record, None, parts.tower), recipe
+    return Run(model, record, None), recipe
 
 
-def language_side(run: Run) -> VideoLlavaLLM:
+def language_side(run: Run) -> TransformersVideoLLM:
     """The run's Video-LLaVA."""
-    return cast("VideoLlavaLLM", run.model.video_llm)
+    return cast("TransformersVideoLLM", run.model.video_llm)

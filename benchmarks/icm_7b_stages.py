@@ -141,18 +141,17 @@ def trained(
     examples = training_examples(video.name, int(extracted.info.duration_s), size.steps * config.batch_size)
     path = video.with_name("examples.jsonl")
     append(path, examples)
-    assert run.tower is not None
+    llm = language_side(run)
     frames = recipe.window.frames
     questions, known = ExampleFile(path, lambda _: True), {video.name: extracted}
-    source = ClipSource(questions, video.parent, known, cache, recipe.window, run.tower.fitted)
+    source = ClipSource(questions, video.parent, known, cache, recipe.window, llm.backbone.fitted)
     ended: list[float] = []
 
     def on_step(_: StepReport) -> None:
         ended.append(time.perf_counter())  # its loss has been read, so the device is done
 
-    llm = language_side(run)
     set_gradient_checkpointing(llm.model, recipe.gradient_checkpointing)
-    losses = Answering(run.model, run.tower, source, config, parallel=Parallel(device=run.device))
+    losses = Answering(run.model, source, config, parallel=Parallel(device=run.device))
     with clock.stage("training"):
         train(run.model, losses, recipe.loop.replace(steps=size.steps), None, on_step)
     if losses.failures:

@@ -19,6 +19,9 @@ from transformers import (
 )
 
 from omnisila.labels import EXPLICIT, IMPLICIT
+from omnisila.models.backbone import Footage
+from omnisila.models.backbones import build_backbone
+from omnisila.models.transformers_llm import TransformersVideoLLM
 
 
 def llama_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
@@ -74,6 +77,18 @@ def video_llava(**changes: Any) -> tuple[VideoLlavaForConditionalGeneration, Pre
 def make_video_llava() -> Callable[..., Any]:
     """``make_video_llava()`` gives a tiny Video-LLaVA of transformers and a tokenizer of its form."""
     return video_llava
+
+
+@pytest.fixture
+def make_llava() -> Callable[..., TransformersVideoLLM]:
+    """``make_llava()`` gives that model behind the project's interface, ``make_llava(model, tokenizer)`` another."""
+
+    def made(model: Any = None, tokenizer: Any = None) -> TransformersVideoLLM:
+        if model is None:
+            model, tokenizer = video_llava()
+        return TransformersVideoLLM(model, tokenizer, build_backbone(model, {}, Footage())).eval()
+
+    return made
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from click.testing import Result
 from omnisila.inference.hawkeye_release import ReleaseSystem
 from omnisila.labels import ANOMALY, EXPLICIT
 from omnisila.models.lora import LoRAConfig, add_lora
-from omnisila.models.video_llava import load_video_llava
+from omnisila.models.pretrained_llm import from_pretrained
 from omnisila.records import append, records
 from omnisila.schema import Example, Prediction
 
@@ -119,7 +119,7 @@ def test_yes_and_no_a_clip_become_spans(predict: Callable[[], Result], folder: P
 
 
 def test_the_published_language_side_is_used(folder: Path, video_llava_folder: Path) -> None:
-    llm = load_video_llava(video_llava_folder, torch.float32).llm
+    llm = from_pretrained(video_llava_folder, torch.float32)
     add_lora(llm.model, LoRAConfig(rank=2, alpha=4, dropout=0.0))
     names = [name.replace(".default.", ".") for name, _ in llm.model.named_parameters() if ".lora_" in name]
     shapes = [tuple(one.shape) for name, one in llm.model.named_parameters() if ".lora_" in name]
@@ -141,9 +141,9 @@ def test_visual_tokens_are_the_patches_alone_as_released(folder: Path) -> None:
     settings["backbone"]["class_tokens"] = True
     (folder / "release.json").write_text(json.dumps(settings))
     upstream = ReleaseSystem(folder)
-    assert (released.tower.patches, upstream.tower.patches) == (4, 5)
+    assert (released.llm.backbone.patches, upstream.llm.backbone.patches) == (4, 5)
     pictures = torch.randint(0, 256, (1, 2, 28, 28, 3), dtype=torch.uint8)
-    patches, every = (one.tower.encode(pictures.to(one.device)).values for one in (released, upstream))
+    patches, every = (one.llm.backbone.encode(pictures.to(one.device)).values for one in (released, upstream))
     assert torch.equal(patches, every[:, :, 1:]), "the class token comes first"
     asked = [one.model.video_llm for one in (released, upstream)]
     assert [llm.prompt_ids("?", 2, 5).count(llm.video_id) for llm in asked] == [8, 10]  # type: ignore[attr-defined]

@@ -30,7 +30,7 @@ def chat(
     from omnisila.scenes.cache import FeatureCache
 
     run = load_run(folder)
-    talk = (Chat if run.tower is not None else TaughtChat)(run, video, FeatureCache())
+    talk = (Chat if run.pretrained is not None else TaughtChat)(run, video, FeatureCache())
     if ask:
         for question in ask:
             typer.echo(talk.ask(question))

@@ -22,7 +22,7 @@ def predict(
         str,
         typer.Option(
             help="compact, a run folder, hawkeye-release:FOLDER (the authors' checkpoint and feature files), "
-            "query:BACKBONE (a folder or hub id of a Video-LLM, asked for the intensities of reactions), or "
+            "query:BACKBONE (a folder or hub id of a Video-LLM that is asked), or "
             "module:function of (example, video path)."
         ),
     ] = "compact",
@@ -55,6 +55,11 @@ def predict(
 
     ended = answer(examples, footage, system(model), out, split, tell)
     console.print(f"{out}: {ended.answered} answers, {ended.before} from before", highlight=False, markup=False)
+    if ended.unparsed:
+        console.print(
+            f"{ended.unparsed} answers could not be parsed: they are kept as text and counted by score",
+            highlight=False, markup=False, soft_wrap=True,
+        )  # fmt: skip
     if ended.outdated:
         console.print(
             f"{ended.outdated} answers from before were to other times, questions or footage: what is still asked was "

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from omnisila.labels import BUILT_IN, REACTION, LabelSet
+from omnisila.labels import BUILT_IN, REACTION, LabelSet, label_set
 from omnisila.scene_registry import SCENES
 from omnisila.schema import SceneName, Span
 
@@ -27,7 +27,6 @@ REACT_QUESTION = (
 
 _CLAUSE_END = "; "
 _TIME = r"(\d+(?:\.\d{1,3})?)s"
-_INTENSITY = re.compile(r"(?:0(?:\.\d{1,4})?|1(?:\.0{1,4})?)")
 
 
 class Instruction(NamedTuple):
@@ -67,6 +66,25 @@ def render_instruction(instruction: Instruction) -> str:
     if task == "attribute" and labels is not None and label is not None:
         return labels.attribute.format(label=label)
     raise ValueError(f"{instruction}: describe needs a scene, the other tasks a label set, attribute a label too.")
+
+
+def render_question(task: Task, instruction: str, labels: str) -> str:
+    """An example's instruction for a model that was not taught its form of answer: identify and locate say it.
+
+    Raises:
+        LabelError: identify or locate of an unknown label set.
+    """
+    if task == "react":
+        return REACT_QUESTION
+    if task not in ("identify", "locate"):
+        return instruction
+    names = ", ".join(label_set(labels).labels)
+    if task == "identify":
+        return f"{instruction} Answer with one of these labels and nothing else: {names}."
+    return (
+        f"{instruction} Answer in the form 'label from 8s to 15.25s; label from 20s to 21s' with these labels: "
+        f"{names}. Answer '{NOTHING}' where there is none."
+    )
 
 
 def parse_instruction(text: str, label_sets: Sequence[LabelSet] = tuple(BUILT_IN.values())) -> Instruction | None:
@@ -158,20 +176,6 @@ def render_intensities(intensities: Mapping[str, float], labels: LabelSet = REAC
     if wrong:
         raise ValueError(f"no intensity in [0, 1] for {', '.join(wrong)}. Give one for each of {labels.labels}.")
     return _CLAUSE_END.join(f"{label}: {_plain(intensities[label], 4)}" for label in labels.labels)
-
-
-def parse_intensities(text: str, labels: LabelSet = REACTION) -> dict[str, float] | None:
-    """What an answer to react says, or None unless every label stands there once, in order, with a number in [0, 1]."""
-    clauses = text.strip().removesuffix(".").split(_CLAUSE_END)
-    if len(clauses) != len(labels.labels):
-        return None
-    found: dict[str, float] = {}
-    for label, clause in zip(labels.labels, clauses, strict=True):
-        name, _, number = clause.partition(": ")
-        if name != label or not _INTENSITY.fullmatch(number):
-            return None
-        found[label] = float(number)
-    return found
 
 
 def _seconds(time_s: float) -> str:

@@ -121,7 +121,7 @@ class Analyzer:
             lambda span: self.cache.shards(extracted, span),
             self.cache.window(extracted, found.span, self.window),
             self.see(extracted),
-            ranked_cause if self.run.tower is None else written_cause,
+            ranked_cause if self.run.pretrained is None else written_cause,
         )
 
     def _warnings(self) -> Iterator[str]:

@@ -11,9 +11,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import torch
 
 from omnisila.errors import InputError
-from omnisila.inference.describing import Describer
-from omnisila.inference.frozen_backbone import FrozenBackbone, frozen_backbone
-from omnisila.inference.querying import pooled_clip
+from omnisila.inference.frozen_llm import TEXT_STREAMS, FrozenLLM, Prompt
 from omnisila.models.probing import PROMPTS
 from omnisila.models.reaction import ReactionBatch, stacked
 from omnisila.models.reaction_run import ReactionRecord
@@ -95,8 +93,20 @@ class FeatureStreams:
         made = tuple(name for name in MODALITIES if name in record.widths or name == FACE)
         self.config = config.replace(modalities=made, given={})
         stream = record.streams.get(_TEXT, "")
-        source = record.described.get(stream)
-        self.describer = Describer(stream, source, config.frames) if source is not None else None
+        self.described = record.described.get(stream)
+        prompts: dict[str, Prompt] = {name: prompt for prompt, name in TEXT_STREAMS.items()}
+        self.prompt: Prompt = prompts.get(stream, "frames")
+        if self.described is not None and stream not in prompts:
+            raise InputError(
+                f"stream {stream!r}: nobody says what its texts were asked for; wanted "
+                f"{', '.join(prompts)}. Extract one of these and train again."
+            )
+
+    @cached_property
+    def describer(self) -> FrozenLLM:
+        """The Video-LLM that wrote the texts of the training, loaded when the first clip is described."""
+        assert self.described is not None  # asked only then
+        return FrozenLLM.load(self.described.backbone, self.described.frames)
 
     @cached_property
     def extractor(self) -> ReactionFeatureExtractor:
@@ -119,9 +129,11 @@ class FeatureStreams:
             MediaError: it cannot be read.
         """
         extractor, seconds, clip = self.extractor, {}, Clip(video, span)
-        if self.describer is not None:
+        if self.described is not None:
             began = time.perf_counter()
-            clip = Clip(video, span, self.describer.text(video, span))
+            text = self.describer.describe(video, (span.start_s, span.end_s), self.prompt, self.config.frames)
+            lines = (text,) if isinstance(text, str) else text
+            clip = Clip(video, span, text if any(line.strip() for line in lines) else None)
             seconds = {"description": time.perf_counter() - began}
         found = extract_clip(extractor.accepted(clip), extractor, self.cache).features
         assert found is not None  # what fails raises
@@ -146,9 +158,9 @@ class PooledStreams:
         self.prompt = PROMPTS[int(number) - 1]
 
     @cached_property
-    def parts(self) -> FrozenBackbone:
-        """The frozen model and what it sees, loaded when the first clip is read."""
-        return frozen_backbone(self.source.backbone, self.source.frames)
+    def llm(self) -> FrozenLLM:
+        """Loaded when the first clip is read."""
+        return FrozenLLM.load(self.source.backbone, self.source.frames)
 
     def read(self, video: Path, span: Span) -> ReadClip:
         """One stretch of a video.
@@ -156,8 +168,7 @@ class PooledStreams:
         Raises:
             MediaError: it cannot be read.
         """
-        llm, sight = self.parts
-        pooled = pooled_clip(llm, sight, video, (span.start_s, span.end_s), self.prompt, self.source.pooling)
+        pooled = self.llm.pool(video, (span.start_s, span.end_s), self.prompt, self.source.pooling)
         pooled = pooled.clamp(-_LARGEST, _LARGEST).half().float()  # as the probe was trained on it
         mask = torch.ones(1, 1, dtype=torch.bool)
         return ReadClip(ReactionBatch({self.modality: pooled[None, None]}, {self.modality: mask}))

@@ -21,13 +21,13 @@ from omnisila.data.instructions import Located, render_located
 from omnisila.errors import InputError
 from omnisila.labels import LabelSet, label_set
 from omnisila.media.sampling import frames_at
+from omnisila.models.backbones.video_llava import VideoLlava
 from omnisila.models.hawkeye_files import CHECKPOINT, ClipFiles, clip_inputs, load_release
 from omnisila.models.hawkeye_language import load_language
 from omnisila.models.hawkeye_release import HawkeyeReleaseConfig
 from omnisila.models.likelihood import Asked, answers_likelihood, posterior
 from omnisila.models.lora import LoRAConfig
-from omnisila.models.video_backbone import VideoBackboneConfig
-from omnisila.models.video_llava import VideoLlavaLLM
+from omnisila.models.pretrained_llm import VideoBackboneConfig
 from omnisila.scenes.extractor import to_device
 from omnisila.schema import Example, Finding, Prediction, Span
 from omnisila.spans import Curve, SpanShape, Thresholds, mean_score, spans_of
@@ -101,10 +101,10 @@ class ReleaseSystem:
         if not (folder / CHECKPOINT).is_file():
             raise InputError(f"{folder}: no {CHECKPOINT}. Give the folder with the authors' checkpoint and features.")
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        llm, self.tower = self.settings.backbone.load(device, self.settings.frames / self.settings.clip_s)
-        if not isinstance(llm, VideoLlavaLLM):
+        self.llm = self.settings.backbone.load(device, self.settings.frames / self.settings.clip_s)
+        if not isinstance(self.llm.backbone, VideoLlava):
             raise InputError(f"{folder / SETTINGS}: backbone {self.settings.backbone.source!r} is no Video-LLaVA.")
-        self.model = load_release(self.settings.model.build(load_language(llm, folder)), folder).to(device).eval()
+        self.model = load_release(self.settings.model.build(load_language(self.llm, folder)), folder).to(device).eval()
         self.device = device
         self.name = f"hawkeye-release@{file_digest(folder / CHECKPOINT)[:12]}"
 
@@ -167,8 +167,8 @@ class ReleaseSystem:
         for first in range(0, len(clips), BATCH_CLIPS):
             batch = clips[first : first + BATCH_CLIPS]
             times_s = [clip * settings.clip_s + (i + 0.5) * step_s for clip in batch for i in range(settings.frames)]
-            shown = torch.stack([self.tower.fitted(frame.image[None])[0] for frame in frames_at(video, times_s)])
-            visual = self.tower.encode(shown.unflatten(0, (len(batch), settings.frames)).to(self.device))
+            shown = torch.stack([self.llm.backbone.fitted(frame.image[None])[0] for frame in frames_at(video, times_s)])
+            visual = self.llm.backbone.encode(shown.unflatten(0, (len(batch), settings.frames)).to(self.device))
             scenes = to_device(clip_inputs([files[k] for k in batch]), self.device)
             said, which = answers_likelihood(self.model, scenes, visual, asked)
             yes_no, shares = posterior(said.log_probs.double()), posterior(which.log_probs.double())

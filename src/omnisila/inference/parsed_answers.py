@@ -2,30 +2,32 @@
 
 from collections.abc import Sequence
 
-from omnisila.data.instructions import Located, parse_intensities, parse_label, parse_located
+from omnisila.data.instructions import Located, parse_label, parse_located
+from omnisila.inference.stated_intensities import stated_intensities
 from omnisila.labels import label_set
 from omnisila.schema import Example, Finding, Prediction, Span
 
 
 def parsed_answer(example: Example, answer: str, name: str) -> Prediction:
-    """An answer's text as a prediction; what is not of the form stays raw with ``parse_ok`` false."""
+    """An answer's text as a prediction of the system ``name``; what is not of the form stays raw, ``parse_ok`` false.
+
+    The text of ``attribute`` and ``describe`` is free.
+    """
+    said = Prediction(example_id=example.id, system=name, answer=answer)
+    if example.task == "react":
+        intensities = stated_intensities(answer)
+        return said.replace(intensities=intensities or None, parse_ok=bool(intensities))
+    if example.task not in ("identify", "locate"):
+        return said
     labels = label_set(example.labels)
-    findings: tuple[Finding, ...] | None = ()
-    if example.task == "identify":
+    located: Sequence[Located] | None
+    if example.task == "locate":
+        located = parse_located(answer, labels)
+    else:
         label = parse_label(answer, labels)
         whole = Span(start_s=example.start_s, end_s=example.end_s)
-        said = () if label == labels.quiet else (Located(label, whole),) if label is not None else None
-        findings = None if said is None else located_findings(said, labels.name)
-    elif example.task == "locate":
-        located = parse_located(answer, labels)
-        findings = None if located is None else located_findings(located, labels.name)
-    elif example.task == "react":
-        intensities = parse_intensities(answer, labels)
-        parse_ok = intensities is not None
-        return Prediction(example_id=example.id, system=name, answer=answer, intensities=intensities, parse_ok=parse_ok)
-    return Prediction(
-        example_id=example.id, system=name, answer=answer, findings=findings or (), parse_ok=findings is not None
-    )
+        located = None if label is None else [Located(label, whole)] if label != labels.quiet else []
+    return said.replace(findings=located_findings(located or (), labels.name), parse_ok=located is not None)
 
 
 def located_findings(located: Sequence[Located], labels: str, score: float = 1.0) -> tuple[Finding, ...]:

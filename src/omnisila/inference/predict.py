@@ -22,6 +22,7 @@ class Predicted(NamedTuple):
     Attributes:
         answered: examples answered now.
         before: answered by an earlier run.
+        unparsed: of those answered now, the answers that are not of the form that is read; they are kept as text.
         failed: videos that could not be, each with its reason.
         outdated: answers of an earlier run that were to another question or other footage, or to a window that is no
             longer asked about; they stand in ``outdated_file(out)`` now, and what is still asked was asked again.
@@ -29,6 +30,7 @@ class Predicted(NamedTuple):
 
     answered: int
     before: int
+    unparsed: int
     failed: tuple[Failure, ...]
     outdated: int
 
@@ -64,7 +66,7 @@ def predict(
         OutputError: ``out`` cannot be written.
     """
     done, outdated = _answered(out, system.name, examples, footage)
-    before, answered = len(done), 0
+    before, answered, unparsed = len(done), 0, 0
     asked = False
     failed: list[Failure] = []
     wanted = (example for example in records(examples, Example) if split in (None, example.split))
@@ -78,12 +80,13 @@ def predict(
                 for part in _of_video(system, footage / video, some):
                     append(out, part)
                     answered += len(part)
+                    unparsed += sum(not said.parse_ok for said in part)
             except OmnisilaError as error:
                 failed.append(Failure(video, str(error)))
                 break
     if not asked:
         raise InputError(f"{examples}: no example of split {split!r}. Give another split, or leave it out for all.")
-    return Predicted(answered, before, tuple(failed), outdated)
+    return Predicted(answered, before, unparsed, tuple(failed), outdated)
 
 
 def _of_video(system: System, video: Path, examples: list[Example]) -> Iterator[list[Prediction]]:

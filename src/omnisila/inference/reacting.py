@@ -15,7 +15,7 @@ from omnisila.inference.clip_streams import FACE, clip_streams
 from omnisila.inference.settings import AnalyzerConfig, check_reaction_settings
 from omnisila.labels import REACTION
 from omnisila.media.sampling import window_starts
-from omnisila.media.video import VideoInfo, VideoReader
+from omnisila.media.video import UNDECODED, VideoInfo, VideoReader
 from omnisila.models.reaction_run import ReactionRun
 from omnisila.scenes.reaction.extracting import ReactionCache
 from omnisila.scenes.store import video_digest
@@ -28,6 +28,7 @@ VALIDITY = (
     "from near."
 )
 _LEAST_SHARE = 0.5  # of a window: a shorter rest at the end belongs to the window before it
+_TAIL_S = 2.0  # so much of the end is decoded to learn whether the file is cut off
 _TOLD = {FACE: "face", "audio": "sound", "text": "text"}  # modalities that a stretch may lack
 
 
@@ -94,17 +95,13 @@ class ReactionAnalyzer:
         path, report = Path(path), progress or silent
         timings: dict[str, float] = {}
         with timed(timings, STAGE):
-            footage = _footage(path)
-            window_s, hop_s = self.config.window_s or WINDOW_S, self.config.hop_s
-            spans = [one for run in footage.runs for one in clip_windows(run.end_s, window_s, hop_s, run.start_s)]
-            whole = self.measured(path, Span(start_s=0.0, end_s=footage.runs[-1].end_s))
-            over_time = [whole] if len(spans) == 1 else []
-            for span in spans[len(over_time) :]:
-                report(STAGE, len(over_time) / len(spans))
-                over_time.append(self.measured(path, span))
+            footage = _footage(path, whole=False)
+            whole, over_time = self._measure_all(path, footage, report)
+            if any(UNDECODED in line for one in (whole, *over_time) for line in one.warnings):
+                footage = _footage(path, whole=True)  # damage inside leaves other stretches, and is told as a share
+                whole, over_time = self._measure_all(path, footage, report)
         report(STAGE, 1.0)
-        done = over_time if len(spans) == 1 else [whole, *over_time]
-        for one in done:
+        for one in over_time if over_time == [whole] else [whole, *over_time]:
             for part, seconds in one.seconds.items():
                 timings[f"{STAGE}/{part}"] = timings.get(f"{STAGE}/{part}", 0.0) + seconds
         return Analysis(
@@ -124,6 +121,19 @@ class ReactionAnalyzer:
             warnings=tuple(dict.fromkeys(self._warnings(footage, whole, over_time))),
             timings_s={stage: round(seconds, 3) for stage, seconds in timings.items()},
         )
+
+    def _measure_all(self, path: Path, footage: "_Footage", report: Progress) -> tuple[Measured, list[Measured]]:
+        """The whole video, and its windows; of a video of one window both are the same."""
+        window_s, hop_s = self.config.window_s or WINDOW_S, self.config.hop_s
+        spans = [one for run in footage.runs for one in clip_windows(run.end_s, window_s, hop_s, run.start_s)]
+        whole = self.measured(path, Span(start_s=0.0, end_s=footage.runs[-1].end_s))
+        if len(spans) == 1:
+            return whole, [whole]
+        over_time: list[Measured] = []
+        for number, span in enumerate(spans):
+            report(STAGE, number / len(spans))
+            over_time.append(self.measured(path, span))
+        return whole, over_time
 
     def measured(self, path: Path, span: Span) -> Measured:
         """What the model says of one stretch.
@@ -180,7 +190,7 @@ def missing_over_time(windows: Sequence[Measured]) -> Iterator[str]:
 
 
 class _Footage(NamedTuple):
-    """What decoding the video from end to end found; ``runs`` are the stretches between its holes."""
+    """What is known of a video; ``runs`` are the stretches between its holes."""
 
     info: VideoInfo
     runs: tuple[Span, ...]
@@ -188,16 +198,18 @@ class _Footage(NamedTuple):
     warnings: tuple[str, ...]
 
 
-def _footage(path: Path) -> _Footage:
+def _footage(path: Path, whole: bool) -> _Footage:
+    """From the times of all packets and the last pictures; ``whole`` decodes all, which finds damage inside."""
     reader = VideoReader(path)
-    begins_s, ends_s, last_s = [0.0], [], 0.0
-    for picture in reader.pictures():
-        if picture.hole_from_s == 0.0:
-            begins_s = [picture.time_s]
-        elif picture.hole_from_s is not None:
-            begins_s.append(picture.time_s)
-            ends_s.append(picture.hole_from_s)
+    info, found, last_s = reader.info, [], 0.0
+    for picture in reader.pictures(0.0 if whole else max(info.duration_s - _TAIL_S, 0.0)):
+        if picture.hole_from_s is not None:
+            found.append(Span(start_s=picture.hole_from_s, end_s=picture.time_s))
         last_s = picture.end_s
-    whole = zip(begins_s, [*ends_s, last_s or reader.info.duration_s], strict=True)
-    runs = tuple(Span(start_s=begin_s, end_s=end_s) for begin_s, end_s in whole)
-    return _Footage(reader.info, runs, reader.decoded_ratio, reader.warnings)
+    holes = found if whole else info.holes
+    begins_s = [0.0, *(hole.end_s for hole in holes)]
+    ends_s = [*(hole.start_s for hole in holes), last_s or info.duration_s]
+    runs = [
+        Span(start_s=begin_s, end_s=end_s) for begin_s, end_s in zip(begins_s, ends_s, strict=True) if end_s > begin_s
+    ]
+    return _Footage(info, tuple(runs), reader.decoded_ratio, reader.warnings)

@@ -12,6 +12,7 @@ from omnisila.inference.settings import AnalyzerConfig, split_settings
 from omnisila.labels import label_set
 from omnisila.models.run_files import RUN, is_reaction, is_run, run_calibration, run_summary
 from omnisila.operating_points import Calibration, LabelSetCalibration
+from omnisila.weights.checkpoint_files import fetch
 
 RELEASE, QUERY = "hawkeye-release:", "query:"  # systems that are no run folders
 _REACTIONS = {"compact": "compact-reaction"}  # the embedded reaction model that goes with an embedded scene model
@@ -97,6 +98,7 @@ def model_folder(model: str) -> Path:
 
     Raises:
         InputError: none of them.
+        WeightsError: the hub cannot be reached or has no such model.
     """
     if model in weights.RUNS:
         return weights.FOLDER / model
@@ -112,7 +114,13 @@ def model_folder(model: str) -> Path:
             f"{unknown('model', model, weights.RUNS).rstrip('.')}; or give a run folder, or the hub id (owner/name) of "
             "one."
         )
-    return _fetched(model)
+    folder = fetch(model, nested=True)
+    if not is_run(folder):
+        raise InputError(
+            f"model {model!r}: has no {RUN}, so it is no trained run. A plain Video-LLM is the "
+            "--backbone of omnisila train icm, or asked with omnisila predict --model query:NAME."
+        )
+    return folder
 
 
 def run_folder(model: str) -> Path:
@@ -165,23 +173,3 @@ def check_system(model: str) -> None:
 def is_function(model: str) -> bool:
     """Whether a name is ``module:function``."""
     return ":" in model and not model.startswith(QUERY) and not Path(model).exists()
-
-
-def _fetched(model: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        folder = Path(snapshot_download(model))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(
-            f"model {model!r}: cannot be fetched from the hub ({reason.rstrip('.')}). "
-            "Check the name and the network, or give a folder."
-        ) from error
-    if not is_run(folder):
-        raise InputError(
-            f"model {model!r}: has no {RUN}, so it is no trained run. A plain Video-LLM is the "
-            "--backbone of omnisila train icm."
-        )
-    return folder

@@ -100,7 +100,7 @@ class Scorer:
         spans: list[Span] = []
         posteriors: dict[str, list[Tensor]] = {name: [] for name in self.label_sets}
         weights: list[Tensor] = []
-        size = BATCH_WINDOWS if self.run.tower is None else PRETRAINED_BATCH_WINDOWS
+        size = BATCH_WINDOWS if self.run.pretrained is None else PRETRAINED_BATCH_WINDOWS
         for batch in _batches(windows, size):
             spans += [window.span for window in batch]
             judged = self.judged(see(batch), tuple(self.label_sets))

@@ -1,7 +1,7 @@
 """Intensities read from what a language model says in its own words.
 
-``parse_intensities`` undoes our own rendering and knows one form; a model that is asked the paper's question has never
-seen it. This reader takes what can only mean one thing and leaves the rest unsaid: an emotion's name with one number
+``render_intensities`` has one form, which a model that is asked the paper's question has never seen. This reader takes
+what can only mean one thing and leaves the rest unsaid: an emotion's name with one number
 behind it, before the next name and within a sentence; a number ``for`` or ``to`` an emotion; or seven bare numbers. A
 number is from 0 to 1, a percentage, or a share (``4/10``, ``4 out of 10``); a range, such as the question's own from 0
 to 1, is none.

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from omnisila.inference.frozen_backbone import frozen_backbone
+from omnisila.inference.frozen_llm import FrozenLLM
 from omnisila.inference.function_system import FunctionSystem
 from omnisila.inference.hawkeye_release import ReleaseSystem
 from omnisila.inference.model_system import ModelSystem
@@ -39,7 +39,7 @@ def system(model: str, cache: FeatureCache | None = None) -> System:
 
     Args:
         model: an embedded model, a run folder, ``hawkeye-release:FOLDER`` for what Hawkeye's authors publish,
-            ``query:BACKBONE`` for a Video-LLM that is asked about reactions, or ``module:function`` for a function of
+            ``query:BACKBONE`` for a Video-LLM that is asked, or ``module:function`` for a function of
             (example, video path) that returns an answer or a whole prediction.
         cache: where scene features are kept.
 
@@ -50,7 +50,7 @@ def system(model: str, cache: FeatureCache | None = None) -> System:
     if model.startswith(RELEASE):
         return ReleaseSystem(Path(model.removeprefix(RELEASE)))
     if model.startswith(QUERY):
-        return Querying(model, *frozen_backbone(model.removeprefix(QUERY)))
+        return Querying(model, FrozenLLM.load(model.removeprefix(QUERY)))
     if is_function(model):
         return FunctionSystem.named(model)
     if is_reaction(model_folder(model)):

@@ -33,6 +33,7 @@ from omnisila.media.source import STILL_S, DecodeLimits, VideoInfo, open_source
 
 __all__ = ["STILL_S", "DecodeLimits", "VideoInfo", "VideoReader", "probe", "sha256"]
 
+UNDECODED = "could not be decoded"  # in every warning of damage inside a file
 _TAIL_TOLERANCE_S = 0.5  # headers round, and a stated duration may include a little more sound than pictures
 
 
@@ -187,7 +188,7 @@ class VideoReader:
         account = self._source.account
         lines = [_loss(lost) for lost in account.lost]
         if account.lost_s > sum(lost.lost_s for lost in account.lost) + TIME_TOLERANCE_S:
-            lines.append(f"further on more is damaged: {account.lost_s:.1f} s could not be decoded in all")
+            lines.append(f"further on more is damaged: {account.lost_s:.1f} s {UNDECODED} in all")
         if self._limit_hit:
             lines.append(f"reading stopped at {self._end_s:.1f} s, at the limit of {self._limit_hit}")
         elif self._missing_tail_s() > 0:
@@ -223,6 +224,6 @@ def _loss(lost: Stretch) -> str:
     share = "" if whole else f"{lost.lost_s:.1f} s of "
     span = f"{lost.start_s:.1f}-{lost.end_s:.1f} s"
     if whole and lost.lost_s > HOLD_S:
-        return f"{span} could not be decoded ({lost.reason}): that time is not judged"
+        return f"{span} {UNDECODED} ({lost.reason}): that time is not judged"
     neighbour = "before" if lost.start_s > 0 else "after it"
-    return f"{share}{span} could not be decoded ({lost.reason}): the picture {neighbour} is taken for that time"
+    return f"{share}{span} {UNDECODED} ({lost.reason}): the picture {neighbour} is taken for that time"

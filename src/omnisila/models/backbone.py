@@ -1,6 +1,7 @@
 """What one family of Video-LLMs does in its own way: the words around a prompt, its video tokens, its positions."""
 
-from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
+from abc import ABC, abstractmethod
+from typing import Any, NamedTuple, Self
 
 from jaxtyping import Float, Int, UInt8
 from pydantic import ConfigDict, PositiveFloat, PositiveInt, ValidationError
@@ -10,6 +11,7 @@ from omnisila.config import Config, Frozen
 from omnisila.errors import WeightsError
 from omnisila.media.transforms import channels_first, normalise, resize_frames
 from omnisila.models.tokens import Tokens
+from omnisila.scenes.boxes import WHOLE_FRAME, Area
 from omnisila.scenes.extractor import Entities
 
 
@@ -28,7 +30,7 @@ class Footage(Config):
 
 
 class ChatTemplate(NamedTuple):
-    """The words of one exchange, in the order in which they stand; scene tokens stand after ``after_video``."""
+    """The words of one exchange, in their order; scene tokens stand after ``after_video``."""
 
     opening: str
     video_token: str
@@ -37,6 +39,7 @@ class ChatTemplate(NamedTuple):
     closing: str
     turn: str  # opens a further question
     end: str  # of the answer
+    before_answer: str = ""  # what an answer begins with that is no part of it
 
 
 class VideoSettings(Frozen):
@@ -70,48 +73,56 @@ class VideoSettings(Frozen):
             ) from error
 
 
-@runtime_checkable
-class Backbone(Protocol):
+class Backbone(ABC):
     """One family's model behind an interface that all families share.
 
     Attributes:
         template: how a prompt is written.
         features: width of the visual features that ``encode`` gives and ``project`` reads.
-        patches: feature vectors per frame.
+        patches: feature vectors per frame, ``class_tokens`` before those of the frame's parts among them.
         size_px: (height, width) that every frame is brought to.
+        frames: how many frames a window must have; None for any number.
     """
 
     template: ChatTemplate
     features: int
     patches: int
+    class_tokens: int = 0
     size_px: tuple[int, int]
+    frames: int | None = None
 
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    @abstractmethod
     def tower(self) -> nn.Module:
         """The visual encoder inside the model."""
-        ...
 
+    @abstractmethod
     def token_count(self, frames: int) -> int:
         """How many video tokens a window of that many frames has."""
-        ...
 
+    @abstractmethod
     def encode(self, frames: UInt8[Tensor, "batch frames height width 3"]) -> Entities:
-        """What the visual tower makes of each frame, on the frames' own grid."""
-        ...
+        """Features of every patch of every frame, in the tower's own precision, without gradients."""
 
+    @abstractmethod
     def project(self, visual: Entities) -> Float[Tensor, "batch video_tokens width"]:
         """Visual features as the language model's video tokens, zero for frames that are masked out."""
-        ...
+
+    def fitted(
+        self, frames: UInt8[Tensor, "images height width 3"]
+    ) -> UInt8[Tensor, "images fitted_height fitted_width 3"]:
+        """Frames at ``size_px`` in whole grey levels; by default squeezed, by antialiased bicubic interpolation."""
+        return resize_frames(frames, *self.size_px)
+
+    def shown_area(self, height_px: int, width_px: int) -> Area:  # noqa: ARG002 (by default all, whatever the shape)
+        """The part of frames of that shape that ``fitted`` keeps and the patches cover."""
+        return WHOLE_FRAME
 
     def positions(self, tokens: Tokens) -> Int[Tensor, "batch tokens"] | Int[Tensor, "3 batch tokens"]:
-        """Position ids as the language model wants them."""
-        ...
-
-
-def fitted(
-    frames: UInt8[Tensor, "images height width 3"], size_px: tuple[int, int]
-) -> UInt8[Tensor, "images fitted_height fitted_width 3"]:
-    """Frames at (height, width), by antialiased bicubic interpolation in whole grey levels."""
-    return resize_frames(frames, *size_px)
+        """Position ids as the language model wants them; by default each token's place in its own sequence."""
+        return tokens.positions.to(self.model.device)
 
 
 def preprocess(
@@ -119,4 +130,4 @@ def preprocess(
 ) -> Float[Tensor, "images 3 fitted_height fitted_width"]:
     """Pixels as a visual tower reads them: at its size, shifted and scaled. Fitted frames stay as they are."""
     mean, std = ([255 * value for value in values] for values in (settings.image_mean, settings.image_std))
-    return normalise(channels_first(fitted(frames.flatten(0, 1), size_px)), mean, std)
+    return normalise(channels_first(resize_frames(frames.flatten(0, 1), *size_px)), mean, std)

@@ -23,6 +23,7 @@ from omnisila.models.hawkeye import HawkeyeConfig
 from omnisila.models.hawkeye_release import HawkeyeReleaseConfig
 from omnisila.models.icm import ICMConfig
 from omnisila.models.lora import adapter_files
+from omnisila.models.pretrained_llm import VideoBackboneConfig
 from omnisila.models.run_files import (
     ADAPTER,
     LANGUAGE,
@@ -38,8 +39,7 @@ from omnisila.models.run_files import (
 )
 from omnisila.models.scene_model import SceneModel
 from omnisila.models.sharded import whole
-from omnisila.models.video_backbone import VideoBackboneConfig
-from omnisila.models.visual_tower import VisualTower
+from omnisila.models.transformers_llm import TransformersVideoLLM
 from omnisila.operating_points import Calibration
 from omnisila.scenes.full.sem import FullSEMConfig
 from omnisila.scenes.sem import SEMConfig
@@ -87,7 +87,12 @@ class Run(NamedTuple):
     model: SceneModel
     record: RunRecord
     calibration: Calibration | None
-    tower: VisualTower | None = None  # None where the extractors' own visual stream is what the model sees
+
+    @property
+    def pretrained(self) -> TransformersVideoLLM | None:
+        """The Video-LLM with its own tower; None where the extractors' visual stream is what the model sees."""
+        llm = self.model.video_llm
+        return llm if isinstance(llm, TransformersVideoLLM) else None
 
     @property
     def device(self) -> torch.device:
@@ -143,16 +148,15 @@ def load_run(folder: Path, device: torch.device | None = None) -> Run:
     scene = _tensors(folder / SCENE, contents)
     if isinstance(record.video_llm, CompactConfig):
         tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / TOKENIZER, local_files_only=True)
-        model, tower = record.scene_side.build(record.video_llm.build(tokenizer)), None
+        model = record.scene_side.build(record.video_llm.build(tokenizer))
         language = {VIDEO_LLM_PREFIX + key: value for key, value in _tensors(folder / LANGUAGE, contents).items()}
         _fill(dict(_named_tensors(model)), {**language, **scene}, folder)
     else:
         device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        backbone = record.video_llm.load(device, record.window.rate_hz, folder / ADAPTER)
-        model, tower = record.scene_side.build(backbone.llm), backbone.tower
+        model = record.scene_side.build(record.video_llm.load(device, record.window.rate_hz, folder / ADAPTER))
         _fill({key: value for key, value in _named_tensors(model) if not _is_language(key)}, scene, folder)
         model.to(device)
-    return Run(model.eval(), record, run_calibration(folder), tower)
+    return Run(model.eval(), record, run_calibration(folder))
 
 
 def _tensors(path: Path, contents: Mapping[str, bytes]) -> dict[str, Tensor]:

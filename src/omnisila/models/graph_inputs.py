@@ -173,7 +173,8 @@ class PatchGrid(Config):
         elif area is None:
             raise InputError(
                 "visual tokens that do not say which part of the frame they show, wanted left, top, right and bottom "
-                "for each window: the visual tower crops a video by its shape. Encode frames with windows_seen."
+                "for each window: the visual tower crops a video by its shape. Encode frames with "
+                "TransformersVideoLLM.see."
             )
         corner, opposite = area.to(boxes)[:, None, None].split(2, dim=-1)
         return (boxes - corner.repeat(1, 1, 1, 2)) / (opposite - corner).repeat(1, 1, 1, 2)

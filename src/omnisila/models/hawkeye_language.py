@@ -7,7 +7,7 @@ from torch import Tensor
 
 from omnisila.models.hawkeye_files import CHECKPOINT
 from omnisila.models.lora import SETTINGS, add_lora, read_settings, stored_adapters
-from omnisila.models.video_llava import VideoLlavaLLM
+from omnisila.models.transformers_llm import TransformersVideoLLM
 from omnisila.weights.loading import fill, load_into
 from omnisila.weights.official import read_state
 
@@ -16,7 +16,7 @@ _PEFT = "base_model.model."
 _PROJECTOR = {"0": "linear_1", "2": "linear_2"}  # of a two-layer projector; 1 is its activation
 
 
-def load_language(llm: VideoLlavaLLM, folder: Path) -> VideoLlavaLLM:
+def load_language(llm: TransformersVideoLLM, folder: Path) -> TransformersVideoLLM:
     """Put the released language side on a Video-LLaVA; what the folder does not hold stays as it is.
 
     Args:

@@ -14,7 +14,7 @@ from transformers import CLIPVisionConfig, CLIPVisionModel
 from transformers.models.clip.modeling_clip import CLIPAttention, CLIPEncoderLayer
 
 from omnisila.errors import WeightsError
-from omnisila.models.visual_tower import ClipTower
+from omnisila.models.clip_tower import ClipTower
 from omnisila.weights.loading import load_into
 from omnisila.weights.official import read_state
 

@@ -5,7 +5,7 @@ Source: emotional-reaction paper 4.2 and Table 4.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Literal, Protocol, cast, runtime_checkable
+from typing import Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -37,13 +37,6 @@ ACTIVATIONS: dict[Activation, type[nn.Module]] = {  # emotional-reaction paper, 
 
 # Which positions are averaged: all of the prompt with its video tokens, the video tokens alone, or the answer's own.
 Pooling = Literal["sequence", "video", "answer"]
-
-
-@runtime_checkable
-class PooledLLM(VideoLLM, Protocol):
-    """A Video-LLM of ours, whose video placeholders are known."""
-
-    video_id: int
 
 
 class ProbeConfig(Config):
@@ -87,7 +80,7 @@ class Probe(ReactionModel):
 
 @torch.inference_mode()
 def pooled_tokens(
-    llm: PooledLLM, visual: Entities, instruction: str, pooling: Pooling = "sequence", answer_tokens: int = 256
+    llm: VideoLLM, visual: Entities, instruction: str, pooling: Pooling = "sequence", answer_tokens: int = 256
 ) -> Float[Tensor, "batch width"]:
     """The mean of a Video-LLM's last hidden states over the tokens of each clip, padding never among them.
 

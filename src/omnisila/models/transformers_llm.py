@@ -1,30 +1,26 @@
 """Any transformers Video-LLM that is reached through its input embeddings, with scene tokens beside its video tokens.
 
-What differs between families (words, video tokens, positions) is one file each in ``omnisila.models.backbones``.
+What differs between families (words, frames, video tokens, positions) is one file each in
+``omnisila.models.backbones``. Source: Omni-SILA 3.4, 4.3.
 """
 
-from pathlib import Path
-from typing import Any, NamedTuple, Self, cast
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Self
 
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor, nn
-from transformers import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING, Cache, GenerationConfig, PreTrainedTokenizerBase
+from transformers import Cache, GenerationConfig, PreTrainedTokenizerBase
 
 from omnisila.errors import InputError, WeightsError
-from omnisila.models.backbone import Backbone, Footage, fitted
-from omnisila.models.backbones import build_backbone, check_family
+from omnisila.models.backbone import Backbone
 from omnisila.models.decoding import decode_visible, generate_answers
-from omnisila.models.quantised import Bits, quantisation
 from omnisila.models.tokens import Tokens
 from omnisila.models.video_llm import Generated, splice
-from omnisila.scenes.boxes import WHOLE_FRAME, Area
 from omnisila.scenes.extractor import Entities
-from omnisila.weights.checkpoint_files import model_folder
-from omnisila.weights.pretrained import load_pretrained, load_tokenizer, read_config, read_settings
 
 ATTENTIONS = ("sdpa", "eager")  # those that take which token sees which
-VIDEO_SETTINGS = ("video_preprocessor_config.json", "video_processor/preprocessor_config.json")
 
 
 class TransformersVideoLLM(nn.Module):
@@ -32,7 +28,7 @@ class TransformersVideoLLM(nn.Module):
 
     ``<scene>`` is an id beyond the vocabulary, so that no text has it, no answer contains it and it needs no row of
     weights. A prompt has its scene tokens between the video and the instruction. The model's own visual tower stays
-    inside: this is a ``VideoLLM`` and its ``VisualTower`` in one.
+    inside, frozen.
 
     Args:
         model: what ``AutoModelForImageTextToText`` builds.
@@ -49,9 +45,6 @@ class TransformersVideoLLM(nn.Module):
         self.model = model
         self.tokenizer = tokenizer
         self.backbone = backbone
-        self.frames: int | None = None  # of a window: any number
-        self.patches = backbone.patches
-        self.features = backbone.features
         self.width: int = table.embedding_dim
         self.max_tokens: int = model.config.get_text_config().max_position_embeddings
         self.video_id, self.end_id = (
@@ -59,6 +52,8 @@ class TransformersVideoLLM(nn.Module):
         )
         self.pad_id = self._pad_id()
         self.scene_id: int = max(len(tokenizer), table.num_embeddings)
+        special = (re.escape(token.content) for token in tokenizer.added_tokens_decoder.values())
+        self._special = re.compile("|".join(sorted(special, key=len, reverse=True)))
         self._check()
         # a checkpoint's own habits (sampling, penalties) would change which answer is the likeliest
         model.generation_config = GenerationConfig(pad_token_id=self.pad_id, eos_token_id=self.end_id)
@@ -84,54 +79,80 @@ class TransformersVideoLLM(nn.Module):
             InputError: a prompt that is longer than the model reads; nothing is ever cut.
         """
         template = self.backbone.template
-        scenes = frames if scene_tokens is None else scene_tokens
+        visual, scenes = self.backbone.token_count(frames), frames if scene_tokens is None else scene_tokens
         ids = [
-            *self._special_ids(template.opening),
-            *[self.video_id] * self.backbone.token_count(frames),
-            *self._special_ids(template.after_video),
+            *self.tokenizer.encode(template.opening),
+            *[self.video_id] * visual,
+            *self._following_ids(template.after_video, "", ""),
             *[self.scene_id] * scenes,
-            *self._plain_ids(template.before_instruction + instruction),
-            *self._special_ids(template.closing),
+            *self._following_ids(template.before_instruction, instruction, template.closing),
         ]
         if len(ids) > self.max_tokens:
             raise InputError(
-                f"a prompt of {len(ids)} tokens ({self.backbone.token_count(frames)} visual, {scenes} scene), the "
-                f"model reads {self.max_tokens}. Shorten the instruction, or show fewer or smaller frames."
+                f"a prompt of {len(ids)} tokens ({visual} visual, {scenes} scene), the model reads {self.max_tokens}. "
+                "Shorten the instruction, or show fewer or smaller frames."
             )
         return ids
 
     def answer_ids(self, answer: str) -> list[int]:
-        return [*self._plain_ids(answer), self.end_id]
+        """An answer's tokens as they follow the prompt, with the terminator.
+
+        Raises:
+            WeightsError: a tokenizer that joins the prompt's last word with the answer.
+        """
+        template = self.backbone.template
+        before = template.closing.strip() if template.before_answer else ""
+        prompt, whole = (self._plain_ids(text) for text in (before, before + template.before_answer + answer))
+        if whole[: len(prompt)] != prompt:
+            raise WeightsError(
+                f"the tokenizer joins the end of {before!r} with the answer {answer!r}. Use the model's own tokenizer."
+            )
+        return [*whole[len(prompt) :], self.end_id]
 
     def turn_ids(self, instruction: str) -> list[int]:
-        template = self.backbone.template
-        return [
-            *self._special_ids(template.turn),
-            *self._plain_ids(instruction),
-            *self._special_ids(template.closing),
-        ]
+        return self._following_ids(self.backbone.template.turn, instruction, self.backbone.template.closing)
 
-    def fitted(
-        self, frames: UInt8[Tensor, "frames height width 3"]
-    ) -> UInt8[Tensor, "frames fitted_height fitted_width 3"]:
-        return fitted(frames, self.backbone.size_px)
+    @torch.no_grad()
+    def see(
+        self,
+        frames: UInt8[Tensor, "batch frames height width 3"],
+        there: Bool[Tensor, "batch frames"],
+        video_px: Sequence[tuple[int, int]],
+    ) -> Entities:
+        """Features of windows' frames with the part of the frame that each window shows.
 
-    def shown_area(self, height_px: int, width_px: int) -> Area:  # noqa: ARG002 (whatever the shape)
-        """All of it: frames are squeezed, never cropped."""
-        return WHOLE_FRAME
+        Args:
+            frames: fitted, on the device on which the tower is.
+            there: those that lie in the video; the others are masked out.
+            video_px: (height, width) of each window's video, which its fitted frames do not tell.
 
-    def encode(self, frames: UInt8[Tensor, "batch frames height width 3"]) -> Entities:
-        return self.backbone.encode(frames)
+        Raises:
+            InputError: another number of frames than the tower takes.
+        """
+        with torch.autocast(frames.device.type, enabled=False):  # in training as in use
+            encoded = self.backbone.encode(frames)
+        device = encoded.mask.device
+        area = torch.tensor([self.backbone.shown_area(*size_px) for size_px in video_px], device=device)
+        return Entities(encoded.values, encoded.mask & there.to(device).unsqueeze(-1), area)
 
     def embed(self, ids: Int[Tensor, "batch tokens"], visual: Entities) -> Float[Tensor, "batch tokens width"]:
-        """Token embeddings with video tokens in their places, zero for frames that are masked out.
+        """Token embeddings with video tokens in their places, zero for what is masked out.
 
         Raises:
             InputError: prompts for another number of frames, or visual features of another tower.
         """
         ids = ids.to(self.device)
         embeds = self.model.get_input_embeddings()(ids.masked_fill(ids == self.scene_id, self.pad_id))
-        return splice(embeds, ids, self.video_id, self._video_tokens(visual, embeds))
+        if not visual.values.shape[1]:
+            return splice(embeds, ids, self.video_id, embeds[:, :0])
+        found, wanted = tuple(visual.values.shape[-2:]), (self.backbone.patches, self.backbone.features)
+        if found != wanted:
+            raise InputError(
+                f"visual features of {found[0]} patches x {found[1]}, wanted {wanted[0]} x {wanted[1]}. Encode the "
+                "frames with this model, for footage of the same size."
+            )
+        video = self.backbone.project(Entities(visual.values.to(embeds), visual.mask.to(embeds.device)))
+        return splice(embeds, ids, self.video_id, video)
 
     def decode(
         self, embeds: Float[Tensor, "batch tokens width"], tokens: Tokens
@@ -147,7 +168,7 @@ class TransformersVideoLLM(nn.Module):
         self,
         embeds: Float[Tensor, "batch tokens width"],
         tokens: Tokens,
-        max_tokens: int = 64,
+        max_tokens: int = 256,
         beams: int = 1,
         cache: Cache | None = None,
     ) -> Generated:
@@ -156,36 +177,27 @@ class TransformersVideoLLM(nn.Module):
         Raises:
             InputError: answers that could pass the end of what the model reads.
         """
-        return generate_answers(
-            Positioned(self.model, self.backbone.positions(tokens)),
-            self.tokenizer,
-            embeds,
-            tokens,
-            max_tokens,
-            beams,
-            pad_id=self.pad_id,
-            end_id=self.end_id,
-            reads=self.max_tokens,
-            cache=cache,
-        )
+        model = Positioned(self.model, self.backbone.positions(tokens))
+        ends = {"pad_id": self.pad_id, "end_id": self.end_id, "reads": self.max_tokens}
+        made = generate_answers(model, self.tokenizer, embeds, tokens, max_tokens, beams, **ends, cache=cache)
+        before = self.backbone.template.before_answer
+        return made._replace(texts=tuple(text.removeprefix(before) for text in made.texts))
 
-    def _video_tokens(
-        self, visual: Entities, embeds: Float[Tensor, "batch tokens width"]
-    ) -> Float[Tensor, "batch video_tokens width"]:
-        if not visual.values.shape[1]:
-            return embeds[:, :0]
-        if visual.values.shape[-2:] != (self.patches, self.features):
-            raise InputError(
-                f"visual features of {visual.values.shape[-2]} patches x {visual.values.shape[-1]}, wanted "
-                f"{self.patches} x {self.features}. Encode the frames with this model, for footage of the same size."
-            )
-        return self.backbone.project(Entities(visual.values.to(embeds), visual.mask.to(embeds.device)))
+    def _following_ids(self, before: str, typed: str, after: str) -> list[int]:
+        """Tokens of a text behind a special token; special tokens that a user typed in it are plain text."""
+        if not self._special.search(typed):
+            anchor = self.backbone.template.video_token  # a tokenizer may mark only the first word of a text
+            return self.tokenizer.encode(anchor + before + typed + after, add_special_tokens=False)[1:]
+        head = max((match.end() for match in self._special.finditer(before)), default=0)
+        first = self._special.search(after)
+        tail = first.start() if first else len(after)
+        ids = self._plain_ids(before[head:] + typed + after[:tail])
+        return [*self._special_ids(before[:head]), *ids, *self._special_ids(after[tail:])]
 
     def _special_ids(self, text: str) -> list[int]:
         return self.tokenizer.encode(text, add_special_tokens=False)
 
     def _plain_ids(self, text: str) -> list[int]:
-        """Special tokens that a user types are text."""
         return self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
 
     def _only_id(self, token: str) -> int:
@@ -232,36 +244,3 @@ class Positioned(NamedTuple):
 
     def compute_transition_scores(self, *inputs: Any, **options: Any) -> Tensor:
         return self.model.compute_transition_scores(*inputs, **options)
-
-
-def from_pretrained(
-    source: str | Path,
-    dtype: torch.dtype = torch.bfloat16,
-    device: str | torch.device = "cpu",
-    footage: Footage | None = None,
-    bits: Bits | None = None,
-) -> TransformersVideoLLM:
-    """Load a checkpoint, in evaluation mode; its ``config.model_type`` says which family it is of.
-
-    For windows of several sizes or rates, wrap the one ``model`` several times with ``build_backbone``.
-
-    Args:
-        source: a folder with config.json, safetensors and tokenizer, or a hub id.
-        footage: size and rate of the frames that windows will have.
-        bits: hold the language model's weights in 8 or 4 bits; needs bitsandbytes.
-
-    Raises:
-        WeightsError: nothing there, files missing or cut short, or a family that is not known.
-        InputError: footage of a shape that the family does not take.
-    """
-    config = read_config(source)
-    check_family(config.model_type, str(source))
-    model_class = cast("Any", MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING)[type(config)]
-    model = load_pretrained(model_class, source, dtype, device, quantization=quantisation(bits, dtype))
-    backbone = build_backbone(model, _video_settings(model_folder(source)), footage or Footage())
-    return TransformersVideoLLM(model, load_tokenizer(source), backbone).eval()
-
-
-def _video_settings(folder: Path) -> dict[str, Any]:
-    """How the checkpoint says that frames are to be prepared; empty where it says nothing about video."""
-    return next((found for name in VIDEO_SETTINGS if (found := read_settings(folder / name))), {})

@@ -27,12 +27,13 @@ class VideoLLM(Protocol):
 
     Attributes:
         width: of its token embeddings.
-        scene_id: the id of the ``<scene>`` placeholder.
+        video_id: the id of a video token's placeholder, ``scene_id`` that of ``<scene>``.
         pad_id: the id of padding.
         max_tokens: how long prompt and answer may be together.
     """
 
     width: int
+    video_id: int
     scene_id: int
     pad_id: int
     max_tokens: int

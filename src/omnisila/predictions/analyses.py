@@ -93,11 +93,12 @@ def _model_of(found: Sequence[tuple[Path, Analysis]]) -> str:
 
 def _answers(analysis: Analysis, examples: Sequence[Example], system: str) -> Iterator[Prediction]:
     located = [example for example in examples if example.task == "locate" and example.labels in analysis.labels]
-    spent_s = sum(seconds for stage, seconds in analysis.timings_s.items() if "/" not in stage)
+    features_s = analysis.timings_s.get("features", 0.0)
+    spent_s = sum(seconds for stage, seconds in analysis.timings_s.items() if "/" not in stage) - features_s
     for example in located:
         findings = tuple(finding for finding in analysis.findings if finding.labels == example.labels)
         answer = render_located([Located(finding.label, finding.span) for finding in findings])
-        seconds = spent_s / len(located) if analysis.timings_s else None
+        seconds = features_s + spent_s / len(located) if analysis.timings_s else None
         yield Prediction(example_id=example.id, system=system, answer=answer, findings=findings, seconds=seconds)
     for example in examples:
         if example.task == "identify" and (posterior := _posterior(analysis, example)):

@@ -18,8 +18,8 @@ from omnisila.errors import TrainingError
 from omnisila.models.likelihood import language_loss
 from omnisila.models.scene_model import SceneModel
 from omnisila.models.tokens import IGNORED, answered
+from omnisila.models.transformers_llm import TransformersVideoLLM
 from omnisila.models.video_llm import VideoLLM
-from omnisila.models.visual_tower import VisualTower, windows_seen
 from omnisila.scenes.extractor import SceneInputs, to_device
 from omnisila.scenes.windows import stack
 from omnisila.training.clip_source import Clip, ClipSource
@@ -114,13 +114,14 @@ class Answering:
     def __init__(
         self,
         model: SceneModel,
-        tower: VisualTower,
         source: ClipSource,
         config: AnsweringConfig,
         seed: int = 0,
         parallel: Parallel = ALONE,
     ) -> None:
-        self.model, self.tower, self.source, self.config, self.parallel = model, tower, source, config, parallel
+        self.model, self.source, self.config, self.parallel = model, source, config, parallel
+        assert isinstance(model.video_llm, TransformersVideoLLM)  # compact models have no tower
+        self.llm = model.video_llm
         self.order = order(len(source), config, seed, parallel)
         self.failures: Counter[str] = Counter()
         self._coming: Iterator[list[Clip]] = iter(())
@@ -128,7 +129,7 @@ class Answering:
 
     def __call__(self, step: int, _: torch.Generator) -> Iterator[Float[Tensor, ""]]:
         with torch.autocast(self.parallel.device.type, enabled=False):  # cached features are float16, as they stay
-            parts = [part_of(clips, self.model.video_llm) for clips in self._clips(step)]
+            parts = [part_of(clips, self.llm) for clips in self._clips(step)]
         answer_tokens = max(self.parallel.total(sum(part.answer_tokens for part in parts)), 1.0)
         for part in parts:
             self.failures.update(failure for failure in part.failures if failure is not None)
@@ -136,8 +137,8 @@ class Answering:
 
     def _loss(self, part: Part, answer_tokens: float) -> Float[Tensor, ""]:
         """This part's share of the step's loss, times the processes, over which gradients are averaged."""
-        device, llm = self.parallel.device, self.model.video_llm
-        visual = windows_seen(self.tower, part.frames.to(device), part.seen, part.video_px)
+        device, llm = self.parallel.device, self.llm
+        visual = self.llm.see(part.frames.to(device), part.seen, part.video_px)
         scenes = to_device(part.scenes, device)
         asked = answered(self.model.prompts(part.instructions, scenes, visual), part.answers, llm.pad_id)
         read = torch.tensor([failure is None for failure in part.failures])

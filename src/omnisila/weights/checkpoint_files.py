@@ -61,14 +61,27 @@ def model_folder(source: str | Path) -> Path:
         raise WeightsError(
             f"{source}: no such folder. Give one with {CONFIG} and {WEIGHTS}, or a hub id such as owner/name."
         )
+    return fetch(str(source), nested=False)
+
+
+def fetch(hub_id: str, nested: bool) -> Path:
+    """The hub's snapshot of a model or a run folder, as far as it is read here: no pickles, no code.
+
+    Args:
+        nested: weights in folders below too, such as a run's adapter; elsewhere they are other forms of the same model.
+
+    Raises:
+        WeightsError: the hub cannot be reached or has no such model.
+    """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
+    ignored = None if nested else [f"*/{WEIGHTS}"]
     try:
-        return Path(snapshot_download(source, allow_patterns=list(_FETCHED), ignore_patterns=[f"*/{WEIGHTS}"]))
+        return Path(snapshot_download(hub_id, allow_patterns=list(_FETCHED), ignore_patterns=ignored))
     except (OSError, ValueError, HfHubHTTPError, HFValidationError) as error:
         raise WeightsError(
-            f"{source}: cannot be fetched from the hub ({first_line(error)}), and no folder here. Check the name and "
+            f"{hub_id}: cannot be fetched from the hub ({first_line(error)}), and no folder here. Check the name and "
             "the network, or download it elsewhere and give the folder."
         ) from error
 

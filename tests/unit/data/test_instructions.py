@@ -9,7 +9,6 @@ from omnisila.data.instructions import (
     Located,
     clauses_of,
     parse_instruction,
-    parse_intensities,
     parse_label,
     parse_located,
     render_clauses,
@@ -18,6 +17,7 @@ from omnisila.data.instructions import (
     render_label,
     render_located,
 )
+from omnisila.inference.stated_intensities import stated_intensities
 from omnisila.labels import BUILT_IN, IMPLICIT, REACTION, LabelSet
 from omnisila.scene_registry import SCENES
 from omnisila.schema import Span
@@ -118,16 +118,7 @@ def test_an_instruction_without_what_its_task_needs_is_refused():
 @given(st.lists(st.integers(0, 10_000), min_size=7, max_size=7))
 def test_intensities_round_trip(tenthousandths: list[int]):
     intensities = {label: number / 10_000 for label, number in zip(REACTION.labels, tenthousandths, strict=True)}
-    assert parse_intensities(render_intensities(intensities)) == intensities
-
-
-@pytest.mark.parametrize(
-    "text", ["", "nothing", "Adoration: 0.5", "; ".join(f"{label}: 2" for label in REACTION.labels),
-             "; ".join(f"{label}: 0.5" for label in reversed(REACTION.labels)),
-             "; ".join(f"{label}: nan" for label in REACTION.labels)],
-)  # fmt: skip
-def test_intensities_are_never_guessed(text: str):
-    assert parse_intensities(text) is None
+    assert stated_intensities(render_intensities(intensities)) == intensities
 
 
 def test_intensities_must_be_complete():

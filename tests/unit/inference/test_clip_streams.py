@@ -8,7 +8,7 @@ import torch
 from omnisila.data.annotated import AnnotatedVideo
 from omnisila.errors import InputError
 from omnisila.inference.clip_streams import FeatureStreams, clip_streams
-from omnisila.inference.describing import TEXT_STREAMS
+from omnisila.inference.frozen_llm import TEXT_STREAMS
 from omnisila.inference.reacting import ReactionAnalyzer
 from omnisila.inference.reaction_system import ReactionSystem
 from omnisila.inference.settings import AnalyzerConfig
@@ -95,9 +95,8 @@ def test_a_new_video_is_described_as_the_training_clips_were(
     assert digest is not None
     whole, streams = Span(start_s=0, end_s=2), clip_streams(reader.record, ReactionCache(tmp_path / "cache"))
     assert isinstance(streams, FeatureStreams)
-    assert streams.describer is not None
     (said,) = records(tmp_path / f"descriptions-{prompt}.jsonl", Description)
-    assert streams.describer.text(tmp_path / "1.mp4", whole) == said.text
+    assert streams.describer.describe(tmp_path / "1.mp4", (0.0, 2.0), prompt, 3) == said.text
     read = streams.read(tmp_path / "1.mp4", whole)
     assert read.batch.masks["text"].equal(table.mask)
     assert read.batch.masks["text"].all()

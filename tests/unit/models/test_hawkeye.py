@@ -18,7 +18,6 @@ from omnisila.models.hawkeye_release import ProbabilityReading
 from omnisila.models.likelihood import answer_likelihood, label_loss
 from omnisila.models.org import NoRelationGraph
 from omnisila.models.tokenizer import train_tokenizer
-from omnisila.models.video_llava import VideoLlavaLLM
 from omnisila.scenes import action, relation
 from omnisila.scenes.extractor import Entities, Layout, SceneInputs
 
@@ -274,9 +273,9 @@ def test_training_lowers_the_loss_in_bfloat16_too():
     assert losses[-1] < 0.7 * losses[0]
 
 
-def test_before_video_llava_patches_and_nodes_stand_where_the_video_was(make_video_llava):
+def test_before_video_llava_patches_and_nodes_stand_where_the_video_was(make_llava):
     torch.manual_seed(0)
-    llm = VideoLlavaLLM(*make_video_llava())
+    llm = make_llava()
     grid = PatchGrid(rows=2, columns=2, class_tokens=1)
     model = config(visual_features=16, grid=grid).build(llm).eval()
     scenes, visual = (

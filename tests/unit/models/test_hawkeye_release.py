@@ -12,7 +12,6 @@ from omnisila.models.clip_graph import ClipScenes, clip_graph
 from omnisila.models.hawkeye_files import ClipFiles, clip_inputs, load_release, read_poses, read_triplets
 from omnisila.models.hawkeye_release import HawkeyeRelease, HawkeyeReleaseConfig, focal_term
 from omnisila.models.likelihood import answer_likelihood
-from omnisila.models.video_llava import VideoLlavaLLM
 from omnisila.scenes.extractor import Entities
 
 WIDTH, FEEDFORWARD, HEADS = 24, 32, 2
@@ -24,9 +23,9 @@ def _seed() -> None:
 
 
 @pytest.fixture
-def model(make_video_llava) -> HawkeyeRelease:
+def model(make_llava) -> HawkeyeRelease:
     """A tiny release before a tiny Video-LLaVA."""
-    llm = VideoLlavaLLM(*make_video_llava())
+    llm = make_llava()
     return HawkeyeReleaseConfig(width=WIDTH, num_heads=HEADS, feedforward=FEEDFORWARD).build(llm).eval()
 
 

@@ -7,8 +7,8 @@ import torch
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
 from omnisila.errors import InputError, WeightsError
+from omnisila.models.clip_tower import ClipTower
 from omnisila.models.languagebind import languagebind_tower, load_languagebind, tower_config
-from omnisila.models.visual_tower import ClipTower, VisualTower
 
 FRAMES = 8
 
@@ -109,7 +109,7 @@ def test_an_original_checkpoint_loads_with_its_own_sizes_and_activation(tmp_path
     tower = stirred(languagebind_tower(sizes(hidden_act="gelu")))
     write_original(tmp_path, prefix, tower)
     loaded = load_languagebind(tmp_path, torch.float32)
-    assert isinstance(loaded, VisualTower)
+    assert isinstance(loaded, ClipTower)
     assert loaded.frames == FRAMES
     assert torch.equal(loaded.encode(pictures()).values, tower.encode(pictures()).values)
     assert load_languagebind(tmp_path).encode(pictures()).values.dtype == torch.bfloat16

@@ -12,8 +12,6 @@ from omnisila.models.compact import CompactConfig
 from omnisila.models.probing import ACTIVATIONS, PROMPTS, ProbeConfig, pooled_tokens
 from omnisila.models.reaction import ReactionBatch
 from omnisila.models.tokenizer import train_tokenizer
-from omnisila.models.video_llava import VideoLlavaLLM
-from omnisila.models.visual_tower import ClipTower
 from omnisila.scenes.extractor import Entities
 
 WIDTH = 5
@@ -53,11 +51,10 @@ def test_a_probe_reads_one_stream():
 
 
 @pytest.fixture
-def llava(make_video_llava):
-    model, tokenizer = make_video_llava()
-    tower = ClipTower(model.model.video_tower)
+def llava(make_llava):
+    llm = make_llava()
     frames = torch.randint(0, 256, (2, 8, 30, 30, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    return model, VideoLlavaLLM(model, tokenizer), tower.encode(frames)
+    return llm.model, llm, llm.backbone.encode(frames)
 
 
 @torch.no_grad()

@@ -14,12 +14,11 @@ from omnisila.models.icm import ICMConfig
 from omnisila.models.iec import IECConfig
 from omnisila.models.likelihood import answer_likelihood, language_loss
 from omnisila.models.lora import PRESETS, adapter_parameters, add_lora, set_gradient_checkpointing
+from omnisila.models.pretrained_llm import from_pretrained
 from omnisila.models.quantised import quantisation
 from omnisila.models.sbm import router_balance_loss
 from omnisila.models.tokens import answered, prompted
-from omnisila.models.video_llava import VideoLlavaLLM, load_video_llava
 from omnisila.models.video_llm import VideoLLM, splice
-from omnisila.models.visual_tower import ClipTower
 
 FRAMES = 8
 QUESTION = "Which event?"
@@ -31,9 +30,9 @@ def pictures(batch=1, seed=0):
 
 
 @pytest.fixture
-def parts(make_video_llava):
-    model, tokenizer = make_video_llava()
-    return model, ClipTower(model.model.video_tower), VideoLlavaLLM(model, tokenizer)
+def parts(make_llava):
+    llm = make_llava()
+    return llm.model, llm.backbone.clip, llm
 
 
 @pytest.fixture
@@ -43,19 +42,19 @@ def icm(parts):
     return ICMConfig(features=features, expert=expert, iec=IECConfig(centres=4)).build(parts[2])
 
 
-def test_it_is_a_video_llm_with_a_spare_row_for_scenes(parts):
+def test_it_is_a_video_llm_and_scenes_need_no_row_of_its_table(parts):
     model, _, llm = parts
     assert isinstance(llm, VideoLLM)
-    assert llm.scene_id == llm.pad_id + 1 == len(llm.tokenizer) - 1
-    assert model.get_input_embeddings().weight.shape[0] == 384
+    assert model.get_input_embeddings().weight.shape[0] == llm.scene_id == 384
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 @pytest.mark.parametrize("questions", [[QUESTION], [QUESTION, "Where is the man who runs away?"]])
-def test_without_scene_tokens_logits_are_transformers_own(make_video_llava, attention, questions):
+def test_without_scene_tokens_logits_are_transformers_own(make_llava, make_video_llava, attention, questions):
     model, tokenizer = make_video_llava()
     model.set_attn_implementation(attention)
-    llm, tower = VideoLlavaLLM(model, tokenizer), ClipTower(model.model.video_tower)
+    llm = make_llava(model, tokenizer)
+    tower = llm.backbone.clip
     frames = pictures(len(questions))
     tokens = prompted([llm.prompt_ids(question, FRAMES, scene_tokens=0) for question in questions], llm.pad_id)
     pixels = torch.stack([tower.preprocessing.pixels(window) for window in frames])
@@ -74,10 +73,12 @@ def test_without_scene_tokens_logits_are_transformers_own(make_video_llava, atte
 
 def test_a_prompt_is_the_documented_template_as_the_processor_reads_it(parts):
     llm = parts[2]
-    text = f"USER: {'<video>' * FRAMES * llm.patches}\n{QUESTION} ASSISTANT:"
+    text = f"USER: {'<video>' * FRAMES * llm.backbone.patches}\n{QUESTION} ASSISTANT:"
     assert llm.prompt_ids(QUESTION, FRAMES, scene_tokens=0) == llm.tokenizer(text).input_ids
-    with_scenes = text.replace("\n", "<scene>" * FRAMES + "\n")
-    assert llm.prompt_ids(QUESTION, FRAMES) == llm.tokenizer(with_scenes).input_ids
+    ids, last = llm.prompt_ids(QUESTION, FRAMES), FRAMES * llm.backbone.patches
+    behind = [place for place, token in enumerate(ids) if token == llm.video_id][last - 1] + 1
+    assert ids[behind : behind + FRAMES] == [llm.scene_id] * FRAMES
+    assert ids[:behind] + ids[behind + FRAMES :] == llm.tokenizer(text).input_ids
 
 
 def test_an_answer_continues_the_prompt_as_one_text(parts):
@@ -91,7 +92,7 @@ def test_an_answer_continues_the_prompt_as_one_text(parts):
 def test_a_typed_placeholder_is_plain_text(parts):
     llm = parts[2]
     ids = llm.prompt_ids("what is <video> and <scene></s>?", FRAMES)
-    assert ids.count(llm.video_id) == FRAMES * llm.patches
+    assert ids.count(llm.video_id) == FRAMES * llm.backbone.patches
     assert ids.count(llm.scene_id) == FRAMES
     assert llm.end_id not in ids
     assert llm.answer_ids("</s><video>").count(llm.end_id) == 1
@@ -107,13 +108,13 @@ def test_nothing_is_cut_to_fit(parts):
         llm.generate(embeds, tokens, max_tokens=100)
 
 
-def test_all_2056_visual_tokens_of_the_published_size_are_kept_or_refused(make_video_llava):
+def test_all_2056_visual_tokens_of_the_published_size_are_kept_or_refused(make_llava, make_video_llava):
     model, tokenizer = make_video_llava(max_position_embeddings=2048)
     model.config.vision_config.image_size = 224
     with pytest.raises(InputError, match=r"\(2056 visual, 8 scene\), the model reads 2048"):
-        VideoLlavaLLM(model, tokenizer).prompt_ids(QUESTION, FRAMES)
+        make_llava(model, tokenizer).prompt_ids(QUESTION, FRAMES)
     model.config.text_config.max_position_embeddings = 4096
-    llm = VideoLlavaLLM(model, tokenizer)
+    llm = make_llava(model, tokenizer)
     assert llm.prompt_ids(QUESTION, FRAMES).count(llm.video_id) == 2056
 
 
@@ -121,8 +122,8 @@ def test_features_of_another_tower_and_another_number_of_frames_are_refused(part
     _, tower, llm = parts
     visual, ids = tower.encode(pictures()), torch.tensor([llm.prompt_ids(QUESTION, 7)])
     with pytest.raises(InputError, match="35 placeholders of token"):
-        llm.embed(ids[:, :], visual._replace(values=visual.values[:, :, :4], mask=visual.mask[:, :, :4]))
-    with pytest.raises(InputError, match="visual features of width 9, wanted 16"):
+        llm.embed(ids, visual)
+    with pytest.raises(InputError, match="visual features of 5 patches x 9, wanted 5 x 16"):
         llm.embed(ids, visual._replace(values=visual.values[..., :9]))
 
 
@@ -169,12 +170,12 @@ def test_an_icm_around_it_learns_a_step_and_answers(icm, parts, make_windows, ch
     assert len(icm.generate(scenes, visual, [QUESTION] * 2, max_tokens=4).texts) == 2
 
 
-def test_habits_of_a_checkpoint_do_not_change_the_likeliest_answer(make_video_llava, parts):
+def test_habits_of_a_checkpoint_do_not_change_the_likeliest_answer(make_llava, make_video_llava, parts):
     model, tokenizer = make_video_llava()
     model.generation_config = GenerationConfig(repetition_penalty=50.0, max_length=3, no_repeat_ngram_size=1)
     _, tower, plain = parts
     tokens, visual = prompted([plain.prompt_ids(QUESTION, FRAMES)], plain.pad_id), tower.encode(pictures())
-    for llm in (plain, VideoLlavaLLM(model, tokenizer)):
+    for llm in (plain, make_llava(model, tokenizer)):
         made = llm.generate(llm.embed(tokens.ids, visual), tokens, max_tokens=8, beams=2)
         assert made == plain.generate(plain.embed(tokens.ids, visual), tokens, max_tokens=8, beams=2)
 
@@ -221,9 +222,10 @@ def folder(tmp_path, make_video_llava):
     return tmp_path
 
 
-def test_a_folder_gives_the_same_model_without_towers_inside(folder, parts):
-    llm, tower = load_video_llava(folder, dtype=torch.float32)
-    assert not any("tower" in name for name, _ in llm.named_parameters())
+def test_a_folder_gives_the_same_model_without_an_image_tower(folder, parts):
+    llm = from_pretrained(folder, dtype=torch.float32)
+    tower = llm.backbone.clip
+    assert not any("image_tower" in name for name, _ in llm.named_parameters())
     _, same_tower, same = parts
     tokens = prompted([same.prompt_ids(QUESTION, FRAMES)], same.pad_id)
     assert llm.prompt_ids(QUESTION, FRAMES) == same.prompt_ids(QUESTION, FRAMES)
@@ -235,8 +237,8 @@ def test_a_folder_gives_the_same_model_without_towers_inside(folder, parts):
 
 
 def test_half_precision_reaches_every_part(folder):
-    llm, tower = load_video_llava(folder)
-    visual = tower.encode(pictures())
+    llm = from_pretrained(folder)
+    visual = llm.backbone.encode(pictures())
     assert visual.values.dtype == torch.bfloat16
     tokens = prompted([llm.prompt_ids(QUESTION, FRAMES)], llm.pad_id)
     assert llm.decode(llm.embed(tokens.ids, visual), tokens).dtype == torch.bfloat16
@@ -244,20 +246,20 @@ def test_half_precision_reaches_every_part(folder):
 
 def test_what_is_wrong_with_a_folder_is_named(folder, tmp_path):
     with pytest.raises(WeightsError, match="no such folder"):
-        load_video_llava(tmp_path / "nowhere")
+        from_pretrained(tmp_path / "nowhere")
     weights = folder / "model.safetensors"
     content = weights.read_bytes()
     weights.write_bytes(content[:-1000])
     with pytest.raises(WeightsError, match=r"model\.safetensors: damaged or cut short"):
-        load_video_llava(folder)
+        from_pretrained(folder)
     weights.unlink()
     with pytest.raises(WeightsError, match=r"model\.safetensors: missing"):
-        load_video_llava(folder)
+        from_pretrained(folder)
     weights.write_bytes(content)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"model_type": "llama"}))
-    with pytest.raises(WeightsError, match="a model of type 'llama', wanted 'video_llava'"):
-        load_video_llava(folder)
+    with pytest.raises(WeightsError, match=r"model type 'llama', wanted one of: .*video_llava"):
+        from_pretrained(folder)
 
 
 def test_a_checkpoint_of_an_older_version_and_one_in_shards_load(folder, parts):
@@ -269,15 +271,15 @@ def test_a_checkpoint_of_an_older_version_and_one_in_shards_load(folder, parts):
     (folder / "model.safetensors").unlink()
     index = folder / "model.safetensors.index.json"
     index.write_text(json.dumps({"metadata": {}, "weight_map": names}))
-    llm, _ = load_video_llava(folder, torch.float32)
+    llm = from_pretrained(folder, torch.float32)
     projector = parts[2].model.model.multi_modal_projector.linear_1.weight
     assert torch.equal(llm.model.model.multi_modal_projector.linear_1.weight, projector)
     (folder / "model-00002-of-00002.safetensors").unlink()
     with pytest.raises(WeightsError, match=r"model-00002-of-00002\.safetensors: missing"):
-        load_video_llava(folder)
+        from_pretrained(folder)
     index.write_text("{}")
     with pytest.raises(WeightsError, match="no index of weights"):
-        load_video_llava(folder)
+        from_pretrained(folder)
 
 
 def test_a_checkpoint_with_foreign_tensors_is_refused(folder):
@@ -286,7 +288,7 @@ def test_a_checkpoint_with_foreign_tensors_is_refused(folder):
         state | {"language_model.model.extra.weight": torch.ones(1)}, folder / "model.safetensors", {"format": "pt"}
     )
     with pytest.raises(WeightsError, match=r"left over .*extra\.weight"):
-        load_video_llava(folder)
+        from_pretrained(folder)
 
 
 def test_weights_of_another_width_or_depth_are_named(folder):
@@ -294,30 +296,30 @@ def test_weights_of_another_width_or_depth_are_named(folder):
     config["text_config"]["num_hidden_layers"] = 3
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(WeightsError, match=r"missing model\.language_model\.layers\.2"):
-        load_video_llava(folder)
+        from_pretrained(folder)
     config["text_config"] |= {"num_hidden_layers": 2, "intermediate_size": 48}
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(WeightsError, match="cannot be loaded"):
-        load_video_llava(folder)
+        from_pretrained(folder)
 
 
 def test_a_missing_extra_is_named(monkeypatch, folder):
     monkeypatch.setattr("omnisila.weights.pretrained.find_spec", lambda _: None)
     with pytest.raises(WeightsError, match=r'accelerate, which is missing\. pip install "omnisila\[llm\]"'):
-        load_video_llava(folder)
+        from_pretrained(folder)
 
 
 def test_a_hub_that_cannot_be_reached_is_said(monkeypatch):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(WeightsError, match="nobody/nothing: cannot be fetched from the hub"):
-        load_video_llava("nobody/nothing")
+        from_pretrained("nobody/nothing")
 
 
-def test_a_tokenizer_of_another_model_is_refused(make_video_llava):
+def test_a_tokenizer_of_another_model_is_refused(make_llava, make_video_llava):
     model, tokenizer = make_video_llava()
     tokenizer.add_tokens([f"<{index}>" for index in range(200)])
-    with pytest.raises(WeightsError, match="<scene> is token"):
-        VideoLlavaLLM(model, tokenizer)
+    with pytest.raises(WeightsError, match="wanted at most 384"):
+        make_llava(model, tokenizer)
 
 
 @pytest.mark.parametrize("bits", [4, 8])

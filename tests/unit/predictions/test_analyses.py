@@ -70,7 +70,7 @@ def test_findings_and_curve_answer_what_was_asked(written: Callable[..., Path]):
     assert found.name == "compact@cdcdcdcdcdcd"
     assert said[asked[0].id].answer == "Fighting from 1s to 3s"
     assert [one.label for one in said[asked[1].id].findings] == ["negative"]
-    assert said[asked[0].id].seconds == 2.5, "5 s for two questions, parts of stages not counted twice"
+    assert said[asked[0].id].seconds == 4.5, "features in full, 1 s for two; no part of a stage twice"
     assert (said[asked[2].id].answer, said[asked[2].id].anomaly) == ("Fighting", pytest.approx(0.8))
     between = said[asked[3].id]
     assert (between.answer, between.findings, between.anomaly) == ("Normal", (), pytest.approx(0.35))

@@ -19,9 +19,9 @@ from omnisila.models.clip_graph import CLASSES, PREDICATES
 from omnisila.models.hawkeye import Hawkeye
 from omnisila.models.hawkeye_release import HawkeyeRelease
 from omnisila.models.org import NoRelationGraph
+from omnisila.models.pretrained_llm import from_pretrained
 from omnisila.models.tokenizer import train_tokenizer
-from omnisila.models.video_backbone import Backbone
-from omnisila.models.video_llava import load_video_llava
+from omnisila.models.transformers_llm import TransformersVideoLLM
 from omnisila.recipes.rows import hawkeye, icm
 from omnisila.recipes.studies.beside import against, rivals_in
 from omnisila.recipes.studies.folds import Workbench
@@ -40,21 +40,21 @@ MISSING = {
 
 
 @pytest.fixture
-def backbone(video_llava_folder: Path) -> Backbone:
-    return Backbone(*load_video_llava(video_llava_folder, torch.float32))
+def backbone(video_llava_folder: Path) -> TransformersVideoLLM:
+    return from_pretrained(video_llava_folder, torch.float32)
 
 
 @pytest.mark.parametrize("row", MISSING)
-def test_a_row_of_table_1_lacks_its_part(row: str, backbone: Backbone):
+def test_a_row_of_table_1_lacks_its_part(row: str, backbone: TransformersVideoLLM):
     recipe = hawkeye.full_recipe(row).replace(width=16, num_heads=2)
-    model = recipe.scene_side(PUBLISHED, backbone).build(backbone.llm)
+    model = recipe.scene_side(PUBLISHED, backbone).build(backbone)
     assert isinstance(model, Hawkeye)
     for name, (part, nothing) in MISSING.items():
         lacks = name == row or (name, row) == ("without-l-bc", "without-moe")  # nothing is routed, nothing to balance
         assert isinstance(getattr(model, part), nothing) is lacks
 
 
-def test_the_paper_reads_the_towers_patches_and_tags_where_there_are_any(backbone: Backbone):
+def test_the_paper_reads_the_towers_patches_and_tags_where_there_are_any(backbone: TransformersVideoLLM):
     recipe = hawkeye.FullHawkeye().replace(width=16, num_heads=2)
     config = recipe.scene_side(PUBLISHED, backbone)
     assert config.joints.numbers == 5
@@ -74,10 +74,10 @@ def test_the_published_numbers():
     assert recipe.moe.num_layers == 8
 
 
-def test_the_release_reads_what_its_authors_extracted(backbone: Backbone):
+def test_the_release_reads_what_its_authors_extracted(backbone: TransformersVideoLLM):
     recipe = hawkeye.ReleasedHawkeye()
     recipe = recipe.replace(release=recipe.release.replace(width=16, num_heads=2, feedforward=16))
-    model = recipe.scene_side(PUBLISHED, backbone).build(backbone.llm)
+    model = recipe.scene_side(PUBLISHED, backbone).build(backbone)
     assert isinstance(model, HawkeyeRelease)
     assert model.joints.numbers == 5
     with pytest.raises(TrainingError, match="RelTR's probabilities of Visual Genome"):

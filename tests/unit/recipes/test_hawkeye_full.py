@@ -11,14 +11,14 @@ from torch import Tensor
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
 from omnisila.inference.seeing import seeing
+from omnisila.models.backbones.video_llava import VideoLlava
 from omnisila.models.bh_moe import BHMoEConfig
 from omnisila.models.checkpoint import Run
+from omnisila.models.clip_tower import ClipTower
 from omnisila.models.graph_inputs import FrameTokens
 from omnisila.models.hawkeye import Hawkeye
 from omnisila.models.org import object_aware_masking
-from omnisila.models.video_backbone import Backbone
-from omnisila.models.video_llava import VideoLlavaLLM
-from omnisila.models.visual_tower import ClipTower, VisualTower
+from omnisila.models.transformers_llm import TransformersVideoLLM
 from omnisila.recipes.rows.hawkeye import FullHawkeye
 from omnisila.records import append
 from omnisila.scenes.cache import FeatureCache
@@ -39,20 +39,19 @@ RECIPE = FullHawkeye(
 
 
 @pytest.fixture
-def backbone(make_video_llava: Callable[..., Any]) -> Backbone:
-    llm = VideoLlavaLLM(*make_video_llava())
+def backbone(make_llava: Callable[..., Any]) -> TransformersVideoLLM:
+    llm = make_llava()
     vision = CLIPVisionConfig(
         hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
         image_size=SIDE * PATCH_PX, patch_size=PATCH_PX,
     )  # fmt: skip
-    tower = ClipTower(CLIPVisionModel(vision))
-    llm.patches = tower.patches
-    return Backbone(llm, tower)
+    llm.backbone = VideoLlava(llm.model, ClipTower(CLIPVisionModel(vision)))
+    return llm
 
 
 @pytest.fixture
-def model(backbone: Backbone) -> Hawkeye:
-    built = RECIPE.scene_side(embedded_layouts(), backbone).build(backbone.llm)
+def model(backbone: TransformersVideoLLM) -> Hawkeye:
+    built = RECIPE.scene_side(embedded_layouts(), backbone).build(backbone)
     assert isinstance(built, Hawkeye)
     return built
 
@@ -65,7 +64,7 @@ def boxes_in(width_px: int, height_px: int, count: int = 40) -> list[tuple[int, 
             if c[0] < c[1] and r[0] < r[1]]  # fmt: skip
 
 
-def painted(tower: VisualTower, boxes: Sequence[Sequence[int]], width_px: int, height_px: int) -> Tensor:
+def painted(tower: Any, boxes: Sequence[Sequence[int]], width_px: int, height_px: int) -> Tensor:
     """Which patches show at least half a pixel of each box, painted on black, after the tower's own preparation."""
     frames = torch.zeros(len(boxes), height_px, width_px, 3, dtype=torch.uint8)
     for frame, (left, top, right, bottom) in zip(frames, boxes, strict=True):
@@ -86,7 +85,7 @@ def masked(model: Hawkeye, boxes: Sequence[Sequence[int]], area: Tensor, width_p
     return x_m.inside[0, 0, :, 1:]
 
 
-def agreement(model: Hawkeye, tower: VisualTower, area: Tensor, width_px: int, height_px: int) -> float:
+def agreement(model: Hawkeye, tower: Any, area: Tensor, width_px: int, height_px: int) -> float:
     """Mean intersection over union of the patches that Hawkeye keeps for a box and those that show it.
 
     It is not quite 1: a patch that shows less than half a pixel of a box is kept, too.
@@ -111,11 +110,11 @@ def areas_read(model: Hawkeye) -> list[Tensor]:
 
 @pytest.mark.parametrize(("width_px", "height_px"), [(640, 360), (320, 240), (480, 640), (427, 640), (500, 500)])
 def test_a_box_keeps_the_patches_that_show_it(model, backbone, width_px, height_px):
-    area = torch.tensor(backbone.tower.shown_area(height_px, width_px))
-    assert agreement(model, backbone.tower, area, width_px, height_px) > 0.95
-    wide = torch.tensor(backbone.tower.shown_area(360, 640))
+    area = torch.tensor(backbone.backbone.shown_area(height_px, width_px))
+    assert agreement(model, backbone.backbone, area, width_px, height_px) > 0.95
+    wide = torch.tensor(backbone.backbone.shown_area(360, 640))
     if (width_px, height_px) != (640, 360):
-        assert agreement(model, backbone.tower, wide, width_px, height_px) < 0.8, "the shape matters"
+        assert agreement(model, backbone.backbone, wide, width_px, height_px) < 0.8, "the shape matters"
 
 
 def test_training_and_inference_tell_it_for_each_window(model, backbone, make_video, tmp_path):
@@ -133,15 +132,15 @@ def test_training_and_inference_tell_it_for_each_window(model, backbone, make_vi
     ])  # fmt: skip
     sem, cache = SEMConfig().build(), FeatureCache(tmp_path / "cache")
     extracted = prepared_videos(list(sizes), tmp_path, sem, cache).extracted
-    tower, videos = backbone.tower, list(sizes)
+    tower, videos = backbone.backbone, list(sizes)
     examples = ExampleFile(tmp_path / "examples.jsonl", lambda _: True)
     source = ClipSource(examples, tmp_path, extracted, cache, RECIPE.window, tower.fitted)
-    losses = Answering(model, tower, source, AnsweringConfig(batch_size=len(sizes), epochs=1, workers=0))
+    losses = Answering(model, source, AnsweringConfig(batch_size=len(sizes), epochs=1, workers=0))
 
     told = areas_read(model)
     assert all(loss.isfinite() for loss in losses(0, torch.Generator()))
     trained = dict(zip((videos[place] for place in losses.order[0][0]), told, strict=True))
-    run = Run(model.eval(), RECIPE.record(embedded_layouts(), backbone, {}), None, tower)
+    run = Run(model.eval(), RECIPE.record(embedded_layouts(), backbone, {}), None)
     for place, (video, (width_px, height_px)) in enumerate(sizes.items()):
         batch = seeing(run, tmp_path / video)([source.window(place)])
         del told[:]

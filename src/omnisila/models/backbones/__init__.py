@@ -2,14 +2,14 @@
 
 The file is named like the family's ``config.model_type`` and has ``build(model, settings, footage)``. All of it::
 
-    class Family:                                 # omnisila.models.backbone.Backbone
+    class Family(Backbone):                       # omnisila.models.backbone.Backbone
         template = ChatTemplate(...)              # the words around a prompt
         size_px = ..., ...                        # what every frame is brought to
         features, patches = ..., ...              # what encode gives for a frame
         def token_count(self, frames): ...        # how many video tokens a window has
         def encode(self, frames): ...             # pictures -> features: preprocess(), then the model's tower
         def project(self, visual): ...            # features -> video tokens
-        def positions(self, tokens): ...          # tokens.positions, unless the family counts otherwise
+        # fitted, shown_area and positions, where the family does not squeeze frames or counts positions otherwise
 
     def build(model, settings, footage):          # settings: the checkpoint's video preprocessor file
         return Family(...)

@@ -8,17 +8,16 @@ import math
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from omnisila.models.backbone import ChatTemplate, Footage, VideoSettings, preprocess
-from omnisila.models.tokens import Tokens
+from omnisila.models.backbone import Backbone, ChatTemplate, Footage, VideoSettings, preprocess
 from omnisila.scenes.extractor import Entities
 
 USUAL = VideoSettings(image_mean=(0.5, 0.5, 0.5), image_std=(0.5, 0.5, 0.5), size={})  # of the released checkpoints
 
 
-class LlavaOnevision:
+class LlavaOnevision(Backbone):
     """Frames become squares of the tower's own size, so that footage of any size has the same number of tokens."""
 
     template = ChatTemplate(
@@ -32,7 +31,7 @@ class LlavaOnevision:
     )
 
     def __init__(self, model: Any, settings: VideoSettings) -> None:
-        self.model = model
+        super().__init__(model)
         self.settings = settings
         vision = model.config.vision_config
         layers = model.config.vision_feature_layer
@@ -71,10 +70,6 @@ class LlavaOnevision:
         absent = ~visual.mask.any(-1)[..., None, None]
         newline = inner.image_newline.expand(len(frames), 1, -1).to(frames.dtype)
         return torch.cat([frames.masked_fill(absent, 0).flatten(1, 2), newline], dim=1)
-
-    def positions(self, tokens: Tokens) -> Int[Tensor, "batch tokens"]:
-        """Each token's place in its own sequence."""
-        return tokens.positions.to(self.model.device)
 
 
 def build(model: Any, settings: dict[str, Any], _footage: Footage) -> LlavaOnevision:

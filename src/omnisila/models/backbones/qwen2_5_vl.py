@@ -11,7 +11,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
 from omnisila.errors import InputError
-from omnisila.models.backbone import ChatTemplate, Footage, VideoSettings, preprocess
+from omnisila.models.backbone import Backbone, ChatTemplate, Footage, VideoSettings, preprocess
 from omnisila.models.tokens import Tokens
 from omnisila.scenes.extractor import Entities
 
@@ -24,7 +24,7 @@ LARGEST_ASPECT = 200
 VIDEO = 2  # the model's own mark of a video token among token types; text is 0
 
 
-class Qwen25VL:
+class Qwen25VL(Backbone):
     """Frames keep about their shape and size, within a smallest and largest number of pixels.
 
     Attributes:
@@ -43,7 +43,7 @@ class Qwen25VL:
     )
 
     def __init__(self, model: Any, settings: VideoSettings, size_px: tuple[int, int], rate_hz: float) -> None:
-        self.model = model
+        super().__init__(model)
         self.settings = settings
         self.size_px = size_px
         vision = model.config.vision_config

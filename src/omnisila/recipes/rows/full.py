@@ -12,7 +12,8 @@ from omnisila.models.checkpoint import RunRecord
 from omnisila.models.hawkeye import HawkeyeConfig
 from omnisila.models.hawkeye_release import HawkeyeReleaseConfig
 from omnisila.models.icm import ICMConfig
-from omnisila.models.video_backbone import Backbone, VideoBackboneConfig
+from omnisila.models.pretrained_llm import VideoBackboneConfig
+from omnisila.models.transformers_llm import TransformersVideoLLM
 from omnisila.recipes.rows.table import RecipeChoice, Row
 from omnisila.scene_registry import SCENES
 from omnisila.scenes.extractor import Layouts
@@ -63,18 +64,18 @@ class FullTraining(Config, ABC):
         return tuple(SCENES)
 
     @abstractmethod
-    def scene_side(self, layouts: Layouts, backbone: Backbone) -> SceneSide:
+    def scene_side(self, layouts: Layouts, llm: TransformersVideoLLM) -> SceneSide:
         """What is built in front of the Video-LLM, for what it and those extractors give.
 
         Raises:
             TrainingError: it cannot read what they give.
         """
 
-    def record(self, layouts: Layouts, backbone: Backbone, labels: Mapping[str, tuple[str, ...]]) -> RunRecord:
+    def record(self, layouts: Layouts, llm: TransformersVideoLLM, labels: Mapping[str, tuple[str, ...]]) -> RunRecord:
         """What ``run.json`` says."""
         return RunRecord(
             name=self.name,
-            **side_field(self.scene_side(layouts, backbone)),
+            **side_field(self.scene_side(layouts, llm)),
             video_llm=self.backbone,
             sem=self.sem,
             window=self.window,

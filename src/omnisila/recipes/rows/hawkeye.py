@@ -15,8 +15,8 @@ from omnisila.models.hawkeye import HawkeyeConfig
 from omnisila.models.hawkeye_release import HawkeyeReleaseConfig, ProbabilityReading
 from omnisila.models.lora import PRESETS
 from omnisila.models.org import ORGConfig
+from omnisila.models.pretrained_llm import VideoBackboneConfig
 from omnisila.models.transformers_llm import TransformersVideoLLM
-from omnisila.models.video_backbone import Backbone, VideoBackboneConfig
 from omnisila.recipes.rows import table
 from omnisila.recipes.rows.compact import CardText, CompactTraining
 from omnisila.recipes.rows.full import FullTraining, row_of
@@ -132,12 +132,12 @@ class FullHawkeye(HawkeyeTraining):
     constraint: ConstraintConfig | None = ConstraintConfig()
     pooled: bool = False
 
-    def scene_side(self, layouts: Layouts, backbone: Backbone) -> HawkeyeConfig:
+    def scene_side(self, layouts: Layouts, llm: TransformersVideoLLM) -> HawkeyeConfig:
         """Graphs over the tower's own patches."""
         joints = [name for name in ("joints", "tags") if name in layouts["action"].features]
         return HawkeyeConfig(
-            visual_features=backbone.tower.features,
-            grid=patch_grid(backbone),
+            visual_features=llm.backbone.features,
+            grid=patch_grid(llm),
             joints=JointReading.of(layouts["action"], *joints),
             triplets=TripletReading.of(layouts["relation"]),
             width=self.width,
@@ -158,7 +158,7 @@ class ReleasedHawkeye(HawkeyeTraining):
     backbone: VideoBackboneConfig = VideoBackboneConfig(lora=PRESETS["code"], class_tokens=False)
     release: HawkeyeReleaseConfig = HawkeyeReleaseConfig()
 
-    def scene_side(self, layouts: Layouts, backbone: Backbone) -> HawkeyeReleaseConfig:  # noqa: ARG002 (as the paper's)
+    def scene_side(self, layouts: Layouts, llm: TransformersVideoLLM) -> HawkeyeReleaseConfig:  # noqa: ARG002
         """Poses with tags and RelTR's probabilities of Visual Genome.
 
         Raises:
@@ -175,18 +175,12 @@ class ReleasedHawkeye(HawkeyeTraining):
         return self.release.replace(joints=joints, triplets=ProbabilityReading.of(relation))
 
 
-def patch_grid(backbone: Backbone) -> PatchGrid:
-    """How the tower's tokens lie in the part of a frame that the tower says it shows.
-
-    CLIP's are a square of patches, most often behind a class token; other towers' have the shape of their frames.
-    """
-    patches = backbone.tower.patches
-    if not isinstance(backbone.llm, TransformersVideoLLM):
-        side = math.isqrt(patches)
-        return PatchGrid(rows=side, columns=side, class_tokens=patches - side * side, area=None)
-    height_px, width_px = backbone.llm.backbone.size_px
+def patch_grid(llm: TransformersVideoLLM) -> PatchGrid:
+    """How the tower's tokens lie in the part of a frame that it shows; CLIP's may stand behind a class token."""
+    backbone = llm.backbone
+    patches, (height_px, width_px) = backbone.patches - backbone.class_tokens, backbone.size_px
     rows = round(math.sqrt(patches * height_px / width_px))
-    return PatchGrid(rows=rows, columns=patches // rows, area=None)
+    return PatchGrid(rows=rows, columns=patches // rows, class_tokens=backbone.class_tokens, area=None)
 
 
 def full_recipe(row: str) -> HawkeyeTraining:

@@ -8,7 +8,7 @@ from omnisila.models.experts import COMPACT_EXPERT, ExpertConfig
 from omnisila.models.icm import ICMConfig
 from omnisila.models.iec import IECConfig
 from omnisila.models.sbm import SBMConfig
-from omnisila.models.video_backbone import Backbone
+from omnisila.models.transformers_llm import TransformersVideoLLM
 from omnisila.recipes.rows import table
 from omnisila.recipes.rows.compact import CardText, CompactTraining
 from omnisila.recipes.rows.full import FullTraining, row_of
@@ -74,7 +74,7 @@ class FullICM(FullTraining):
     iec: IECConfig | None = IECConfig()
     left_out: tuple[SceneName, ...] = ()
 
-    def scene_side(self, layouts: Layouts, backbone: Backbone) -> ICMConfig:  # noqa: ARG002 (same call as Hawkeye's)
+    def scene_side(self, layouts: Layouts, llm: TransformersVideoLLM) -> ICMConfig:  # noqa: ARG002 (as Hawkeye's)
         return _scene_side(layouts, self.left_out, self.expert, self.sbm, self.iec)
 
 

@@ -13,7 +13,7 @@ from omnisila.errors import TrainingError
 from omnisila.models.checkpoint import RunRecord, save_run
 from omnisila.models.lora import set_gradient_checkpointing
 from omnisila.models.scene_model import SceneModel
-from omnisila.models.video_backbone import Backbone
+from omnisila.models.transformers_llm import TransformersVideoLLM
 from omnisila.recipes.rows.full import FullTraining
 from omnisila.scenes.cache import FeatureCache
 from omnisila.scenes.extractor import Entities, SceneInputs, to_device
@@ -62,10 +62,10 @@ class Trainer:
         self.sem = LoadedWhenNeeded(recipe.sem)
         self.layouts = self.sem.layouts
         torch.manual_seed(recipe.loop.seed)  # all processes begin with the same adapters and experts
-        self.backbone: Backbone = recipe.backbone.load(parallel.device, recipe.window.rate_hz)
-        self.model: SceneModel = recipe.scene_side(self.layouts, self.backbone).build(self.backbone.llm)
+        self.llm: TransformersVideoLLM = recipe.backbone.load(parallel.device, recipe.window.rate_hz)
+        self.model: SceneModel = recipe.scene_side(self.layouts, self.llm).build(self.llm)
         self.model.to(parallel.device)
-        set_gradient_checkpointing(self.backbone.llm.model, recipe.gradient_checkpointing)
+        set_gradient_checkpointing(self.llm.model, recipe.gradient_checkpointing)
 
     def train(self, scene_tuning: Questions | None, task_tuning: Questions, until: str = "task") -> RunRecord | None:
         """Scene tuning, then task tuning; each goes on where a killed run left it.
@@ -111,7 +111,7 @@ class Trainer:
     def _stage(self, name: str, source: ClipSource, config: AnsweringConfig) -> None:
         self.say(f"{name} tuning on {len(source)} examples")
         loop = self.recipe.loop.replace(steps=config.steps(len(source)))
-        losses = Answering(self.model, self.backbone.tower, source, config, loop.seed, self.parallel)
+        losses = Answering(self.model, source, config, loop.seed, self.parallel)
         data = self.data if name == "task" else {name: self.data[name]}
         material = f"{self.recipe.model_dump_json()} {data}"
         train(self.model, losses, loop, self.out / "state" / name, self._log(name), self.parallel, material)
@@ -156,7 +156,7 @@ class Trainer:
             raise TrainingError(
                 f"{questions.footage}: no video to train on ({reason}). Give the folder of the examples' videos."
             )
-        shown, fitted = self.recipe.window, self.backbone.tower.fitted
+        shown, fitted = self.recipe.window, self.llm.backbone.fitted
         return ClipSource(kept, questions.footage, prepared.extracted, self.cache, shown, fitted)
 
     def _prepared(self, videos: Sequence[str], footage: Path) -> Prepared:
@@ -188,7 +188,7 @@ class Trainer:
     def _seen(self, source: ClipSource) -> Entities:
         """What the tower makes of some clips' pictures, in float32 for statistics; unreadable ones are masked out."""
         clips = [source[place] for place in spread_over(len(source), SEEN).tolist()]
-        encoded = self.backbone.tower.encode(torch.stack([clip.frames for clip in clips]).to(self.parallel.device))
+        encoded = self.llm.backbone.encode(torch.stack([clip.frames for clip in clips]).to(self.parallel.device))
         seen = torch.stack([clip.seen for clip in clips]).to(encoded.mask.device)
         return Entities(encoded.values.float(), encoded.mask & seen.unsqueeze(-1))
 
@@ -199,7 +199,7 @@ class Trainer:
             if example.task == "identify":
                 labels.setdefault(example.labels, {})[example.answer] = None
         trained = {name: tuple(answers) for name, answers in labels.items()}
-        record = self.recipe.record(self.layouts, self.backbone, trained)
+        record = self.recipe.record(self.layouts, self.llm, trained)
         record = record.replace(data_digests=self.data)
         record = save_run(self.out, self.model, record, half=False, write=self.parallel.leads)
         self.say(f"{self.out}: model {record.identity.digest[:12]} is ready")

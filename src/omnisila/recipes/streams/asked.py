@@ -19,14 +19,11 @@ from omnisila.data.annotated import AnnotatedVideo
 from omnisila.digests import digest
 from omnisila.errors import DataSetError
 from omnisila.files import write_atomically
-from omnisila.inference.describing import TEXT_STREAMS, Prompt, written_text
-from omnisila.inference.frozen_backbone import frozen_backbone
+from omnisila.inference.frozen_llm import TEXT_STREAMS, FrozenLLM, Prompt
 from omnisila.inference.inputs import Failure
-from omnisila.inference.querying import Sight, pooled_clip
 from omnisila.media.video import probe
-from omnisila.models.probing import PROMPTS, PooledLLM, Pooling
+from omnisila.models.probing import PROMPTS, Pooling
 from omnisila.models.reaction_sources import DescribedSource, PooledSource, read_sources, write_sources
-from omnisila.models.video_llm import VideoLLM
 from omnisila.recipes.streams.clip_lists import Say, each_clip, nothing_read, write_clip_list
 from omnisila.records import append, cut_half_line, records
 from omnisila.scenes.reaction.clip import FRAMES, Modality
@@ -64,8 +61,8 @@ def pooled_features(
         WeightsError: the Video-LLM is not there, or damaged.
         OutputError: a file cannot be written.
     """
-    llm, sight = frozen_backbone(source.backbone, source.frames)
-    failed = pooled_streams(source.backbone, llm, sight, videos, footage, out, source.pooling, say)
+    llm = FrozenLLM.load(source.backbone, source.frames)
+    failed = pooled_streams(source.backbone, llm, videos, footage, out, source.pooling, say)
     write_clip_list(out / "failed-pooled.csv", "reason", failed)
     write_sources(out, read_sources(out).replace(pooled=source))
     return failed
@@ -73,8 +70,7 @@ def pooled_features(
 
 def pooled_streams(
     system: str,
-    llm: PooledLLM,
-    sight: Sight,
+    llm: FrozenLLM,
     videos: Sequence[AnnotatedVideo],
     footage: Path,
     folder: Path,
@@ -85,8 +81,7 @@ def pooled_streams(
 
     Args:
         system: the Video-LLM's name; another name begins anew.
-        llm: frozen.
-        sight: through its own tower.
+        llm: whose tokens they are.
         videos: the clips.
         footage: the folder that they are in.
         folder: where the tables go; single clips are kept below ``parts/``.
@@ -99,7 +94,7 @@ def pooled_streams(
     Raises:
         DataSetError: not one clip could be read.
     """
-    identity = digest(f"{system}/{sight.frames}/{pooling}")[:12]
+    identity = digest(f"{system}/{llm.frames}/{pooling}")[:12]
     parts = {video.id: folder / "parts" / f"pooled-{identity}" / f"{video.id}.safetensors" for video in videos}
 
     def pool(video: AnnotatedVideo) -> None:
@@ -107,10 +102,7 @@ def pooled_streams(
             return
         path = footage / video.path
         span_s = (0.0, probe(path).duration_s)
-        found = {
-            str(number): pooled_clip(llm, sight, path, span_s, prompt, pooling)
-            for number, prompt in enumerate(PROMPTS, 1)
-        }
+        found = {str(number): llm.pool(path, span_s, prompt, pooling) for number, prompt in enumerate(PROMPTS, 1)}
         write_atomically(parts[video.id], save(found))
 
     failed = each_clip(videos, pool, say)
@@ -119,7 +111,7 @@ def pooled_streams(
         raise nothing_read(footage, len(videos), failed[0].reason if failed else None)
     for number in range(1, len(PROMPTS) + 1):
         pooled = ((clip, PooledStream.of(_part(parts[clip], str(number)))) for clip in done)
-        write_stream(folder / f"pooled-{number}.safetensors", pooled, f"{system}, {sight.frames} frames, {pooling}")
+        write_stream(folder / f"pooled-{number}.safetensors", pooled, f"{system}, {llm.frames} frames, {pooling}")
     return failed
 
 
@@ -163,10 +155,10 @@ def described_features(
     frames = known.features.frames if known.features else FRAMES
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     encoder = SentenceEncoder.pretrained(located(source.sentences), device)
-    llm, sight = frozen_backbone(source.backbone, source.frames, device)
+    llm = FrozenLLM.load(source.backbone, source.frames, device)
     said = out / f"descriptions-{prompt}.jsonl"
     system = f"{source.backbone}, {source.frames} frames"
-    failed = descriptions(system, llm, sight, videos, footage, prompt, said, frames, say)
+    failed = descriptions(system, llm, videos, footage, prompt, said, frames, say)
     if len(failed) == len(videos):
         raise nothing_read(footage, len(videos), failed[0].reason if failed else None)
     silent = description_stream(said, videos, encoder, out / f"{TEXT_STREAMS[prompt]}.safetensors", frames)
@@ -181,8 +173,7 @@ def described_features(
 
 def descriptions(
     system: str,
-    llm: VideoLLM,
-    sight: Sight,
+    llm: FrozenLLM,
     videos: Sequence[AnnotatedVideo],
     footage: Path,
     prompt: Prompt,
@@ -214,7 +205,7 @@ def descriptions(
     def describe(video: AnnotatedVideo) -> None:
         path = footage / video.path
         span_s = (0.0, probe(path).duration_s)
-        text = written_text(llm, sight, path, span_s, prompt, frames)
+        text = llm.describe(path, span_s, prompt, frames)
         append(out, [Description(clip=video.id, system=system, text=text)])
 
     return each_clip([video for video in videos if video.id not in done], describe, say)

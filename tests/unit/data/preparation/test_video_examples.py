@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omnisila.data.annotated import AnnotatedVideo
-from omnisila.data.instructions import clauses_of, parse_intensities, parse_located
+from omnisila.data.instructions import clauses_of, parse_located
 from omnisila.data.preparation.left_out import LeftOut
 from omnisila.data.preparation.video_examples import (
     cause_examples,
@@ -15,6 +15,7 @@ from omnisila.data.preparation.video_examples import (
     whole_examples,
     window_examples,
 )
+from omnisila.inference.stated_intensities import stated_intensities
 from omnisila.labels import EXPLICIT, REACTION
 from omnisila.schema import Span, Truth
 
@@ -86,7 +87,7 @@ def test_reactions_are_asked_once_and_never_located():
     intensities = {label: index / 10 for index, label in enumerate(REACTION.labels)}
     (example,) = whole_examples("set", video(labels={"reaction": None}, intensities=intensities), 7.0)
     assert example.task == "react"
-    assert parse_intensities(example.answer) == intensities == example.intensities
+    assert stated_intensities(example.answer) == intensities == example.intensities
 
 
 def test_events_are_cut_at_the_videos_end_and_that_is_told():

@@ -10,7 +10,7 @@ QUESTIONS = ("Which event?", "Where is the man?", "Why")
 
 
 def test_later_turns_read_only_what_is_new(llm, make_frames):
-    visual = llm.encode(make_frames())
+    visual = llm.backbone.encode(make_frames())
     nothing = Entities(visual.values[:, :0], visual.mask[:, :0])
     kept, ids, embeds = DynamicCache(), [], None
     for question in QUESTIONS:

@@ -8,7 +8,6 @@ from omnisila.models.bh_moe import BHMoEConfig
 from omnisila.models.graph_inputs import JointReading, PatchGrid, TripletReading
 from omnisila.models.hawkeye import HawkeyeConfig
 from omnisila.models.likelihood import answer_likelihood
-from omnisila.models.video_backbone import Backbone
 from omnisila.recipes.rows.hawkeye import patch_grid
 from omnisila.scenes import action, relation
 from omnisila.scenes.extractor import Entities
@@ -20,8 +19,8 @@ QUESTION = "Which event?"
 def test_hawkeye_replaces_the_video_of_every_family(llm: Any, make_frames):
     torch.manual_seed(0)
     config = HawkeyeConfig(
-        visual_features=llm.features,
-        grid=PatchGrid(rows=1, columns=llm.patches),
+        visual_features=llm.backbone.features,
+        grid=PatchGrid(rows=1, columns=llm.backbone.patches),
         joints=JointReading.of(action.LAYOUT),
         triplets=TripletReading.of(relation.LAYOUT),
         width=16,
@@ -37,7 +36,7 @@ def test_hawkeye_replaces_the_video_of_every_family(llm: Any, make_frames):
     scenes = {
         "action": entities(action.LAYOUT.feature_width), "relation": entities(relation.LAYOUT.feature_width),
     }  # fmt: skip
-    visual = llm.encode(make_frames(2))
+    visual = llm.backbone.encode(make_frames(2))
     for prompt in model.prompts([QUESTION] * 2, scenes, visual):
         assert prompt.count(llm.scene_id) == FRAMES
         assert prompt.count(llm.video_id) == 0
@@ -48,8 +47,8 @@ def test_hawkeye_replaces_the_video_of_every_family(llm: Any, make_frames):
 
 
 def test_the_grid_is_that_of_the_familys_frames(llm: Any):
-    grid = patch_grid(Backbone(llm, llm))
+    grid = patch_grid(llm)
     height_px, width_px = llm.backbone.size_px
-    assert grid.patches == llm.patches
+    assert grid.patches == llm.backbone.patches
     assert grid.rows / grid.columns == height_px / width_px
-    assert llm.shown_area(360, 640) == llm.shown_area(640, 480) == (0.0, 0.0, 1.0, 1.0)
+    assert llm.backbone.shown_area(360, 640) == llm.backbone.shown_area(640, 480) == (0.0, 0.0, 1.0, 1.0)

@@ -14,12 +14,13 @@ from omnisila.errors import WeightsError
 from omnisila.models import backbones
 from omnisila.models.backbone import Footage
 from omnisila.models.backbones import build_backbone, family_names
+from omnisila.models.pretrained_llm import from_pretrained
 from omnisila.models.tokens import prompted
-from omnisila.models.transformers_llm import TransformersVideoLLM, from_pretrained
+from omnisila.models.transformers_llm import TransformersVideoLLM
 
 FRAMES = 8
 QUESTION, LONGER = "Which event?", "Where is the man who runs away from the house?"
-FAMILIES = ["llava_onevision", "qwen2_5_vl"]
+FAMILIES = ["llava_onevision", "qwen2_5_vl", "video_llava"]
 SIZE = {"shortest_edge": 28 * 28, "longest_edge": 56 * 84}
 FOOTAGE = Footage(height_px=56, width_px=84, rate_hz=8.0)
 
@@ -27,7 +28,7 @@ FOOTAGE = Footage(height_px=56, width_px=84, rate_hz=8.0)
 def logits(llm, questions, frames):
     tokens = prompted([llm.prompt_ids(question, FRAMES, 0) for question in questions], llm.pad_id)
     with torch.no_grad():
-        return llm.decode(llm.embed(tokens.ids, llm.encode(frames)), tokens)
+        return llm.decode(llm.embed(tokens.ids, llm.backbone.encode(frames)), tokens)
 
 
 @pytest.fixture
@@ -50,12 +51,14 @@ def test_a_folder_gives_the_same_model(llm, folder, make_frames):
 
 def test_bfloat16_reaches_every_part(folder, make_frames):
     loaded = from_pretrained(str(folder), footage=FOOTAGE)
-    assert loaded.encode(make_frames()).values.dtype == torch.bfloat16
+    assert loaded.backbone.encode(make_frames()).values.dtype == torch.bfloat16
     made = logits(loaded, [QUESTION, LONGER], make_frames(2))
     assert made.dtype == torch.bfloat16
     assert made.isfinite().all()
     tokens = prompted([loaded.prompt_ids(QUESTION, FRAMES, 0)], loaded.pad_id)
-    assert loaded.generate(loaded.embed(tokens.ids, loaded.encode(make_frames())), tokens, max_tokens=3).log_probs[0]
+    assert loaded.generate(
+        loaded.embed(tokens.ids, loaded.backbone.encode(make_frames())), tokens, max_tokens=3
+    ).log_probs[0]
 
 
 def test_what_is_wrong_with_a_folder_is_named(folder, tmp_path):

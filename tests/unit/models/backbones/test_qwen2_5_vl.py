@@ -92,6 +92,6 @@ def test_frames_longer_than_documented_are_refused():
 def test_the_tower_sees_every_temporal_patch_for_itself(qwen, make_frames):
     """So that features of windows that share frames are the same."""
     window = make_frames()
-    whole, part = qwen.encode(window), qwen.encode(window[:, 2:6])
+    whole, part = qwen.backbone.encode(window), qwen.backbone.encode(window[:, 2:6])
     torch.testing.assert_close(whole.values[:, 2:6], part.values, atol=1e-5, rtol=1e-4)
     assert torch.equal(whole.values[:, 0], whole.values[:, 1])

@@ -14,7 +14,6 @@ from omnisila.models.likelihood import answer_likelihood, language_loss
 from omnisila.models.lora import PRESETS, adapter_parameters, add_lora
 from omnisila.models.tokens import Tokens, answered, continued, prompted
 from omnisila.models.video_llm import VideoLLM, splice
-from omnisila.models.visual_tower import VisualTower, windows_seen
 from omnisila.schema import SceneName
 
 FRAMES = 8
@@ -28,7 +27,7 @@ class Read(NamedTuple):
 
 def read(llm, questions, frames, scene_tokens=None) -> Read:
     tokens = prompted([llm.prompt_ids(q, frames.shape[1], scene_tokens) for q in questions], llm.pad_id)
-    embeds = llm.embed(tokens.ids, llm.encode(frames))
+    embeds = llm.embed(tokens.ids, llm.backbone.encode(frames))
     if scene_tokens is None:
         scenes = torch.linspace(-1, 1, FRAMES * llm.width).view(1, FRAMES, llm.width).repeat(len(questions), 1, 1)
         embeds = splice(embeds, tokens.ids, llm.scene_id, scenes)
@@ -38,26 +37,26 @@ def read(llm, questions, frames, scene_tokens=None) -> Read:
 
 def test_it_is_a_video_llm_and_its_visual_tower(llm: Any):
     assert isinstance(llm.backbone, Backbone)
-    assert all(isinstance(llm, protocol) for protocol in (VideoLLM, VisualTower))
+    assert isinstance(llm, VideoLLM)
     assert llm.scene_id >= llm.model.get_input_embeddings().num_embeddings
 
 
 def test_the_tower_sees_in_training_what_it_sees_in_use(llm, make_frames):
     frames, there = make_frames(2), torch.ones(2, FRAMES, dtype=torch.bool)
-    used = windows_seen(llm, frames, there, [(360, 640)] * 2)
+    used = llm.see(frames, there, [(360, 640)] * 2)
     llm.train()
     assert llm.model.training
     assert not any(module.training for module in llm.backbone.tower().modules())
     with torch.autocast("cpu", torch.bfloat16):
-        trained = windows_seen(llm, frames, there, [(360, 640)] * 2)
+        trained = llm.see(frames, there, [(360, 640)] * 2)
     assert torch.equal(trained.values, used.values)
 
 
 def test_fitted_frames_of_several_videos_make_one_batch(llm, make_frames):
     window = make_frames()
-    small, same = llm.fitted(window[0]), llm.fitted(window[0, :, 5:40, :30])
+    small, same = llm.backbone.fitted(window[0]), llm.backbone.fitted(window[0, :, 5:40, :30])
     assert small.shape == same.shape == (FRAMES, *llm.backbone.size_px, 3)
-    assert torch.equal(llm.encode(small[None]).values, llm.encode(window).values)
+    assert torch.equal(llm.backbone.encode(small[None]).values, llm.backbone.encode(window).values)
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
@@ -76,7 +75,7 @@ def test_every_prompt_token_has_transformers_own_logits_to_the_bit(llm, make_fra
     tokens = prompted([llm.prompt_ids(QUESTION, FRAMES, scene_tokens=0)] * 2, llm.pad_id)
     with torch.no_grad():
         wanted = llm.model(**plain(llm, tokens.ids, window)).logits
-        embeds, positions = llm.embed(tokens.ids, llm.encode(window)), llm.backbone.positions(tokens)
+        embeds, positions = llm.embed(tokens.ids, llm.backbone.encode(window)), llm.backbone.positions(tokens)
         ours = llm.model(inputs_embeds=embeds, position_ids=positions, use_cache=False).logits
     assert torch.equal(ours, wanted)
 
@@ -122,7 +121,7 @@ def test_generating_says_what_transformers_says(llm, make_frames, plain):
     window = make_frames(2)
     ids = [llm.prompt_ids(question, FRAMES, scene_tokens=0) for question in (QUESTION, LONGER)]
     tokens = prompted(ids, llm.pad_id)
-    made = llm.generate(llm.embed(tokens.ids, llm.encode(window)), tokens, max_tokens=6)
+    made = llm.generate(llm.embed(tokens.ids, llm.backbone.encode(window)), tokens, max_tokens=6)
     inputs = {**plain(llm, tokens.ids, window), "use_cache": True}
     theirs = llm.model.generate(**inputs, max_new_tokens=6, do_sample=False)[:, tokens.ids.shape[1] :]
     assert list(made.texts) == llm.tokenizer.batch_decode(theirs, skip_special_tokens=True)
@@ -132,7 +131,7 @@ def test_generating_says_what_transformers_says(llm, make_frames, plain):
 def test_generated_log_probs_are_those_of_the_answer_read_back(llm, beams, make_frames):
     window, prompt = make_frames(), llm.prompt_ids(QUESTION, FRAMES, scene_tokens=0)
     tokens = prompted([prompt], llm.pad_id)
-    visual = llm.encode(window)
+    visual = llm.backbone.encode(window)
     with torch.no_grad():
         output = llm.model.generate(
             inputs_embeds=llm.embed(tokens.ids, visual),
@@ -150,7 +149,7 @@ def test_generated_log_probs_are_those_of_the_answer_read_back(llm, beams, make_
 
 def test_continuations_of_one_prompt_score_as_they_do_alone(llm, make_frames):
     answers = [llm.answer_ids(answer) for answer in ("Fighting in the street", "Fire", "Normal")]
-    prompts, visual = [llm.prompt_ids(q, FRAMES, 0) for q in (QUESTION, LONGER)], llm.encode(make_frames(2))
+    prompts, visual = [llm.prompt_ids(q, FRAMES, 0) for q in (QUESTION, LONGER)], llm.backbone.encode(make_frames(2))
     shared = continued(prompts, answers, llm.pad_id)
     with torch.no_grad():
         together = llm.decode(llm.embed(shared.tokens.ids, visual), shared.tokens).log_softmax(-1)
@@ -164,7 +163,7 @@ def test_continuations_of_one_prompt_score_as_they_do_alone(llm, make_frames):
 
 
 def test_frames_that_are_masked_out_are_not_seen(llm, make_frames):
-    visual, ids = llm.encode(make_frames()), torch.tensor([llm.prompt_ids(QUESTION, FRAMES, 0)])
+    visual, ids = llm.backbone.encode(make_frames()), torch.tensor([llm.prompt_ids(QUESTION, FRAMES, 0)])
     masked = visual._replace(mask=visual.mask & (torch.arange(FRAMES) < 6).view(1, -1, 1))
     loud = masked._replace(values=visual.values.where(masked.mask.unsqueeze(-1), torch.tensor(9.0)))
     assert torch.equal(llm.embed(ids, masked), llm.embed(ids, loud))
@@ -174,7 +173,7 @@ def test_frames_that_are_masked_out_are_not_seen(llm, make_frames):
 def test_scene_tokens_may_stand_for_the_visual_ones(llm, make_frames):
     tokens = prompted([llm.prompt_ids(QUESTION, 0, scene_tokens=5)], llm.pad_id)
     assert (tokens.ids == llm.video_id).sum() == 0
-    visual = llm.encode(make_frames())
+    visual = llm.backbone.encode(make_frames())
     none = visual._replace(values=visual.values[:, :0], mask=visual.mask[:, :0])
     embeds = splice(llm.embed(tokens.ids, none), tokens.ids, llm.scene_id, torch.ones(1, 5, llm.width))
     with torch.no_grad():
@@ -184,7 +183,7 @@ def test_scene_tokens_may_stand_for_the_visual_ones(llm, make_frames):
 
 
 def test_features_of_another_shape_and_another_number_of_frames_are_refused(llm, make_frames):
-    visual, ids = llm.encode(make_frames()), torch.tensor([llm.prompt_ids(QUESTION, FRAMES)])
+    visual, ids = llm.backbone.encode(make_frames()), torch.tensor([llm.prompt_ids(QUESTION, FRAMES)])
     with pytest.raises(InputError, match=r"visual features of \d+ patches x 5, wanted"):
         llm.embed(ids, visual._replace(values=visual.values[..., :5]))
     with pytest.raises(InputError, match="placeholders of token"):
@@ -204,7 +203,7 @@ def icm(llm):
 
 
 def test_an_icm_around_it_learns_with_lora_and_answers(llm, icm, make_windows, make_frames):
-    scenes, visual = make_windows(2).scenes, llm.encode(make_frames(2))
+    scenes, visual = make_windows(2).scenes, llm.backbone.encode(make_frames(2))
     add_lora(llm.model, PRESETS["paper"])
     icm.train()
     batch = answered(

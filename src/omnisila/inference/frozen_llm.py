@@ -1,0 +1,93 @@
+"""A pretrained Video-LLM as it is, without adapters: it is asked about clips, describes them, or its tokens are pooled.
+
+Source: emotional-reaction paper 4.1 to 4.3.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, Self
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from omnisila.media.sampling import frames_at, uniform_times
+from omnisila.media.video import probe
+from omnisila.models.pretrained_llm import VideoBackboneConfig
+from omnisila.models.probing import PROMPTS, Pooling, pooled_tokens
+from omnisila.models.tokens import prompted
+from omnisila.models.transformers_llm import TransformersVideoLLM
+from omnisila.scenes.extractor import Entities
+
+Prompt = Literal["1", "2", "frames"]  # the paper's prompts of a clip, or each frame alone
+TEXT_STREAMS: dict[Prompt, str] = {"1": "text-video-llava-1", "2": "text-video-llava-2", "frames": "text-llava"}
+FRAME_PROMPT = PROMPTS[1].replace("video", "picture")  # the paper does not say how LLaVA was asked of single frames
+FRAMES = 8  # Video-LLaVA's own number: 32 frames of its 257 patches would not fit what it reads
+SHOWN_RATE_HZ = 1.0  # 8 frames of a reaction of about ten seconds; for position ids that tell the time
+ANSWER_TOKENS = 256
+_BATCH = 8  # single frames that are described together
+
+
+class FrozenLLM:
+    """A Video-LLM that is shown stretches of videos: frames spread evenly, the first and the last among them.
+
+    All methods raise ``MediaError`` where a video cannot be read.
+
+    Args:
+        llm: frozen.
+        frames: of a stretch.
+    """
+
+    def __init__(self, llm: TransformersVideoLLM, frames: int = FRAMES) -> None:
+        self.llm, self.frames = llm, frames
+
+    @classmethod
+    def load(cls, source: str, frames: int = FRAMES, device: torch.device | None = None) -> Self:
+        """A Video-LLM from a folder or a hub id: in bfloat16 on a GPU, where there is one, else in float32.
+
+        Args:
+            source: of any family of ``models/backbones``.
+
+        Raises:
+            WeightsError: it is missing, damaged, or of another family.
+        """
+        device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        precision = "bfloat16" if device.type == "cuda" else "float32"
+        config = VideoBackboneConfig(source=source, lora=None, precision=precision)
+        return cls(config.load(device, SHOWN_RATE_HZ), frames)
+
+    @torch.inference_mode()
+    def see(self, video: Path, span_s: tuple[float, float]) -> Entities:
+        """Features of one stretch, from its start to its end in seconds."""
+        return self.llm.backbone.encode(self.pictures(video, span_s, self.frames).unsqueeze(0))
+
+    def ask(self, video: Path, span_s: tuple[float, float], prompt: str, max_tokens: int = ANSWER_TOKENS) -> str:
+        """The greedy answer to a prompt about one stretch."""
+        return self._answers(self.see(video, span_s), prompt, max_tokens)[0]
+
+    @torch.inference_mode()
+    def describe(self, video: Path, span_s: tuple[float, float], prompt: Prompt, count: int) -> str | tuple[str, ...]:
+        """ViPER's text: what it writes of a clip, or of each of ``count`` frames. Source: paper 4.3."""
+        if prompt != "frames":
+            return self.ask(video, span_s, PROMPTS[int(prompt) - 1])
+        batches: Iterator[Tensor] = iter(self.pictures(video, span_s, count).split(_BATCH))
+        seen = (self.llm.backbone.encode(some.unsqueeze(1)) for some in batches)
+        return tuple(text for visual in seen for text in self._answers(visual, FRAME_PROMPT, ANSWER_TOKENS))
+
+    def pool(
+        self, video: Path, span_s: tuple[float, float], prompt: str, pooling: Pooling = "sequence"
+    ) -> Float[Tensor, "width"]:
+        """A clip's pooled tokens, which a probe reads; ``prompt`` is one of ``models.probing.PROMPTS``."""
+        return pooled_tokens(self.llm, self.see(video, span_s), prompt, pooling)[0].cpu()
+
+    def pictures(self, video: Path, span_s: tuple[float, float], count: int) -> UInt8[Tensor, "frames height width 3"]:
+        """So many frames of a stretch, equidistant, at the tower's size."""
+        times_s = uniform_times(*span_s, count, ends=True, holes=probe(video).holes)
+        shown = frames_at(video, times_s)
+        return self.llm.backbone.fitted(torch.stack([frame.image for frame in shown]))
+
+    @torch.inference_mode()
+    def _answers(self, visual: Entities, prompt: str, max_tokens: int) -> tuple[str, ...]:
+        batch, frames = visual.values.shape[:2]
+        tokens = prompted([self.llm.prompt_ids(prompt, frames, 0)] * batch, self.llm.pad_id)
+        return self.llm.generate(self.llm.embed(tokens.ids, visual), tokens, max_tokens, 1).texts
