@@ -44,6 +44,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from omnisila.inference.analyzer import Analyzer
 from omnisila.inference.settings import AnalyzerConfig
@@ -89,7 +90,9 @@ def measured(size: Size, video: Path | None, device: torch.device, peak_tflops: 
         (footage / shown.name).symlink_to(shown.resolve())
         training = trained(run, recipe, footage / shown.name, extracted, cache, size, clock)
         flops = arithmetic(run, analyzer, shown, extracted.info.duration_s, training)
-        parts = {"video_llm": run.model.video_llm, "all": run.model, "extractors": analyzer.sem.loaded}
+        sem = analyzer.sem.loaded
+        networks = [part for part in (sem.objects, *sem.extractors.values()) if isinstance(part, nn.Module)]
+        parts = {"video_llm": run.model.video_llm, "all": run.model, "extractors": nn.ModuleList(networks)}
         parameters = {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}
     clip_s = training["clips_per_second"]
     model, again = flops["tflop_per_training_clip"], flops["tflop_recomputed_per_training_clip"]

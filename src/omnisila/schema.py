@@ -250,9 +250,7 @@ class Prediction(Frozen):
     """One line of ``predictions.jsonl``; what cannot be parsed stays in ``answer`` with ``parse_ok`` false.
 
     ``example_digest`` (of ``Example.digest``) and ``video_sha256`` say which question about which footage is answered,
-    since ids are places in a list; both are None in files of other tools. ``seconds`` are from the video file to this
-    answer: what all answers about the video need (its features) in full, what some were computed in together in equal
-    parts.
+    since ids are places in a list; both are None in others' files. ``seconds``: file to answer, a batch in equal parts.
     """
 
     example_id: str
