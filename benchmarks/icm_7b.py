@@ -49,6 +49,7 @@ from torch import nn
 from omnisila.inference.analyzer import Analyzer
 from omnisila.inference.settings import AnalyzerConfig
 from omnisila.scenes.cache import FeatureCache
+from omnisila.scenes.chunked import SceneEnrichedModeling
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # as a script, its folder alone would be searched
 
@@ -91,6 +92,7 @@ def measured(size: Size, video: Path | None, device: torch.device, peak_tflops: 
         training = trained(run, recipe, footage / shown.name, extracted, cache, size, clock)
         flops = arithmetic(run, analyzer, shown, extracted.info.duration_s, training)
         sem = analyzer.sem.loaded
+        assert isinstance(sem, SceneEnrichedModeling)
         networks = [part for part in (sem.objects, *sem.extractors.values()) if isinstance(part, nn.Module)]
         parts = {"video_llm": run.model.video_llm, "all": run.model, "extractors": nn.ModuleList(networks)}
         parameters = {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}
