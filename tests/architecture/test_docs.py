@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -28,3 +29,10 @@ def test_a_decision_has_one_id_which_is_what_the_code_cites() -> None:
     for path in [*(ROOT / "src").rglob("*.py"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "benchmarks").rglob("*.py")]:
         for cited in re.findall(r"\bD\d+\b", path.read_text(encoding="utf-8")):
             assert cited in DECISIONS, f"{path}: {cited}"
+
+
+def test_the_floors_that_are_drawn_are_the_ones_that_are_checked() -> None:
+    contract = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+    layers = [line.replace("omnisila.", "") for line in next(c["layers"] for c in contract if c["type"] == "layers")]
+    drawn = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").split("## Floors")[1].split("```")[1]
+    assert [re.split(r"  +", line)[0] for line in drawn.strip().splitlines()] == layers
