@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from omnisila import __version__
 from omnisila.errors import InputError, OmnisilaError, OutputError
 from omnisila.serve.guard import Guard
-from omnisila.serve.routes import health, review
+from omnisila.serve.routes import health, media, review
 from omnisila.serve.services import Services
 from omnisila.serve.settings import ServeSettings
 
@@ -49,6 +49,7 @@ def build_app(settings: ServeSettings) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _told)
     app.include_router(health.router)
     app.include_router(review.router)
+    app.include_router(media.router)
     app.mount("/static", StaticFiles(directory=STATIC))
     app.add_api_route("/", _page, include_in_schema=False)
     app.add_middleware(Guard, settings=settings)

@@ -7,7 +7,9 @@ import sqlalchemy as sql
 from fastapi import Depends, HTTPException, Request
 
 from omnisila.serve.decisions import DecisionLog
+from omnisila.serve.footage import FootageFinder
 from omnisila.serve.library import Library
+from omnisila.serve.previews import Previews
 from omnisila.serve.settings import ServeSettings, User
 from omnisila.serve.store import VIEWS, Store
 
@@ -21,6 +23,8 @@ class Services(NamedTuple):
     store: Store
     library: Library
     log: DecisionLog
+    footage: FootageFinder
+    previews: Previews
 
     @classmethod
     def of(cls, settings: ServeSettings) -> "Services":
@@ -30,7 +34,14 @@ class Services(NamedTuple):
             OutputError: the folder of state cannot be written to.
         """
         store = Store(settings.state_folder / DATABASE)
-        return cls(settings, store, Library(store, settings.reports, settings.roots), DecisionLog(store))
+        return cls(
+            settings,
+            store,
+            Library(store, settings.reports, settings.roots),
+            DecisionLog(store),
+            FootageFinder(settings.reports, settings.roots),
+            Previews(settings.state_folder / "previews", settings.preview_cache_bytes, settings.blur_faces),
+        )
 
     def note_view(self, user: User, what: str) -> None:
         """Add to the audit log that somebody saw something."""
