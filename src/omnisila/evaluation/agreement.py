@@ -1,7 +1,7 @@
-"""How alike people rate: Krippendorff's alpha for ordinal values, and the plain difference of their ratings."""
+"""How alike people rate: Krippendorff's alpha, and the plain difference of their ratings."""
 
 import itertools
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -14,7 +14,7 @@ LOWEST, HIGHEST = 1, 6  # Omni-SILA 4.3: completely wrong, completely correct
 class Agreement(NamedTuple):
     """How alike the raters are; None, with a note, where it cannot be measured.
 
-    ``alpha`` is Krippendorff's for ordinal values: 1 is full agreement, 0 what chance gives. ``mean_difference`` is
+    ``alpha`` is Krippendorff's: 1 is full agreement, 0 what chance gives. ``mean_difference`` is
     that of two ratings of one cause. ``causes`` have at least two ratings.
     """
 
@@ -24,8 +24,14 @@ class Agreement(NamedTuple):
     note: str | None
 
 
-def agreement(values: Float[np.ndarray, "causes raters"]) -> Agreement:
+def agreement(
+    values: Float[np.ndarray, "causes raters"], level: Literal["ordinal", "nominal"] = "ordinal"
+) -> Agreement:
     """How alike raters rate; NaN is no rating.
+
+    Args:
+        values: whole numbers from ``LOWEST`` to ``HIGHEST``.
+        level: ``nominal`` where the numbers only tell answers apart, such as verdicts.
 
     Raises:
         InputError: krippendorff is not installed.
@@ -47,5 +53,5 @@ def agreement(values: Float[np.ndarray, "causes raters"]) -> Agreement:
             'the agreement of raters needs krippendorff, which is not installed. Run: pip install "omnisila[evaluate]"'
         ) from None
     domain = np.arange(LOWEST, HIGHEST + 1)
-    alpha = float(krippendorff.alpha(paired.T, value_domain=domain, level_of_measurement="ordinal"))
+    alpha = float(krippendorff.alpha(paired.T, value_domain=domain, level_of_measurement=level))
     return Agreement(alpha, mean_difference, len(paired), None)

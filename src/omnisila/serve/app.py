@@ -2,10 +2,11 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
@@ -13,6 +14,8 @@ from starlette.exceptions import HTTPException
 
 from omnisila import __version__
 from omnisila.errors import InputError, OmnisilaError, OutputError
+from omnisila.report.templates import asset
+from omnisila.scene_registry import SCENES
 from omnisila.serve.guard import Guard
 from omnisila.serve.routes import health, media, review
 from omnisila.serve.services import Services
@@ -50,6 +53,9 @@ def build_app(settings: ServeSettings) -> FastAPI:
     app.include_router(health.router)
     app.include_router(review.router)
     app.include_router(media.router)
+    for name in ("base.css", "overlay.css"):
+        app.add_api_route(f"/static/{name}", partial(_style, name), include_in_schema=False)
+    app.add_api_route("/static/scenes.css", _scene_colours, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC))
     app.add_api_route("/", _page, include_in_schema=False)
     app.add_middleware(Guard, settings=settings)
@@ -58,6 +64,17 @@ def build_app(settings: ServeSettings) -> FastAPI:
 
 def _page() -> FileResponse:
     return FileResponse(STATIC / "index.html")
+
+
+def _style(name: str) -> Response:
+    """A style sheet that the page shares with reports."""
+    return Response(asset(name), media_type="text/css")
+
+
+def _scene_colours() -> Response:
+    light = "".join(f".{one.name} {{ --mark: {one.colours[0]}; }}\n" for one in SCENES.values())
+    dark = "".join(f".{one.name} {{ --mark: {one.colours[1]}; }}\n" for one in SCENES.values())
+    return Response(f"{light}@media (prefers-color-scheme: dark) {{\n{dark}}}\n", media_type="text/css")
 
 
 async def _told(_request: Request, error: Exception) -> JSONResponse:

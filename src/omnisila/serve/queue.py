@@ -89,6 +89,14 @@ class _Place(NamedTuple):
     row: int
 
 
+_COLUMNS = (
+    *(FINDINGS.c[name] for name in ("row", "finding", "report", "labels", "label", "start_s", "end_s", "score")),
+    *(FINDINGS.c[name] for name in ("cause", "added_by")),
+    *(REPORTS.c[name] for name in ("video", "folder", "warnings")),
+    *(STATES.c[name].label(f"state_{name}") for name in State.model_fields),
+)
+
+
 def page(store: Store, user: str, wanted: PageRequest) -> Page:
     """The findings that follow the page before, best first.
 
@@ -96,13 +104,7 @@ def page(store: Store, user: str, wanted: PageRequest) -> Page:
         InputError: ``after`` is none that a page gave.
     """
     after, limit = wanted.after, wanted.limit
-    columns = (
-        *(FINDINGS.c[name] for name in ("row", "finding", "report", "labels", "label", "start_s", "end_s", "score")),
-        *(FINDINGS.c[name] for name in ("cause", "added_by")),
-        *(REPORTS.c[name] for name in ("video", "folder", "warnings")),
-        *(STATES.c[name].label(f"state_{name}") for name in State.model_fields),
-    )
-    query = _filtered(sql.select(*columns), user, wanted)
+    query = _filtered(sql.select(*_COLUMNS), user, wanted)
     if after is not None:
         score, row = _place(after)
         later = sql.or_(FINDINGS.c.score < score, sql.and_(FINDINGS.c.score == score, FINDINGS.c.row > row))
@@ -113,8 +115,8 @@ def page(store: Store, user: str, wanted: PageRequest) -> Page:
         total = undecided = None
         if after is None:
             counts = _filtered(sql.select(sql.func.count(), sql.func.count(STATES.c.verdict)), user, wanted)
-            row = tuple[int, ...](connection.execute(counts).one())
-            total, undecided = row[0], row[0] - row[1]
+            total, decided = tuple[int, ...](connection.execute(counts).one())
+            undecided = total - decided
     more = len(rows) > limit
     last = f"{rows[limit - 1]['score']!r}:{rows[limit - 1]['row']}" if more else None
     return Page(findings=tuple(map(_listed, rows[:limit])), after=last, total=total, undecided=undecided)
@@ -122,12 +124,24 @@ def page(store: Store, user: str, wanted: PageRequest) -> Page:
 
 def of_report(store: Store, user: str, report: int) -> tuple[Listed, ...]:
     """All findings of one report, in the order of time."""
-    columns = (*FINDINGS.c, *(REPORTS.c[name] for name in ("video", "folder", "warnings")))
-    states = (STATES.c[name].label(f"state_{name}") for name in State.model_fields)
-    query = _filtered(sql.select(*columns, *states), user, QueueFilter()).where(FINDINGS.c.report == report)
+    query = _filtered(sql.select(*_COLUMNS), user, QueueFilter()).where(FINDINGS.c.report == report)
     with store.read() as connection:
         rows = connection.execute(query.order_by(FINDINGS.c.start_s, FINDINGS.c.row)).mappings().all()
     return tuple(map(_listed, rows))
+
+
+def one(store: Store, user: str, finding: str) -> Listed:
+    """A finding by its id.
+
+    Raises:
+        InputError: it is not in the library.
+    """
+    query = _filtered(sql.select(*_COLUMNS), user, QueueFilter()).where(FINDINGS.c.finding == finding).limit(1)
+    with store.read() as connection:
+        row = connection.execute(query).mappings().one_or_none()
+    if row is None:
+        raise InputError(f"finding {finding} is in no report any more. Load the page again.")
+    return _listed(row)
 
 
 def number_of(store: Store, report: int, finding: str) -> int | None:

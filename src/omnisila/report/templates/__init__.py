@@ -19,9 +19,9 @@ _ENVIRONMENT.filters["base64"] = lambda data: Markup(b64encode(data).decode())
 
 def render(template: str, **values: Any) -> str:
     """Fill a template of this folder."""
-    return _ENVIRONMENT.get_template(template).render(asset=_asset, **values)
+    return _ENVIRONMENT.get_template(template).render(asset=lambda name: Markup(asset(name)), **values)
 
 
-def _asset(name: str) -> Markup:
+def asset(name: str) -> str:
     """A style sheet or script of this folder, as it is."""
-    return Markup(files(__name__).joinpath(name).read_text(encoding="utf-8"))
+    return files(__name__).joinpath(name).read_text(encoding="utf-8")

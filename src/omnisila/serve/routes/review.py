@@ -1,5 +1,6 @@
 """What the page asks for: the queue, one video with all that was found in it, changes, undo and redo."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import sqlalchemy as sql
@@ -9,9 +10,11 @@ from pydantic import Field
 from omnisila.config import Frozen
 from omnisila.labels import BUILT_IN
 from omnisila.predictions.analyses import read_analysis
-from omnisila.report.wording import LANES
-from omnisila.schema import Analysis, Evidence, ExpertWeights, Span
+from omnisila.report.overlays import overlay
+from omnisila.report.wording import LANES, sightings
+from omnisila.schema import Analysis, Evidence, ExpertWeights, Span, VideoIdentity
 from omnisila.serve import queue
+from omnisila.serve.agreement import Reviewers, reviewers
 from omnisila.serve.decisions import Saved
 from omnisila.serve.library import Progress
 from omnisila.serve.queue import Choices, Listed, Page, PageRequest
@@ -66,12 +69,26 @@ class Video(Frozen):
     weights: tuple[WeightsPart, ...]
 
 
+class Drawn(Frozen):
+    """What was seen at a moment, as shapes in the plane of ``report.overlays``."""
+
+    time_s: float
+    shapes: dict[str, Any]
+
+
 class Detail(Frozen):
-    """What belongs to one finding alone."""
+    """What belongs to one finding alone.
+
+    Attributes:
+        frames: moments at which something was seen.
+        seen: the same in words, with when.
+    """
 
     finding: str
     evidence: Evidence
     expert_weights: ExpertWeights | None
+    frames: tuple[Drawn, ...]
+    seen: tuple[tuple[str, str], ...]
 
 
 class Edit(Frozen):
@@ -158,9 +175,28 @@ def show_finding(room: Room, _user: Viewer, report: int, finding: str) -> Detail
     """What was seen in a finding; nothing for one that a person added."""
     number = queue.number_of(room.store, report, finding)
     if number is None:
-        return Detail(finding=finding, evidence=Evidence(), expert_weights=None)
-    found = _report(room, report)[1].findings[number]
-    return Detail(finding=finding, evidence=found.evidence, expert_weights=found.expert_weights)
+        return Detail(finding=finding, evidence=Evidence(), expert_weights=None, frames=(), seen=())
+    _, analysis = _report(room, report)
+    found = analysis.findings[number]
+    return Detail(
+        finding=finding,
+        evidence=found.evidence,
+        expert_weights=found.expert_weights,
+        frames=tuple(_drawn(found.evidence, analysis.video)),
+        seen=tuple(_words(found.evidence)),
+    )
+
+
+@router.get("/findings/{finding}")
+def show_one(room: Room, user: Viewer, finding: str) -> Listed:
+    """A finding as the queue lists it."""
+    return queue.one(room.store, user.name, finding)
+
+
+@router.get("/agreement")
+def show_agreement(room: Room, _user: Viewer) -> Reviewers:
+    """How alike people decide, and the findings that they differ about."""
+    return reviewers(tuple(room.log.decisions()))
 
 
 @router.post("/edits")
@@ -228,3 +264,28 @@ def _weights(analysis: Analysis) -> tuple[WeightsPart, ...]:
     points = analysis.expert_weights
     step = -(-len(points) // MAX_POINTS) or 1
     return tuple(WeightsPart(start_s=one.start_s, end_s=one.end_s, weights=one.weights) for one in points[::step])
+
+
+def _drawn(evidence: Evidence, video: VideoIdentity) -> Iterator[Drawn]:
+    width_px, height_px = max(video.width_px, 1), max(video.height_px, 1)
+    for time_s in sorted({seen.time_s for _, kind in evidence for seen in kind}):
+        yield Drawn(time_s=time_s, shapes=_named(overlay(evidence, time_s, width_px, height_px)))
+
+
+def _named(value: Any) -> Any:
+    """Named tuples as objects, all the way down."""
+    if hasattr(value, "_asdict"):
+        return {name: _named(part) for name, part in value._asdict().items()}
+    return [_named(part) for part in value] if isinstance(value, tuple) else value
+
+
+def _words(evidence: Evidence) -> Iterator[tuple[str, str]]:
+    told = sightings(evidence)
+    for one in (
+        *told.faces,
+        *told.people,
+        *told.objects,
+        *told.triplets,
+        *(o for kind in told.others.values() for o in kind),
+    ):
+        yield (f"{one.times}× {one.text}" if one.times > 1 else one.text), one.when
