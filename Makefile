@@ -69,6 +69,7 @@ $(VENV)/.installed: $(SOURCES) | $(VENV)/bin/python
 $(VENV)/.installed-test: $(SOURCES) | $(VENV)/bin/python
 	$(INSTALL) editables hatchling setuptools wheel
 	$(INSTALL) --no-build-isolation -e ".[test]"
+	command -v chromium >/dev/null || $(BIN)/playwright install chromium || echo "no browser: its tests are skipped"
 	touch $@ $(VENV)/.installed
 
 clean:

@@ -4,10 +4,11 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any
 
 import sqlalchemy as sql
 
+from omnisila.config import Frozen
 from omnisila.digests import file_digest, finding_id
 from omnisila.errors import OmnisilaError, RecordError
 from omnisila.files import path_text
@@ -19,12 +20,12 @@ from omnisila.serve.store import FINDINGS, REPORTS, STATES, SUBJECTS, Row, Store
 MAX_ANALYSIS_BYTES = 1_000_000_000
 
 
-class Progress(NamedTuple):
+class Progress(Frozen):
     """How far the search is: files known so far, and those that are still to be read."""
 
-    running: bool
-    reports: int
-    waiting: int
+    running: bool = False
+    reports: int = 0
+    waiting: int = 0
     failure: str | None = None
 
 
@@ -43,7 +44,7 @@ class Library:
         self._odd: dict[str, Path] = {}  # files whose names are no text
         self._wake, self._end = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
-        self.progress = Progress(False, 0, 0)
+        self.progress = Progress()
 
     def start(self, every_s: float) -> None:
         """Search now and then in a thread of its own, until ``stop``."""
@@ -53,7 +54,7 @@ class Library:
                 try:
                     self.scan()
                 except OmnisilaError as error:
-                    self.progress = self.progress._replace(running=False, failure=str(error))
+                    self.progress = self.progress.replace(running=False, failure=str(error))
                 self._wake.wait(every_s)
                 self._wake.clear()
 
@@ -84,16 +85,16 @@ class Library:
             known = {row.path: row.stamp for row in connection.execute(sql.select(REPORTS.c.path, REPORTS.c.stamp))}
         found = dict(self._files())
         fresh = [path for path, stamp in found.items() if stamp not in (known.get(path), self._others.get(path))]
-        self.progress = Progress(True, len(known), len(fresh))
+        self.progress = Progress(running=True, reports=len(known), waiting=len(fresh))
         for path in known.keys() - found.keys():
             with self._store.write() as connection:
                 _forget(connection, path)
         for number, path in enumerate(fresh):
             if self._end.is_set():
                 break
-            self.progress = Progress(True, len(found) - len(self._others), len(fresh) - number)
+            self.progress = Progress(running=True, reports=len(found) - len(self._others), waiting=len(fresh) - number)
             self._read(path, found[path])
-        self.progress = Progress(False, len(found) - len(self._others), 0)
+        self.progress = Progress(reports=len(found) - len(self._others))
 
     def _files(self) -> Iterator[tuple[str, str]]:
         """Paths below the folder, with what tells that a file has changed."""

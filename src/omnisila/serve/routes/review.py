@@ -280,12 +280,8 @@ def _named(value: Any) -> Any:
 
 
 def _words(evidence: Evidence) -> Iterator[tuple[str, str]]:
+    """All but people, who are told apart by numbers alone."""
     told = sightings(evidence)
-    for one in (
-        *told.faces,
-        *told.people,
-        *told.objects,
-        *told.triplets,
-        *(o for kind in told.others.values() for o in kind),
-    ):
+    others = (one for kind in told.others.values() for one in kind)
+    for one in (*told.faces, *told.objects, *told.triplets, *others):
         yield (f"{one.times}× {one.text}" if one.times > 1 else one.text), one.when

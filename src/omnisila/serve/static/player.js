@@ -5,6 +5,7 @@ import { byId, clock, make } from "./words.js";
 
 const CONTEXT_S = 5;  // of a preview, around what is asked for
 const SAME_LENGTH_S = 0.6;  // a file whose length the browser sees otherwise has other times too
+const INSIDE_S = 0.001;  // a time that rounding puts before its frame would show the one before
 const SPEEDS = [0.125, 0.25, 0.5, 1, 1.5, 2, 4, 8];
 
 export class Player {
@@ -31,7 +32,15 @@ export class Player {
     this.video.addEventListener("error", () => this.unplayable());
   }
 
-  get timeS() { return this.piece && this.video.readyState > 0 ? this.piece.start + this.video.currentTime : this.wantedS; }
+  /** Where the playhead is: what was asked for, however far the browser is with it, until the video plays. */
+  get timeS() { return this.piece && !this.video.paused && !this.video.seeking ? this.piece.start + this.video.currentTime : this.wantedS; }
+
+  place() { this.video.currentTime = Math.max(this.wantedS - this.piece.start, 0) + INSIDE_S; }
+
+  halt() {
+    this.wantedS = this.timeS;
+    this.video.pause();
+  }
 
   /** Show a report's video; nothing changes where it is shown already. */
   async open(report, durationS, rateHz, ratio) {
@@ -61,7 +70,7 @@ export class Player {
     this.video.addEventListener("loadedmetadata", () => {
       if (turn !== this.turn) return;
       if (piece.whole && Math.abs(this.video.duration - this.durationS) > SAME_LENGTH_S) this.unplayable();
-      else this.video.currentTime = Math.max(this.wantedS - piece.start, 0);
+      else this.place();
     }, { once: true });
   }
 
@@ -81,7 +90,7 @@ export class Player {
     this.untilS = null;
     const { piece } = this;
     if (piece && this.wantedS >= piece.start && this.wantedS <= piece.end) {
-      if (this.video.readyState > 0) this.video.currentTime = this.wantedS - piece.start;
+      if (this.video.readyState > 0) this.place();
     } else if (this.media?.show === "preview") {
       const inSpan = this.span && this.wantedS >= this.span.start_s - CONTEXT_S && this.wantedS <= this.span.end_s + CONTEXT_S && this.span.end_s - this.span.start_s < 40;
       const start = Math.floor(Math.max((inSpan ? this.span.start_s : this.wantedS) - CONTEXT_S, 0));
@@ -94,8 +103,8 @@ export class Player {
   check() {
     const end = this.looping ? this.span?.end_s : this.untilS;
     if (end !== null && end !== undefined && this.timeS >= end - this.frameS / 2) {
-      if (this.looping) this.video.currentTime = Math.max(this.span.start_s - this.piece.start, 0);
-      else { this.video.pause(); this.untilS = null; }
+      if (this.looping) this.seek(this.span.start_s);
+      else { this.halt(); this.untilS = null; }
     }
     this.tell();
   }
@@ -114,7 +123,7 @@ export class Player {
 
   play() { this.video.play().catch(() => {}); }
 
-  toggle() { if (this.video.paused) this.play(); else this.video.pause(); }
+  toggle() { if (this.video.paused) this.play(); else this.halt(); }
 
   playSpan() {
     if (!this.span) return;
@@ -129,8 +138,8 @@ export class Player {
   }
 
   step(frames) {
-    this.video.pause();
-    this.seek(this.timeS + frames * this.frameS);
+    this.halt();
+    this.seek(this.wantedS + frames * this.frameS);
   }
 
   changeSpeed(by) {

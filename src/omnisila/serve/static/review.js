@@ -195,8 +195,9 @@ function nudge(side, direction, unit) {
   const moved = { start_s: Math.max(now.start_s, 0), end_s: now.end_s };
   moved[`${side}_s`] = Math.max(milliseconds(moved[`${side}_s`] + by), 0);
   if (moved.end_s <= moved.start_s) { tell("refused", 0, "the end must come after the start."); return; }
+  if (moved.start_s === now.start_s && moved.end_s === now.end_s) return;
   unsavedEdges.set(finding, moved);
-  player.video.pause();
+  player.halt();
   player.seek(side === "start" ? moved.start_s : moved.end_s);
   byId(side).value = clock(moved[`${side}_s`], 3);
   change(finding, moved).finally(() => { if (unsavedEdges.get(finding) === moved) unsavedEdges.delete(finding); });

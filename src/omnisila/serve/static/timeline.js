@@ -31,8 +31,10 @@ export class TimeLine {
 
   draw(video, chosen) {
     Object.assign(this, { video, chosen });
+    if (this.dragging) return;  // what is held must not be taken away; drawn when it is let go
     byId("near").setAttribute("aria-pressed", this.near);
     byId("whole").setAttribute("aria-pressed", !this.near);
+    byId("part").hidden = video.duration_s <= NEAR_FROM_S;
     this.from = 0;
     this.until = video.duration_s;
     if (this.near && chosen && video.duration_s > NEAR_FROM_S) {
@@ -94,16 +96,23 @@ export class TimeLine {
         event.stopPropagation();
         event.preventDefault();
         node.setPointerCapture(event.pointerId);
+        this.dragging = true;
+        const finding = this.chosen;
         const move = (moved) => {
           const atS = this.timeAt(moved);
           node.style.setProperty("--left", this.at(atS));
           this.seek(atS);
         };
         node.addEventListener("pointermove", move);
-        node.addEventListener("pointerup", (ended) => {
+        const end = (ended) => {
           node.removeEventListener("pointermove", move);
-          if (Math.abs(ended.clientX - event.clientX) >= 1) this.edge.set(side, this.timeAt(ended));
-        }, { once: true });
+          this.dragging = false;
+          const moved = ended.type === "pointerup" && Math.abs(ended.clientX - event.clientX) >= 1 && this.chosen === finding;
+          if (moved) this.edge.set(side, this.timeAt(ended));
+          this.draw(this.video, this.chosen);
+        };
+        node.addEventListener("pointerup", end, { once: true });
+        node.addEventListener("pointercancel", end, { once: true });
       },
     });
     return node;
