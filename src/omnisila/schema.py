@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_serializer, model_validator
 
+from omnisila.camera_use import CameraUse
 from omnisila.config import Frozen
 from omnisila.digests import digest
 from omnisila.scene_registry import SCENES, SceneName
@@ -162,8 +163,12 @@ class IntensityPoint(Frozen):
 
 
 class Finding(Frozen):
-    """What (label), when (span) and why (cause, evidence); score = mean posterior of the label over the span."""
+    """What (label), when (span) and why (cause, evidence); score = mean posterior of the label over the span.
 
+    ``id`` (``digests.finding_id``) is that of video, label set, label and span; None where no analysis made it.
+    """
+
+    id: str | None = None
     span: Span
     label: str
     labels: str
@@ -206,6 +211,7 @@ class Analysis(Frozen):
     expert_weights: tuple[ExpertWeightsPoint, ...]
     intensities: dict[str, Probability] | None = None
     intensity_curve: tuple[IntensityPoint, ...] = ()
+    camera: CameraUse | None = None
     warnings: tuple[str, ...] = ()
     timings_s: dict[str, Seconds] = Field(default_factory=dict)
 
@@ -268,20 +274,12 @@ class Prediction(Frozen):
 
     def is_stale(self, example: Example) -> bool:
         """Whether it answers another version of the example of its id: another question, or other footage."""
-        return any(
-            answered is not None and asked is not None and answered != asked
-            for answered, asked in (
-                (self.example_digest, example.digest),
-                (self.video_sha256, example.video_sha256),
-            )
-        )
+        pairs = (self.example_digest, example.digest), (self.video_sha256, example.video_sha256)
+        return any(answered != asked for answered, asked in pairs if answered is not None and asked is not None)
 
 
 class Score(Frozen):
-    """One measured number with everything needed to say what it is.
-
-    ``low`` and ``high`` bound its 95 % bootstrap interval; ``p_value`` is that of a difference.
-    """
+    """One measured number; ``low`` and ``high`` bound its 95 % bootstrap interval, ``p_value`` is of a difference."""
 
     metric: str
     variant: str

@@ -48,6 +48,19 @@ def analyze(
             "model's validation footage; it holds only for footage like that)."
         ),
     ] = None,
+    camera: Annotated[
+        Path | None,
+        typer.Option(
+            help="The fixed camera that the videos are of, a file of omnisila learn-camera: thresholds by its own "
+            "ordinary scores, and findings of what it never showed (Unusual).",
+        ),
+    ] = None,
+    alarms_per_hour: Annotated[
+        float | None,
+        typer.Option(
+            help="False alarms of each label set, and of Unusual, that are wanted on that camera at most [0.2]."
+        ),
+    ] = None,
     blur_faces: Annotated[bool, typer.Option("--blur-faces", help="Blur faces in the page and in cut clips.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
     as_json: Annotated[
@@ -64,17 +77,21 @@ def analyze(
 
     if max_fnr is not None and not 0 < max_fnr < 1:
         raise typer.BadParameter(f"{max_fnr:g} is not between 0 and 1", param_hint="--max-fnr")
-    for option, value in (("--window", window), ("--hop", hop), ("--rate", rate)):
+    above_0 = ("--window", window), ("--hop", hop), ("--rate", rate), ("--alarms-per-hour", alarms_per_hour)
+    for option, value in above_0:
         if value is not None and value <= 0:
             raise typer.BadParameter(f"{value:g} is not above 0", param_hint=option)
     inputs = expand(videos)
-    settings = AnalyzerConfig(window_s=window, hop_s=hop, rate_hz=rate, max_fnr=max_fnr)
+    settings = AnalyzerConfig(
+        window_s=window, hop_s=hop, rate_hz=rate, max_fnr=max_fnr, camera=camera, alarms_per_hour=alarms_per_hour
+    )
     if labels:
         settings = settings.replace(labels=listed(labels))
     wanted = wanted_formats(listed([formats]))
     cards = [folder / "card.md" for folder in answering(model, settings).folders]
 
     from omnisila.cli.progress import BatchProgress
+    from omnisila.digests import file_digest
     from omnisila.errors import OutputError
     from omnisila.inference.batch import INDEX, Batch, RunIdentity, output_path, summary
     from omnisila.inference.load import load
@@ -92,7 +109,15 @@ def analyze(
     identity = RunIdentity(
         model_digest=analyzer.identity.digest,
         labels=analyzer.config.labels,
-        settings={"window_s": window, "hop_s": hop, "rate_hz": rate, "max_fnr": max_fnr, "blur_faces": blur_faces},
+        settings={
+            "window_s": window,
+            "hop_s": hop,
+            "rate_hz": rate,
+            "max_fnr": max_fnr,
+            "blur_faces": blur_faces,
+            "camera": file_digest(camera) if camera else None,
+            "alarms_per_hour": alarms_per_hour,
+        },
     )
     for note in () if quiet else inputs.notes:
         typer.echo(f"note: {note}", err=True)

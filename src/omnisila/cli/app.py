@@ -20,6 +20,7 @@ from omnisila.cli import (
     extract,
     extract_reaction,
     judge,
+    learn_camera,
     models,
     predict,
     prepare,
@@ -72,6 +73,7 @@ app.add_typer(train.app, name="train")
 app.command("calibrate")(calibrate.calibrate)
 app.command("serve")(serve.serve)
 app.add_typer(decisions.app, name="decisions")
+app.command("learn-camera")(learn_camera.learn_camera)
 app.command("models")(models.models)
 
 

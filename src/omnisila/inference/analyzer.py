@@ -8,8 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from omnisila.cameras.unusual import UNUSUAL_SET
+from omnisila.digests import finding_id
 from omnisila.files import path_text
-from omnisila.inference.attributing import attributed, ranked_cause, written_cause
+from omnisila.inference.attributing import attributed, ranked_cause, seen_over, written_cause
+from omnisila.inference.fixed_camera import FixedCamera, camera_facts
 from omnisila.inference.scoring import Scored, Scorer
 from omnisila.inference.seeing import See, seeing
 from omnisila.inference.settings import AnalyzerConfig
@@ -18,7 +21,7 @@ from omnisila.models.checkpoint import Run
 from omnisila.operating_points import VALIDITY
 from omnisila.scenes.cache import Extracted, FeatureCache
 from omnisila.scenes.profile import LoadedWhenNeeded
-from omnisila.scenes.windows import WindowConfig, windows
+from omnisila.scenes.windows import Window, WindowConfig, windows
 from omnisila.schema import Analysis, ExpertWeights, Finding, ModelIdentity, VideoIdentity
 from omnisila.spans import LabelledSpan
 
@@ -29,7 +32,8 @@ class Analyzer:
     """A model, its extractors and a feature cache.
 
     Raises:
-        InputError: a label set the model was not trained on, or a false-negative rate it was not calibrated for.
+        InputError: a label set the model was not trained on, a false-negative rate it was not calibrated for, or a
+            camera that was not learnt with it.
     """
 
     def __init__(self, run: Run, config: AnalyzerConfig, cache: FeatureCache) -> None:
@@ -40,6 +44,11 @@ class Analyzer:
             window_s=config.window_s or own.window_s, rate_hz=config.rate_hz or own.rate_hz
         )
         self.sem = LoadedWhenNeeded(run.record.sem.at_rate(self.window.rate_hz))
+        self.camera: FixedCamera | None = None
+        if config.camera is not None:
+            facts = camera_facts(self.scorer, self.window, self.sem.config.digest)
+            self.camera = FixedCamera(config.camera, facts, self.scorer.calibrations, config.alarms_per_hour)
+            self.scorer.calibrations = self.camera.calibrations
 
     @property
     def identity(self) -> ModelIdentity:
@@ -72,23 +81,39 @@ class Analyzer:
             extracted = self.extracted(path, lambda share: report("features", share))
         timings |= {f"features/{stage}": seconds for stage, seconds in extracted.seconds.items()}
         with timed(timings, "locate"):
-            scored = self.scored(extracted, lambda share: report("locate", share))
+            rating = self.camera.rating(path, extracted.info) if self.camera else None
+            scored = self.scored(extracted, lambda share: report("locate", share), rating.passing if rating else iter)
+            unusual = tuple(rating.unusual(self.cache.shards(extracted))) if rating else ()
         with timed(timings, "attribute"):
             found = [(name, span) for name in self.scorer.label_sets for span in self.scorer.spans(name, scored)]
-            found.sort(key=lambda item: (item[1].span.start_s, item[1].span.end_s))
+            found = [(name, span) for name, span in found if self.camera is None or self.camera.reports(span)]
             findings: list[Finding] = []
             for number, (name, span) in enumerate(found):
                 report("attribute", number / len(found))
                 findings.append(self.attributed(name, span, scored.weights_over(span.span), extracted))
+            for span, cause in unusual:
+                findings.append(
+                    Finding(
+                        span=span.span,
+                        label=span.label,
+                        labels=UNUSUAL_SET,
+                        score=span.score,
+                        cause=cause,
+                        evidence=seen_over(span.span, lambda part: self.cache.shards(extracted, part)).evidence,
+                        expert_weights=scored.weights_over(span.span),
+                    )
+                )
         report("attribute", 1.0)
+        findings.sort(key=lambda one: (one.span.start_s, one.span.end_s))
         return Analysis(
             video=video_identity(path, extracted.sha256, extracted.info, extracted.decoded_ratio),
-            labels=tuple(self.scorer.label_sets),
+            labels=(*self.scorer.label_sets, *((UNUSUAL_SET,) if self.camera else ())),
             labels_not_scored=self.scorer.labels_not_scored,
             model=self.run.record.identity,
-            findings=tuple(findings),
+            findings=tuple(one.replace(id=_id(extracted.sha256, one)) for one in findings),
             anomaly_curve=self.scorer.curve(scored),
             expert_weights=scored.weight_points(),
+            camera=self.camera.use if self.camera else None,
             warnings=(*extracted.warnings, *self.notes),
             timings_s={stage: round(seconds, 3) for stage, seconds in timings.items()},
         )
@@ -101,9 +126,14 @@ class Analyzer:
         """
         return self.cache.extracted(path, self.sem, progress)
 
-    def scored(self, extracted: Extracted, progress: Callable[[float], None] | None = None) -> Scored:
-        """Every window of a video, scored by the likelihood of each label."""
-        cut = windows(self.cache.shards(extracted), self.window, extracted.info.duration_s)
+    def scored(
+        self,
+        extracted: Extracted,
+        progress: Callable[[float], None] | None = None,
+        passing: Callable[[Iterator[Window]], Iterator[Window]] = iter,
+    ) -> Scored:
+        """Every window of a video, scored by the likelihood of each label; ``passing`` sees each on its way."""
+        cut = passing(windows(self.cache.shards(extracted), self.window, extracted.info.duration_s))
         return self.scorer.scored(cut, self.see(extracted), extracted.info.duration_s, progress)
 
     def see(self, extracted: Extracted) -> See:
@@ -134,6 +164,8 @@ class Analyzer:
                 f"windows of {self.window.window_s:g} s at {self.window.rate_hz:g} Hz, but the model was trained on "
                 f"{own.window_s:g} s at {own.rate_hz:g} Hz: scores may be off"
             )
+        if self.camera is not None:
+            yield from self.camera.notes
         if self.run.calibration is None:
             yield "thresholds are not calibrated for this model"
         elif self.config.max_fnr is not None:
@@ -144,6 +176,10 @@ class Analyzer:
                     f"{point.false_alarms_per_hour or 0:.0f} false alarms per hour on the validation footage. "
                     f"{self.run.calibration.note}"
                 )
+
+
+def _id(video_sha256: str, found: Finding) -> str:
+    return finding_id(video_sha256, found.labels, found.label, found.span.start_s, found.span.end_s)
 
 
 def silent(_stage: str, _share: float) -> None:

@@ -75,21 +75,34 @@ def attributed(
         InputError: there is no window.
     """
     span = found.span
-    step_s = span.duration_s / KEY_TIMES
-    times_s = [span.start_s + (i + 0.5) * step_s for i in range(KEY_TIMES)]
     if window is None:
         raise InputError(f"span {span.start_s:.1f}-{span.end_s:.1f} s lies outside the video. Analyse it again.")
-    evidence, summary = seen_in(shards_within(span), _looks(span, times_s))
-    true = clauses_for(clauses(evidence, summary), labels, found.label)
+    seen = seen_over(span, shards_within)
+    true = clauses_for(seen.said, labels, found.label)
     return Finding(
         span=span,
         label=found.label,
         labels=labels.name,
         score=min(max(found.score, 0.0), 1.0),
         cause=cause(model, Found(labels, trained, found.label, see([window]), true)),
-        evidence=thinned(evidence, times_s),
+        evidence=seen.evidence,
         expert_weights=weights,
     )
+
+
+class SeenOver(NamedTuple):
+    """What was seen in a span: evidence at its key times, and all that is true of it in words."""
+
+    evidence: Evidence
+    said: tuple[Clause, ...]
+
+
+def seen_over(span: Span, shards_within: ShardsWithin) -> SeenOver:
+    """What the extractors saw in a span; a long one is looked at around its key times."""
+    step_s = span.duration_s / KEY_TIMES
+    times_s = [span.start_s + (i + 0.5) * step_s for i in range(KEY_TIMES)]
+    evidence, summary = seen_in(shards_within(span), _looks(span, times_s))
+    return SeenOver(thinned(evidence, times_s), clauses(evidence, summary))
 
 
 def written_cause(model: SceneModel, found: Found) -> str | None:

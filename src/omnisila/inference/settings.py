@@ -1,5 +1,7 @@
 """What is asked of a video."""
 
+from pathlib import Path
+
 from pydantic import Field
 
 from omnisila.config import Config
@@ -16,6 +18,9 @@ class AnalyzerConfig(Config):
         hop_s: from the start of one window of reaction intensities to the next; None: they do not overlap.
         rate_hz: frames per second within a window.
         max_fnr: choose thresholds for at most this false-negative rate per video; None takes the model's own choice.
+        camera: file of the fixed camera that the video is of (``omnisila learn-camera``).
+        alarms_per_hour: false alarms of each label set, and of what is unusual, that are wanted on that camera at most;
+            None takes ``cameras.camera.ALARMS_PER_HOUR``.
     """
 
     labels: tuple[str, ...] = ("implicit", "explicit")
@@ -23,6 +28,8 @@ class AnalyzerConfig(Config):
     hop_s: float | None = Field(default=None, gt=0)
     rate_hz: float | None = Field(default=None, gt=0)
     max_fnr: float | None = Field(default=None, gt=0, lt=1)
+    camera: Path | None = None
+    alarms_per_hour: float | None = Field(default=None, gt=0)
 
 
 def split_settings(settings: AnalyzerConfig) -> tuple[AnalyzerConfig | None, AnalyzerConfig | None]:
@@ -31,6 +38,16 @@ def split_settings(settings: AnalyzerConfig) -> tuple[AnalyzerConfig | None, Ana
     Raises:
         InputError: an option that one of them does not know.
     """
+    if settings.camera is None and settings.alarms_per_hour is not None:
+        raise InputError(
+            f"{settings.alarms_per_hour:g} false alarms an hour: that can be said of a known camera alone. Learn one "
+            "with omnisila learn-camera and give it with --camera, or leave --alarms-per-hour out."
+        )
+    if settings.camera is not None and settings.max_fnr is not None:
+        raise InputError(
+            "--max-fnr and --camera both choose the thresholds. Give one: a rate of misses on the model's own "
+            "validation footage, or of false alarms on this camera."
+        )
     events = tuple(name for name in settings.labels if name != REACTION.name)
     if not events:
         check_reaction_settings(settings)
@@ -63,7 +80,7 @@ def check_reaction_settings(settings: AnalyzerConfig) -> None:
             f"a reaction model measures label set {REACTION.name!r} alone, not {', '.join(settings.labels)}. Give "
             f"--labels {REACTION.name}, or another model."
         )
-    unknown = [name for name in ("rate_hz", "max_fnr") if getattr(settings, name) is not None]
+    unknown = [name for name in ("rate_hz", "max_fnr", "camera") if getattr(settings, name) is not None]
     if unknown:
         raise InputError(
             f"{' and '.join(unknown)}: reactions are measured on 32 frames a window and have no thresholds. Leave it "

@@ -7,7 +7,8 @@ from typing import NamedTuple
 from omnisila.labels import BUILT_IN, EXPLICIT, REACTION, LabelSet
 from omnisila.schema import Analysis, Evidence, Finding, SceneName
 
-LANES = {"implicit": "Events", "explicit": "Sentiment", "anomaly": "Anomalies", "reaction": "Reactions"}
+LANES = {"implicit": "Events", "explicit": "Sentiment", "anomaly": "Anomalies", "reaction": "Reactions",
+         "unusual": "Unusual"}  # fmt: skip
 
 
 class Sighting(NamedTuple):

@@ -1,0 +1,85 @@
+"""``omnisila learn-camera``: a fixed camera's own normal, from hours of its ordinary footage and people's decisions."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from omnisila.cli.listed import listed
+
+
+def learn_camera(
+    footage: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[FOOTAGE]...", help="Videos, folders or globs in which nothing of interest happens."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The camera file; one that is there is added to.")] = Path("camera.camera"),
+    decisions: Annotated[
+        Path | None,
+        typer.Option(
+            help="A JSONL of reviewers' decisions (omnisila decisions export): labels whose findings people accept "
+            "here get more of the false alarms, and events that they accepted are no ordinary footage."
+        ),
+    ] = None,
+    labels: Annotated[
+        list[str] | None,
+        typer.Option("--labels", help="Label sets to learn scores of [what the model was trained on]."),
+    ] = None,
+    model: Annotated[str, typer.Option(help="compact, compact-hawkeye, or a run folder.")] = "compact",
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+) -> None:
+    """Learn a fixed camera from its ordinary footage, for analyze --camera.
+
+    The file is whole after each video: run the same command again to go on after a kill, or with more footage to add
+    it. Exit status: 0 all learnt, 1 some videos failed (each named), 2 wrong usage.
+    """
+    from omnisila.errors import InputError
+    from omnisila.files import check_replaceable, path_text
+    from omnisila.inference.inputs import Inputs, expand
+    from omnisila.inference.run_folders import run_folder
+
+    if not footage and decisions is None:
+        raise InputError("nothing to learn from. Name videos, folders or globs of ordinary footage, or --decisions.")
+    if not footage and not out.exists():
+        raise InputError(f"{out}: no such camera file yet. Name ordinary footage to learn it from.")
+    inputs = expand(footage) if footage else Inputs((), (), ())
+    folder = run_folder(model)
+    check_replaceable(out)
+
+    from omnisila.cameras.camera import spoken
+    from omnisila.cameras.deciding import decided, events, reviewed
+    from omnisila.cameras.unusual import UNUSUAL
+    from omnisila.inference.analyzer import Analyzer
+    from omnisila.inference.learning_cameras import CameraLearner, Learnt
+    from omnisila.inference.settings import AnalyzerConfig
+    from omnisila.models.checkpoint import load_run
+    from omnisila.scenes.cache import FeatureCache
+
+    run = load_run(folder)
+    asked = listed(labels) if labels else tuple(run.record.labels)
+    learner = CameraLearner(Analyzer(run, AnalyzerConfig(labels=asked), FeatureCache()), out)
+    reported = [label for name in asked for label in run.record.labels.get(name, ())]
+    agreed = decided(decisions, [*reported, UNUSUAL]) if decisions else ()
+    say = (lambda _: None) if quiet else (lambda line: typer.echo(path_text(line), err=True))
+
+    def tell(ended: Learnt) -> None:
+        told = {"learnt": f"{ended.seconds:.1f} s learnt", "known": "already learnt", "failed": "failed"}
+        say(f"{ended.input.name}: {told[ended.state]}")
+
+    for note in inputs.notes:
+        say(f"note: {note}")
+    failed = [*inputs.failed, *learner.learn(inputs.files, events(agreed), tell)]
+    if learner.camera is not None and agreed:
+        failed += learner.learn(learner.outdated(events(agreed)), events(agreed), tell)
+        learner.camera = reviewed(learner.camera, agreed)
+        learner.camera.save(out)
+    for failure in failed:
+        typer.echo(f"failed: {path_text(failure.reason)}", err=True)
+    if learner.camera is None:
+        raise InputError(f"{out}: not written, for no footage could be learnt. Give videos that play.")
+    say(f"{out}: {spoken(learner.camera.hours)} of {len(learner.camera.facts.videos)} videos")
+    for name in learner.camera.facts.labels:
+        for label, (middle, _, high) in learner.camera.quantiles(name).items():
+            say(f"  {label}: half of the windows score below {middle:.3f}, 99 % below {high:.3f}")
+    if failed:
+        raise typer.Exit(1)
