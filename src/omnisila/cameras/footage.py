@@ -1,6 +1,5 @@
 """What one video of ordinary footage adds to a camera: counts and a few windows, never pictures."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from omnisila.cameras.likeness import KEPT, described
-from omnisila.cameras.sightings import BLOCK_S, FACETS, Sighting, implied, recorded_at, sightings
+from omnisila.cameras.sightings import FACETS, VISIT_S, implied, recorded_at, sightings
 from omnisila.cameras.tails import alarm_counts, histogram, log_odds
 from omnisila.config import Frozen
 from omnisila.digests import digest
@@ -51,8 +50,9 @@ class WindowsKept:
     """
 
     def __init__(self, seed: str) -> None:
-        self.kept: list[Tensor] = []
         self.seen = 0
+        self._kept: list[Tensor] = []
+        self._width = 0
         self._random = np.random.default_rng(int(digest(seed)[:15], 16))
 
     def passing(self, windows: Iterable[Window], events: Sequence[Span]) -> Iterator[Window]:
@@ -60,12 +60,22 @@ class WindowsKept:
         for window in windows:
             if not touches(window.span, events):
                 self.seen += 1
-                place = len(self.kept) if len(self.kept) < KEPT else int(self._random.integers(self.seen))
-                if place == len(self.kept):
-                    self.kept.append(described(window))
-                elif place < KEPT:
-                    self.kept[place] = described(window)
+                if len(self._kept) < KEPT:
+                    self._kept.append(described(window))
+                elif (place := int(self._random.integers(self.seen))) < KEPT:
+                    self._kept[place] = described(window)
+            elif not self._width:
+                self._width = len(described(window))
             yield window
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The windows kept, their number, and how many there were."""
+        kept = torch.stack(self._kept) if self._kept else torch.zeros(0, self._width)
+        return {
+            "windows": torch.nn.functional.pad(kept, (0, 0, 0, KEPT - len(kept))).half(),
+            "windows_kept": torch.tensor(len(kept)),
+            "windows_seen": torch.tensor(self.seen),
+        }
 
 
 def touches(span: Span, events: Sequence[Span]) -> bool:
@@ -105,7 +115,7 @@ def row(
     ordinary = np.array([not touches(span, events) for span in spans], dtype=bool)
     start_s = np.array([span.start_s for span in spans])[ordinary]
     end_s = np.array([span.end_s for span in spans])[ordinary]
-    tensors = _seen(shards, events, aspect, begin)
+    tensors = {**_seen(shards, events, aspect, begin), **kept.tensors()}
     for name, matrix in posteriors.items():
         calibration, quiet = calibrations[name], label_set(name).quiet
         columns = [
@@ -117,9 +127,6 @@ def row(
         ]
         tensors[f"alarms/{name}"] = torch.from_numpy(np.stack(counts)).int()
         tensors[f"scores/{name}"] = torch.from_numpy(np.stack([histogram(one) for _, one in columns])).int()
-    windows = torch.stack(kept.kept) if kept.kept else torch.zeros(0, 0)
-    tensors["windows"] = torch.nn.functional.pad(windows, (0, 0, 0, KEPT - len(windows))).half()
-    tensors["windows_kept"], tensors["windows_seen"] = torch.tensor(len(kept.kept)), torch.tensor(kept.seen)
     learnt = LearntVideo(
         path=str(video), sha256=sha256, begin=begin, seconds=float((end_s - start_s).sum()), events=tuple(events)
     )
@@ -129,28 +136,25 @@ def row(
 def _seen(
     shards: Iterable[SceneShard], events: Sequence[Span], aspect: float, begin: datetime | None
 ) -> dict[str, Tensor]:
-    """In how many blocks each type was seen itself, and in how many it counts as seen."""
-    exact = {facet.name: torch.zeros(facet.types, dtype=torch.int32) for facet in FACETS}
-    near = {facet.name: torch.zeros(facet.types, dtype=torch.int32) for facet in FACETS}
-    open_blocks: dict[int, dict[str, set[int]]] = {}
-
-    def close(before: float) -> None:
-        for block in [block for block in open_blocks if block < before]:
-            for facet in FACETS:
-                types = open_blocks[block][facet.name]
-                exact[facet.name][list(types)] += 1
-                near[facet.name][list({near for one in types for near in implied(facet, one)})] += 1
-            del open_blocks[block]
-
+    """How often each type was seen itself, and how often it counts as seen; what stays or soon returns is seen once."""
+    visits = {(kind, facet.name): _Visits(facet.types) for kind in ("exact", "near") for facet in FACETS}
     for shard in shards:
-        for sighting in sightings(shard, aspect, begin):
-            if not any(event.start_s <= sighting.time_s < event.end_s for event in events):
-                _note(open_blocks, sighting)
-        close(shard.end_s // BLOCK_S)
-    close(float("inf"))
-    return {f"{kind}/{name}": counts for kind, of in (("exact", exact), ("near", near)) for name, counts in of.items()}
+        for time_s, facet, kind_type in sightings(shard, aspect, begin):
+            if not any(event.start_s <= time_s < event.end_s for event in events):
+                visits["exact", facet].at(time_s, kind_type)
+                for near in implied(facet, kind_type):
+                    visits["near", facet].at(time_s, near)
+    return {f"{kind}/{facet}": torch.from_numpy(one.counts) for (kind, facet), one in visits.items()}
 
 
-def _note(blocks: dict[int, dict[str, set[int]]], sighting: Sighting) -> None:
-    block = blocks.setdefault(int(sighting.time_s // BLOCK_S), defaultdict(set))
-    block[sighting.facet].add(sighting.type)
+class _Visits:
+    """Visits to each type: one ends when it was not seen for ``VISIT_S``."""
+
+    def __init__(self, types: int) -> None:
+        self.counts = np.zeros(types, dtype=np.int32)
+        self._last_s = np.full(types, -np.inf)
+
+    def at(self, time_s: float, kind_type: int) -> None:
+        if time_s - self._last_s[kind_type] > VISIT_S:
+            self.counts[kind_type] += 1
+        self._last_s[kind_type] = time_s

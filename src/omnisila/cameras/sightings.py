@@ -1,7 +1,7 @@
 """What a fixed camera sees of people and vehicles, as counted kinds of thing: place, speed, number, hour, posture.
 
-Each facet is a list of types (a cell of the view, a class of speed); a camera counts in how many ten-second blocks each
-type was seen. Only tracks and joints are read, by the names that a profile's layouts give them.
+Each facet is a list of types (a cell of the view, a class of speed); a camera counts the visits to each. Only tracks
+and joints are read, by the names that a profile's layouts give them.
 """
 
 import math
@@ -16,7 +16,7 @@ from omnisila.scenes.extractor import OBJECTS, SceneShard
 from omnisila.scenes.nets.movenet import JOINTS
 from omnisila.scenes.objects import PEOPLE
 
-BLOCK_S = 10.0  # what is seen twice in it was seen once
+VISIT_S = 60.0  # what comes back sooner never left
 ROWS, COLUMNS = 12, 16  # cells of the view
 SPEEDS = (0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.5)  # own heights per second
 MOST = 12  # things of a kind that are told apart by number
@@ -35,23 +35,20 @@ _TIME_IN_NAME = re.compile(
 
 
 class Facet(NamedTuple):
-    """One way in which something may be unusual, and how many types it tells apart.
-
-    ``ordered``: types of a kind stand in rising order, and a higher one implies the lower ones.
-    """
+    """One way in which something may be unusual, and how many types it tells apart."""
 
     name: str
     types: int
-    ordered: bool
 
 
 FACETS = (
-    Facet("place", len(KINDS) * ROWS * COLUMNS, ordered=False),
-    Facet("speed", len(KINDS) * len(SPEEDS), ordered=True),
-    Facet("number", len(KINDS) * (MOST + 1), ordered=True),
-    Facet("hour", len(KINDS) * 24, ordered=False),
-    Facet("posture", len(POSTURES), ordered=False),
+    Facet("place", len(KINDS) * ROWS * COLUMNS),
+    Facet("speed", len(KINDS) * len(SPEEDS)),
+    Facet("number", len(KINDS) * (MOST + 1)),
+    Facet("hour", len(KINDS) * 24),
+    Facet("posture", len(POSTURES)),
 )
+_ORDERED = {"speed": len(SPEEDS), "number": MOST + 1}  # facets in which a type implies the lower ones of its kind
 
 
 class Sighting(NamedTuple):
@@ -142,9 +139,9 @@ def _postures(shard: SceneShard, aspect: float) -> Iterator[Sighting]:
             yield Sighting(time_s, "posture", (lean_deg >= _BENT_DEG) + (lean_deg >= _LYING_DEG))
 
 
-def implied(facet: Facet, kind_type: int) -> list[int]:
-    """The types that count as seen with one: itself, cells beside it, and lower classes of an ordered facet."""
-    if facet.name == "place":
+def implied(facet: str, kind_type: int) -> list[int]:
+    """The types that count as seen with one: itself, cells beside it, and lower speeds and numbers."""
+    if facet == "place":
         kind, cell = divmod(kind_type, ROWS * COLUMNS)
         row, column = divmod(cell, COLUMNS)
         return [
@@ -152,9 +149,8 @@ def implied(facet: Facet, kind_type: int) -> list[int]:
             for near_row in range(max(row - 1, 0), min(row + 2, ROWS))
             for near_column in range(max(column - 1, 0), min(column + 2, COLUMNS))
         ]
-    if facet.ordered:
-        width = facet.types // len(KINDS)
-        return list(range(kind_type - kind_type % width, kind_type + 1))
+    if facet in _ORDERED:
+        return list(range(kind_type - kind_type % _ORDERED[facet], kind_type + 1))
     return [kind_type]
 
 

@@ -28,7 +28,7 @@ class Limit(NamedTuple):
 
 def log_odds(score: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
     """Of probabilities; what is beyond the grid is drawn to its ends."""
-    return np.clip(logit(np.clip(score, 1e-9, 1 - 1e-9)), GRID[0], GRID[-1])
+    return np.asarray(np.clip(logit(np.clip(score, 1e-9, 1 - 1e-9)), GRID[0], GRID[-1]))
 
 
 def thresholds_at(on_log_odds: float, hysteresis: float) -> Thresholds:

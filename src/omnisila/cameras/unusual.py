@@ -16,7 +16,7 @@ from torch import Tensor
 
 from omnisila.cameras.camera import Camera, Verdicts, spoken
 from omnisila.cameras.likeness import DIRECTIONS, Ordinary
-from omnisila.cameras.sightings import BLOCK_S, FACETS, Sighting, sightings, words
+from omnisila.cameras.sightings import FACETS, VISIT_S, Sighting, sightings, words
 from omnisila.cameras.tails import GRID, limit
 from omnisila.scene_registry import SCENES
 from omnisila.scenes.extractor import SceneShard, model_streams
@@ -28,11 +28,12 @@ LIKENESS = "likeness"  # the reason that is no facet's
 MOST_REASONS = 3
 _SHAPE = SpanShape(smooth_s=0.0, merge_gap_s=3.0, min_duration_s=0.0)
 _SCALE = 4.0  # unlikeness u stands on the grid of thresholds at 4 log u
+_LEAST_WINDOWS = 16  # before windows may be unlike the others
 _LEAST_WATCHED_S = 1800.0  # of an hour of the day, before who moves in it may be unusual
 
 
 class Reason(NamedTuple):
-    """Why a window is unusual: in words, and with 1 less the share of ordinary blocks that were like it."""
+    """Why a window is unusual: in words, and with 1 less the share of ordinary minutes that were like it."""
 
     facet: str
     text: str
@@ -57,7 +58,7 @@ class Unusual:
 
     def __init__(self, camera: Camera, alarms_per_hour: float) -> None:
         self.camera, self.alarms_per_hour = camera, alarms_per_hour
-        self.blocks = max(int(camera.hours * 3600 / BLOCK_S), 1)
+        self.visits = camera.hours * 3600 / VISIT_S  # that one type could have had
         self.near = {facet.name: camera.total(f"near/{facet.name}") for facet in FACETS}
         self.rarest = self._rarest()  # facet -> how often a type may have been seen at most
         self.verdicts = camera.facts.verdicts.get(UNUSUAL, Verdicts())
@@ -87,7 +88,7 @@ class Unusual:
             if facet in self.rarest and often <= self.rarest[facet] and self._knows(facet, kind):
                 told = "never seen" if often == 0 else f"seen {often} time{'s' if often > 1 else ''}"
                 text = words(facet, kind, f"{told} in {spoken(self.camera.hours)}")
-                found.append(Reason(facet, text, 1 - (often + 1) / (self.blocks + 2)))
+                found.append(Reason(facet, text, 1 - (often + 1) / (self.visits + 2)))
         unlike = float(self._ordinary.unlikeness(described[None])[0])
         if self._least is not None and unlike >= self._least:
             scenes = model_streams(("visual", *SCENES))
@@ -137,9 +138,9 @@ class Unusual:
         for name in sorted(self.near, key=lambda name: self._rate(name, 0)):
             if self._rate(name, 0) > left:
                 break
-            # a type seen in more than a hundredth of all blocks is no rare one, whatever its rate
+            # what was there in more than a hundredth of the time is not rare, whatever its rate
             often = 0
-            while often + 1 <= self.blocks // 100 and self._rate(name, often + 1) <= left / 2:
+            while often + 1 <= self.visits // 100 and self._rate(name, often + 1) <= left / 2:
                 often += 1
             rarest[name], left = often, left - self._rate(name, often)
         return rarest
@@ -150,17 +151,17 @@ class Unusual:
         return float(exact[self.near[facet] <= often + 1].sum()) / self.camera.hours
 
     def _knows(self, facet: str, kind: int) -> bool:
-        return facet != "hour" or self._watched_s[kind % 24] >= _LEAST_WATCHED_S
+        return facet != "hour" or bool(self._watched_s[kind % 24] >= _LEAST_WATCHED_S)
 
-    def _least_unlikeness(self, kept: Sequence[Float[Tensor, "windows numbers"]]) -> float | None:
+    def _least_unlikeness(self, kept: Sequence[Float[Tensor, "_windows numbers"]]) -> float | None:
         """From when on a window is unlike the ordinary ones: each video is rated by all others."""
-        parts = list(kept) if len(kept) > 1 else list(kept[0].chunk(2))
-        if sum(len(part) for part in parts) < 16 or len(parts) < 2:
+        parts = [part for part in kept if len(part)]
+        parts = parts if len(parts) > 1 else list(parts[0].chunk(2))
+        if sum(len(part) for part in parts) < _LEAST_WINDOWS:
             return None
         rated = [
             Ordinary.of(torch.cat([*parts[:place], *parts[place + 1 :]])).unlikeness(part)
             for place, part in enumerate(parts)
-            if len(part)
         ]
         places = _SCALE * torch.cat(rated).clamp(min=1e-3).log().numpy()
         weight = float(self.camera.total("windows_seen")) / len(places)

@@ -97,8 +97,8 @@ class CameraLearner:
         camera.check_picture(item.path, info.width_px, info.height_px)
         kept = WindowsKept(sha256)
         scored = self.analyzer.scored(extracted, passing=lambda windows: kept.passing(windows, left_out))
-        if not kept.seen:
-            raise MediaError(f"{item.path}: no second of it can be learnt. Give footage that plays, without events.")
+        if not scored.spans:
+            raise MediaError(f"{item.path}: not one window of it could be decoded. Give footage that plays.")
         added = row(
             item.path,
             sha256,
