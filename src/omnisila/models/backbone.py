@@ -1,6 +1,7 @@
 """What one family of Video-LLMs does in its own way: the words around a prompt, its video tokens, its positions."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
 
 from jaxtyping import Float, Int, UInt8
@@ -33,13 +34,16 @@ class ChatTemplate(NamedTuple):
     """The words of one exchange, in their order; scene tokens stand after ``after_video``."""
 
     opening: str
-    video_token: str
+    video_token: str  # "" where the tokenizer has none: its places are then an id beyond the vocabulary
     after_video: str
     before_instruction: str
     closing: str
     turn: str  # opens a further question
     end: str  # of the answer
     before_answer: str = ""  # what an answer begins with that is no part of it
+    stop: str = ""  # text at which an answer stops, where ``end`` is text too and no token of its own
+    video_last: bool = False  # the video stands behind the instruction
+    apart: bool = False  # each stretch of text between video tokens is tokenised as if it began a text
 
 
 class VideoSettings(Frozen):
@@ -101,6 +105,18 @@ class Backbone(ABC):
     @abstractmethod
     def token_count(self, frames: int) -> int:
         """How many video tokens a window of that many frames has."""
+
+    def video_parts(
+        self,
+        frames: int,
+        times_s: Sequence[float],  # noqa: ARG002 (by default no prompt tells them)
+    ) -> tuple[str | int, ...]:
+        """A video's part of a prompt: numbers of video tokens, and the words between them; by default tokens alone.
+
+        Args:
+            times_s: of the frames; empty where they are not known.
+        """
+        return (self.token_count(frames),)
 
     @abstractmethod
     def encode(self, frames: UInt8[Tensor, "batch frames height width 3"]) -> Entities:

@@ -126,7 +126,7 @@ class CompactVideoLLM(nn.Module):
         beams: int = 1,
         cache: Cache | None = None,
     ) -> Generated:
-        ends = {"pad_id": self.pad_id, "end_id": self.end_id, "reads": self.max_tokens}
+        ends: dict[str, Any] = {"pad_id": self.pad_id, "end_id": self.end_id, "reads": self.max_tokens}
         return generate_answers(
             self.language_model, self.tokenizer, embeds, tokens, max_tokens, beams, **ends, cache=cache
         )

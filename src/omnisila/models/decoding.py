@@ -70,11 +70,13 @@ def generate_answers(
     end_id: int,
     reads: int,
     cache: Cache | None = None,
+    stop: str = "",
 ) -> Generated:
     """The likeliest answers to embedded prompts: greedy for one beam, beam search for more.
 
     Args:
         reads: how many tokens the model can read.
+        stop: text at which an answer stops too; it is no part of the answer.
         cache: keys and values of the prompts' beginnings; it grows.
 
     Raises:
@@ -95,19 +97,32 @@ def generate_answers(
             eos_token_id=end_id,
             output_scores=True,
             return_dict_in_generate=True,
+            stop_strings=stop or None,
         ),
+        tokenizer=tokenizer,
     )
     scores = language_model.compute_transition_scores(
         output.sequences, output.scores, getattr(output, "beam_indices", None), normalize_logits=True
     )
     ended = (output.sequences == end_id).int()  # by the terminator: an answer may have padding's token inside
     counts = torch.where(ended.any(1), ended.argmax(1) + 1, ended.shape[1]).tolist()
+    if stop:
+        rows = zip(output.sequences, counts, strict=True)
+        counts = [_stop_place(tokenizer, row[:count], stop) for row, count in rows]
 
     def made(rows: Sequence[Sequence[Any]]) -> tuple[tuple[Any, ...], ...]:
         return tuple(tuple(row[:count]) for row, count in zip(rows, counts, strict=True))
 
     texts = tuple(tokenizer.batch_decode(output.sequences, skip_special_tokens=True))
+    if stop:
+        texts = tuple(text.partition(stop)[0].strip() for text in texts)
     return Generated(texts, made(scores.tolist()), made(output.sequences.tolist()))
+
+
+def _stop_place(tokenizer: PreTrainedTokenizerBase, ids: Tensor, stop: str) -> int:
+    """How many tokens an answer has up to the one that completes the text at which it stops."""
+    places = range(1, len(ids) + 1)
+    return next((place for place in places if stop in tokenizer.decode(ids[:place])), len(ids))
 
 
 def check_length(length: int, reads: int) -> None:

@@ -4,7 +4,6 @@ What differs between families (words, frames, video tokens, positions) is one fi
 ``omnisila.models.backbones``. Source: Omni-SILA 3.4, 4.3.
 """
 
-import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
 
@@ -16,6 +15,7 @@ from transformers import Cache, GenerationConfig, PreTrainedTokenizerBase
 from omnisila.errors import InputError, WeightsError
 from omnisila.models.backbone import Backbone
 from omnisila.models.decoding import decode_visible, generate_answers
+from omnisila.models.prompt_writing import PromptTokenizer, PromptWriter
 from omnisila.models.tokens import Tokens
 from omnisila.models.video_llm import Generated, splice
 from omnisila.scenes.extractor import Entities
@@ -47,13 +47,12 @@ class TransformersVideoLLM(nn.Module):
         self.backbone = backbone
         self.width: int = table.embedding_dim
         self.max_tokens: int = model.config.get_text_config().max_position_embeddings
-        self.video_id, self.end_id = (
-            self._only_id(token) for token in (backbone.template.video_token, backbone.template.end)
-        )
-        self.pad_id = self._pad_id()
+        template = backbone.template
+        self.words = PromptTokenizer(tokenizer, "" if template.apart else template.video_token)
         self.scene_id: int = max(len(tokenizer), table.num_embeddings)
-        special = (re.escape(token.content) for token in tokenizer.added_tokens_decoder.values())
-        self._special = re.compile("|".join(sorted(special, key=len, reverse=True)))
+        self.video_id = self._only_id(template.video_token) if template.video_token else self.scene_id + 1
+        self.end_id = self._only_id(str(tokenizer.eos_token) if template.stop else template.end)
+        self.pad_id = self._pad_id()
         self._check()
         # a checkpoint's own habits (sampling, penalties) would change which answer is the likeliest
         model.generation_config = GenerationConfig(pad_token_id=self.pad_id, eos_token_id=self.end_id)
@@ -68,31 +67,45 @@ class TransformersVideoLLM(nn.Module):
     def device(self) -> torch.device:
         return self.model.device
 
-    def prompt_ids(self, instruction: str, frames: int, scene_tokens: int | None = None) -> list[int]:
+    def prompt_ids(
+        self, instruction: str, frames: int, scene_tokens: int | None = None, times_s: Sequence[float] = ()
+    ) -> list[int]:
         """A prompt for that many frames; placeholders in the instruction itself are plain text.
 
         Args:
             frames: 0 where scene tokens stand for the visual ones.
             scene_tokens: places for scenes, by default one a frame; 0 gives the plain model's prompt.
+            times_s: of the frames, for families whose prompts tell them.
 
         Raises:
             InputError: a prompt that is longer than the model reads; nothing is ever cut.
         """
-        template = self.backbone.template
-        visual, scenes = self.backbone.token_count(frames), frames if scene_tokens is None else scene_tokens
-        ids = [
-            *self.tokenizer.encode(template.opening),
-            *[self.video_id] * visual,
-            *self._following_ids(template.after_video, "", ""),
-            *[self.scene_id] * scenes,
-            *self._following_ids(template.before_instruction, instruction, template.closing),
-        ]
-        if len(ids) > self.max_tokens:
+        template, scenes = self.backbone.template, frames if scene_tokens is None else scene_tokens
+        prompt = PromptWriter(self.words)
+        prompt.write(template.opening)
+        if template.video_last:
+            prompt.write(template.before_instruction)
+            prompt.write_typed(instruction)
+        for part in self.backbone.video_parts(frames, times_s):
+            if isinstance(part, str):
+                prompt.write(part)
+            else:
+                prompt.place(self.video_id, part)
+        prompt.write(template.after_video)
+        if scenes:
+            prompt.place(self.scene_id, scenes)
+        if not template.video_last:
+            prompt.write(template.before_instruction)
+            prompt.write_typed(instruction)
+        prompt.write(template.closing)
+        prompt.end_text()
+        if len(prompt.ids) > self.max_tokens:
+            visual = prompt.ids.count(self.video_id)
             raise InputError(
-                f"a prompt of {len(ids)} tokens ({visual} visual, {scenes} scene), the model reads {self.max_tokens}. "
-                "Shorten the instruction, or show fewer or smaller frames."
+                f"a prompt of {len(prompt.ids)} tokens ({visual} visual, {scenes} scene), the model reads "
+                f"{self.max_tokens}. Shorten the instruction, or show fewer or smaller frames."
             )
-        return ids
+        return prompt.ids
 
     def answer_ids(self, answer: str) -> list[int]:
         """An answer's tokens as they follow the prompt, with the terminator.
@@ -102,7 +115,10 @@ class TransformersVideoLLM(nn.Module):
         """
         template = self.backbone.template
         before = template.closing.strip() if template.before_answer else ""
-        prompt, whole = (self._plain_ids(text) for text in (before, before + template.before_answer + answer))
+        said = before + template.before_answer + answer
+        if template.stop:
+            return self.words.plain_ids(said + template.end)[len(self.words.plain_ids(before)) if before else 0 :]
+        prompt, whole = (self.words.plain_ids(text) for text in (before, said))
         if whole[: len(prompt)] != prompt:
             raise WeightsError(
                 f"the tokenizer joins the end of {before!r} with the answer {answer!r}. Use the model's own tokenizer."
@@ -110,7 +126,8 @@ class TransformersVideoLLM(nn.Module):
         return [*whole[len(prompt) :], self.end_id]
 
     def turn_ids(self, instruction: str) -> list[int]:
-        return self._following_ids(self.backbone.template.turn, instruction, self.backbone.template.closing)
+        template = self.backbone.template
+        return self.words.text_ids(template.turn, instruction, template.closing)
 
     @torch.no_grad()
     def see(
@@ -142,7 +159,7 @@ class TransformersVideoLLM(nn.Module):
             InputError: prompts for another number of frames, or visual features of another tower.
         """
         ids = ids.to(self.device)
-        embeds = self.model.get_input_embeddings()(ids.masked_fill(ids == self.scene_id, self.pad_id))
+        embeds = self.model.get_input_embeddings()(ids.masked_fill(ids >= self.scene_id, self.pad_id))
         if not visual.values.shape[1]:
             return splice(embeds, ids, self.video_id, embeds[:, :0])
         found, wanted = tuple(visual.values.shape[-2:]), (self.backbone.patches, self.backbone.features)
@@ -178,30 +195,14 @@ class TransformersVideoLLM(nn.Module):
             InputError: answers that could pass the end of what the model reads.
         """
         model = Positioned(self.model, self.backbone.positions(tokens))
-        ends = {"pad_id": self.pad_id, "end_id": self.end_id, "reads": self.max_tokens}
+        stop = self.backbone.template.stop
+        ends: dict[str, Any] = {"pad_id": self.pad_id, "end_id": self.end_id, "reads": self.max_tokens, "stop": stop}
         made = generate_answers(model, self.tokenizer, embeds, tokens, max_tokens, beams, **ends, cache=cache)
         before = self.backbone.template.before_answer
         return made._replace(texts=tuple(text.removeprefix(before) for text in made.texts))
 
-    def _following_ids(self, before: str, typed: str, after: str) -> list[int]:
-        """Tokens of a text behind a special token; special tokens that a user typed in it are plain text."""
-        if not self._special.search(typed):
-            anchor = self.backbone.template.video_token  # a tokenizer may mark only the first word of a text
-            return self.tokenizer.encode(anchor + before + typed + after, add_special_tokens=False)[1:]
-        head = max((match.end() for match in self._special.finditer(before)), default=0)
-        first = self._special.search(after)
-        tail = first.start() if first else len(after)
-        ids = self._plain_ids(before[head:] + typed + after[:tail])
-        return [*self._special_ids(before[:head]), *ids, *self._special_ids(after[tail:])]
-
-    def _special_ids(self, text: str) -> list[int]:
-        return self.tokenizer.encode(text, add_special_tokens=False)
-
-    def _plain_ids(self, text: str) -> list[int]:
-        return self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
-
     def _only_id(self, token: str) -> int:
-        ids = self._special_ids(token)
+        ids = self.words.special_ids(token)
         if len(ids) != 1:
             raise WeightsError(f"tokenizer: {token} is {len(ids)} tokens, wanted one. Use the model's own tokenizer.")
         return ids[0]
@@ -217,10 +218,12 @@ class TransformersVideoLLM(nn.Module):
 
     def _check(self) -> None:
         config, rows = self.model.config, self.model.get_input_embeddings().num_embeddings
-        if self.video_id != config.video_token_id or len(self.tokenizer) > rows:
+        token = self.backbone.template.video_token
+        wanted = config.video_token_id if token else self.video_id
+        if self.video_id != wanted or len(self.tokenizer) > rows:
             raise WeightsError(
-                f"tokenizer: {len(self.tokenizer)} tokens, {self.backbone.template.video_token} is {self.video_id}; "
-                f"wanted at most {rows}, with {config.video_token_id}. Use the model's own tokenizer."
+                f"tokenizer: {len(self.tokenizer)} tokens, {token} is {self.video_id}; wanted at most {rows}, with "
+                f"{wanted}. Use the model's own tokenizer."
             )
         if config._attn_implementation not in ATTENTIONS:
             raise WeightsError(
