@@ -36,7 +36,7 @@ sys.modules["omnisila_shape_checks"] = ModuleType("omnisila_shape_checks")
 sys.modules["omnisila_shape_checks"].checked = _checked  # type: ignore[attr-defined]
 jaxtyping.install_import_hook("omnisila", "omnisila_shape_checks.checked")
 
-pytest_plugins = ["tests.video_llava", "tests.reaction_clips"]
+pytest_plugins = ["tests.video_llava", "tests.reaction_clips", "tests.published_baselines"]
 
 TICKS_HZ = 12_000  # divides into whole ticks at 12, 24, 25 and 30 frames a second
 CODECS = {".mp4": "libx264", ".mov": "libx264", ".mkv": "libx264", ".ts": "libx264", ".flv": "libx264",

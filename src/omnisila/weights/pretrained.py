@@ -71,19 +71,22 @@ def load_pretrained(
     return model.eval()
 
 
-def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
+def load_tokenizer(source: str | Path, tokenizer_class: Any = AutoTokenizer) -> PreTrainedTokenizerBase:
     """The tokenizer that lies beside a model.
 
+    Args:
+        tokenizer_class: of transformers, where the model is none that it knows.
+
     Raises:
-        WeightsError: it is missing or damaged.
+        WeightsError: it is missing or damaged, or needs a library that is missing.
     """
     folder = model_folder(source)
     try:
-        return AutoTokenizer.from_pretrained(folder)
-    except (OSError, ValueError, KeyError) as error:
+        return tokenizer_class.from_pretrained(folder)
+    except (OSError, ValueError, KeyError, ImportError) as error:
         raise WeightsError(
             f"{folder}: no tokenizer that can be read ({first_line(error)}). Copy tokenizer.json and "
-            "tokenizer_config.json beside the weights."
+            "tokenizer_config.json beside the weights; a tokenizer.model alone needs sentencepiece."
         ) from error
 
 

@@ -1,0 +1,91 @@
+"""OpenAI's CLIP and a projector, as three baselines have them before their Llama; what differs is what they pool."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jaxtyping import UInt8
+from torch import Tensor, nn
+
+from omnisila.models.backbone import Backbone
+from omnisila.models.baselines.published import BUFFERS, below, clip_of
+from omnisila.models.clip_tower import ClipTower
+from omnisila.scenes.boxes import Area
+from omnisila.scenes.extractor import Entities
+from omnisila.weights.checkpoint_files import model_folder
+from omnisila.weights.official import read_state
+
+CLIP_FOLDER, CLIP_HUB_ID = "clip-vit-large-patch14", "openai/clip-vit-large-patch14"
+_PREFIXES = ("model.vision_tower.vision_tower.vision_model.", "model.vision_tower.vision_model.", "vision_model.")
+
+
+class ClipSide(nn.Module):
+    """The tower, frozen, and what maps its features to the language model's width.
+
+    Args:
+        tower: read at the layer before the last.
+        width: of the language model.
+    """
+
+    def __init__(self, tower: ClipTower, width: int) -> None:
+        super().__init__()
+        self.tower = tower
+        self.projector = nn.Linear(tower.features, width)
+
+
+class ClipBackbone(Backbone):
+    """A family whose tower is a ``ClipSide``'s; by default it sees the middle square of each frame."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__(model)
+        clip: ClipTower = model.visual.tower
+        self.clip = clip
+        self.features, self.patches, self.class_tokens = clip.features, clip.patches, clip.class_tokens
+        self.size_px = (clip.preprocessing.size_px, clip.preprocessing.size_px)
+
+    def tower(self) -> nn.Module:
+        """The visual encoder."""
+        return self.clip
+
+    def fitted(self, frames: UInt8[Tensor, "images height width 3"]) -> UInt8[Tensor, "images size size 3"]:
+        """The middle square at the tower's size."""
+        return self.clip.preprocessing.sized(frames)
+
+    def shown_area(self, height_px: int, width_px: int) -> Area:
+        """The square in the middle."""
+        return self.clip.preprocessing.shown_area(height_px, width_px)
+
+    def encode(self, frames: UInt8[Tensor, "batch frames height width 3"]) -> Entities:
+        """CLIP's features of every patch of every frame."""
+        return self.clip.encode(frames)
+
+
+def clip_state(state: Mapping[str, Tensor], folder: Path) -> dict[str, Tensor]:
+    """A CLIP tower's tensors by transformers' names: those of the checkpoint, else of the published tower.
+
+    Args:
+        state: the checkpoint, which may hold a tower.
+        folder: may have the tower in ``clip-vit-large-patch14``; else the hub is asked for it.
+
+    Raises:
+        WeightsError: no tower anywhere.
+    """
+    own = next((found for prefix in _PREFIXES if (found := below(state, prefix))), None)
+    if own is None:
+        beside = folder / CLIP_FOLDER
+        own = below(read_state(beside if beside.exists() else model_folder(CLIP_HUB_ID)), "vision_model.")
+    return {key: tensor for key, tensor in own.items() if not key.endswith(BUFFERS)}
+
+
+def clip_side(state: Mapping[str, Tensor], width: int, source: Path, *, class_token: bool) -> ClipSide:
+    """Both parts without values, of the sizes that the tower's tensors have.
+
+    Raises:
+        WeightsError: the tensors are not a CLIP's.
+    """
+    return ClipSide(ClipTower(clip_of(state, source), class_token=class_token), width)
+
+
+def is_tower(key: str) -> bool:
+    """Whether a key of a whole checkpoint is the tower's."""
+    return key.startswith("model.vision_tower.")
