@@ -7,17 +7,29 @@ import typer
 
 
 def calibrate(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder of omnisila train.")],
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="A run folder of omnisila train; with --out an embedded model too.")
+    ],
     examples: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
             metavar="EXAMPLES", help="An examples.jsonl, as prepare writes it.", exists=True, dir_okay=False
         ),
-    ],
+    ] = None,
     footage: Annotated[
-        Path, typer.Option(help="Folder that the examples' videos are in.", exists=True, file_okay=False)
-    ],
+        Path, typer.Option(help="Folder that the videos are in.", exists=True, file_okay=False)
+    ] = Path(),
+    decisions: Annotated[
+        Path | None,
+        typer.Option(
+            help="In place of EXAMPLES: a decisions.jsonl of omnisila decisions export. What was accepted is taken as "
+            "the truth, all other time of these videos as without event.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
     split: Annotated[str, typer.Option(help="The split to fit on: videos the run was not trained on.")] = "val",
+    out: Annotated[Path | None, typer.Option(help="Calibrate a copy of the run, made here.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
 ) -> None:
     """Fit temperature and thresholds for wanted miss rates, and say what each costs in false alarms.
@@ -27,23 +39,32 @@ def calibrate(
     """
     from omnisila import weights
     from omnisila.errors import InputError
-    from omnisila.models.run_files import is_reaction, run_summary
+    from omnisila.models.run_files import copy_run, is_reaction, run_summary
 
-    if str(run) in weights.RUNS and not run.exists():
+    if (examples is None) == (decisions is None):
+        raise InputError("give either an examples.jsonl of omnisila prepare, or --decisions.")
+    embedded = str(run) in weights.RUNS and not run.exists()
+    if embedded and out is None:
         raise InputError(
-            f"{run} is an embedded model: its training calibrates it (omnisila train {run} --folds). Give a run folder "
-            "of omnisila train icm or hawkeye."
+            f"{run} is an embedded model, which is not written to. Give --out FOLDER for a copy with thresholds of its "
+            "own, or a run folder of omnisila train icm or hawkeye."
         )
-    if is_reaction(run):
+    source = weights.FOLDER / run if embedded else run
+    if is_reaction(source):
         raise InputError(f"{run} measures reactions, which have no thresholds. Give a run of omnisila train icm.")
-    run_summary(run)
+    run_summary(source)
 
     from omnisila.operating_points import ALARMS_ARE_STRETCHES
-    from omnisila.recipes.shipping.calibrating_runs import calibrate_run
+    from omnisila.recipes.shipping.calibrating_runs import calibrate_run, decided, held_out
     from omnisila.scenes.cache import FeatureCache
 
     say = (lambda _: None) if quiet else (lambda line: typer.echo(line, err=True))
-    calibration = calibrate_run(run, examples, footage, split, FeatureCache(), say)
+    if decisions is not None:
+        held = decided(decisions, say)
+    elif examples is not None:
+        held = held_out(examples, split)
+    target = copy_run(source, out) if out is not None else source
+    calibration = calibrate_run(target, held, footage, FeatureCache(), say)
     for name, one in calibration.label_sets.items():
         typer.echo(f"{name}: temperature {one.temperature:.2f}")
         for point in one.operating_points:

@@ -37,6 +37,15 @@ def score(
     encoder: Annotated[
         str | None, typer.Option(help="Sentence encoder for Sem-C: a model's folder, or minilm for the packaged one.")
     ] = None,
+    decisions: Annotated[
+        Path | None,
+        typer.Option(
+            help="A decisions.jsonl of omnisila decisions export: people's ratings of causes become Atr-R of the model "
+            "that stated them.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
 ) -> None:
     """Score systems beside flag-all, flag-none and chance; every later system is also compared with the first.
@@ -57,6 +66,8 @@ def score(
 
         sentences = sentence_encoder(encoder)
     result = score_systems(asked.examples, systems, draws, sentences)
+    if decisions is not None:
+        result = _with_ratings(result, decisions, draws)
     write_scores(out, result)
     if quiet:
         return
@@ -65,6 +76,19 @@ def score(
         for line in _left_out(system, scores):
             typer.echo(f"  {line}")
     typer.echo(f"{out}: tables and figures with omnisila report {out}")
+
+
+def _with_ratings(result: "tuple[Scores, ...]", decisions: Path, draws: int) -> "tuple[Scores, ...]":
+    """The figures with people's ratings: beside those of the system of that name, else as a system of its own."""
+    from omnisila.decisions import Decision
+    from omnisila.evaluation.decided_ratings import decided_ratings
+    from omnisila.evaluation.rating_tables import rating_scores
+    from omnisila.records import records
+    from omnisila.schema import Scores
+
+    rated = {one.system: one.scores for one in rating_scores(decided_ratings(records(decisions, Decision)), draws)}
+    known = [one.replace(scores=(*one.scores, *rated.pop(one.system, ()))) for one in result]
+    return (*known, *(Scores(system=name, scores=scores) for name, scores in rated.items()))
 
 
 def _left_out(system: "System", scores: "Scores") -> "Iterator[str]":

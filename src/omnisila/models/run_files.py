@@ -5,6 +5,7 @@ Nothing here needs torch, so mistakes are told before it is loaded.
 """
 
 import json
+import shutil
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
@@ -14,8 +15,8 @@ from pydantic import ConfigDict, Field, JsonValue, ValidationError
 
 from omnisila.config import Frozen, first_fault
 from omnisila.digests import digest
-from omnisila.errors import WeightsError
-from omnisila.files import write_together
+from omnisila.errors import InputError, WeightsError
+from omnisila.files import named_failure, write_together
 from omnisila.operating_points import Calibration
 from omnisila.schema import ModelIdentity
 
@@ -164,3 +165,17 @@ def read_contents(folder: Path, record: RunSummary) -> dict[str, bytes]:
                 f"{path}: SHA-256 is {found}, {RUN} says {wanted}. Copy the whole run folder, or train again."
             )
     return contents
+
+
+def copy_run(folder: Path, target: Path) -> Path:
+    """A run in another place, with its thresholds; without the state that training resumes from.
+
+    Raises:
+        InputError: the place holds something already.
+        OutputError: it cannot be written.
+    """
+    if target.exists() and any(target.iterdir() if target.is_dir() else [target]):
+        raise InputError(f"{target}: exists. Choose a new folder for the copy of {folder}.")
+    with named_failure(target):
+        shutil.copytree(folder, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__", "state"))
+    return target

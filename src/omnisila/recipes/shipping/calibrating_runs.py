@@ -7,7 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from omnisila.data.preparation.decided import decided_examples
 from omnisila.data.preparation.video_examples import label_over
+from omnisila.decisions import Decision
 from omnisila.errors import InputError, MediaError
 from omnisila.evaluation.calibration import ValidationVideo, fit_temperature
 from omnisila.files import write_atomically
@@ -15,6 +17,7 @@ from omnisila.inference.analyzer import Analyzer
 from omnisila.inference.scoring import Scored
 from omnisila.inference.settings import AnalyzerConfig
 from omnisila.labels import label_set
+from omnisila.media.video import sha256
 from omnisila.models.checkpoint import load_run
 from omnisila.models.run_files import CALIBRATION
 from omnisila.operating_points import Calibration, LabelSetCalibration
@@ -34,41 +37,66 @@ class _Video(NamedTuple):
     scored: Scored
 
 
-def calibrate_run(
-    folder: Path, examples: Path, footage: Path, split: str, cache: FeatureCache, say: Say
-) -> Calibration:
-    """Fit temperature and thresholds on the locate examples of a split, and put them into the run folder.
+class Held(NamedTuple):
+    """What thresholds are fitted on: locate examples, and what they are in words."""
+
+    examples: Sequence[Example]
+    words: str
+
+
+def held_out(examples: Path, split: str) -> Held:
+    """The locate examples of a split.
 
     Raises:
-        InputError: the split has no video with known times that can be read.
-        RecordError: the examples cannot be read.
+        RecordError: the file cannot be read.
+    """
+    asked = [example for example in records(examples, Example) if example.split == split and example.task == "locate"]
+    return Held(asked, f"{split} of {examples.name}")
+
+
+def decided(decisions: Path, say: Say) -> Held:
+    """The videos that people decided about on the review page.
+
+    Raises:
+        RecordError: the file cannot be read.
+    """
+    return Held(decided_examples(records(decisions, Decision), say), f"decisions of {decisions.name}")
+
+
+def calibrate_run(folder: Path, held: Held, footage: Path, cache: FeatureCache, say: Say) -> Calibration:
+    """Fit temperature and thresholds on held-out examples, and put them into the run folder.
+
+    Raises:
+        InputError: there is no video with known times that can be read.
         OutputError: the run folder cannot be written.
     """
     run = load_run(folder)._replace(calibration=None)
-    asked = [example for example in records(examples, Example) if example.split == split and example.task == "locate"]
     sets: dict[str, LabelSetCalibration] = {}
     for labels, names in run.record.labels.items():
         analyzer = Analyzer(run, AnalyzerConfig(labels=(labels,)), cache)
-        mine = [example for example in asked if example.labels == labels]
+        mine = [example for example in held.examples if example.labels == labels]
         videos = list(_scored(analyzer, mine, footage, say))
         if not videos:
-            say(f"{labels}: no video of split {split!r} that can be read; its thresholds stay uncalibrated")
+            say(f"{labels}: no video of {held.words} that can be read; its thresholds stay uncalibrated")
             continue
         sets[labels] = _fitted(videos, labels, names)
     if not sets:
         raise InputError(
-            f"{examples}: nothing to calibrate on: no locate example of split {split!r} for "
-            f"{', '.join(run.record.labels)} whose video can be read. Give another --split, or prepare with --resplit."
+            f"{held.words}: nothing to calibrate on: no video with known times for {', '.join(run.record.labels)} that "
+            f"can be read below {footage}. Give another --footage or --split, or prepare with --resplit."
         )
-    calibration = Calibration(label_sets=sets, split=f"{split} of {examples.name}", grid_hz=8.0)
+    calibration = Calibration(label_sets=sets, split=held.words, grid_hz=8.0)
     write_atomically(folder / CALIBRATION, calibration.model_dump_json(indent=2))
     return calibration
 
 
 def _scored(analyzer: Analyzer, examples: Sequence[Example], footage: Path, say: Say) -> Iterator[_Video]:
     for number, example in enumerate(examples, 1):
+        path = footage / example.video
         try:
-            extracted = analyzer.extracted(footage / example.video)
+            if example.video_sha256 not in (None, sha256(path)):
+                raise MediaError(f"{path}: another file than the one that was judged. Give the --footage it is in.")
+            extracted = analyzer.extracted(path)
         except MediaError as error:
             say(f"left out: {error}")
             continue
