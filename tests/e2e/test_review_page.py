@@ -1,5 +1,6 @@
 """The review page in a real browser: keys alone, mouse and fingers, a killed server, names that look like markup."""
 
+import resource
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -226,6 +227,22 @@ def test_what_was_not_saved_when_the_page_was_closed_is_saved_at_the_next_visit(
         saved_page.goto(server.address)
         expect(saved_page.locator("#saved")).to_have_text("All changes are saved.")
         saved_page.context.close()
+    assert [line["verdict"] for line in exported(reports)] == ["accepted"]
+
+
+def test_a_full_disk_is_told_and_costs_nothing(browser: Browser, reports: Path) -> None:
+    with Server(reports) as server:
+        page = visit(browser, server)
+        assert server.process is not None
+        pid, unlimited = server.process.pid, resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (1024, unlimited[1]))  # as if there were no room for a page of it
+        page.keyboard.press("a")
+        expect(page.locator("#saved")).to_contain_text("nothing was saved")
+        expect(page.locator("#list li.accepted")).to_have_count(0)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, unlimited)
+        saved(page)
+        expect(page.locator("#list li.accepted")).to_have_count(1)
+        page.context.close()
     assert [line["verdict"] for line in exported(reports)] == ["accepted"]
 
 

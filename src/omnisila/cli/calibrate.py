@@ -41,7 +41,8 @@ def calibrate(
     from omnisila.errors import InputError
     from omnisila.models.run_files import copy_run, is_reaction, run_summary
 
-    if (examples is None) == (decisions is None):
+    asked = examples or decisions
+    if asked is None or (examples is not None and decisions is not None):
         raise InputError("give either an examples.jsonl of omnisila prepare, or --decisions.")
     embedded = str(run) in weights.RUNS and not run.exists()
     if embedded and out is None:
@@ -59,10 +60,7 @@ def calibrate(
     from omnisila.scenes.cache import FeatureCache
 
     say = (lambda _: None) if quiet else (lambda line: typer.echo(line, err=True))
-    if decisions is not None:
-        held = decided(decisions, say)
-    elif examples is not None:
-        held = held_out(examples, split)
+    held = decided(asked, say) if examples is None else held_out(asked, split)
     target = copy_run(source, out) if out is not None else source
     calibration = calibrate_run(target, held, footage, FeatureCache(), say)
     for name, one in calibration.label_sets.items():

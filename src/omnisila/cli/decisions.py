@@ -1,9 +1,13 @@
 """``omnisila decisions``: what people decided on the review page, as data."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from omnisila.serve.decisions import DecisionLog
+    from omnisila.serve.store import Store
 
 app = typer.Typer(no_args_is_help=True, help="What people decided on the review page, as data.")
 
@@ -43,6 +47,20 @@ def export(
         typer.echo(f"{out}: {len(write_files(chosen, form, out))} videos")
 
 
+@app.command("audit")
+def audit(
+    reports: Reports,
+    limit: Annotated[int, typer.Option(min=1, help="How many of the latest entries.")] = 1000,
+    state: State = None,
+) -> None:
+    """Print who saw and decided what, one JSON object a line, the latest first."""
+    store = _store(reports, state)
+    from omnisila.serve.audit import entries
+
+    for entry in entries(store, limit=limit):
+        typer.echo(entry.model_dump_json())
+
+
 @app.command("replay")
 def replay(reports: Reports, state: State = None) -> None:
     """Make everybody's state anew from the log of decisions; nothing changes unless the file was damaged."""
@@ -51,11 +69,17 @@ def replay(reports: Reports, state: State = None) -> None:
     typer.echo(f"{reports}: {sum(1 for _ in log.history())} entries replayed")
 
 
-def _log(reports: Path, state: Path | None):
+def _log(reports: Path, state: Path | None) -> "DecisionLog":
+    store = _store(reports, state)
+    from omnisila.serve.decisions import DecisionLog
+
+    return DecisionLog(store)
+
+
+def _store(reports: Path, state: Path | None) -> "Store":
     from omnisila.errors import InputError
 
     try:
-        from omnisila.serve.decisions import DecisionLog
         from omnisila.serve.services import DATABASE
         from omnisila.serve.settings import STATE_FOLDER
         from omnisila.serve.store import Store
@@ -64,4 +88,4 @@ def _log(reports: Path, state: Path | None):
     path = (state or reports / STATE_FOLDER) / DATABASE
     if not path.is_file():
         raise InputError(f"{path}: nobody has decided anything there. Run: omnisila serve {reports}")
-    return DecisionLog(Store(path))
+    return Store(path)

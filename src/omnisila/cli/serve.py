@@ -41,6 +41,14 @@ def serve(
         list[str] | None,
         typer.Option(help="Origin of a reverse proxy, such as https://review.example; may be repeated."),
     ] = None,
+    retain_days: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="Take away analyses all of whose findings have been rejected for so many days; never one with an "
+            "undecided or accepted finding, never a video or a decision [keep all].",
+        ),
+    ] = None,
 ) -> None:
     """Review findings in a browser: accept, reject, adjust, relabel, rate, add. Nothing decided is ever lost.
 
@@ -76,6 +84,7 @@ def serve(
             accounts=tuple(one.account for one in invited),
             local_user=User(name=name, role="admin"),
             blur_faces=blur_faces,
+            retain_days=retain_days,
         )
     except ValidationError as error:
         raise InputError(f"omnisila serve: {first_fault(error)}.") from None

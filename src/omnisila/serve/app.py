@@ -34,10 +34,9 @@ def build_app(settings: ServeSettings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        services.library.start(settings.scan_every_s)
+        services.start()
         yield
-        services.library.stop()
-        services.store.close()
+        services.stop()
 
     app = FastAPI(
         title="omnisila",

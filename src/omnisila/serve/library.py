@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -46,13 +46,14 @@ class Library:
         self._thread: threading.Thread | None = None
         self.progress = Progress()
 
-    def start(self, every_s: float) -> None:
-        """Search now and then in a thread of its own, until ``stop``."""
+    def start(self, every_s: float, after: Callable[[], None] = lambda: None) -> None:
+        """Search now and then in a thread of its own, until ``stop``; ``after`` is called after each search."""
 
         def search() -> None:
             while not self._end.is_set():
                 try:
                     self.scan()
+                    after()
                 except OmnisilaError as error:
                     self.progress = self.progress.replace(running=False, failure=str(error))
                 self._wake.wait(every_s)

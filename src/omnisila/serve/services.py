@@ -10,6 +10,7 @@ from omnisila.serve.decisions import DecisionLog
 from omnisila.serve.footage import FootageFinder
 from omnisila.serve.library import Library
 from omnisila.serve.previews import Previews
+from omnisila.serve.retention import retire
 from omnisila.serve.settings import ServeSettings, User
 from omnisila.serve.store import VIEWS, Store
 
@@ -43,11 +44,24 @@ class Services(NamedTuple):
             Previews(settings.state_folder / "previews", settings.preview_cache_bytes, settings.blur_faces),
         )
 
-    def note_view(self, user: User, what: str) -> None:
-        """Add to the audit log that somebody saw something."""
+    def start(self) -> None:
+        """Search the folder from now on, and take away what has been kept for long enough."""
+        self.library.start(self.settings.scan_every_s, self._tidy)
+
+    def stop(self) -> None:
+        self.library.stop()
+        self.store.close()
+
+    def note(self, user: str, what: str) -> None:
+        """Add to the audit log that somebody saw or did something that is no decision."""
         utc = datetime.now(UTC).isoformat(timespec="milliseconds")
         with self.store.write() as connection:
-            connection.execute(sql.insert(VIEWS).values(user=user.name, utc=utc, what=what))
+            connection.execute(sql.insert(VIEWS).values(user=user, utc=utc, what=what))
+
+    def _tidy(self) -> None:
+        if self.settings.retain_days is not None:
+            for path in retire(self.store, self.library, self.settings.retain_days):
+                self.note("omnisila", f"{path} taken away: rejected for {self.settings.retain_days:g} days")
 
 
 def _services(request: Request) -> Services:

@@ -46,6 +46,7 @@ class ServeSettings(Config):
         max_body_bytes: of a request; uploads have ``max_upload_bytes``.
         max_upload_bytes: of a request to ``/v1``.
         scan_every_s: how often the folder is searched for new analyses.
+        retain_days: how long analyses are kept whose findings were all rejected; None: for ever.
         preview_cache_bytes: of all cached previews; the ones unused for longest go first.
     """
 
@@ -63,6 +64,7 @@ class ServeSettings(Config):
     max_body_bytes: int = Field(default=1_000_000, gt=0)
     max_upload_bytes: int = Field(default=2_000_000_000, gt=0)
     scan_every_s: float = Field(default=30.0, gt=0)
+    retain_days: float | None = Field(default=None, ge=0)
     preview_cache_bytes: int = Field(default=10_000_000_000, gt=0)
 
     @field_validator("base_path")

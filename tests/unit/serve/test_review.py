@@ -1,6 +1,7 @@
 """The page's interface: queue, changes, undo and redo, and the log from which all of it follows."""
 
 import json
+import time
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -11,6 +12,7 @@ import sqlalchemy as sql
 from fastapi.testclient import TestClient
 from sqlalchemy.exc import IntegrityError
 
+from omnisila.serve.retention import retire
 from omnisila.serve.services import Services
 from omnisila.serve.store import APPEND_ONLY, STATES, STEPS
 
@@ -218,3 +220,42 @@ def test_one_video_shows_findings_curves_and_what_a_label_may_be(serve: Serve) -
     detail = client.get(f"/api/videos/{found['report']}/findings/{found['finding']}").json()
     assert detail["evidence"]["faces"][0]["box"]["left_frac"] == 0.2
     assert client.get("/api/videos/999").status_code == 404
+
+
+def test_the_audit_log_says_who_saw_and_decided_what(serve: Serve) -> None:
+    client = serve()
+    found = queue(client)[0]
+    client.get(f"/api/videos/{found['report']}")
+    edit(client, found["finding"], verdict="accepted")
+    post(client, "/api/undo")
+    log = client.get("/api/audit").json()
+    assert {(one["user"], one["did"]) for one in log} == {("me", "saw"), ("me", "edit"), ("me", "undo")}
+    assert [one["utc"] for one in log] == sorted((one["utc"] for one in log), reverse=True)
+    seen = next(one["what"] for one in log if one["did"] == "saw")
+    assert seen == f"video {'north/a.mp4.json' if found['folder'] == 'north' else 'south/<i>b.mp4.json'}"
+    change = json.loads(next(one["what"] for one in log if one["did"] == "edit"))
+    assert (change["before"]["verdict"], change["after"]["verdict"]) == (None, "accepted")
+
+
+def test_only_analyses_that_were_rejected_as_a_whole_are_taken_away(serve: Serve, reports: Path) -> None:
+    client = serve()
+    page = reports / "south/<i>b.mp4.html"
+    page.write_text("the page of the analysis")
+    south, north = ([one["finding"] for one in queue(client, folder=name)] for name in ("south", "north"))
+
+    def kept() -> set[str]:
+        retire(services(client).store, services(client).library, days=0)
+        services(client).library.scan()
+        return {one["folder"] for one in queue(client)}
+
+    edit(client, *south[:2], *north, verdict="rejected")
+    edit(client, north[0], verdict="accepted")
+    time.sleep(0.01)
+    assert kept() == {"south", "north"}  # one undecided, one accepted
+    edit(client, south[2], verdict="rejected")
+    assert retire(services(client).store, services(client).library, days=1) == ()  # not for so long yet
+    time.sleep(0.01)
+    assert kept() == {"north"}
+    assert not page.exists()
+    assert (reports / "south/<i>b.mp4").exists()
+    assert sum(one.verdict == "rejected" for one in services(client).log.decisions()) == 7

@@ -15,10 +15,11 @@ from omnisila.report.wording import LANES, sightings
 from omnisila.schema import Analysis, Evidence, ExpertWeights, Span, VideoIdentity
 from omnisila.serve import queue
 from omnisila.serve.agreement import Reviewers, reviewers
+from omnisila.serve.audit import Entry, entries
 from omnisila.serve.decisions import Saved
 from omnisila.serve.library import Progress
 from omnisila.serve.queue import Choices, Listed, Page, PageRequest
-from omnisila.serve.services import Reviewer, Room, Services, Viewer
+from omnisila.serve.services import Admin, Reviewer, Room, Services, Viewer
 from omnisila.serve.settings import Role
 from omnisila.serve.states import Change, State
 from omnisila.serve.store import REPORTS
@@ -150,7 +151,7 @@ def list_choices(room: Room, _user: Viewer) -> Choices:
 def show_video(room: Room, user: Viewer, report: int) -> Video:
     """One report, for the player and the time line; noted in the audit log."""
     row, analysis = _report(room, report)
-    room.note_view(user, f"video {row['path']}")
+    room.note(user.name, f"video {row['path']}")
     findings = queue.of_report(room.store, user.name, report)
     sets = dict.fromkeys((*analysis.labels, *(one.labels for one in findings)))
     return Video(
@@ -197,6 +198,14 @@ def show_one(room: Room, user: Viewer, finding: str) -> Listed:
 def show_agreement(room: Room, _user: Viewer) -> Reviewers:
     """How alike people decide, and the findings that they differ about."""
     return reviewers(tuple(room.log.decisions()))
+
+
+@router.get("/audit")
+def show_audit(
+    room: Room, _user: Admin, before: str | None = None, limit: Annotated[int, Query(ge=1, le=1000)] = 200
+) -> tuple[Entry, ...]:
+    """Who saw and decided what, newest first; ``before`` is the ``utc`` of the last entry that was given."""
+    return entries(room.store, before, limit)
 
 
 @router.post("/edits")
