@@ -145,10 +145,149 @@ def chat_univi(folder: Path) -> Path:
     return folder
 
 
+VICUNA = "vicuna-7b-v0"
+PANDA_WIDTH, PANDA_OUT = 160, 24
+
+
+def _attention(at: str, width: int) -> dict[str, tuple[int, ...]]:
+    """torch's own multi-head attention."""
+    return {
+        f"{at}.in_proj_weight": (3 * width, width), f"{at}.in_proj_bias": (3 * width,),
+        f"{at}.out_proj.weight": (width, width), f"{at}.out_proj.bias": (width,),
+    }  # fmt: skip
+
+
+def _norm(at: str, width: int) -> dict[str, tuple[int, ...]]:
+    return {f"{at}.weight": (width,), f"{at}.bias": (width,)}
+
+
+def _linear(at: str, out: int, width: int) -> dict[str, tuple[int, ...]]:
+    return {f"{at}.weight": (out, width), f"{at}.bias": (out,)}
+
+
+def pandagpt(folder: Path) -> Path:
+    """ImageBind with another sense beside sight, adapters with the projection, Vicuna."""
+    write_language(folder / VICUNA, tensors(llama_shapes(ROWS)), model_type="llama")
+    adapters: dict[str, tuple[int, ...]] = {}
+    for layer in range(LAYERS):
+        for name in "qkvo":
+            at = f"llama_model.base_model.model.model.layers.{layer}.self_attn.{name}_proj"
+            adapters |= {f"{at}.lora_A.default.weight": (4, WIDTH), f"{at}.lora_B.default.weight": (WIDTH, 4)}
+    torch.save(tensors({**adapters, **_linear("llama_proj", WIDTH, PANDA_OUT)}, seed=1), folder / "pytorch_model.pt")
+    width, sight = PANDA_WIDTH, "modality_preprocessors.vision"
+    shapes: dict[str, tuple[int, ...]] = {
+        f"{sight}.cls_token": (1, 1, width),
+        f"{sight}.rgbt_stem.proj.1.weight": (width, 3, 2, PATCH_PX, PATCH_PX),
+        f"{sight}.pos_embedding_helper.pos_embed": (1, 5, width),
+        "modality_preprocessors.text.pos_embed": (1, 77, 8),
+        "modality_heads.audio.0.weight": (8,),
+        "modality_heads.vision.2.weight": (PANDA_OUT, width),
+    }
+    shapes |= _norm("modality_trunks.vision.pre_transformer_layer.0", width) | _norm("modality_heads.vision.0", width)
+    for layer in range(2):
+        at = f"modality_trunks.vision.blocks.{layer}"
+        shapes |= _attention(f"{at}.attn", width) | _norm(f"{at}.norm_1", width) | _norm(f"{at}.norm_2", width)
+        shapes |= _linear(f"{at}.mlp.fc1", 64, width) | _linear(f"{at}.mlp.fc2", width, 64)
+    torch.save(tensors(shapes, seed=2), folder / "imagebind_huge.pth")
+    return folder
+
+
+OWL_WIDTH, OWL_HEADS, OWL_QUERIES = 32, 4, 6
+
+
+def mplug_owl(folder: Path) -> Path:
+    """One folder of nested settings; 6 queries."""
+    width = OWL_WIDTH
+    shapes: dict[str, tuple[int, ...]] = {f"language_model.{key}": shape for key, shape in llama_shapes(ROWS).items()}
+    shapes |= {"query_tokens": (1, OWL_QUERIES, width), "temporal_query_tokens": (1, OWL_QUERIES, width)}
+    at = "vision_model.embeddings"
+    shapes |= {f"{at}.cls_token": (1, 1, width), f"{at}.position_embedding": (1, 5, width)}
+    shapes |= {f"{at}.patch_embed.weight": (width, 3, PATCH_PX, PATCH_PX)} | _norm(f"{at}.pre_layernorm", width)
+    shapes |= _norm("vision_model.post_layernorm", width)
+    for layer in range(2):
+        at = f"vision_model.encoder.layers.{layer}"
+        inner = width // 2
+        shapes |= _norm(f"{at}.temporal.ln", width) | {f"{at}.temporal.down_proj.weight": (inner, width, 1, 1, 1)}
+        shapes |= {f"{at}.temporal.conv.weight": (inner, 1, 3, 1, 1), f"{at}.temporal.conv.bias": (inner,)}
+        shapes |= {f"{at}.temporal.up_proj.weight": (width, inner, 1, 1, 1), f"{at}.temporal.up_proj.bias": (width,)}
+        shapes |= {f"{at}.temporal.down_proj.bias": (inner,)} | _linear(
+            f"{at}.self_attn.query_key_value", 3 * width, width
+        )
+        shapes |= _linear(f"{at}.self_attn.dense", width, width) | _norm(f"{at}.input_layernorm", width)
+        shapes |= _norm(f"{at}.post_attention_layernorm", width)
+        shapes |= _linear(f"{at}.mlp.fc1", 48, width) | _linear(f"{at}.mlp.fc2", width, 48)
+    for layer in range(2):
+        at = f"abstractor.encoder.layers.{layer}.crossattention"
+        for name in ("query", "key", "value"):
+            shapes |= _linear(f"{at}.attention.{name}", width, width)
+        shapes |= _linear(f"{at}.output.out_proj", width, width)
+        for name in ("output.norm2", "norm1", "normk"):
+            shapes |= _norm(f"{at}.{name}", width)
+        for name, (out, into) in {"w1": (40, width), "w2": (width, 40), "w3": (40, width)}.items():
+            shapes |= _linear(f"{at}.output.mlp.{name}", out, into)
+        shapes |= _norm(f"{at}.output.mlp.ffn_ln", 40)
+    shapes |= _linear("abstractor.visual_fc", WIDTH, width) | _linear("abstractor.temporal_visual_fc", WIDTH, width)
+    shapes |= {"abstractor.vit_eos": (1, 1, WIDTH)}
+    heads = {"num_attention_heads": OWL_HEADS}
+    settings = {"vision_config": heads, "visual_abstractor_config": heads, "text_config": llama_settings(ROWS)}
+    write_language(folder, tensors(shapes), model_type="mplug-owl", num_query_tokens=OWL_QUERIES, **settings)
+    return folder
+
+
+EVA_WIDTH, BERT_WIDTH = 176, 128  # two heads each
+
+
+def videochat(folder: Path) -> Path:
+    """EVA with a layer too many, BLIP-2's Q-Former with its text branch, what VideoChat tuned, Vicuna."""
+    write_language(folder / VICUNA, tensors(llama_shapes(ROWS)), model_type="llama")
+    width, own = EVA_WIDTH, BERT_WIDTH
+    eva: dict[str, tuple[int, ...]] = {
+        "cls_token": (1, 1, width), "pos_embed": (1, 5, width), "patch_embed.proj.bias": (width,),
+        "patch_embed.proj.weight": (width, 3, PATCH_PX, PATCH_PX), "norm.weight": (width,), "norm.bias": (width,),
+        "head.weight": (8, width), "head.bias": (8,),
+    }  # fmt: skip
+    for layer in (0, 1, 2, 39):
+        at = f"blocks.{layer}"
+        eva |= _norm(f"{at}.norm1", width) | _norm(f"{at}.norm2", width) | _linear(f"{at}.attn.proj", width, width)
+        eva |= {f"{at}.attn.qkv.weight": (3 * width, width)}
+        eva |= {f"{at}.attn.q_bias": (width,), f"{at}.attn.v_bias": (width,)}
+        eva |= _linear(f"{at}.mlp.fc1", 40, width) | _linear(f"{at}.mlp.fc2", width, 40)
+    torch.save(tensors(eva, seed=1), folder / "eva_vit_g.pth")
+    bert = "Qformer.bert"
+    blip: dict[str, tuple[int, ...]] = {"query_tokens": (1, 3, own), f"{bert}.embeddings.position_ids": (1, 512)}
+    blip |= {f"{bert}.embeddings.word_embeddings.weight": (20, own)} | _norm(f"{bert}.embeddings.LayerNorm", own)
+    blip |= {f"{bert}.embeddings.position_embeddings.weight": (512, own), "Qformer.cls.predictions.bias": (20,)}
+    blip |= _linear("t5_proj", 16, own) | _norm("ln_vision", width)
+    for layer in range(2):
+        for kind, into in (("attention", own), ("crossattention", width))[: 2 - layer]:
+            at = f"{bert}.encoder.layer.{layer}.{kind}"
+            blip |= _linear(f"{at}.self.query", own, own) | _linear(f"{at}.self.key", own, into)
+            blip |= _linear(f"{at}.self.value", own, into) | _linear(f"{at}.output.dense", own, own)
+            blip |= _norm(f"{at}.output.LayerNorm", own)
+        for kind in ("", "_query"):
+            at = f"{bert}.encoder.layer.{layer}"
+            blip |= _linear(f"{at}.intermediate{kind}.dense", 40, own) | _linear(f"{at}.output{kind}.dense", own, 40)
+            blip |= _norm(f"{at}.output{kind}.LayerNorm", own)
+    torch.save({"model": tensors(blip, seed=2)}, folder / "blip2_pretrained_flant5xxl.pth")
+    tuned: dict[str, tuple[int, ...]] = {"visual_encoder.gmhra_cls_token": (1, 1, width)} | _norm("ln_vision", width)
+    tuned |= {"extra_query_tokens": (1, 5, own)} | _linear("llama_proj", WIDTH, own)
+    for layer in range(2):
+        at = f"visual_encoder.gmhra.{layer}"
+        tuned |= {f"{at}.dpe.weight": (width, 1, 3, 3, 3), f"{at}.dpe.bias": (width,)} | _attention(f"{at}.attn", width)
+        for name in ("ln_1", "ln_2", "ln_3"):
+            tuned |= _norm(f"{at}.{name}", width)
+        tuned |= _linear(f"{at}.mlp.c_fc", 44, width) | _linear(f"{at}.mlp.c_proj", width, 44)
+    torch.save({"model": tensors(tuned, seed=3)}, folder / "videochat_7b.pth")
+    return folder
+
+
 WRITERS: dict[str, Callable[[Path], Path]] = {
     "video_chatgpt": video_chatgpt,
     "valley": valley,
     "chat_univi": chat_univi,
+    "pandagpt": pandagpt,
+    "mplug_owl": mplug_owl,
+    "videochat": videochat,
 }
 
 

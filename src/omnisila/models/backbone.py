@@ -86,6 +86,7 @@ class Backbone(ABC):
         patches: feature vectors per frame, ``class_tokens`` before those of the frame's parts among them.
         size_px: (height, width) that every frame is brought to.
         frames: how many frames a window must have; None for any number.
+        notice: what whoever opens its weights must be told, such as a licence that forbids uses.
     """
 
     template: ChatTemplate
@@ -94,6 +95,7 @@ class Backbone(ABC):
     class_tokens: int = 0
     size_px: tuple[int, int]
     frames: int | None = None
+    notice: str = ""
 
     def __init__(self, model: Any) -> None:
         self.model = model

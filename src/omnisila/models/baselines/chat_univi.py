@@ -13,21 +13,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from omnisila.models.backbone import ChatTemplate
-from omnisila.models.baselines.clip_side import ClipBackbone, ClipSide, clip_side, clip_state, is_tower
-from omnisila.models.baselines.published import (
-    LANGUAGE,
-    VISUAL,
-    PublishedVideoLLM,
-    above,
-    language_settings,
-    llama,
-    llama_tokenizer,
-    unfilled,
-)
+from omnisila.models.baselines import published
+from omnisila.models.baselines.clip_side import ClipBackbone, clip_side, tower_keys, whole_checkpoint
 from omnisila.models.transformers_llm import TransformersVideoLLM
 from omnisila.scenes.extractor import Entities
-from omnisila.weights.loading import load_into
-from omnisila.weights.official import read_state
 
 FRAMES, RATE_HZ = 100, 1.0  # of a video: one a second, at most so many
 FEW = 2  # so many frames are read as pictures, each merged for itself
@@ -170,15 +159,14 @@ def load(folder: Path, dtype: torch.dtype, noise_seed: int | None = None) -> Tra
     Raises:
         WeightsError: a file is missing, damaged or of another model.
     """
-    state, settings = read_state(folder), language_settings(folder)
-    clip, tokenizer = clip_state(state, folder), llama_tokenizer(folder)
-    language = {key: tensor for key, tensor in state.items() if not is_tower(key)}
-    with unfilled(dtype):
-        llm = llama(settings, folder, len(state.get("lm_head.weight", ())) or None)
-        side: ClipSide = clip_side(clip, llm.config.hidden_size, folder, class_token=False)
-        model = PublishedVideoLLM(llm, side)
-    load_into(model, {**above(language, LANGUAGE), **above(clip, f"{VISUAL}tower.vision_model.")}, folder, _renamed)
-    return TransformersVideoLLM(model, tokenizer, ChatUniVi(model, rates_of(settings), noise_seed))
+    language, clip, settings = whole_checkpoint(folder)
+    model = published.filled(
+        (settings, language), lambda width: clip_side(clip, width, folder, class_token=False), tower_keys(clip), folder,
+        dtype, _renamed,
+    )  # fmt: skip
+    return TransformersVideoLLM(
+        model, published.llama_tokenizer(folder), ChatUniVi(model, rates_of(settings), noise_seed)
+    )
 
 
 def rates_of(settings: dict[str, Any]) -> Rates:
@@ -193,4 +181,4 @@ def rates_of(settings: dict[str, Any]) -> Rates:
 
 
 def _renamed(key: str) -> str:
-    return key.replace(f"{LANGUAGE}model.mm_projector.", f"{VISUAL}projector.")
+    return key.replace("language_model.model.mm_projector.", "visual.projector.")

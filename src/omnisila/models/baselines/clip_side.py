@@ -8,7 +8,7 @@ from jaxtyping import UInt8
 from torch import Tensor, nn
 
 from omnisila.models.backbone import Backbone
-from omnisila.models.baselines.published import BUFFERS, below, clip_of
+from omnisila.models.baselines import published
 from omnisila.models.clip_tower import ClipTower
 from omnisila.scenes.boxes import Area
 from omnisila.scenes.extractor import Entities
@@ -70,11 +70,11 @@ def clip_state(state: Mapping[str, Tensor], folder: Path) -> dict[str, Tensor]:
     Raises:
         WeightsError: no tower anywhere.
     """
-    own = next((found for prefix in _PREFIXES if (found := below(state, prefix))), None)
+    own = next((found for prefix in _PREFIXES if (found := published.below(state, prefix))), None)
     if own is None:
         beside = folder / CLIP_FOLDER
-        own = below(read_state(beside if beside.exists() else model_folder(CLIP_HUB_ID)), "vision_model.")
-    return {key: tensor for key, tensor in own.items() if not key.endswith(BUFFERS)}
+        own = published.below(read_state(beside if beside.exists() else model_folder(CLIP_HUB_ID)), "vision_model.")
+    return {key: tensor for key, tensor in own.items() if not key.endswith(published.BUFFERS)}
 
 
 def clip_side(state: Mapping[str, Tensor], width: int, source: Path, *, class_token: bool) -> ClipSide:
@@ -83,7 +83,23 @@ def clip_side(state: Mapping[str, Tensor], width: int, source: Path, *, class_to
     Raises:
         WeightsError: the tensors are not a CLIP's.
     """
-    return ClipSide(ClipTower(clip_of(state, source), class_token=class_token), width)
+    return ClipSide(ClipTower(published.clip_of(state, source), class_token=class_token), width)
+
+
+def tower_keys(clip: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A tower's tensors by the names of a ``ClipSide``."""
+    return published.above(clip, "tower.vision_model.")
+
+
+def whole_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
+    """One folder with everything: the language model and what stands on it, the tower, the settings.
+
+    Raises:
+        WeightsError: a file is missing or damaged.
+    """
+    state = read_state(folder)
+    language = {key: tensor for key, tensor in state.items() if not is_tower(key)}
+    return language, clip_state(state, folder), published.language_settings(folder)
 
 
 def is_tower(key: str) -> bool:

@@ -3,8 +3,7 @@
 What the baselines of the papers' tables share: one model of both sides, and how their files are found and read.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +22,15 @@ from transformers import (
 from transformers.initialization import no_init_weights
 
 from omnisila.errors import WeightsError
+from omnisila.models.backbone import VideoSettings
+from omnisila.models.clip_tower import ClipPreprocessing
 from omnisila.weights.checkpoint_files import CONFIG, first_line
+from omnisila.weights.loading import load_into
 from omnisila.weights.official import read_state
 from omnisila.weights.pretrained import load_tokenizer, read_settings
 
-LANGUAGE, VISUAL = "language_model.", "visual."  # of a key: which side it belongs to
+VICUNA_V0 = ("vicuna-7b-v0", "llama-7b", "vicuna-7b-delta-v0")  # its folder, or those of base and delta
+CLIP_PIXELS = VideoSettings(image_mean=ClipPreprocessing().mean, image_std=ClipPreprocessing().std, size={})
 CLIP_HEAD = 64  # width of an attention head in every published CLIP
 BUFFERS = ("rotary_emb.inv_freq", "embeddings.position_ids")  # stored by older versions, made anew today
 _LLAMA = (
@@ -68,16 +71,35 @@ class PublishedVideoLLM(nn.Module):
         self.language_model.generation_config = config
 
 
-@contextmanager
-def unfilled(dtype: torch.dtype) -> Iterator[None]:
-    """Modules built inside have that type and no values yet: filling billions at random would take minutes."""
+def filled(
+    language: tuple[Mapping[str, Any], Mapping[str, Tensor]],
+    side: Callable[[int], nn.Module],
+    visual: Mapping[str, Tensor],
+    source: Path,
+    dtype: torch.dtype,
+    renamed: Callable[[str], str | None] | None = None,
+) -> PublishedVideoLLM:
+    """Both sides with their tensors, every one in its place and none left over.
+
+    Args:
+        language: what ``config.json`` says of the language model, and its tensors.
+        side: builds the visual side for a language model of that width.
+        visual: the visual side's tensors.
+        source: what messages call them.
+        renamed: what a tensor is called here, its key beginning with ``language_model.`` or ``visual.``.
+
+    Raises:
+        WeightsError: tensors are missing, left over or of another shape; the message names them.
+    """
     usual = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:
-        with no_init_weights():
-            yield
+        with no_init_weights():  # filling billions at random would take minutes
+            llm = llama(language[0], source, len(language[1].get("lm_head.weight", ())) or None)
+            model = PublishedVideoLLM(llm, side(llm.config.hidden_size))
     finally:
         torch.set_default_dtype(usual)
+    return load_into(model, {**above(language[1], "language_model."), **above(visual, "visual.")}, source, renamed)
 
 
 def part(folder: Path, *names: str, where_from: str) -> Path:
@@ -205,12 +227,11 @@ def clip_of(state: Mapping[str, Tensor], source: Path) -> CLIPVisionModel:
         positions, feedforward = state["embeddings.position_embedding.weight"], state["encoder.layers.0.mlp.fc1.weight"]
     except KeyError as error:
         raise WeightsError(f"{source}: no CLIP tower, {error} is missing. Download it again.") from error
-    layers = {key.split(".")[2] for key in state if key.startswith("encoder.layers.")}
     return CLIPVisionModel._from_config(
         CLIPVisionConfig(
             hidden_size=patch.shape[0],
             intermediate_size=feedforward.shape[0],
-            num_hidden_layers=len(layers),
+            num_hidden_layers=count_below(state, "encoder.layers."),
             num_attention_heads=max(1, patch.shape[0] // CLIP_HEAD),
             image_size=round((len(positions) - 1) ** 0.5) * patch.shape[-1],
             patch_size=patch.shape[-1],
@@ -228,3 +249,8 @@ def below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 def above(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """The tensors with something before each key, buffers that are made anew left out."""
     return {prefix + key: tensor for key, tensor in state.items() if not key.endswith(BUFFERS)}
+
+
+def count_below(state: Mapping[str, Tensor], prefix: str) -> int:
+    """How many layers have tensors whose keys begin so."""
+    return len({key.removeprefix(prefix).split(".")[0] for key in state if key.startswith(prefix)})

@@ -14,23 +14,12 @@ from torch import Tensor, nn
 
 from omnisila.media.transforms import centre_crop, channels_first, resize_short_side
 from omnisila.models.backbone import ChatTemplate
-from omnisila.models.baselines.clip_side import ClipBackbone, ClipSide, clip_side, clip_state, is_tower
-from omnisila.models.baselines.published import (
-    LANGUAGE,
-    VISUAL,
-    PublishedVideoLLM,
-    above,
-    language_settings,
-    llama,
-    llama_tokenizer,
-    unfilled,
-)
+from omnisila.models.baselines import published
+from omnisila.models.baselines.clip_side import ClipBackbone, ClipSide, clip_side, tower_keys, whole_checkpoint
 from omnisila.models.layers import masked_mean, masked_softmax
 from omnisila.models.transformers_llm import TransformersVideoLLM
 from omnisila.scenes.boxes import Area
 from omnisila.scenes.extractor import Entities
-from omnisila.weights.loading import load_into
-from omnisila.weights.official import read_state
 
 FRAMES = 8
 RESIZED_PX, CROPPED_PX = 256, 224  # the short side before the middle of so many pixels is cut out
@@ -158,17 +147,15 @@ def load(folder: Path, dtype: torch.dtype) -> TransformersVideoLLM:
     Raises:
         WeightsError: a file is missing, damaged or of another model.
     """
-    state, settings = read_state(folder), language_settings(folder)
-    clip, tokenizer = clip_state(state, folder), llama_tokenizer(folder)
-    language = {key: tensor for key, tensor in state.items() if not is_tower(key)}
-    with unfilled(dtype):
-        llm = llama(settings, folder, len(state.get("lm_head.weight", ())) or None)
-        width = llm.config.hidden_size
-        side = clip_side(clip, width, folder, class_token=True)
-        side = ValleySide(side, pooling_of(settings, language, width, side.tower.patches - 1), width)
-        model = PublishedVideoLLM(llm, side)
-    load_into(model, {**above(language, LANGUAGE), **above(clip, f"{VISUAL}tower.vision_model.")}, folder, _renamed)
-    llm.config.video_token_id = tokenizer.convert_tokens_to_ids(Valley.template.video_token)
+    language, clip, settings = whole_checkpoint(folder)
+    tokenizer = published.llama_tokenizer(folder)
+
+    def side(width: int) -> ValleySide:
+        plain = clip_side(clip, width, folder, class_token=True)
+        return ValleySide(plain, pooling_of(settings, language, width, plain.tower.patches - 1), width)
+
+    model = published.filled((settings, language), side, tower_keys(clip), folder, dtype, _renamed)
+    model.config.video_token_id = tokenizer.convert_tokens_to_ids(Valley.template.video_token)
     return TransformersVideoLLM(model, tokenizer, Valley(model))
 
 
@@ -187,8 +174,8 @@ def pooling_of(settings: dict[str, Any], state: dict[str, Tensor], width: int, p
 
 def _renamed(key: str) -> str | None:
     """The authors keep the layer that their encoder was copied from beside it; it is never run."""
-    if key.startswith(f"{LANGUAGE}model.transforemr_adding_layer."):
+    if key.startswith("language_model.model.transforemr_adding_layer."):
         return None
     for name in ("pooling_layer.", "transformer_delta_encoder.", "position_matrix"):
-        key = key.replace(f"{LANGUAGE}model.{name}", f"{VISUAL}pooling.{name}")
-    return key.replace(f"{LANGUAGE}model.mm_projector.", f"{VISUAL}projector.")
+        key = key.replace(f"language_model.model.{name}", f"visual.pooling.{name}")
+    return key.replace("language_model.model.mm_projector.", "visual.projector.")

@@ -15,24 +15,12 @@ from torch import Tensor
 
 from omnisila.media.transforms import channels_first
 from omnisila.models.backbone import ChatTemplate
-from omnisila.models.baselines.clip_side import ClipBackbone, clip_side, clip_state, is_tower
-from omnisila.models.baselines.published import (
-    LANGUAGE,
-    VISUAL,
-    PublishedVideoLLM,
-    above,
-    language_settings,
-    language_state,
-    llama,
-    llama_tokenizer,
-    part,
-    unfilled,
-)
+from omnisila.models.baselines import published
+from omnisila.models.baselines.clip_side import ClipBackbone, clip_side, clip_state, is_tower, tower_keys
 from omnisila.models.layers import masked_mean
 from omnisila.models.transformers_llm import TransformersVideoLLM
 from omnisila.scenes.boxes import WHOLE_FRAME, Area
 from omnisila.scenes.extractor import Entities
-from omnisila.weights.loading import load_into
 from omnisila.weights.official import read_state
 
 FRAMES = 100
@@ -98,24 +86,24 @@ def load(folder: Path, dtype: torch.dtype) -> TransformersVideoLLM:
     Raises:
         WeightsError: one is missing, damaged or of another model.
     """
-    language, home = language_state(
+    base, home = published.language_state(
         folder, "LLaVA-7B-Lightening-v1-1", "llama-7b", "LLaVA-Lightning-7B-delta-v1-1", WHERE
     )
-    partial, source = read_state(part(folder, PARTIAL, where_from=WHERE)), folder / PARTIAL
-    clip = clip_state({}, folder)
-    tokenizer = llama_tokenizer(home, TOKENS)
-    with unfilled(dtype):
-        llm = llama(language_settings(home), home, len(tokenizer))
-        model = PublishedVideoLLM(llm, clip_side(clip, llm.config.hidden_size, folder, class_token=False))
-    state = {key: tensor for key, tensor in {**language, **partial}.items() if not is_tower(key)}
-    state["lm_head.weight"] = with_mean_rows(state["lm_head.weight"], len(tokenizer))
-    load_into(model, {**above(state, LANGUAGE), **above(clip, f"{VISUAL}tower.vision_model.")}, source, _renamed)
-    llm.config.video_token_id = tokenizer.convert_tokens_to_ids(TOKENS[0])
+    partial, clip = read_state(published.part(folder, PARTIAL, where_from=WHERE)), clip_state({}, folder)
+    tokenizer = published.llama_tokenizer(home, TOKENS)
+    language = {key: tensor for key, tensor in {**base, **partial}.items() if not is_tower(key)}
+    language["lm_head.weight"] = with_mean_rows(language["lm_head.weight"], len(tokenizer))
+    model = published.filled(
+        (published.language_settings(home), language),
+        lambda width: clip_side(clip, width, folder, class_token=False), tower_keys(clip), folder / PARTIAL, dtype,
+        _renamed,
+    )  # fmt: skip
+    model.config.video_token_id = tokenizer.convert_tokens_to_ids(TOKENS[0])
     return TransformersVideoLLM(model, tokenizer, VideoChatGPT(model))
 
 
 def _renamed(key: str) -> str:
-    return key.replace(f"{LANGUAGE}model.mm_projector.", f"{VISUAL}projector.")
+    return key.replace("language_model.model.mm_projector.", "visual.projector.")
 
 
 def with_mean_rows(weight: Float[Tensor, "rows width"], wanted: int) -> Float[Tensor, "wanted width"]:
