@@ -30,9 +30,9 @@ def launch(playwright: Playwright) -> Browser:
 class Server:
     """``omnisila serve`` of a folder, at a port that stays the same when it is started again."""
 
-    def __init__(self, reports: Path, *options: str) -> None:
-        self.reports, self.options = reports, options
-        self.port = 0
+    def __init__(self, reports: Path, *options: str, port: int = 0) -> None:
+        self.reports, self.options, self.port = reports, options, port
+        self.tokens: dict[str, str] = {}
         self.process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
@@ -63,10 +63,17 @@ class Server:
         assert self.process.stdout is not None
         said = self.process.stdout.readline()
         assert "review at" in said, said
-        self.port = int(said.rstrip().rstrip("/").rpartition(":")[2])
+        self.port = int(said.rpartition(":")[2].partition("/")[0])
+        if "--user" in self.options:
+            self.process.stdout.readline()
+            for _ in range(self.options.count("--user")):
+                name, _, link = self.process.stdout.readline().strip().partition(" ")
+                self.tokens[name] = link.partition("token=")[2]
+        token = next(iter(self.tokens.values()), "")
+        asked = urllib.request.Request(f"{self.address}api/status", headers={"Authorization": f"Bearer {token}"})
         end_s = time.monotonic() + _START_S
         while time.monotonic() < end_s:
-            progress = json.loads(urllib.request.urlopen(f"{self.address}api/status").read())["progress"]
+            progress = json.loads(urllib.request.urlopen(asked).read())["progress"]
             if progress["reports"] and not progress["running"]:
                 return
             time.sleep(0.1)

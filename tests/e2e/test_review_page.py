@@ -2,6 +2,7 @@
 
 import resource
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from omnisila.digests import finding_id
 from tests.conftest import write_video
+from tests.e2e.proxies import Proxy
 from tests.e2e.review_pages import Server, exported, launch
 from tests.unit.serve.conftest import analysed
 
@@ -289,6 +291,52 @@ def test_a_phone_needs_no_keys(browser: Browser, reports: Path) -> None:
         page.context.close()
     (line,) = exported(reports)
     assert (line["verdict"], line["new_label"], line["rating"]) == ("accepted", "Fire", 5)
+
+
+@pytest.mark.parametrize("strips", [True, False])
+def test_behind_a_reverse_proxy_with_a_path_and_a_token(browser: Browser, reports: Path, strips: bool) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with Proxy(port, "/review", strips=strips) as proxy:
+        options = ("--user", "ann", "--base-path", "/review", "--trusted-origin", proxy.origin)
+        with Server(reports, *options, port=port) as server:
+            context = browser.new_context()
+            page = context.new_page()
+            page.goto(proxy.address)
+            expect(page.locator("body")).to_contain_text("A token is needed")
+            page.goto(f"{proxy.address}?token={server.tokens['ann']}")
+            expect(page.locator("#list li")).to_have_count(20)
+            assert "token" not in page.url
+            page.keyboard.press("a")
+            saved(page)
+            page.locator("#list .open", has_text="one.mp4").first.click()
+            expect(page.locator("#video")).to_have_js_property("readyState", 4)
+            foreign = page.request.post(
+                f"{proxy.address}api/undo", data={"request": "a-request"}, headers={"Origin": "http://evil.example"}
+            )
+            assert foreign.status == 403
+            context.close()
+    assert [(line["user"], line["verdict"]) for line in exported(reports)] == [("ann", "accepted")]
+
+
+def test_two_people_review_apart_and_see_where_they_differ(browser: Browser, reports: Path) -> None:
+    with Server(reports, "--user", "ann", "--user", "bob") as server:
+        for name, keys in (("ann", "aaxx"), ("bob", "axxa")):
+            context = browser.new_context()
+            page = context.new_page()
+            page.goto(f"{server.address}?token={server.tokens[name]}")
+            expect(page.locator("#counts")).to_have_text("20 findings, 20 undecided")
+            for key in keys:
+                page.keyboard.press(key)
+            saved(page)
+            page.locator("#open-agreement").click()
+            expect(page.locator("#agreement")).to_contain_text("ann: rejected" if name == "bob" else "1 person has")
+            if name == "bob":
+                expect(page.locator("#agreement tbody").nth(1).locator("tr")).to_have_count(2)
+            context.close()
+    assert len(exported(reports)) == 8
+    assert len(exported(reports, "--user", "bob")) == 4
 
 
 def test_a_missed_finding_is_added_at_the_playhead(browser: Browser, reports: Path) -> None:

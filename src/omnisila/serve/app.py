@@ -46,9 +46,8 @@ def build_app(settings: ServeSettings) -> FastAPI:
         redoc_url=None,
     )
     app.state.services = services
-    app.add_exception_handler(OmnisilaError, _told)
-    app.add_exception_handler(HTTPException, _told)
-    app.add_exception_handler(RequestValidationError, _told)
+    for failure in (OmnisilaError, HTTPException, RequestValidationError, UnicodeEncodeError):
+        app.add_exception_handler(failure, _told)
     app.include_router(health.router)
     app.include_router(review.router)
     app.include_router(media.router)
@@ -85,6 +84,8 @@ async def _told(_request: Request, error: Exception) -> JSONResponse:
             first = error.errors()[0]
             place = ".".join(map(str, first["loc"][1:])) or "the request"
             status, reason = 422, f"{place}: {first['msg'].removeprefix('Value error, ')}"
+        case UnicodeEncodeError():  # half a character, which JSON can hold and nothing else
+            status, reason = 422, "a text is no Unicode. Send whole characters."
         case InputError():
             status, reason = 422, str(error)
         case OutputError():

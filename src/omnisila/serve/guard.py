@@ -70,7 +70,7 @@ class Guard:
         if refusal is not None:
             await refusal(scope, receive, answer)
             return
-        scope["root_path"] = base
+        scope["root_path"], scope["path"] = base, f"{base}{path}"  # some proxies take the path off, some leave it
         limit = self.settings.max_upload_bytes if path.startswith(UPLOADS) else self.settings.max_body_bytes
         await self.app(scope, _counted(receive, headers, limit), answer)
 

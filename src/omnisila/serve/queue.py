@@ -204,9 +204,12 @@ def _listed(row: Any) -> Listed:
 def _place(after: str) -> _Place:
     score, _, row = after.partition(":")
     try:
-        return _Place(float(score), int(row))
+        place = _Place(float(score), int(row))
     except ValueError:
-        raise InputError(f"after={after!r}: no place in the queue. Give what the page before stated.") from None
+        place = _Place(-1.0, 0)
+    if not (0 <= place.score <= 1 and 0 <= place.row < 2**53):
+        raise InputError(f"after={after!r}: no place in the queue. Give what the page before stated.")
+    return place
 
 
 def _with_parents(folders: Iterable[tuple[str, int]]) -> dict[str, int]:

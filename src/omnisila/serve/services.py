@@ -5,6 +5,7 @@ from typing import Annotated, NamedTuple
 
 import sqlalchemy as sql
 from fastapi import Depends, HTTPException, Request
+from pydantic import Field
 
 from omnisila.serve.decisions import DecisionLog
 from omnisila.serve.footage import FootageFinder
@@ -87,6 +88,7 @@ def _with_role(request: Request, role: str) -> User:
     return user
 
 
+ReportNumber = Annotated[int, Field(ge=0, le=2**53)]  # what SQLite and JavaScript both can count to
 Room = Annotated[Services, Depends(_services)]
 Viewer = Annotated[User, Depends(_viewer)]
 Reviewer = Annotated[User, Depends(_reviewer)]

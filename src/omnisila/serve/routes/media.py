@@ -9,7 +9,7 @@ from fastapi.responses import FileResponse
 from omnisila.config import Frozen
 from omnisila.serve.footage import Footage
 from omnisila.serve.previews import MAX_PREVIEW_S, Stretch
-from omnisila.serve.services import Room, Services, Viewer
+from omnisila.serve.services import ReportNumber, Room, Services, Viewer
 from omnisila.serve.store import REPORTS
 
 router = APIRouter(prefix="/api/videos", tags=["media"])
@@ -30,7 +30,7 @@ class Media(Frozen):
 
 
 @router.get("/{report}/media")
-def media(room: Room, _user: Viewer, report: int) -> Media:
+def media(room: Room, _user: Viewer, report: ReportNumber) -> Media:
     """What there is to be played."""
     found = _footage(room, report)
     if found is None:
@@ -41,7 +41,7 @@ def media(room: Room, _user: Viewer, report: int) -> Media:
 
 
 @router.api_route("/{report}/original", methods=["GET", "HEAD"])
-def original(room: Room, _user: Viewer, report: int) -> FileResponse:
+def original(room: Room, _user: Viewer, report: ReportNumber) -> FileResponse:
     """The file as it is, whole or in ranges; never where faces are to be blurred."""
     found = None if room.settings.blur_faces else _footage(room, report)
     if found is None or found.kind is None:
@@ -53,7 +53,7 @@ def original(room: Room, _user: Viewer, report: int) -> FileResponse:
 def preview(
     room: Room,
     _user: Viewer,
-    report: int,
+    report: ReportNumber,
     start_s: Annotated[float, Query(ge=0, le=1e6)],
     end_s: Annotated[float, Query(gt=0, le=1e6)],
 ) -> FileResponse:

@@ -19,7 +19,7 @@ from omnisila.serve.audit import Entry, entries
 from omnisila.serve.decisions import Saved
 from omnisila.serve.library import Progress
 from omnisila.serve.queue import Choices, Listed, Page, PageRequest
-from omnisila.serve.services import Admin, Reviewer, Room, Services, Viewer
+from omnisila.serve.services import Admin, ReportNumber, Reviewer, Room, Services, Viewer
 from omnisila.serve.settings import Role
 from omnisila.serve.states import Change, State
 from omnisila.serve.store import REPORTS
@@ -104,7 +104,7 @@ class Addition(Frozen):
     """A finding that the model missed."""
 
     request: Request
-    report: int
+    report: ReportNumber
     labels: str
     label: str = Field(min_length=1, max_length=200)
     span: Span
@@ -148,7 +148,7 @@ def list_choices(room: Room, _user: Viewer) -> Choices:
 
 
 @router.get("/videos/{report}")
-def show_video(room: Room, user: Viewer, report: int) -> Video:
+def show_video(room: Room, user: Viewer, report: ReportNumber) -> Video:
     """One report, for the player and the time line; noted in the audit log."""
     row, analysis = _report(room, report)
     room.note(user.name, f"video {row['path']}")
@@ -172,7 +172,7 @@ def show_video(room: Room, user: Viewer, report: int) -> Video:
 
 
 @router.get("/videos/{report}/findings/{finding}")
-def show_finding(room: Room, _user: Viewer, report: int, finding: str) -> Detail:
+def show_finding(room: Room, _user: Viewer, report: ReportNumber, finding: str) -> Detail:
     """What was seen in a finding; nothing for one that a person added."""
     number = queue.number_of(room.store, report, finding)
     if number is None:
