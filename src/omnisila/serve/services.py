@@ -7,6 +7,7 @@ import sqlalchemy as sql
 from fastapi import Depends, HTTPException, Request
 from pydantic import Field
 
+from omnisila.serve.analyses import AnalysisQueue
 from omnisila.serve.decisions import DecisionLog
 from omnisila.serve.footage import FootageFinder
 from omnisila.serve.library import Library
@@ -27,6 +28,7 @@ class Services(NamedTuple):
     log: DecisionLog
     footage: FootageFinder
     previews: Previews
+    analyses: AnalysisQueue
 
     @classmethod
     def of(cls, settings: ServeSettings) -> "Services":
@@ -36,20 +38,26 @@ class Services(NamedTuple):
             OutputError: the folder of state cannot be written to.
         """
         store = Store(settings.state_folder / DATABASE)
+        library = Library(store, settings.reports, settings.roots)
         return cls(
             settings,
             store,
-            Library(store, settings.reports, settings.roots),
+            library,
             DecisionLog(store),
             FootageFinder(settings.reports, settings.roots),
             Previews(settings.state_folder / "previews", settings.preview_cache_bytes, settings.blur_faces),
+            AnalysisQueue(
+                store, settings.reports, settings.max_waiting, settings.analysis_timeout_s, changed=library.wake
+            ),
         )
 
     def start(self) -> None:
         """Search the folder from now on, and take away what has been kept for long enough."""
         self.library.start(self.settings.scan_every_s, self._tidy)
+        self.analyses.start()
 
     def stop(self) -> None:
+        self.analyses.stop()
         self.library.stop()
         self.store.close()
 

@@ -45,6 +45,8 @@ class ServeSettings(Config):
         blur_faces: nothing but previews with blurred faces is shown.
         max_body_bytes: of a request; uploads have ``max_upload_bytes``.
         max_upload_bytes: of a request to ``/v1``.
+        max_waiting: analyses that may wait in the queue.
+        analysis_timeout_s: for one analysis; then its process is killed.
         scan_every_s: how often the folder is searched for new analyses.
         retain_days: how long analyses are kept whose findings were all rejected; None: for ever.
         preview_cache_bytes: of all cached previews; the ones unused for longest go first.
@@ -63,6 +65,8 @@ class ServeSettings(Config):
     blur_faces: bool = False
     max_body_bytes: int = Field(default=1_000_000, gt=0)
     max_upload_bytes: int = Field(default=2_000_000_000, gt=0)
+    max_waiting: int = Field(default=200, gt=0)
+    analysis_timeout_s: float = Field(default=7200.0, gt=0)
     scan_every_s: float = Field(default=30.0, gt=0)
     retain_days: float | None = Field(default=None, ge=0)
     preview_cache_bytes: int = Field(default=10_000_000_000, gt=0)
@@ -85,7 +89,12 @@ class ServeSettings(Config):
     @property
     def roots(self) -> tuple[Path, ...]:
         """The folders that files may be read from, symbolic links resolved."""
-        return tuple(dict.fromkeys(folder.resolve() for folder in (self.reports, *self.videos)))
+        return tuple(dict.fromkeys(folder.resolve() for folder in (self.reports, *self.videos, self.uploads)))
+
+    @property
+    def uploads(self) -> Path:
+        """Where videos lie that programs sent."""
+        return self.state_folder / "uploads"
 
     def account(self, token: str) -> Account | None:
         """Whose token it is."""

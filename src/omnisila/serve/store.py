@@ -121,6 +121,18 @@ STEPS = sql.Table(
     sql.Column("user", sql.Text, nullable=False, index=True),
     sql.Column("status", sql.Text, nullable=False),  # done; undone: can be redone; dropped: something else was done
 )
+# What programs asked for; results lie in the folder of analyses.
+ANALYSES = sql.Table(
+    "analyses",
+    TABLES,
+    sql.Column("id", sql.Text, primary_key=True),
+    sql.Column("status", sql.Text, nullable=False, index=True),
+    sql.Column("video", sql.Text, nullable=False),
+    sql.Column("settings", sql.Text, nullable=False),
+    sql.Column("user", sql.Text, nullable=False),
+    sql.Column("created_utc", sql.Text, nullable=False),
+    sql.Column("error", sql.Text),
+)
 APPEND_ONLY = (DECISIONS, SUBJECTS, VIEWS)
 
 

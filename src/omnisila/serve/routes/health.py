@@ -31,4 +31,7 @@ def metrics(room: Room, _user: Viewer) -> Response:
             count = connection.execute(sql.select(sql.func.count()).select_from(table)).scalar_one()
             Gauge(name, words, registry=registry).set(count)
     Gauge("omnisila_reports_waiting", "Analyses still to be read", registry=registry).set(room.library.progress.waiting)
+    queued = Gauge("omnisila_analyses", "Analyses that programs asked for, by status", ["status"], registry=registry)
+    for status, count in room.analyses.counts().items():
+        queued.labels(status).set(count)
     return Response(prometheus_client.generate_latest(registry), media_type=prometheus_client.CONTENT_TYPE_LATEST)

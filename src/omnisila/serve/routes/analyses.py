@@ -1,0 +1,189 @@
+"""The interface for programs: send a video, ask how far its analysis is, take the result."""
+
+import asyncio
+import hashlib
+import os
+import re
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from fastapi import APIRouter, HTTPException, Request
+from fastapi import Path as InPath
+from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from pydantic import ValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
+
+from omnisila.config import Frozen, first_fault
+from omnisila.errors import InputError
+from omnisila.files import named_failure
+from omnisila.serve.analyses import MODELS, Job, QueueFullError, Settings, served_path
+from omnisila.serve.services import Reviewer, Room, Services, Viewer
+
+router = APIRouter(prefix="/v1", tags=["analyses"])
+_EVENT_S = 1.0  # between two looks at an analysis that somebody follows
+_PIECE_BYTES = 2**20
+_NAME_CHARS = 100
+Kind = TypeVar("Kind", bound=Settings)
+Id = Annotated[str, InPath(pattern="^[0-9a-f]{24}$")]
+
+
+class Asked(Settings):
+    """A video that the server can read itself, and what is asked of it; ``video_url`` is not fetched yet."""
+
+    path: str | None = None
+    video_url: str | None = None
+
+
+class Model(Frozen):
+    """A model as OpenAI's interface lists it."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int = 0
+    owned_by: str = "omnisila"
+
+
+class Models(Frozen):
+    """What may be asked for as ``model``."""
+
+    object: Literal["list"] = "list"
+    data: tuple[Model, ...]
+
+
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {
+                        "file": {"type": "string", "format": "binary"},
+                        "model": {"type": "string", "default": "compact"},
+                        "labels": {"type": "string", "description": "Names of label sets with commas between."},
+                    },
+                }
+            },
+            "application/json": {"schema": Asked.model_json_schema()},
+        },
+    }
+}
+
+
+@router.get("/models")
+def list_models(_user: Viewer) -> Models:
+    """The models that can be asked for."""
+    return Models(data=tuple(Model(id=name) for name in MODELS))
+
+
+@router.post("/analyses", status_code=202, openapi_extra=_BODY)
+async def ask(request: Request, room: Room, user: Reviewer) -> Job:
+    """Queue a video: an upload in the field ``file``, or the ``path`` of a file below the folders that are served."""
+    if request.headers.get("content-type", "").startswith("multipart/form-data"):
+        async with request.form(max_files=1, max_fields=10) as form:
+            upload = form.get("file")
+            if not isinstance(upload, UploadFile):
+                raise InputError("no field 'file'. Send the video as a multipart field of that name.")
+            labels = [one.strip() for one in str(form.get("labels") or "").split(",")]
+            given = {"model": form.get("model") or "compact", "labels": [one for one in labels if one]}
+            asked = _checked(Settings, given)
+            asked.check()
+            video = await run_in_threadpool(_kept, upload, room.settings.uploads)
+    else:
+        try:
+            content = await request.json()
+        except ValueError:
+            raise InputError("the body is no JSON. Send a video as multipart, or JSON with a path.") from None
+        wanted = _checked(Asked, content)
+        if wanted.video_url is not None:
+            raise InputError("video_url: this server fetches no addresses. Upload the video, or give a path.")
+        if wanted.path is None:
+            raise InputError("path: missing. Give the path of a video below the folders that are served.")
+        video = await run_in_threadpool(served_path, wanted.path, room.settings.roots)
+        asked = Settings(model=wanted.model, labels=wanted.labels)
+    try:
+        return await run_in_threadpool(room.analyses.add, user.name, video, asked)
+    except QueueFullError:
+        raise HTTPException(429, "too many analyses are waiting; try again later.", {"Retry-After": "30"}) from None
+
+
+@router.get("/analyses/{name}", responses={200: {"description": "The status, and once it is done the analysis."}})
+def show(room: Room, _user: Viewer, name: Id) -> Response:
+    """How far an analysis is; once it is done, the analysis itself, as ``analyze`` writes it."""
+    job = _job(room, name)
+    if job.status == "done":
+        if not room.analyses.result(name).is_file():
+            raise HTTPException(410, f"the result of {name} was taken away. Ask again.")
+        return FileResponse(room.analyses.result(name), media_type="application/json")
+    return JSONResponse(job.model_dump(mode="json"))
+
+
+@router.delete("/analyses/{name}")
+def cancel(room: Room, _user: Reviewer, name: Id) -> Job:
+    """Take an analysis out of the queue, or stop it."""
+    _job(room, name)
+    return room.analyses.cancel(name)
+
+
+@router.get("/analyses/{name}/events")
+async def follow(request: Request, room: Room, _user: Viewer, name: Id) -> StreamingResponse:
+    """Server-sent events: the status whenever it changes, until it is final."""
+    await run_in_threadpool(_job, room, name)
+
+    async def events() -> AsyncIterator[str]:
+        last = None
+        while not await request.is_disconnected():
+            job = await run_in_threadpool(room.analyses.job, name)
+            if job != last:
+                yield f"event: {job.status}\ndata: {job.model_dump_json()}\n\n"
+            if job.status not in ("queued", "running"):
+                return
+            last = job
+            await asyncio.sleep(_EVENT_S)
+
+    return StreamingResponse(events(), media_type="text/event-stream")
+
+
+def _job(room: Services, name: str) -> Job:
+    try:
+        return room.analyses.job(name)
+    except KeyError:
+        raise HTTPException(404, f"no analysis {name}.") from None
+
+
+def _checked(kind: type[Kind], content: Any) -> Kind:
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        raise InputError(f"{first_fault(error, at='the body')}.") from None
+
+
+def _kept(upload: UploadFile, folder: Path) -> Path:
+    """An upload in a place that its content decides, so that the same video is kept once.
+
+    Raises:
+        OutputError: the disk is full.
+    """
+    name = re.sub(r"[^\w.-]+", "_", Path(upload.filename or "video").name)[-_NAME_CHARS:].lstrip(".") or "video"
+    aside = folder / f".{secrets.token_hex(8)}.partial"
+    found = hashlib.sha256()
+    with named_failure(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with aside.open("xb") as file:
+                while piece := upload.file.read(_PIECE_BYTES):
+                    found.update(piece)
+                    file.write(piece)
+                file.flush()
+                os.fsync(file.fileno())
+            target = folder / found.hexdigest()[:24]
+            target.mkdir(exist_ok=True)
+            kept = next((path for path in target.iterdir() if path.is_file()), target / name)
+            aside.replace(kept)
+        finally:
+            aside.unlink(missing_ok=True)
+    return kept.resolve()

@@ -1,0 +1,133 @@
+"""Programs send videos: uploads and paths, the same findings as the command's, cancelled, refused, over a restart."""
+
+import http.client
+import json
+import secrets
+import signal
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from omnisila.predictions.analyses import parse_analysis
+from tests.conftest import write_video
+from tests.e2e.review_pages import Server
+from tests.unit.serve.conftest import analysed
+from tools.page_picture import draw
+
+DONE_S = 120.0
+
+
+@pytest.fixture
+def reports(tmp_path: Path) -> Path:
+    folder = tmp_path / "reports"
+    folder.mkdir()
+    video = write_video(folder / "known.mp4", frames=36)
+    (folder / "known.mp4.json").write_text(analysed(video, 1, 3.0).model_dump_json())
+    return folder
+
+
+def ask(
+    server: Server, path: str, body: bytes | None = None, method: str = "GET", kind: str = "application/json"
+) -> Any:
+    request = urllib.request.Request(f"{server.address}{path}", body, {"Content-Type": kind}, method=method)
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.loads(answer.read())
+
+
+def post(server: Server, **body: Any) -> Any:
+    return ask(server, "v1/analyses", json.dumps(body).encode(), "POST")
+
+
+def upload(server: Server, video: Path, **fields: str) -> Any:
+    """As ``curl -F file=@video`` does it."""
+    border = secrets.token_hex(8)
+    parts = [
+        f'--{border}\r\nContent-Disposition: form-data; name="{k}"\r\n\r\n{v}\r\n'.encode() for k, v in fields.items()
+    ]
+    head = f'--{border}\r\nContent-Disposition: form-data; name="file"; filename="../../{video.name}"\r\n\r\n'.encode()
+    body = b"".join([*parts, head, video.read_bytes(), f"\r\n--{border}--\r\n".encode()])
+    return ask(server, "v1/analyses", body, "POST", f"multipart/form-data; boundary={border}")
+
+
+def finished(server: Server, name: str) -> Any:
+    end_s = time.monotonic() + DONE_S
+    while time.monotonic() < end_s:
+        said = ask(server, f"v1/analyses/{name}")
+        if said.get("status") not in ("queued", "running"):
+            return said
+        time.sleep(0.3)
+    raise AssertionError(f"{name} was not done within {DONE_S:g} s")
+
+
+def test_an_upload_gives_the_findings_of_the_command_and_reaches_the_queue(
+    tmp_path: Path, reports: Path, omnisila: Any
+) -> None:
+    video = tmp_path / "smile.mp4"
+    draw(video)
+    with Server(reports) as server:
+        asked = upload(server, video, labels="explicit")
+        assert asked["status"] in ("queued", "running")
+        analysis = parse_analysis(json.dumps(finished(server, asked["id"])))
+        assert upload(server, video, labels="explicit")["id"] == asked["id"]
+        assert upload(server, video, labels="explicit")["status"] == "done"
+        events = urllib.request.urlopen(f"{server.address}v1/analyses/{asked['id']}/events", timeout=30).read().decode()
+        assert events.startswith("event: done\ndata: {")
+        end_s = time.monotonic() + 60
+        while len(found := ask(server, "api/queue")["findings"]) < 1 + len(analysis.findings):
+            assert time.monotonic() < end_s
+            time.sleep(0.2)
+        mine = next(one for one in found if one["labels"] == "explicit")
+        assert ask(server, f"api/videos/{mine['report']}/media")["show"] == "original"
+    omnisila("analyze", video, "--labels", "explicit", "--out", tmp_path / "out", "--format", "json")
+    by_command = parse_analysis((tmp_path / "out/smile.mp4.json").read_text())
+    assert analysis.findings == by_command.findings
+    assert analysis.video.sha256 == by_command.video.sha256
+    kept = Path(analysis.video.path)  # below the folder of uploads, whatever the name asked for
+    assert kept.name == "smile.mp4"
+    assert kept.is_relative_to((reports / ".omnisila/review/uploads").resolve())
+
+
+def test_a_queue_survives_a_killed_server_and_is_cancelled(reports: Path) -> None:
+    with Server(reports) as server:
+        first = post(server, path="known.mp4")
+        second = post(server, path="known.mp4", labels=["implicit"])
+        assert first["id"] != second["id"]
+        server.end(signal.SIGKILL)
+        server.start()
+        assert ask(server, f"v1/analyses/{second['id']}", method="DELETE")["status"] == "cancelled"
+        assert finished(server, first["id"])["schema_version"] == 1
+        assert ask(server, f"v1/analyses/{second['id']}")["status"] == "cancelled"
+
+
+def test_what_cannot_be_is_refused_or_fails_in_a_line(reports: Path) -> None:
+    (reports.parent / "outside.mp4").write_bytes(b"x")
+    (reports / "link.mp4").symlink_to(reports.parent / "outside.mp4")
+    (reports / "text.mp4").write_text("this is no video")
+    with Server(reports, "--videos", str(reports)) as server:
+        for body in (
+            {"path": "../outside.mp4"},
+            {"path": str(reports.parent / "outside.mp4")},
+            {"path": "link.mp4"},
+            {"path": "nowhere.mp4"},
+            {"path": "known.mp4", "model": "gpt"},
+            {"path": "known.mp4", "labels": ["nonsense"]},
+            {"path": "known.mp4\x00"},
+            {"video_url": "http://127.0.0.1/x.mp4"},
+            {},
+        ):
+            with pytest.raises(urllib.error.HTTPError) as refused:
+                post(server, **body)
+            assert refused.value.code == 422
+            refused.value.close()
+        failed = finished(server, post(server, path="text.mp4")["id"])
+        assert failed["status"] == "failed"
+        assert "not a video" in failed["error"]
+        connection = http.client.HTTPConnection("127.0.0.1", server.port)
+        connection.request("GET", "/v1/analyses/" + "0" * 24)
+        assert connection.getresponse().status == 404
+        connection.close()
+        assert {one["id"] for one in ask(server, "v1/models")["data"]} == {"compact", "compact-hawkeye"}
