@@ -24,7 +24,8 @@ from omnisila.data.preparation.durations import Durations
 from omnisila.data.preparation.example_files import FORMATS, write_examples
 from omnisila.data.preparation.implicit_subsets import Kept
 from omnisila.data.preparation.left_out import LeftOut
-from omnisila.data.preparation.preparing import Preparation, video_examples
+from omnisila.data.preparation.preparing import video_examples
+from omnisila.data.preparation.requests import Preparation
 from omnisila.schema import Example, Span, Truth
 
 DURATION_S = 60.0

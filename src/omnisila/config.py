@@ -5,7 +5,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from omnisila.errors import unknown
+from omnisila.errors import InputError, unknown
 
 
 class Frozen(BaseModel):
@@ -20,6 +20,19 @@ class Frozen(BaseModel):
 
 class Config(Frozen):
     """Numbers and choices of one class, kept beside it; its ``build()`` is the only bridge to the class."""
+
+    @classmethod
+    def from_options(cls, **fields: Any) -> Self:
+        """Of values that a user gave.
+
+        Raises:
+            InputError: one of them cannot be; the message names it.
+        """
+        try:
+            return cls(**fields)
+        except ValidationError as error:
+            value = error.errors(include_url=False)[0]["input"]
+            raise InputError(f"{first_fault(error)} (given: {value!r}).") from None
 
 
 def first_fault(error: ValidationError, whole: Mapping[str, Any] | None = None, at: str = "content") -> str:

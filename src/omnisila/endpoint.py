@@ -56,6 +56,18 @@ class EndpointConfig(Config):
     price_in_per_million: Annotated[float, Field(ge=0)] | None = None
     price_out_per_million: Annotated[float, Field(ge=0)] | None = None
 
+    def check(self) -> None:
+        """Be sure, before any work, that it can be asked.
+
+        Raises:
+            InputError: the key or a usable address is missing.
+        """
+        if not self.base_url.startswith(("http://", "https://")):
+            raise InputError(
+                f"base URL {self.base_url!r} is no web address. Give one such as http://localhost:8000/v1."
+            )
+        _key(self)
+
     def build(self) -> "Endpoint":
         """The client; nothing is asked yet.
 
@@ -82,10 +94,7 @@ class Endpoint:
             raise InputError(
                 'asking an endpoint needs openai, which is missing. pip install "omnisila[annotate]".'
             ) from None
-        if not config.base_url.startswith(("http://", "https://")):
-            raise InputError(
-                f"base URL {config.base_url!r} is no web address. Give one such as http://localhost:8000/v1."
-            )
+        config.check()
         self.config = config
         self._pace = _Pace(config.requests_per_minute)
         self._client = openai.OpenAI(

@@ -12,7 +12,7 @@ OmnisilaError
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class OmnisilaError(Exception):
@@ -51,14 +51,30 @@ class TrainingError(OmnisilaError):
     """Training cannot go on: the loss diverged, memory ran out, or the resume state is unusable."""
 
 
-def unknown(what: str, given: str, choices: Iterable[str]) -> str:
-    """The message about a name that stands for nothing: what was meant, where one name is near, and all there are.
+def unknown(what: str, given: str | Sequence[str], choices: Iterable[str]) -> str:
+    """The message about names that stand for nothing: what was meant, where a name is near, and all there are.
 
     Args:
         what: the kind of thing, such as ``"label set"``.
+        given: one name or several.
     """
+    names = (given,) if isinstance(given, str) else tuple(given)
     known = tuple(choices)
     folded = {name.casefold(): name for name in known}
-    near = difflib.get_close_matches(given.casefold(), folded, n=1)
-    meant = f"Did you mean {folded[near[0]]}? " if near else ""
-    return f"{what} {given!r} does not exist. {meant}Choose from: {', '.join(known)}."
+    near = (difflib.get_close_matches(name.casefold(), folded, n=1) for name in names)
+    likely = " and ".join(dict.fromkeys(folded[found[0]] for found in near if found))
+    meant = f"Did you mean {likely}? " if likely else ""
+    missing = "does not exist" if len(names) == 1 else "do not exist"
+    return f"{what} {', '.join(map(repr, names))} {missing}. {meant}Choose from: {', '.join(known)}."
+
+
+def check_known(what: str, given: Iterable[str], choices: Iterable[str]) -> None:
+    """Refuse names that stand for nothing, all in one message.
+
+    Raises:
+        InputError: see ``unknown``.
+    """
+    known = tuple(choices)
+    strangers = [name for name in given if name not in known]
+    if strangers:
+        raise InputError(unknown(what, strangers, known))

@@ -3,6 +3,7 @@
 Source: Omni-SILA 4.1 (implicit, explicit), Hawkeye 4.1 (anomaly), emotional-reaction paper section 3 (reaction).
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -165,3 +166,19 @@ def label_set(name: str) -> LabelSet:
         return BUILT_IN[name]
     except KeyError:
         raise LabelError(unknown("label set", name, BUILT_IN)) from None
+
+
+def check_label_sets(names: Sequence[str]) -> None:
+    """Whether all of the names are those of label sets.
+
+    Raises:
+        LabelError: there is none, or some are not; the message names all of these, and where labels were given, the
+            sets that hold them.
+    """
+    if not names:
+        raise LabelError(f"no label set is named. Choose from: {', '.join(BUILT_IN)}.")
+    strangers = [name for name in names if name not in BUILT_IN]
+    if strangers:
+        holders = [one.name for one in BUILT_IN.values() if not set(strangers).isdisjoint(one.labels)]
+        hint = f" Whole sets are asked for, not single labels: those are in {' and '.join(holders)}." if holders else ""
+        raise LabelError(unknown("label set", strangers, BUILT_IN) + hint)

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +14,12 @@ import pytest
 from omnisila.recipes.rows import hawkeye, icm
 from omnisila.recipes.rows.reaction import reaction_recipe
 from omnisila.recipes.rows.table import HAWKEYE, ICM, REACTION
+from omnisila.schema import Example, Prediction
 
+EXAMPLE = Example(
+    id="s/a#identify", video="a.mp4", start_s=0.0, end_s=1.0, task="identify", labels="implicit", instruction="Which?",
+    answer="Normal", truth=(), split="train", group="a",
+)  # fmt: skip
 HEAVY = ("torch", "transformers", "av", "PIL", "scipy", "sklearn")
 CHILD = f"""
 import contextlib, io, json, sys
@@ -50,12 +54,16 @@ def tell(tmp_path_factory: pytest.TempPathFactory, write_clip: Callable[..., Pat
         "set": folder / "set",
         "jsonl": folder / "e.jsonl",
     }
-    names |= {"recipe": folder / "recipe.json", "run": folder / "run"}
-    for made in ("set", "run"):
+    names |= {"recipe": folder / "recipe.json", "run": folder / "run", "own": folder / "own"}
+    names |= {"e": folder / "one.jsonl", "said": folder / "said.jsonl"}
+    for made in ("set", "run", "own"):
         names[made].mkdir()
+    (names["own"] / "a.csv").write_text("video,start_s,end_s,label\nclip.mp4,,,Normal\n")
+    names["e"].write_text(EXAMPLE.model_dump_json())
+    names["said"].write_text(Prediction(example_id="s/a#identify", system="a", answer="Normal").model_dump_json())
     names["jsonl"].touch()
     names["recipe"].write_text('{"row": "without-sbmm"}')
-    environment = {name: value for name, value in os.environ.items() if name != "OMNISILA_DATA"}
+    environment = {name: value for name, value in os.environ.items() if name not in ("OMNISILA_DATA", "OPENAI_API_KEY")}
     child = subprocess.Popen(
         [sys.executable, "-c", CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     )
@@ -81,7 +89,15 @@ ENDPOINT = "--base-url http://localhost:1/v1 --model m"
 @pytest.mark.parametrize(
     ("command", "hint"),
     [
-        ("analyze {clip} --window -1", "--window: -1 is not above 0"),
+        ("analyze {clip} --window -1", "window_s: Input should be greater than or equal to 0.04 (given: -1.0)"),
+        ("analyze {clip} --window nan", "window_s: Input should be a finite number"),
+        ("analyze {clip} --rate 1e9", "rate_hz: Input should be less than or equal to 240"),
+        ("analyze {clip} --hop inf", "hop_s: Input should be a finite number"),
+        ("analyze {clip} --out {clip}", "A part of the path is a file"),
+        ("analyze {clip} --labels Fighting,Robbery", "'Fighting', 'Robbery' do not exist"),
+        ("analyze {clip} --labels Fighting,Robbery", "those are in implicit and anomaly"),
+        ("analyze {clip} --labels ,", "no label set is named"),
+        ("analyze {clip} --format docx,pdf", "'docx', 'pdf' do not exist"),
         ("analyze {here}/no.mp4", "no.mp4: no such file or folder"),
         ("analyze {clip} --labels implict", "Did you mean implicit?"),
         ("analyze {clip} --labels implicit,explicitt", "Did you mean explicit?"),
@@ -95,11 +111,17 @@ ENDPOINT = "--base-url http://localhost:1/v1 --model m"
         ("analyze {clip} --labels reaction --rate 2", "rate_hz: reactions are measured"),
         ("chat {here}/no.mp4", "no.mp4' does not exist"),
         ("chat {clip} --model compact-reaction", "measures reactions and nothing else"),
+        ("chat {clip} --ask Hello?", "was not taught this"),
         ("extract {here}/no.mp4", "no such file"),
         ("extract {clip} --model nothing", "does not exist. Choose from: compact"),
         ("models compact-hawkey", "Did you mean compact-hawkeye?"),
         ("prepare tsl30 {set} --out {here}/o", "Did you mean tsl300?"),
-        ("prepare tsl300 {here}/no --out {here}/o", "no' does not exist"),
+        ("prepare tsl300 {here}/no --out {here}/o", "no: no such file or folder"),
+        ("prepare folder_cvs x", "Did you mean folder_csv?"),
+        ("prepare folder_csv x", "x: no such file or folder"),
+        ("prepare tsl300 {set} --template", "Choose from: activitynet, folder_csv"),
+        ("prepare tsl300 {set} --out {here}/o --window 1e-9", "greater than or equal to 0.04"),
+        ("prepare folder_csv {own} --out {here}/o", "Say which to use: --labels implicit or --labels anomaly"),
         ("prepare tsl300 {set} --out {here}/o", "videosenti_gt.json: no such file"),
         ("prepare tsl300 {set} --out {here}/o --subset s-x", "'s-s', 's-d'"),
         ("prepare tsl300 {set} --out {here}/o --format jsnl", "Did you mean jsonl?"),
@@ -107,17 +129,32 @@ ENDPOINT = "--base-url http://localhost:1/v1 --model m"
         ("annotate tsl30 {set} --footage {here} --out {here}/c " + ENDPOINT, "Did you mean tsl300?"),
         ("predict {here}/no.jsonl --footage {here}", "no.jsonl' does not exist"),
         ("predict {jsonl} --footage {here}/no", "no' does not exist"),
-        ("predict {jsonl} --footage {here} --model compakt", "Did you mean compact?"),
-        ("predict {jsonl} --footage {here} --model no_module:f", "no such function"),
-        ("predict {jsonl} --footage {here} --model hawkeye-release:{here}/no", "no such folder"),
+        ("predict {jsonl} --footage {here}", "holds no example"),
+        ("predict {own}/a.csv --footage {here}", "a.csv, line 1: no Example"),
+        ("predict {e} --footage {here} --split tset", "Choose with --split from: train (1)"),
+        ("predict {e} --footage {here} --model query:{here}/no", "no: no such folder"),
+        ("predict {e} --footage {here} --model query:{set}", "config.json: missing"),
+        ("predict {e} --footage {here} --model compakt", "Did you mean compact?"),
+        ("predict {e} --footage {here} --model no_module:f", "no such function"),
+        ("predict {e} --footage {here} --model hawkeye-release:{here}/no", "no such folder"),
         ("score {here}/no.jsonl {jsonl}", "no.jsonl' does not exist"),
+        ("score {e} {own}/a.csv", "a.csv, line 1: columns"),
+        ("score {e} A={said} A={said}", "systems named A, A"),
         ("report {here}/no.json", "no.json' does not exist"),
+        ("report {e}", "Wanted a list of systems with scores"),
+        ("report {e} --log {here}/no", "no' does not exist"),
         ("judge {here}/no.jsonl {jsonl} --out {here}/j " + ENDPOINT, "no.jsonl' does not exist"),
+        ("judge {e} {said} --out {here}/j " + ENDPOINT, "OPENAI_API_KEY holds no key"),
+        ("judge {e} {said} --out {here}/j --timeout-s 0 " + ENDPOINT, "timeout_s: Input should be greater than 0"),
+        ("rate --read {here}/no.csv", "no.csv' does not exist"),
         ("rate --sheet {here}/s.csv", "Give an examples.jsonl and predictions"),
-        ("calibrate compact {jsonl} --footage {here}", "its training calibrates it"),
+        ("calibrate compact", "Give --out FOLDER for a copy"),
+        ("calibrate compact {jsonl} --footage {here}", "Give --out FOLDER for a copy"),
         ("calibrate {here}/no {jsonl} --footage {here}", "Give a folder that omnisila train finished"),
         ("train icm {jsonl} --footage {here} --out {run} --recipe without-smb", "Did you mean without-sbm?"),
         ("train icm {jsonl} --footage {here} --out {run} --recipe {recipe}", "Did you mean without-sbm?"),
+        ("train icm {jsonl} --footage {here} --out {run}", "holds no example"),
+        ("train icm {e} --footage {here} --out {run} --backbone {here}/no", "no: no such folder"),
         ("train icm {jsonl} --footage {here} --out {run} --extractors ful", "'full', 'embedded'"),
         ("train hawkeye {jsonl} --footage {here} --out {run} --until end", "'scene', 'task'"),
         ("train hawkeye {jsonl} --footage {here} --out {run} --recipe without-agg", "Did you mean without-asg?"),
@@ -126,6 +163,9 @@ ENDPOINT = "--base-url http://localhost:1/v1 --model m"
         ("train reaction {set} --row querying --out {run}", "needs --answers"),
         ("train compact", "OMNISILA_DATA is not set"),
         ("train compact-hawkeye --data {here}/no", "no' does not exist"),
+        ("train compact --data {set}", "10 of 10 data sets are missing"),
+        ("train compact-hawkeye --data {set}", "10 of 10 data sets are missing"),
+        ("train reaction {set} --row viper-v --features {here} --out {run}", "no data_info.csv"),
         ("extract-reaction frames {set} --footage {here} --out {here}/f", "no data_info.csv"),
         ("extract-reaction pooled {set} --footage {here} --out {here}/f --backbone b --pooling all", "'sequence', "),
         ("extract-reaction descriptions {set} --footage {here} --out {here}/f --backbone b --prompt 3", "'frames'"),
@@ -150,14 +190,16 @@ def test_what_is_only_asked_about_imports_nothing_heavy(tell: Callable[[str], En
 
 
 def test_an_interrupt_is_told_in_one_line(tmp_path: Path) -> None:
-    waits = "import sys, time; from omnisila.cli import main, app; app.app.command('wait')(lambda: time.sleep(60)); "
-    waits += "sys.argv = ['omnisila', 'wait']; print('ready', flush=True); main()"
+    waits = (
+        "import sys, time; from omnisila.cli import main, app; "
+        "app.app.command('wait')(lambda: (print('ready', flush=True), time.sleep(60))); "
+        "sys.argv = ['omnisila', 'wait']; main()"
+    )
     child = subprocess.Popen(
         [sys.executable, "-c", waits], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
     )
     assert child.stdout is not None
     child.stdout.readline()
-    time.sleep(0.5)
     child.send_signal(signal.SIGTERM)
     _, said = child.communicate(timeout=30)
     assert child.returncode == 130

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from omnisila.cli.listed import listed
+from omnisila.cli.arguments import Quiet, listed
 from omnisila.report.exports import formats as export_formats
 from omnisila.report.exports import wanted_formats
 
@@ -62,7 +62,7 @@ def analyze(
         ),
     ] = None,
     blur_faces: Annotated[bool, typer.Option("--blur-faces", help="Blur faces in the page and in cut clips.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+    quiet: Quiet = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON analysis per line and nothing else on standard output.")
     ] = False,
@@ -71,24 +71,20 @@ def analyze(
 
     Exit status: 0 all analysed, 1 some failed (each named), 2 wrong usage.
     """
+    from omnisila.files import check_writable
     from omnisila.inference.inputs import expand
     from omnisila.inference.run_folders import answering
     from omnisila.inference.settings import AnalyzerConfig
 
-    if max_fnr is not None and not 0 < max_fnr < 1:
-        raise typer.BadParameter(f"{max_fnr:g} is not between 0 and 1", param_hint="--max-fnr")
-    above_0 = ("--window", window), ("--hop", hop), ("--rate", rate), ("--alarms-per-hour", alarms_per_hour)
-    for option, value in above_0:
-        if value is not None and value <= 0:
-            raise typer.BadParameter(f"{value:g} is not above 0", param_hint=option)
-    inputs = expand(videos)
-    settings = AnalyzerConfig(
+    settings = AnalyzerConfig.from_options(
         window_s=window, hop_s=hop, rate_hz=rate, max_fnr=max_fnr, camera=camera, alarms_per_hour=alarms_per_hour
     )
     if labels:
         settings = settings.replace(labels=listed(labels))
+    inputs = expand(videos)
     wanted = wanted_formats(listed([formats]))
     cards = [folder / "card.md" for folder in answering(model, settings).folders]
+    check_writable(out)
 
     from omnisila.cli.progress import BatchProgress
     from omnisila.digests import file_digest

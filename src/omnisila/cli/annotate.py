@@ -5,8 +5,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from omnisila.cli.arguments import Quiet
+from omnisila.cli.endpoint_options import (
+    BaseURL,
+    Estimate,
+    KeyVariable,
+    MaxTokens,
+    PriceIn,
+    PriceOut,
+    RequestsPerMinute,
+    Retries,
+    TimeoutS,
+)
+
 if TYPE_CHECKING:
-    from omnisila.data.causes.annotator import Estimate
+    from omnisila.data.causes.annotator import Estimate as Expected
 
 
 def annotate(
@@ -14,22 +27,20 @@ def annotate(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the annotation files lie.")],
     footage: Annotated[Path, typer.Option(help="Folder of the videos. Their pictures are sent to the endpoint.")],
     out: Annotated[Path, typer.Option(help="JSONL file of causes; an existing one is gone on with.")],
-    base_url: Annotated[str, typer.Option(help="OpenAI-compatible endpoint, such as http://localhost:8000/v1.")],
+    base_url: BaseURL,
     model: Annotated[str, typer.Option(help="A model there that takes pictures.")],
     labels: Annotated[str | None, typer.Option(help="Label set of annotations that have none of their own.")] = None,
-    key_variable: Annotated[
-        str, typer.Option(help='Environment variable with the key; "" for a server without keys.')
-    ] = "OPENAI_API_KEY",
-    estimate: Annotated[bool, typer.Option("--estimate", help="Only tell what would be asked; ask nothing.")] = False,
+    key_variable: KeyVariable = "OPENAI_API_KEY",
+    estimate: Estimate = False,
     sheet: Annotated[Path | None, typer.Option(help="Also write all causes as a CSV table for people.")] = None,
-    requests_per_minute: Annotated[float | None, typer.Option(help="At most so many, retries included.")] = None,
-    retries: Annotated[int, typer.Option(help="Of a request refused for the moment.", min=0)] = 5,
-    timeout_s: Annotated[float, typer.Option(help="Seconds for one try.")] = 120.0,
-    max_tokens: Annotated[int, typer.Option(help="Of one answer; 0 sends no limit.", min=0)] = 400,
+    requests_per_minute: RequestsPerMinute = None,
+    retries: Retries = 5,
+    timeout_s: TimeoutS = 120.0,
+    max_tokens: MaxTokens = 400,
     temperature: Annotated[float | None, typer.Option(help="Left to the endpoint when not given.")] = None,
-    price_in: Annotated[float | None, typer.Option(help="Of a million tokens read, for the estimate.")] = None,
-    price_out: Annotated[float | None, typer.Option(help="Of a million tokens written, for the estimate.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+    price_in: PriceIn = None,
+    price_out: PriceOut = None,
+    quiet: Quiet = False,
 ) -> None:
     """Write a cause for each annotated span that has none; run it again to go on after a kill.
 
@@ -38,11 +49,11 @@ def annotate(
     """
     from rich.console import Console
 
-    from omnisila.cli.endpoint_options import endpoint_config
     from omnisila.data.sets import read_set
+    from omnisila.endpoint import EndpointConfig
     from omnisila.errors import InputError
 
-    endpoint = endpoint_config(
+    endpoint = EndpointConfig.from_options(
         base_url=base_url,
         model=model,
         key_variable=key_variable,
@@ -56,6 +67,8 @@ def annotate(
     )
     console = Console(stderr=True, quiet=quiet, highlight=False, markup=False, soft_wrap=True)
     annotated = read_set(name, folder, labels)
+    if not estimate:
+        endpoint.check()
 
     from omnisila.data.causes.annotator import (
         AnnotatorConfig,
@@ -104,7 +117,7 @@ def annotate(
         raise typer.Exit(1)
 
 
-def _told(expected: "Estimate") -> str:
+def _told(expected: "Expected") -> str:
     price = "" if expected.price is None else f", price about {expected.price:.2f}"
     return (
         f"{expected.spans} spans to write, {expected.already_done} done: {expected.requests} requests, "

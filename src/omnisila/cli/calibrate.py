@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from omnisila.cli.arguments import Quiet
+
 
 def calibrate(
     run: Annotated[
@@ -30,7 +32,7 @@ def calibrate(
     ] = None,
     split: Annotated[str, typer.Option(help="The split to fit on: videos the run was not trained on.")] = "val",
     out: Annotated[Path | None, typer.Option(help="Calibrate a copy of the run, made here.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Fit temperature and thresholds for wanted miss rates, and say what each costs in false alarms.
 
@@ -38,12 +40,10 @@ def calibrate(
     the split it was fitted on. Exit status: 0 fitted, 2 wrong usage or nothing to fit on.
     """
     from omnisila import weights
+    from omnisila.data.asked_examples import check_examples
     from omnisila.errors import InputError
     from omnisila.models.run_files import copy_run, is_reaction, run_summary
 
-    asked = examples or decisions
-    if asked is None or (examples is not None and decisions is not None):
-        raise InputError("give either an examples.jsonl of omnisila prepare, or --decisions.")
     embedded = str(run) in weights.RUNS and not run.exists()
     if embedded and out is None:
         raise InputError(
@@ -54,6 +54,11 @@ def calibrate(
     if is_reaction(source):
         raise InputError(f"{run} measures reactions, which have no thresholds. Give a run of omnisila train icm.")
     run_summary(source)
+    asked = examples or decisions
+    if asked is None or (examples is not None and decisions is not None):
+        raise InputError("give either an examples.jsonl of omnisila prepare, or --decisions.")
+    if examples is not None:
+        check_examples(examples, split)
 
     from omnisila.operating_points import ALARMS_ARE_STRETCHES
     from omnisila.recipes.shipping.calibrating_runs import calibrate_run, decided, held_out

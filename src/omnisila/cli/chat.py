@@ -21,8 +21,14 @@ def chat(
     Exit status: 0 answered, 2 wrong usage or a video that cannot be read.
     """
     from omnisila.inference.run_folders import run_folder
+    from omnisila.inference.taught_questions import TaughtQuestions
+    from omnisila.models.run_files import is_compact, run_summary
 
     folder = run_folder(model)
+    if is_compact(folder):
+        taught = TaughtQuestions(run_summary(folder).labels)
+        for question in ask or ():
+            taught.instruction(question)
 
     from omnisila.errors import InputError
     from omnisila.inference.chat import Chat, TaughtChat

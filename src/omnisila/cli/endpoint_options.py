@@ -1,24 +1,15 @@
-"""Options of a command that asks an endpoint, checked."""
+"""Options of commands that ask an endpoint, each stated once."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Annotated
 
-if TYPE_CHECKING:
-    from omnisila.endpoint import EndpointConfig
+import typer
 
-
-def endpoint_config(**settings: Any) -> "EndpointConfig":
-    """The configuration of these settings.
-
-    Raises:
-        InputError: one of them is out of its range; the message names it.
-    """
-    from pydantic import ValidationError
-
-    from omnisila.endpoint import EndpointConfig
-    from omnisila.errors import InputError
-
-    try:
-        return EndpointConfig(**settings)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise InputError(f"{'.'.join(map(str, first['loc']))} is {first['input']!r}: {first['msg']}.") from None
+BaseURL = Annotated[str, typer.Option(help="OpenAI-compatible endpoint, such as http://localhost:8000/v1.")]
+KeyVariable = Annotated[str, typer.Option(help='Environment variable with the key; "" for a server without keys.')]
+Estimate = Annotated[bool, typer.Option("--estimate", help="Only tell what would be asked; ask nothing.")]
+RequestsPerMinute = Annotated[float | None, typer.Option(help="At most so many, retries included.")]
+Retries = Annotated[int, typer.Option(help="Of a request refused for the moment.", min=0)]
+TimeoutS = Annotated[float, typer.Option(help="Seconds for one try.")]
+MaxTokens = Annotated[int, typer.Option(help="Of one answer; 0 sends no limit.", min=0)]
+PriceIn = Annotated[float | None, typer.Option(help="Of a million tokens read, for the estimate.")]
+PriceOut = Annotated[float | None, typer.Option(help="Of a million tokens written, for the estimate.")]

@@ -4,11 +4,13 @@ from typing import Annotated
 
 import typer
 
+from omnisila.cli.arguments import Quiet
+
 
 def extract(
     videos: Annotated[list[str], typer.Argument(metavar="VIDEO...", help="Videos, pictures, folders or globs.")],
     model: Annotated[str, typer.Option(help="Whose extractors: compact, or a run folder.")] = "compact",
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Extract and cache the scene features of videos.
 

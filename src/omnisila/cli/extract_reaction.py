@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from omnisila.cli.arguments import Quiet
+
 if TYPE_CHECKING:  # importing it takes seconds, and --help needs it not
     from omnisila.data.annotated import AnnotatedVideo
 
@@ -27,7 +29,6 @@ Footage = Annotated[Path, typer.Option(help="Folder of the clips, <id>.mp4.", ex
 Out = Annotated[Path, typer.Option(help="Folder of the tables; run again to go on after a kill.")]
 Backbone = Annotated[str, typer.Option(help="Folder or hub id of a Video-LLM.")]
 Shown = Annotated[int, typer.Option("--shown", help="Frames of a clip that the Video-LLM is shown.", min=1)]
-Quiet = Annotated[bool, typer.Option("--quiet", help="Print errors only.")]
 
 
 @app.command()

@@ -5,58 +5,56 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from omnisila.cli.scored_systems import SPLIT_HELP
+from omnisila.cli.arguments import Draws, Examples, Quiet, ScoredSplit
+from omnisila.cli.endpoint_options import (
+    BaseURL,
+    Estimate,
+    KeyVariable,
+    MaxTokens,
+    PriceIn,
+    PriceOut,
+    RequestsPerMinute,
+    Retries,
+    TimeoutS,
+)
 
 if TYPE_CHECKING:
-    from omnisila.evaluation.judging import Estimate
+    from omnisila.evaluation.judging import Estimate as Expected
 
 
 def judge(
-    examples: Annotated[
-        Path,
-        typer.Argument(
-            metavar="EXAMPLES", help="An examples.jsonl, as prepare writes it.", exists=True, dir_okay=False
-        ),
-    ],
+    examples: Examples,
     predictions: Annotated[
         list[Path],
         typer.Argument(metavar="PREDICTIONS...", help="One file a system, of any form that score takes.", exists=True),
     ],
     out: Annotated[Path, typer.Option(help="JSONL file of verdicts; an existing one is gone on with.")],
-    base_url: Annotated[str, typer.Option(help="OpenAI-compatible endpoint, such as http://localhost:8000/v1.")],
+    base_url: BaseURL,
     model: Annotated[str, typer.Option(help="The judge, as the endpoint names it.")],
     scores: Annotated[
         Path | None, typer.Option(help="Also put the scores into this scores.json, beside what it holds.")
     ] = None,
-    split: Annotated[str | None, typer.Option(help=SPLIT_HELP)] = None,
-    key_variable: Annotated[
-        str, typer.Option(help='Environment variable with the key; "" for a server without keys.')
-    ] = "OPENAI_API_KEY",
-    estimate: Annotated[bool, typer.Option("--estimate", help="Only tell what would be asked; ask nothing.")] = False,
+    split: ScoredSplit = None,
+    key_variable: KeyVariable = "OPENAI_API_KEY",
+    estimate: Estimate = False,
     parallel: Annotated[int, typer.Option(min=1, help="Questions on their way at a time.")] = 4,
-    requests_per_minute: Annotated[float | None, typer.Option(help="At most so many, retries included.")] = None,
-    retries: Annotated[int, typer.Option(help="Of a request refused for the moment.", min=0)] = 5,
-    timeout_s: Annotated[float, typer.Option(help="Seconds for one try.")] = 120.0,
-    max_tokens: Annotated[int, typer.Option(help="Of one answer; 0 sends no limit.", min=0)] = 400,
+    requests_per_minute: RequestsPerMinute = None,
+    retries: Retries = 5,
+    timeout_s: TimeoutS = 120.0,
+    max_tokens: MaxTokens = 400,
     temperature: Annotated[float, typer.Option(help="Below 0: left to the endpoint, as some models insist.")] = 0.0,
-    price_in: Annotated[float | None, typer.Option(help="Of a million tokens read, for the estimate.")] = None,
-    price_out: Annotated[float | None, typer.Option(help="Of a million tokens written, for the estimate.")] = None,
-    draws: Annotated[int, typer.Option(min=0, help="Draws of the bootstrap over videos; 0: no intervals.")] = 1000,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+    price_in: PriceIn = None,
+    price_out: PriceOut = None,
+    draws: Draws = 1000,
+    quiet: Quiet = False,
 ) -> None:
     """Let a language model rate each stated cause against the true one; run it again to go on after a kill.
 
     Exit status: 0 all judged, 1 some failed (each named), 2 wrong usage.
     """
-    from rich.console import Console
+    from omnisila.endpoint import EndpointConfig
 
-    from omnisila.cli.endpoint_options import endpoint_config
-    from omnisila.cli.scored_systems import asked_and_said, echo_scores
-    from omnisila.evaluation.judging import JudgeConfig, Unjudged, estimated, resumed
-    from omnisila.evaluation.mean_ratings import add_scores, judged_scores
-    from omnisila.evaluation.stated_causes import stated_causes
-
-    endpoint = endpoint_config(
+    endpoint = EndpointConfig.from_options(
         base_url=base_url,
         model=model,
         key_variable=key_variable,
@@ -68,6 +66,16 @@ def judge(
         price_in_per_million=price_in,
         price_out_per_million=price_out,
     )
+    if not estimate:
+        endpoint.check()
+
+    from rich.console import Console
+
+    from omnisila.cli.scored_systems import asked_and_said, echo_scores
+    from omnisila.evaluation.judging import JudgeConfig, Unjudged, estimated, resumed
+    from omnisila.evaluation.mean_ratings import add_scores, judged_scores
+    from omnisila.evaluation.stated_causes import stated_causes
+
     console = Console(stderr=True, quiet=quiet, highlight=False, markup=False, soft_wrap=True)
     asked, systems = asked_and_said(examples, predictions, split)
     causes = stated_causes(asked, systems)
@@ -99,7 +107,7 @@ def judge(
         raise typer.Exit(1)
 
 
-def _told(expected: "Estimate") -> str:
+def _told(expected: "Expected") -> str:
     price = "" if expected.price is None else f", price about {expected.price:.2f}"
     return (
         f"{expected.causes} causes to judge, {expected.already_done} done, {expected.empty} empty: "

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from omnisila.cli.listed import listed
+from omnisila.cli.arguments import listed
 
 
 def learn_camera(

@@ -5,19 +5,12 @@ from typing import Annotated
 
 import typer
 
-from omnisila.cli.scored_systems import check_split
+from omnisila.cli.arguments import Examples, Footage, Quiet
 
 
 def predict(
-    examples: Annotated[
-        Path,
-        typer.Argument(
-            metavar="EXAMPLES", help="An examples.jsonl, as prepare writes it.", exists=True, dir_okay=False
-        ),
-    ],
-    footage: Annotated[
-        Path, typer.Option(help="Folder that the examples' videos are in.", exists=True, file_okay=False)
-    ],
+    examples: Examples,
+    footage: Footage,
     model: Annotated[
         str,
         typer.Option(
@@ -30,16 +23,16 @@ def predict(
         "predictions.jsonl"
     ),
     split: Annotated[str | None, typer.Option(help="Only this split: train, val or test. Default: all.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Answer prepared examples with a model or a Python function.
 
     Exit status: 0 all answered, 1 some videos failed (each named), 2 wrong usage.
     """
+    from omnisila.data.asked_examples import check_examples
     from omnisila.inference.run_folders import check_system
 
-    if split is not None:
-        check_split(examples, split)
+    check_examples(examples, split)
     check_system(model)
 
     from rich.console import Console

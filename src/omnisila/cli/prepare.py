@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from omnisila.cli.listed import listed
+from omnisila.cli.arguments import Quiet, listed
 
 if TYPE_CHECKING:  # importing these takes seconds, and --help needs none of them
     from omnisila.data.annotated import Split
@@ -19,9 +19,7 @@ def prepare(
     set_name: Annotated[
         str, typer.Argument(metavar="SET", help="A data set, or scene-tuning for the four description sets together.")
     ],
-    folder: Annotated[
-        Path, typer.Argument(help="Where its annotations lie; for scene-tuning one sub-folder a set.", exists=True)
-    ],
+    folder: Annotated[Path, typer.Argument(help="Where its annotations lie; for scene-tuning one sub-folder a set.")],
     out: Annotated[Path | None, typer.Option(help="Folder for the examples.")] = None,
     template: Annotated[
         bool,
@@ -64,7 +62,7 @@ def prepare(
     resplit: Annotated[bool, typer.Option("--resplit", help="Split again by group instead of as published.")] = False,
     render: Annotated[bool, typer.Option("--render", help="Draw motions without footage as videos.")] = False,
     cap: Annotated[int, typer.Option(help="Most descriptions of a set and split; 0: balance.")] = 100_000,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Make examples of a data set and say how many there are, what was malformed and what was left out or changed.
 
@@ -72,16 +70,19 @@ def prepare(
     group) or a JSON file (activitynet); --template writes either, see docs/own_videos.md. Exit status: 0 examples were
     written, 1 not one could be made, 2 wrong usage or a set that is not as expected.
     """
+    from omnisila.data.preparation.example_files import check_formats, write_examples
+    from omnisila.data.preparation.requests import Preparation, SetRequest, check_set, read_requested
     from omnisila.errors import InputError
 
+    check_set(set_name)
+    if not folder.exists():
+        raise InputError(f"{folder}: no such file or folder. Give the one that the annotations of {set_name} lie in.")
     if template:
         _write_template(set_name, folder, labels, quiet)
         return
     if out is None:
         raise InputError("no --out: give the folder for the examples.")
-    from omnisila.data.preparation.example_files import check_formats, write_examples
-    from omnisila.data.preparation.requests import SetRequest, read_requested
-
+    preparation = Preparation.from_options(window_s=window or None, cap=cap or None)
     if set_name == "folder_csv" and footage is None and durations is None and _videos(folder):
         footage = folder
     request = SetRequest(
@@ -92,10 +93,9 @@ def prepare(
     check_formats(wanted)
     annotated = read_requested(request)
 
-    from omnisila.data.preparation.preparing import Preparation
     from omnisila.data.preparation.sets import prepare_set
 
-    ready = prepare_set(request, annotated, Preparation(window_s=window or None, cap=cap or None))
+    ready = prepare_set(request, annotated, preparation)
     counts = write_examples(ready.examples, out, wanted)
     if not quiet:
         _tell(ready, counts, out)

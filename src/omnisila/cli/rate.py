@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from omnisila.cli.scored_systems import SPLIT_HELP
+from omnisila.cli.arguments import SPLIT_HELP, Draws, Quiet
 
 
 def rate(
@@ -18,7 +18,8 @@ def rate(
     ] = None,
     sheet: Annotated[Path | None, typer.Option(help="Write a CSV table here; give each rater a copy.")] = None,
     read: Annotated[
-        list[Path] | None, typer.Option(help="A rated table, named after its rater; once for each rater.")
+        list[Path] | None,
+        typer.Option(help="A rated table, named after its rater; once for each rater.", exists=True, dir_okay=False),
     ] = None,
     key: Annotated[
         Path | None,
@@ -35,8 +36,8 @@ def rate(
     ] = None,
     split: Annotated[str | None, typer.Option(help=f"With --sheet. {SPLIT_HELP}")] = None,
     seed: Annotated[int, typer.Option(min=0, help="With --sheet: orders the rows and makes their ids.")] = 0,
-    draws: Annotated[int, typer.Option(min=0, help="Draws of the bootstrap over videos; 0: no intervals.")] = 1000,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+    draws: Draws = 1000,
+    quiet: Quiet = False,
 ) -> None:
     """Write stated causes as a table without their systems' names (--sheet), or score the rated tables (--read).
 

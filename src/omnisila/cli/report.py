@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from omnisila.cli.listed import listed
-from omnisila.cli.scored_systems import SPLIT_HELP, Asked, asked_examples
+from omnisila.cli.arguments import Quiet, ScoredSplit, listed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from omnisila.data.asked_examples import Asked
     from omnisila.schema import Prediction
 
 
@@ -26,10 +26,14 @@ def report(
     predictions: Annotated[
         list[Path] | None, typer.Option(help="A system's predictions, in any form that score takes; repeat it.")
     ] = None,
-    split: Annotated[str | None, typer.Option(help=SPLIT_HELP)] = None,
+    split: ScoredSplit = None,
     log: Annotated[
         list[Path] | None,
-        typer.Option(help="losses.jsonl of a run folder: for loss curves; repeat it to compare runs."),
+        typer.Option(
+            help="losses.jsonl of a run folder, for loss curves; repeat it to compare.",
+            exists=True,
+            dir_okay=False,
+        ),
     ] = None,
     video: Annotated[
         str | None, typer.Option(help="Shown side by side. Default: the one that systems differ on most.")
@@ -37,20 +41,19 @@ def report(
     formats: Annotated[
         str, typer.Option("--format", help="Of tables, with commas between: markdown, latex, html.")
     ] = "markdown,latex,html",
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Write tables, with the papers' printed figures marked as printed, and the figures that the inputs allow.
 
     Exit status: 0 written, 2 wrong usage or files that are not as expected.
     """
-    from omnisila.errors import InputError, unknown
+    from omnisila.data.asked_examples import Asked, asked_examples
+    from omnisila.errors import InputError, check_known
     from omnisila.evaluation.score_files import read_scores
     from omnisila.report.score_report import FORMATS, Material, together, write_score_report
 
     wanted = listed([formats])
-    for name in wanted:
-        if name not in FORMATS:
-            raise InputError(unknown("format", name, FORMATS))
+    check_known("format", wanted, FORMATS)
     if predictions and examples is None:
         raise InputError("--predictions without the examples that they answer. Give --examples too.")
     asked = Asked((), (), "") if examples is None else asked_examples(examples, split)
@@ -66,7 +69,7 @@ def report(
     typer.echo(f"{out}: {len(written.files)} files")
 
 
-def _said(paths: "list[Path]", asked: Asked) -> "dict[str, Sequence[Prediction]]":
+def _said(paths: "list[Path]", asked: "Asked") -> "dict[str, Sequence[Prediction]]":
     """Each system's predictions.
 
     Raises:

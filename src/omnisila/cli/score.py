@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from omnisila.cli.scored_systems import SPLIT_HELP, asked_examples
+from omnisila.cli.arguments import Draws, Examples, Quiet, ScoredSplit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,12 +17,7 @@ _SHOWN = 5  # strangers named one by one
 
 
 def score(
-    examples: Annotated[
-        Path,
-        typer.Argument(
-            metavar="EXAMPLES", help="An examples.jsonl, as prepare writes it.", exists=True, dir_okay=False
-        ),
-    ],
+    examples: Examples,
     predictions: Annotated[
         list[str],
         typer.Argument(
@@ -31,9 +26,9 @@ def score(
             "ActivityNet, FiftyOne or Label Studio JSON, ELAN or CSV.",
         ),
     ],
-    split: Annotated[str | None, typer.Option(help=SPLIT_HELP)] = None,
+    split: ScoredSplit = None,
     out: Annotated[Path, typer.Option(help="Where the scores go.")] = Path("scores.json"),
-    draws: Annotated[int, typer.Option(min=0, help="Draws of the bootstrap over videos; 0: no intervals.")] = 1000,
+    draws: Draws = 1000,
     encoder: Annotated[
         str | None, typer.Option(help="Sentence encoder for Sem-C: a model's folder, or minilm for the packaged one.")
     ] = None,
@@ -46,20 +41,25 @@ def score(
             dir_okay=False,
         ),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Score systems beside flag-all, flag-none and chance; every later system is also compared with the first.
 
     Exit status: 0 scored, 2 wrong usage or files that are not as expected.
     """
-    from omnisila.evaluation.score_files import write_scores
-    from omnisila.evaluation.scoring import score_systems
+    from omnisila.data.asked_examples import asked_examples
+    from omnisila.evaluation.answers import check_names
     from omnisila.predictions.read import read_predictions
 
     asked = asked_examples(examples, split)
     if not quiet:
         typer.echo(f"{examples}: {len(asked.examples)} examples of split {asked.split}")
     systems = [read_predictions(path, asked.examples, name, asked.others) for name, path in map(_named, predictions)]
+    check_names(systems)
+
+    from omnisila.evaluation.score_files import write_scores
+    from omnisila.evaluation.scoring import score_systems
+
     sentences = None
     if encoder is not None:
         from omnisila.evaluation.sentence_encoder import sentence_encoder  # takes transformers

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from omnisila.cli import train_reaction
+from omnisila.cli.arguments import Footage, Quiet
 from omnisila.recipes.rows.table import HAWKEYE, ICM, Row, recipe_choice
 
 app = typer.Typer(no_args_is_help=True, help="Train a model.")
@@ -38,7 +39,6 @@ Partial = Annotated[
     bool,
     typer.Option("--partial", help="Train on the data sets that are there, without the labels that the others teach."),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", help="Print errors only.")]
 
 
 @app.command()
@@ -53,7 +53,7 @@ def compact(
     quiet: Quiet = False,
 ) -> None:
     """Train the compact ICM on the data sets under the data root; run it again to go on after a kill."""
-    root, say = _data_root(data), _teller(quiet)
+    root, say = _data_root(data, "compact", partial), _teller(quiet)
 
     from omnisila.recipes.rows.icm import CompactICM, compact_ablations
     from omnisila.recipes.shipping.compact import train_compact
@@ -80,7 +80,7 @@ def compact_hawkeye(
     quiet: Quiet = False,
 ) -> None:
     """Train the compact Hawkeye on the same footage as the compact ICM, for the anomaly label set."""
-    root, say = _data_root(data), _teller(quiet)
+    root, say = _data_root(data, "compact-hawkeye", partial), _teller(quiet)
 
     from omnisila.recipes.rows.hawkeye import CompactHawkeye, compact_ablations
     from omnisila.recipes.shipping.compact import train_compact
@@ -92,10 +92,18 @@ def compact_hawkeye(
     )  # fmt: skip
 
 
-def _data_root(data: Path | None) -> Path:
+def _data_root(data: Path | None, model: str, partial: bool) -> Path:
+    """The folder of the data sets, in which those lie that teach what the embedded model was taught."""
+    from omnisila.data.sets import read_footage, set_weights
     from omnisila.data.sets._footage import data_root
+    from omnisila.inference.run_folders import model_folder
+    from omnisila.models.run_files import run_summary
 
-    return data or data_root()
+    root = data or data_root()
+    if not partial:
+        taught = set_weights(run_summary(model_folder(model)).labels)
+        read_footage(root, sorted({name for weights in taught.values() for name in weights}))
+    return root
 
 
 def _teller(quiet: bool) -> Callable[[str], None] | None:
@@ -106,7 +114,6 @@ Examples = Annotated[
     Path,
     typer.Argument(metavar="EXAMPLES", help="examples.jsonl of the task's data sets.", exists=True, dir_okay=False),
 ]
-Footage = Annotated[Path, typer.Option(help="Folder that the examples' videos are in.", exists=True, file_okay=False)]
 Out = Annotated[Path, typer.Option(help="Run folder: the model, and the states to resume from.")]
 Scenes = Annotated[
     Path | None,
@@ -147,7 +154,13 @@ def _scene_model_command(model: Literal["icm", "hawkeye"], rows: Mapping[str, Ro
         quiet: Quiet = False,
     ) -> None:
         del listed  # handled by its callback
+        from omnisila.data.asked_examples import check_examples
+        from omnisila.weights.checkpoint_files import check_source
+
         choice = recipe_choice(rows, recipe)
+        check_examples(examples)
+        if backbone is not None:
+            check_source(backbone)
 
         from omnisila.recipes.rows import hawkeye, icm
         from omnisila.recipes.rows.full import FullTraining, chosen_recipe

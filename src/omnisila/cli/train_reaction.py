@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from omnisila.cli.arguments import Quiet
 from omnisila.recipes.rows.table import QUERYING, REACTION, reaction_row
 
 
@@ -48,13 +49,14 @@ def reaction(
     rows: Annotated[
         bool, typer.Option("--rows", is_eager=True, callback=_print_rows, help="List the rows and stop.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Train a model of emotional reaction intensity and score it on the development split.
 
     Run it again to go on after a kill.
     """
     del rows  # handled by its callback
+    from omnisila.data.sets.hume_reaction import read
     from omnisila.errors import InputError
 
     if row == QUERYING and answers is None:
@@ -65,6 +67,8 @@ def reaction(
             raise InputError(
                 f"row {row} needs --features FOLDER with a table of each of {', '.join(streams.values())}."
             )
+
+    read(data)  # before torch is
 
     def say(line: str) -> None:
         if not quiet:

@@ -6,11 +6,23 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Int
 
+from omnisila.errors import InputError
 from omnisila.schema import Example, Prediction, Score
 from omnisila.systems import Strays, System
 
 Chosen = Int[np.ndarray, "chosen"]
 FLAG_ALL, FLAG_NONE, CHANCE = "flag all", "flag none", "chance"
+
+
+def check_names(systems: Iterable[System]) -> None:
+    """Whether scores can tell systems apart, from each other and from the trivial ones.
+
+    Raises:
+        InputError: two have one name.
+    """
+    names = [system.name for system in systems]
+    if len({FLAG_ALL, FLAG_NONE, CHANCE, *names}) < len(names) + 3:
+        raise InputError(f"systems named {', '.join(names)}. Give each a name of its own (NAME=FILE).")
 
 
 class Answers(NamedTuple):

@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
-from omnisila.errors import InputError
-from omnisila.evaluation.answers import CHANCE, FLAG_ALL, FLAG_NONE, Answers, Chosen, Part, match_answers
+from omnisila.evaluation.answers import CHANCE, FLAG_ALL, FLAG_NONE, Answers, Chosen, Part, check_names, match_answers
 from omnisila.evaluation.attributing import SentenceEncoder
 from omnisila.evaluation.named_scores import measured
 from omnisila.evaluation.parts import attribute, identify, locate, react
@@ -39,9 +38,7 @@ def score_systems(
         InputError: two systems of one name.
     """
     first, *others = systems
-    names = [FLAG_ALL, FLAG_NONE, CHANCE, *(system.name for system in systems)]
-    if len(set(names)) < len(names):
-        raise InputError(f"systems named {', '.join(names[3:])}. Give each a name of its own (NAME=FILE).")
+    check_names(systems)
     return (
         *(_own_scores(examples, system, draws, encoder) for system in systems),
         *_trivial_scores(examples, encoder),

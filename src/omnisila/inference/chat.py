@@ -10,12 +10,12 @@ from pathlib import Path
 import torch
 from transformers import DynamicCache
 
-from omnisila.data.instructions import Instruction, Located, render_instruction, render_label, render_located
+from omnisila.data.instructions import Located, render_label, render_located
 from omnisila.errors import InputError
 from omnisila.inference.analyzer import Analyzer
 from omnisila.inference.seeing import seeing
 from omnisila.inference.settings import AnalyzerConfig
-from omnisila.labels import label_set
+from omnisila.inference.taught_questions import TaughtQuestions
 from omnisila.models.checkpoint import Run
 from omnisila.models.tokens import prompted
 from omnisila.scenes.cache import FeatureCache
@@ -103,16 +103,7 @@ class TaughtChat:
     def __init__(self, run: Run, video: Path, cache: FeatureCache) -> None:
         self.video = video
         self._analyzer = Analyzer(run, AnalyzerConfig(labels=tuple(run.record.labels)), cache)
-        self._taught = {
-            _plain(render_instruction(asked)): asked
-            for name, trained in run.record.labels.items()
-            for asked in _instructions(name, trained)
-        }
-
-    @property
-    def questions(self) -> tuple[str, ...]:
-        """What can be asked."""
-        return tuple(map(render_instruction, self._taught.values()))
+        self.questions = TaughtQuestions(run.record.labels)
 
     def ask(self, question: str) -> str:
         """The answer that the analysis of the whole video gives.
@@ -120,15 +111,15 @@ class TaughtChat:
         Raises:
             InputError: the model was not taught the question; the message lists those that it was taught.
         """
-        asked = self._taught.get(_plain(question))
-        if asked is None or asked.labels is None:
-            raise InputError(f"{question!r}: the model was not taught this. Ask one of: {' '.join(self.questions)}")
-        mine = [finding for finding in self._analysis.findings if finding.labels == asked.labels.name]
+        asked = self.questions.instruction(question)
+        labels = asked.labels
+        assert labels is not None  # of all questions about events
+        mine = [finding for finding in self._analysis.findings if finding.labels == labels.name]
         if asked.task == "locate":
             return render_located([Located(finding.label, finding.span) for finding in mine])
         best = max((one for one in mine if asked.label in (None, one.label)), key=lambda one: one.score, default=None)
         if asked.task == "identify":
-            return render_label(best.label if best is not None else str(asked.labels.quiet))
+            return render_label(best.label if best is not None else str(labels.quiet))
         if best is None:
             return f"{asked.label} was not found."
         return best.cause or "Nothing that was seen explains it."
@@ -136,13 +127,3 @@ class TaughtChat:
     @cached_property
     def _analysis(self) -> Analysis:
         return self._analyzer.analyze(self.video)
-
-
-def _instructions(name: str, trained: Sequence[str]) -> list[Instruction]:
-    labels = label_set(name)
-    why = [Instruction("attribute", labels, label) for label in trained if label != labels.quiet]
-    return [Instruction("identify", labels), Instruction("locate", labels), *why]
-
-
-def _plain(question: str) -> str:
-    return " ".join(question.split()).casefold().rstrip("?.! ")

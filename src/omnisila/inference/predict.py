@@ -5,6 +5,7 @@ from itertools import groupby, islice
 from pathlib import Path
 from typing import NamedTuple
 
+from omnisila.data.asked_examples import check_examples
 from omnisila.errors import InputError, MediaError, OmnisilaError
 from omnisila.files import write_atomically
 from omnisila.inference.inputs import Failure
@@ -65,13 +66,12 @@ def predict(
         InputError: ``out`` holds another system's answers, or no example is of that split.
         OutputError: ``out`` cannot be written.
     """
+    check_examples(examples, split)
     done, outdated = _answered(out, system.name, examples, footage)
     before, answered, unparsed = len(done), 0, 0
-    asked = False
     failed: list[Failure] = []
     wanted = (example for example in records(examples, Example) if split in (None, example.split))
     for video, group in groupby(wanted, key=lambda example: example.video):
-        asked = True
         missing = (example for example in group if example.id not in done)
         while some := list(islice(missing, MOST_AT_ONCE)):
             if on_video is not None:
@@ -84,8 +84,6 @@ def predict(
             except OmnisilaError as error:
                 failed.append(Failure(video, str(error)))
                 break
-    if not asked:
-        raise InputError(f"{examples}: no example of split {split!r}. Give another split, or leave it out for all.")
     return Predicted(answered, before, unparsed, tuple(failed), outdated)
 
 

@@ -9,10 +9,10 @@ from omnisila import weights
 from omnisila.errors import InputError, LabelError, unknown
 from omnisila.inference.function_system import FunctionSystem
 from omnisila.inference.settings import AnalyzerConfig, split_settings
-from omnisila.labels import label_set
+from omnisila.labels import check_label_sets, label_set
 from omnisila.models.run_files import RUN, is_reaction, is_run, run_calibration, run_summary
 from omnisila.operating_points import Calibration, LabelSetCalibration
-from omnisila.weights.checkpoint_files import fetch
+from omnisila.weights.checkpoint_files import check_source, fetch
 
 RELEASE, QUERY = "hawkeye-release:", "query:"  # systems that are no run folders
 _REACTIONS = {"compact": "compact-reaction"}  # the embedded reaction model that goes with an embedded scene model
@@ -45,8 +45,7 @@ def answering(model: str, settings: AnalyzerConfig) -> Answering:
         InputError: no such model, a label set that it does not answer, or settings that it cannot meet.
         WeightsError: the records of its run cannot be read.
     """
-    for name in settings.labels:
-        label_set(name)
+    check_label_sets(settings.labels)
     if "labels" not in settings.model_fields_set:
         own = tuple(run_summary(model_folder(model)).labels)
         settings = settings.replace(labels=own)
@@ -158,6 +157,7 @@ def check_system(model: str) -> None:
 
     Raises:
         InputError: it does not.
+        WeightsError: a Video-LLM to ask, neither a folder of one nor the hub id of one.
     """
     if model.startswith(RELEASE):
         if not Path(model.removeprefix(RELEASE)).is_dir():
@@ -166,7 +166,9 @@ def check_system(model: str) -> None:
             )
     elif is_function(model):
         FunctionSystem.named(model)
-    elif not model.startswith(QUERY):
+    elif model.startswith(QUERY):
+        check_source(model.removeprefix(QUERY))
+    else:
         model_folder(model)
 
 

@@ -8,6 +8,9 @@ from omnisila.config import Config
 from omnisila.errors import InputError
 from omnisila.labels import REACTION
 
+_LEAST_S, _MOST_S = 0.04, 3600.0  # a picture of a film; longer windows and hops are slips of the hand
+_FASTEST_HZ = 240.0  # of slow-motion cameras; what is above it would only repeat pictures, without end
+
 
 class AnalyzerConfig(Config):
     """What is asked of a video.
@@ -24,9 +27,9 @@ class AnalyzerConfig(Config):
     """
 
     labels: tuple[str, ...] = ("implicit", "explicit")
-    window_s: float | None = Field(default=None, gt=0)
-    hop_s: float | None = Field(default=None, gt=0)
-    rate_hz: float | None = Field(default=None, gt=0)
+    window_s: float | None = Field(default=None, ge=_LEAST_S, le=_MOST_S)
+    hop_s: float | None = Field(default=None, ge=_LEAST_S, le=_MOST_S)
+    rate_hz: float | None = Field(default=None, ge=1 / _MOST_S, le=_FASTEST_HZ)
     max_fnr: float | None = Field(default=None, gt=0, lt=1)
     camera: Path | None = None
     alarms_per_hour: float | None = Field(default=None, gt=0)

@@ -74,6 +74,11 @@ def is_reaction(folder: Path) -> bool:
     return run_summary(folder).kind == "reaction"
 
 
+def is_compact(folder: Path) -> bool:
+    """Whether a scene model's run folder holds all of its language side, and not adapters of a pretrained one."""
+    return (folder / TOKENIZER).is_dir()
+
+
 def run_summary(folder: Path) -> RunSummary:
     """What a run folder says about itself.
 

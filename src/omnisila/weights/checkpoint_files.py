@@ -53,15 +53,27 @@ def model_folder(source: str | Path) -> Path:
     Raises:
         WeightsError: no such folder, or the hub cannot be reached or has no such model.
     """
+    check_source(source)
     folder = Path(source).expanduser()
-    if folder.is_dir():
-        return folder
+    return folder if folder.is_dir() else fetch(str(source), nested=False)
+
+
+def check_source(source: str | Path) -> None:
+    """Whether a source of a published model can be one; what is on the hub is not asked.
+
+    Raises:
+        WeightsError: it is no folder with a configuration, and not written like a hub id.
+    """
+    folder = Path(source).expanduser()
     parts = str(source).split("/")
-    if isinstance(source, Path) or folder.exists() or len(parts) != 2 or parts[0] in ("", ".", "..", "~"):
+    if folder.is_dir() and str(source):
+        if not (folder / CONFIG).is_file():
+            raise WeightsError(f"{folder / CONFIG}: missing. Give a folder as save_pretrained writes it.")
+    elif isinstance(source, Path) or folder.exists() or len(parts) != 2 or parts[0] in ("", ".", "..", "~"):
         raise WeightsError(
-            f"{source}: no such folder. Give one with {CONFIG} and {WEIGHTS}, or a hub id such as owner/name."
+            f"{source or 'no name'}: no such folder. Give one with {CONFIG} and {WEIGHTS}, or a hub id such as "
+            "owner/name."
         )
-    return fetch(str(source), nested=False)
 
 
 def fetch(hub_id: str, nested: bool) -> Path:

@@ -62,5 +62,5 @@ def test_a_model_that_was_not_pretrained_answers_what_it_was_taught_and_refuses_
     for question in ("Describe the background.", "Why does this video show Robbery?", ""):
         with pytest.raises(InputError, match=r"was not taught this. Ask one of: Which event") as refused:
             talk.ask(question)
-        assert all(one in str(refused.value) for one in talk.questions)
-    assert "Why does this video show Theft?" in talk.questions
+        assert all(one in str(refused.value) for one in talk.questions.texts)
+    assert "Why does this video show Theft?" in talk.questions.texts

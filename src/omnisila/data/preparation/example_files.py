@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 from omnisila.data.annotated import Split
-from omnisila.errors import InputError, unknown
+from omnisila.errors import InputError, check_known
 from omnisila.files import check_writable, written_aside
 from omnisila.schema import Example
 
@@ -55,9 +55,7 @@ def check_formats(names: Sequence[str]) -> None:
     Raises:
         InputError: no such format, or none.
     """
-    for name in names or ("",):
-        if name not in FORMATS:
-            raise InputError(unknown("format", name, FORMATS))
+    check_known("format", names or ("",), FORMATS)
 
 
 @contextlib.contextmanager

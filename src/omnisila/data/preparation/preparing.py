@@ -6,14 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple
 
-from pydantic import Field
-
-from omnisila.config import Config
 from omnisila.data.annotated import Described, Split
 from omnisila.data.instructions import Instruction, clauses_of, render_clauses, render_instruction
 from omnisila.data.preparation.durations import Durations
 from omnisila.data.preparation.implicit_subsets import Kept
 from omnisila.data.preparation.left_out import LeftOut
+from omnisila.data.preparation.requests import Preparation
 from omnisila.data.preparation.video_examples import (
     cause_examples,
     cut_at_end,
@@ -33,20 +31,6 @@ class Mixed(NamedTuple):
 
     set_name: str
     item: Described
-
-
-class Preparation(Config):
-    """Which examples are made.
-
-    Attributes:
-        window_s: length of the windows that are identified one by one; None makes no windows.
-        cap: how many descriptions a set gives to a split at most; None: as many as the smallest set has.
-        seed: of the choice among descriptions and of their order.
-    """
-
-    window_s: float | None = Field(default=1.0, gt=0)  # TSL-300's seconds are the clip counts of Omni-SILA 4.1
-    cap: int | None = Field(default=100_000, gt=0)  # Omni-SILA 4.1: 200 K from two sets, twice
-    seed: int = 0
 
 
 def video_examples(

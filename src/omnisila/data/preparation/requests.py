@@ -3,14 +3,30 @@
 from pathlib import Path
 from typing import Literal
 
-from omnisila.config import Frozen
+from pydantic import Field
+
+from omnisila.config import Config, Frozen
 from omnisila.data.annotated import AnnotatedSet
 from omnisila.data.preparation.group_splits import split_by_footage
 from omnisila.data.sets import data_set, read_set, set_names
-from omnisila.errors import DataSetError, InputError, unknown
+from omnisila.errors import DataSetError, InputError, check_known
 
 SCENE_TUNING = "scene-tuning"
 SCENE_SETS = ("cmu_mosei", "humanml3d", "refcoco", "places365")  # Omni-SILA 4.1
+
+
+class Preparation(Config):
+    """Which examples are made.
+
+    Attributes:
+        window_s: length of the windows that are identified one by one; None makes no windows.
+        cap: how many descriptions a set gives to a split at most; None: as many as the smallest set has.
+        seed: of the choice among descriptions and of their order.
+    """
+
+    window_s: float | None = Field(default=1.0, ge=0.04)  # TSL-300's seconds are the clip counts of Omni-SILA 4.1
+    cap: int | None = Field(default=100_000, gt=0)  # Omni-SILA 4.1: 200 K from two sets, twice
+    seed: int = 0
 
 
 class SetRequest(Frozen):
@@ -43,6 +59,15 @@ class SetRequest(Frozen):
     render: bool = False
 
 
+def check_set(name: str) -> None:
+    """Whether a name is that of a set, or of all sets of scene tuning.
+
+    Raises:
+        InputError: it is neither.
+    """
+    check_known("data set", [name], sorted((*set_names(), SCENE_TUNING)))
+
+
 def read_requested(request: SetRequest) -> dict[str, AnnotatedSet]:
     """The annotations that a request names, by set.
 
@@ -62,9 +87,7 @@ def read_requested(request: SetRequest) -> dict[str, AnnotatedSet]:
 
 
 def _check(request: SetRequest) -> None:
-    known = sorted((*set_names(), SCENE_TUNING))
-    if request.name not in known:
-        raise InputError(unknown("data set", request.name, known))
+    check_set(request.name)
     if request.subset == "s-s" and request.footage is None:
         raise InputError("s-s looks for faces in the footage. Give --footage with the folder of the videos.")
     if request.causes is not None and request.name == SCENE_TUNING:

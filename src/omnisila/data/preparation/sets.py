@@ -12,8 +12,8 @@ from omnisila.data.preparation.group_splits import Shares, check_disjoint, respl
 from omnisila.data.preparation.implicit_subsets import FaceFinder, Kept, read_segments, s_d, s_d_weak, s_s
 from omnisila.data.preparation.left_out import LeftOut
 from omnisila.data.preparation.muting import write_muted
-from omnisila.data.preparation.preparing import Preparation, described_examples, video_examples
-from omnisila.data.preparation.requests import SCENE_TUNING, SetRequest
+from omnisila.data.preparation.preparing import described_examples, video_examples
+from omnisila.data.preparation.requests import SCENE_TUNING, Preparation, SetRequest
 from omnisila.data.preparation.skeletons import render_skeletons
 from omnisila.data.sets import data_set, footage_root
 from omnisila.errors import DataSetError, MediaError
@@ -115,9 +115,9 @@ def _of_videos(
     footage = request.footage
     if footage is None and request.name != SCENE_TUNING and data_set(request.name).is_footage:
         footage = footage_root(request.name, request.folder)
-    durations = Durations(footage, left_out, None if request.durations is None else read_durations(request.durations))
+    originals = Durations(footage, left_out, None if request.durations is None else read_durations(request.durations))
+    durations = originals
     if request.subset == "s-s" and footage is not None:
-        originals = durations  # the name below is bound anew before this generator runs
         there = (video for video in videos if originals.at_hand(video.path))
         kept = s_s(there, FaceFinder(MTCNN.pretrained(), footage), left_out)
         kept = _muted(kept, footage, request.out, left_out)
@@ -125,7 +125,7 @@ def _of_videos(
     elif request.subset == "s-d" and request.segments is not None:
         kept = s_d(videos, read_segments(request.segments), left_out)
     elif request.subset == "s-d":
-        kept = s_d_weak(videos, durations)
+        kept = s_d_weak(videos, originals)
     else:
         kept = map(Kept, videos)
     return video_examples(name, kept, durations, left_out, preparation)

@@ -1,7 +1,4 @@
-"""Motions of 22 joints as frames: a drawn skeleton stands in where a data set has no footage.
-
-Joints are those of SMPL without hands, y up, in metres; HumanML3D's ``new_joints``.
-"""
+"""Motions of 22 joints as frames: a drawn skeleton stands in where a data set has no footage."""
 
 import secrets
 from collections.abc import Iterator
@@ -15,12 +12,10 @@ from av.video.frame import VideoFrame
 from jaxtyping import Float
 from PIL import Image, ImageDraw
 
-from omnisila.errors import DataSetError
+from omnisila.data.preparation.motions import RATE_HZ, load_joints
 from omnisila.files import check_writable
 from omnisila.media.frames import Frame
 
-RATE_HZ = 20.0  # HumanML3D samples all its sources so
-JOINTS = 22
 # HumanML3D's kinematic chains: right leg, left leg, spine and head, right arm, left arm.
 CHAINS = (
     (0, 2, 5, 8, 11), (0, 1, 4, 7, 10), (0, 3, 6, 9, 12, 15), (9, 14, 17, 19, 21), (9, 13, 16, 18, 20),
@@ -28,25 +23,6 @@ CHAINS = (
 COLOURS = ("#e07b39", "#3978e0", "#333333", "#e0b139", "#39c0e0")
 _MARGIN_FRAC = 0.1
 _TURN_DEG = 30.0  # seen a little from the side, so that steps towards the camera show
-_FORM = f"an array of shape (frames, {JOINTS}, 3), numbers only"
-
-
-def load_joints(path: Path) -> Float[np.ndarray, "frames 22 3"]:
-    """The joints of a motion, in metres.
-
-    Raises:
-        DataSetError: the file is missing or holds no such array; pickled contents are refused.
-    """
-    return np.asarray(_mapped(path), dtype=np.float32)
-
-
-def count_frames(path: Path) -> int:
-    """How many frames a motion has; only the file's head is read.
-
-    Raises:
-        DataSetError: as ``load_joints``.
-    """
-    return len(_mapped(path))
 
 
 def skeleton_frames(joints: Float[np.ndarray, "frames 22 3"], side_px: int = 224) -> Iterator[Frame]:
@@ -95,15 +71,3 @@ def _projected(joints: Float[np.ndarray, "frames 22 3"]) -> Float[np.ndarray, "f
     turn = np.radians(_TURN_DEG)
     across = joints[..., 0] * np.cos(turn) + joints[..., 2] * np.sin(turn)
     return np.stack([across, -joints[..., 1]], axis=-1)
-
-
-def _mapped(path: Path) -> np.ndarray:
-    try:
-        joints = np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError:
-        raise DataSetError(f"{path}: no such file. Wanted: {_FORM}. Put the motion there.") from None
-    except (OSError, ValueError, EOFError) as error:
-        raise DataSetError(f"{path}: cannot be read as a motion ({error}). Wanted: {_FORM}.") from error
-    if joints.ndim != 3 or joints.shape[1:] != (JOINTS, 3) or not len(joints) or joints.dtype.kind != "f":
-        raise DataSetError(f"{path}: an array of {joints.dtype} of shape {joints.shape}. Wanted: {_FORM}.")
-    return joints

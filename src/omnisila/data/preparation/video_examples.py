@@ -19,7 +19,6 @@ from omnisila.data.instructions import (
 )
 from omnisila.data.preparation.left_out import LeftOut
 from omnisila.labels import label_set
-from omnisila.scenes.windows import tiles
 from omnisila.schema import Example, Span, Truth
 
 
@@ -38,6 +37,8 @@ def window_examples(
         window_s: length of a window, > 0.
         excluded: stretches that no window may touch.
     """
+    from omnisila.scenes.windows import tiles  # takes torch, which scoring does without
+
     labels = label_set(video.label_set)
     if video.truth is None or labels.quiet is None:
         return

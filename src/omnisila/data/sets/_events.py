@@ -61,6 +61,6 @@ def find_label_set(path: Path, labels: str | None, words: Iterable[str]) -> str:
     if len(fitting) != 1:
         raise DataSetError(
             f"{path}: its labels ({', '.join(said) or 'none'}) are those of {' and '.join(fitting) or 'no label set'}. "
-            f"Say which to use, one of {', '.join(BUILT_IN)}."
+            f"Say which to use: --labels {' or --labels '.join(fitting or BUILT_IN)}."
         )
     return fitting[0]

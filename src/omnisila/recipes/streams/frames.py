@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 
 from omnisila.config import Frozen, first_fault
 from omnisila.data.annotated import AnnotatedVideo
-from omnisila.errors import InputError, unknown
+from omnisila.errors import InputError, check_known, unknown
 from omnisila.models.reaction import Stream
 from omnisila.models.reaction_sources import TEMPLATES, read_sources, write_sources
 from omnisila.pace import Pace
@@ -75,9 +75,7 @@ def chosen_networks(name: str, face: str | None, tables: Tables) -> ReactionFeat
         config = _from_file(Path(name))
     else:
         raise InputError(f"{unknown('profile', name, NETWORKS).rstrip('.')}; or give a JSON file.")
-    for modality in tables:
-        if modality not in MODALITIES:
-            raise InputError(unknown("modality", modality, MODALITIES))
+    check_known("modality", tables, MODALITIES)
     if config.frames != FRAMES:
         raise InputError(f"{name}: frames is {config.frames}; reaction models read {FRAMES} a clip. Leave frames out.")
     given = {modality: _width(modality, folder) for modality, folder in tables.items()}

@@ -9,7 +9,7 @@ import pkgutil
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from omnisila.errors import InputError, unknown
+from omnisila.errors import InputError, check_known, unknown
 from omnisila.schema import Analysis, Span
 
 PAGE = "html"  # beside these formats: made of more than the analysis
@@ -34,9 +34,7 @@ def wanted_formats(names: Iterable[str]) -> tuple[str, ...]:
         InputError: no such format; the message lists those there are.
     """
     wanted, known = tuple(dict.fromkeys(("json", *names))), (PAGE, *formats())
-    for name in wanted:
-        if name not in known:
-            raise InputError(unknown("format", name, sorted(known)))
+    check_known("format", wanted, sorted(known))
     return wanted
 
 

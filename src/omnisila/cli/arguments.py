@@ -1,0 +1,23 @@
+"""Arguments and options that several commands take, each stated once."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Examples = Annotated[
+    Path,
+    typer.Argument(metavar="EXAMPLES", help="An examples.jsonl, as prepare writes it.", exists=True, dir_okay=False),
+]
+Footage = Annotated[Path, typer.Option(help="Folder that the examples' videos are in.", exists=True, file_okay=False)]
+SPLIT_HELP = "The split: train, val or test. Default: test, or the only one there is."
+ScoredSplit = Annotated[str | None, typer.Option(help=SPLIT_HELP)]
+Draws = Annotated[int, typer.Option(min=0, help="Draws of the bootstrap over videos; 0: no intervals.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print errors only.")]
+
+
+def listed(values: Iterable[str]) -> tuple[str, ...]:
+    """The names in an option's values, with commas between or each in a value of its own; each once."""
+    names = (name.strip() for value in values for name in value.split(","))
+    return tuple(dict.fromkeys(name for name in names if name))

@@ -1,0 +1,56 @@
+"""Which examples of a file are asked about: those of a split."""
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from omnisila.errors import InputError
+from omnisila.records import records
+from omnisila.schema import Example
+
+
+class Asked(NamedTuple):
+    """The examples of a split, those of the others, and the split's name."""
+
+    examples: tuple[Example, ...]
+    others: tuple[Example, ...]
+    split: str
+
+
+def asked_examples(path: Path, split: str | None) -> Asked:
+    """The examples of the split asked for; by default of test, or of the only split there is.
+
+    Raises:
+        InputError: there is no example of it; the message says which splits there are.
+        RecordError: the file is missing, or a line is no example.
+    """
+    everything = tuple(records(path, Example))
+    there = Counter(str(example.split) for example in everything)
+    chosen = split or ("test" if "test" in there or len(there) != 1 else next(iter(there)))
+    if chosen not in there:
+        raise _none(path, chosen, there)
+    mine = tuple(example for example in everything if example.split == chosen)
+    return Asked(mine, tuple(example for example in everything if example.split != chosen), chosen)
+
+
+def check_examples(path: Path, split: str | None = None) -> None:
+    """Be sure, before any long work, that there are examples, or examples of a split; no more is read than that takes.
+
+    Raises:
+        InputError: there are none; the message says which splits there are.
+        RecordError: the file is missing, or a line is no example.
+    """
+    there: Counter[str] = Counter()
+    for example in records(path, Example):
+        if split in (None, example.split):
+            return
+        there[str(example.split)] += 1
+    raise _none(path, split, there)
+
+
+def _none(path: Path, split: str | None, there: Mapping[str, int]) -> InputError:
+    if not there:
+        return InputError(f"{path}: holds no example. Make it again with omnisila prepare.")
+    counted = ", ".join(f"{name} ({count})" for name, count in there.items())
+    return InputError(f"{path}: no example of split {split!r}. Choose with --split from: {counted}.")
