@@ -3,12 +3,14 @@
 Source: Omni-SILA 4.1 (implicit, explicit), Hawkeye 4.1 (anomaly), emotional-reaction paper section 3 (reaction).
 """
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+import yaml
+from pydantic import Field, ValidationError, model_validator
 
-from omnisila.config import Frozen
+from omnisila.config import Frozen, first_fault
 from omnisila.errors import LabelError, unknown
 
 # What a statement about a stretch of video is a sign of; statements of no kind speak for no label.
@@ -26,7 +28,8 @@ class LabelSet(Frozen):
     anomaly curve is one minus its probability. Reaction intensities have no such label. ``published`` holds the words
     by which published files of the set call some labels.
 
-    ``signs`` say which statements may be given as a label's cause (decision D14).
+    ``descriptions`` say in a line what a label means, to a model that was not trained on it. ``signs`` say which
+    statements may be given as a label's cause (decision D14).
     """
 
     name: str
@@ -37,13 +40,16 @@ class LabelSet(Frozen):
     locate: str
     attribute: str
     published: dict[str, str] = Field(default_factory=dict)
+    descriptions: dict[str, str] = Field(default_factory=dict)
     signs: dict[str, tuple[Sign, ...]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _labels_agree(self) -> "LabelSet":
         if len(set(self.labels)) != len(self.labels):
             raise ValueError(f"label set {self.name}: a label stands twice in {self.labels}")
-        strangers = {*self.negative, *self.signs, *([self.quiet] if self.quiet else [])} - set(self.labels)
+        strangers = {*self.negative, *self.signs, *self.descriptions, *([self.quiet] if self.quiet else [])} - set(
+            self.labels
+        )
         if strangers:
             raise ValueError(f"label set {self.name}: {sorted(strangers)} are not among its labels {self.labels}")
         return self
@@ -156,16 +162,25 @@ REACTION = LabelSet(
 BUILT_IN = {label_set.name: label_set for label_set in (IMPLICIT, EXPLICIT, ANOMALY, REACTION)}
 
 
+LABEL_SETS = dict(BUILT_IN)  # with those that were read from files
+FILES = (".yaml", ".yml", ".json")  # how the name of a label set's file ends
+_ASKED = {
+    "identify": "Which label of the set {name} does this video show?",
+    "locate": "When does a label of the set {name} apply in this video?",
+    "attribute": "Why does this video show {label}?",
+}
+
+
 def label_set(name: str) -> LabelSet:
-    """The built-in label set of that name.
+    """The label set of that name.
 
     Raises:
         LabelError: no such set; the message lists those there are.
     """
     try:
-        return BUILT_IN[name]
+        return LABEL_SETS[name]
     except KeyError:
-        raise LabelError(unknown("label set", name, BUILT_IN)) from None
+        raise LabelError(unknown("label set", name, LABEL_SETS)) from None
 
 
 def check_label_sets(names: Sequence[str]) -> None:
@@ -176,9 +191,50 @@ def check_label_sets(names: Sequence[str]) -> None:
             sets that hold them.
     """
     if not names:
-        raise LabelError(f"no label set is named. Choose from: {', '.join(BUILT_IN)}.")
-    strangers = [name for name in names if name not in BUILT_IN]
+        raise LabelError(f"no label set is named. Choose from: {', '.join(LABEL_SETS)}.")
+    strangers = [name for name in names if name not in LABEL_SETS]
     if strangers:
-        holders = [one.name for one in BUILT_IN.values() if not set(strangers).isdisjoint(one.labels)]
+        holders = [one.name for one in LABEL_SETS.values() if not set(strangers).isdisjoint(one.labels)]
         hint = f" Whole sets are asked for, not single labels: those are in {' and '.join(holders)}." if holders else ""
-        raise LabelError(unknown("label set", strangers, BUILT_IN) + hint)
+        raise LabelError(unknown("label set", strangers, LABEL_SETS) + hint)
+
+
+def known_sets(names: Iterable[str]) -> tuple[str, ...]:
+    """Names of label sets, where some of them are files that define one; what they define is known from then on.
+
+    Raises:
+        LabelError: a file that cannot be read, or that defines no label set.
+    """
+    return tuple(_of_file(Path(name)).name if name.endswith(FILES) else name for name in names)
+
+
+def _of_file(path: Path) -> LabelSet:
+    try:
+        stated = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise LabelError(f"{path}: no label set can be read from it ({reason}). Check the file.") from error
+    try:
+        found = LabelSet.model_validate(_completed(stated))
+    except (TypeError, ValueError) as error:
+        reason = first_fault(error) if isinstance(error, ValidationError) else str(error)
+        raise LabelError(
+            f"{path}: defines no label set ({reason}). Wanted: name, labels (each with a line that describes it, or a "
+            "list), quiet, and by choice negative, identify, locate, attribute."
+        ) from error
+    if BUILT_IN.get(found.name, found) != found:
+        raise LabelError(f"{path}: label set {found.name!r} is built in and means other labels. Give it another name.")
+    LABEL_SETS[found.name] = found
+    return found
+
+
+def _completed(stated: Any) -> dict[str, Any]:
+    """What a file says, with usual questions; all labels but the quiet one are negative where it does not say which."""
+    if not isinstance(stated, dict):
+        raise TypeError(f"{type(stated).__name__} at its top, wanted fields")
+    labels = stated.get("labels") or ()
+    described = {label: text for label, text in labels.items() if text} if isinstance(labels, dict) else {}
+    quiet = stated.setdefault("quiet", None)
+    asked = {task: words.replace("{name}", str(stated.get("name"))) for task, words in _ASKED.items()}
+    usual = {"negative": [label for label in labels if label != quiet], "descriptions": described, **asked}
+    return {**usual, **stated, "labels": tuple(labels)}

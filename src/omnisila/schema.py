@@ -174,6 +174,7 @@ class Finding(Frozen):
     labels: str
     score: Probability
     cause: str | None
+    cause_by: Literal["evidence", "model"] | None = None  # chosen from what was seen, or the model's own words
     evidence: Evidence = Evidence()
     expert_weights: ExpertWeights | None = None
 

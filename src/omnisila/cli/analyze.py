@@ -1,11 +1,12 @@
 """``omnisila analyze``: what, when and why, of videos, folders and globs."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from omnisila.cli.arguments import Quiet, listed
+from omnisila.cli.arguments import Contextual, Quiet, SceneText, listed
+from omnisila.labels import known_sets
 from omnisila.report.exports import formats as export_formats
 from omnisila.report.exports import wanted_formats
 
@@ -17,11 +18,16 @@ def analyze(
         typer.Option(
             "--labels",
             help="What to look for: implicit (events), explicit (sentiment of faces), anomaly (UCF-Crime's) or "
-            "reaction (intensities); several with commas, or repeat it [what the model was trained on].",
+            "reaction (intensities), or a file that defines a label set (.yaml, for a plain Video-LLM); several with "
+            "commas, or repeat it [what the model was trained on].",
         ),
     ] = None,
     model: Annotated[
-        str, typer.Option(help="compact, compact-hawkeye, a run folder, or the hub id of one.")
+        str,
+        typer.Option(
+            help="compact, compact-hawkeye, a run folder, or a plain Video-LLM's folder (zero-shot), or the hub id of "
+            "either."
+        ),
     ] = "compact",
     out: Annotated[Path, typer.Option(help="Folder for the results; made when missing.")] = Path("omnisila-report"),
     formats: Annotated[
@@ -61,6 +67,8 @@ def analyze(
             help="False alarms of each label set, and of Unusual, that are wanted on that camera at most [0.2]."
         ),
     ] = None,
+    contextual: Contextual = False,
+    scene_text: SceneText = False,
     blur_faces: Annotated[bool, typer.Option("--blur-faces", help="Blur faces in the page and in cut clips.")] = False,
     quiet: Quiet = False,
     as_json: Annotated[
@@ -76,11 +84,18 @@ def analyze(
     from omnisila.inference.run_folders import answering
     from omnisila.inference.settings import AnalyzerConfig
 
+    zero_shot: dict[str, Any] = {"contextual": contextual, "scene_text": scene_text}
     settings = AnalyzerConfig.from_options(
-        window_s=window, hop_s=hop, rate_hz=rate, max_fnr=max_fnr, camera=camera, alarms_per_hour=alarms_per_hour
+        window_s=window,
+        hop_s=hop,
+        rate_hz=rate,
+        max_fnr=max_fnr,
+        camera=camera,
+        alarms_per_hour=alarms_per_hour,
+        **zero_shot,
     )
     if labels:
-        settings = settings.replace(labels=listed(labels))
+        settings = settings.replace(labels=known_sets(listed(labels)))
     inputs = expand(videos)
     wanted = wanted_formats(listed([formats]))
     cards = [folder / "card.md" for folder in answering(model, settings).folders]
@@ -113,6 +128,7 @@ def analyze(
             "blur_faces": blur_faces,
             "camera": file_digest(camera) if camera else None,
             "alarms_per_hour": alarms_per_hour,
+            **zero_shot,
         },
     )
     for note in () if quiet else inputs.notes:

@@ -14,6 +14,24 @@ Footage = Annotated[Path, typer.Option(help="Folder that the examples' videos ar
 SPLIT_HELP = "The split: train, val or test. Default: test, or the only one there is."
 ScoredSplit = Annotated[str | None, typer.Option(help=SPLIT_HELP)]
 Draws = Annotated[int, typer.Option(min=0, help="Draws of the bootstrap over videos; 0: no intervals.")]
+LabelFiles = Annotated[
+    list[str] | None,
+    typer.Option("--labels", help="A file that defines a label set, so that examples of it are known; repeat it."),
+]
+Contextual = Annotated[
+    bool,
+    typer.Option(
+        "--contextual",
+        help="Of a plain Video-LLM: divide each label's likelihood by that for an empty video, so that a label the "
+        "model likes to say is not found everywhere.",
+    ),
+]
+SceneText = Annotated[
+    bool,
+    typer.Option(
+        "--scene-text", help="Of a plain Video-LLM: tell it in words what the scene extractors saw in a window."
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print errors only.")]
 
 

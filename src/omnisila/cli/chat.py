@@ -8,7 +8,7 @@ import typer
 
 def chat(
     video: Annotated[Path, typer.Argument(help="A video or still picture.", exists=True, dir_okay=False)],
-    model: Annotated[str, typer.Option(help="compact, a run folder, or the hub id of one.")] = "compact",
+    model: Annotated[str, typer.Option(help="compact, a run folder, a Video-LLM's folder, or a hub id.")] = "compact",
     ask: Annotated[
         list[str] | None,
         typer.Option(help="A question; repeat for more. Default: lines that are typed."),
@@ -17,7 +17,7 @@ def chat(
     """Ask about a whole video; its pictures are read once, and what was said before is kept in mind.
 
     A compact model answers the questions that it was taught, and lists them when it is asked another; a run of train
-    icm answers in its own words.
+    icm and a plain Video-LLM answer in their own words.
     Exit status: 0 answered, 2 wrong usage or a video that cannot be read.
     """
     from omnisila.inference.run_folders import run_folder
@@ -32,10 +32,11 @@ def chat(
 
     from omnisila.errors import InputError
     from omnisila.inference.chat import Chat, TaughtChat
-    from omnisila.models.checkpoint import load_run
+    from omnisila.inference.settings import AnalyzerConfig
+    from omnisila.inference.zero_shot import load_model
     from omnisila.scenes.cache import FeatureCache
 
-    run = load_run(folder)
+    run = load_model(model, folder, AnalyzerConfig())
     talk = (Chat if run.pretrained is not None else TaughtChat)(run, video, FeatureCache())
     if ask:
         for question in ask:

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from omnisila.cli.arguments import Examples, Footage, Quiet
+from omnisila.cli.arguments import Contextual, Examples, Footage, LabelFiles, Quiet, SceneText
+from omnisila.labels import known_sets
 
 
 def predict(
@@ -14,8 +15,8 @@ def predict(
     model: Annotated[
         str,
         typer.Option(
-            help="compact, a run folder, hawkeye-release:FOLDER (the authors' checkpoint and feature files), "
-            "query:BACKBONE (a folder or hub id of a Video-LLM that is asked), or "
+            help="compact, a run folder, hawkeye-release:FOLDER (the authors' checkpoint and feature files), a plain "
+            "Video-LLM's folder or hub id (answers by likelihood), query:BACKBONE (the same, asked), or "
             "module:function of (example, video path)."
         ),
     ] = "compact",
@@ -23,6 +24,9 @@ def predict(
         "predictions.jsonl"
     ),
     split: Annotated[str | None, typer.Option(help="Only this split: train, val or test. Default: all.")] = None,
+    labels: LabelFiles = None,
+    contextual: Contextual = False,
+    scene_text: SceneText = False,
     quiet: Quiet = False,
 ) -> None:
     """Answer prepared examples with a model or a Python function.
@@ -31,9 +35,12 @@ def predict(
     """
     from omnisila.data.asked_examples import check_examples
     from omnisila.inference.run_folders import check_system
+    from omnisila.inference.settings import AnalyzerConfig
 
+    known_sets(labels or ())
     check_examples(examples, split)
-    check_system(model)
+    settings = AnalyzerConfig(contextual=contextual, scene_text=scene_text)
+    check_system(model, settings)
 
     from rich.console import Console
 
@@ -46,7 +53,7 @@ def predict(
     def tell(video: str, count: int) -> None:
         console.print(f"{video}: {count} examples", highlight=False, markup=False)
 
-    ended = answer(examples, footage, system(model), out, split, tell)
+    ended = answer(examples, footage, system(model, settings=settings), out, split, tell)
     console.print(f"{out}: {ended.answered} answers, {ended.before} from before", highlight=False, markup=False)
     if ended.unparsed:
         console.print(

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from omnisila.cli.arguments import Quiet, ScoredSplit, listed
+from omnisila.cli.arguments import LabelFiles, Quiet, ScoredSplit, listed
+from omnisila.labels import known_sets
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +28,7 @@ def report(
         list[Path] | None, typer.Option(help="A system's predictions, in any form that score takes; repeat it.")
     ] = None,
     split: ScoredSplit = None,
+    labels: LabelFiles = None,
     log: Annotated[
         list[Path] | None,
         typer.Option(
@@ -52,6 +54,7 @@ def report(
     from omnisila.evaluation.score_files import read_scores
     from omnisila.report.score_report import FORMATS, Material, together, write_score_report
 
+    known_sets(labels or ())
     wanted = listed([formats])
     check_known("format", wanted, FORMATS)
     if predictions and examples is None:

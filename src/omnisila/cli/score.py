@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from omnisila.cli.arguments import Draws, Examples, Quiet, ScoredSplit
+from omnisila.cli.arguments import Draws, Examples, LabelFiles, Quiet, ScoredSplit
+from omnisila.labels import known_sets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +29,7 @@ def score(
     ],
     split: ScoredSplit = None,
     out: Annotated[Path, typer.Option(help="Where the scores go.")] = Path("scores.json"),
+    labels: LabelFiles = None,
     draws: Draws = 1000,
     encoder: Annotated[
         str | None, typer.Option(help="Sentence encoder for Sem-C: a model's folder, or minilm for the packaged one.")
@@ -51,6 +53,7 @@ def score(
     from omnisila.evaluation.answers import check_names
     from omnisila.predictions.read import read_predictions
 
+    known_sets(labels or ())
     asked = asked_examples(examples, split)
     if not quiet:
         typer.echo(f"{examples}: {len(asked.examples)} examples of split {asked.split}")

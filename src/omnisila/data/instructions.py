@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from omnisila.labels import BUILT_IN, REACTION, LabelSet, label_set
+from omnisila.labels import LABEL_SETS, REACTION, LabelSet, label_set
 from omnisila.scene_registry import SCENES
 from omnisila.schema import SceneName, Span
 
@@ -78,7 +78,10 @@ def render_question(task: Task, instruction: str, labels: str) -> str:
         return REACT_QUESTION
     if task not in ("identify", "locate"):
         return instruction
-    names = ", ".join(label_set(labels).labels)
+    known = label_set(labels)
+    names = ", ".join(
+        f"{label} ({known.descriptions[label]})" if label in known.descriptions else label for label in known.labels
+    )
     if task == "identify":
         return f"{instruction} Answer with one of these labels and nothing else: {names}."
     return (
@@ -87,14 +90,14 @@ def render_question(task: Task, instruction: str, labels: str) -> str:
     )
 
 
-def parse_instruction(text: str, label_sets: Sequence[LabelSet] = tuple(BUILT_IN.values())) -> Instruction | None:
-    """Which instruction the text is, or None. Of two label sets with one wording the first wins."""
+def parse_instruction(text: str, label_sets: Sequence[LabelSet] | None = None) -> Instruction | None:
+    """Which instruction the text is, or None. Of two label sets with one wording the first wins; default all known."""
     if text == REACT_QUESTION:
         return Instruction("react")
     for scene in SCENES:
         if text == render_instruction(Instruction("describe", scene=scene)):
             return Instruction("describe", scene=scene)
-    for labels in label_sets:
+    for labels in LABEL_SETS.values() if label_sets is None else label_sets:
         if text == labels.identify:
             return Instruction("identify", labels)
         if text == labels.locate:

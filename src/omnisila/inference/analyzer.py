@@ -25,6 +25,10 @@ from omnisila.scenes.windows import Window, WindowConfig, windows
 from omnisila.schema import Analysis, ExpertWeights, Finding, ModelIdentity, VideoIdentity
 from omnisila.spans import LabelledSpan
 
+UNTAUGHT = (
+    "the model was not trained for these labels: its scores are no probabilities of events, and its causes are its own "
+    "words, which nothing has checked; the evidence beside them is what the scene extractors saw"
+)
 Progress = Callable[[str, float], None]  # gets a stage's name and the share of it that is done
 
 
@@ -90,7 +94,8 @@ class Analyzer:
             findings: list[Finding] = []
             for number, (name, span) in enumerate(found):
                 report("attribute", number / len(found))
-                findings.append(self.attributed(name, span, scored.weights_over(span.span), extracted))
+                weights = scored.weights_over(span.span) if self.run.model.scenes else None
+                findings.append(self.attributed(name, span, weights, extracted))
             for span, cause in unusual:
                 findings.append(
                     Finding(
@@ -99,8 +104,9 @@ class Analyzer:
                         labels=UNUSUAL_SET,
                         score=span.score,
                         cause=cause,
+                        cause_by="evidence",
                         evidence=seen_over(span.span, lambda part: self.cache.shards(extracted, part)).evidence,
-                        expert_weights=scored.weights_over(span.span),
+                        expert_weights=scored.weights_over(span.span) if self.run.model.scenes else None,
                     )
                 )
         report("attribute", 1.0)
@@ -112,7 +118,7 @@ class Analyzer:
             model=self.run.record.identity,
             findings=tuple(one.replace(id=_id(extracted.sha256, one)) for one in findings),
             anomaly_curve=self.scorer.curve(scored),
-            expert_weights=scored.weight_points(),
+            expert_weights=scored.weight_points() if self.run.model.scenes else (),
             camera=self.camera.use if self.camera else None,
             warnings=(*extracted.warnings, *self.notes),
             timings_s={stage: round(seconds, 3) for stage, seconds in timings.items()},
@@ -138,10 +144,12 @@ class Analyzer:
 
     def see(self, extracted: Extracted) -> See:
         """How windows of a video become the model's input."""
-        return seeing(self.run, extracted.path)
+        return seeing(self.run, extracted.path, lambda span: self.cache.shards(extracted, span))
 
-    def attributed(self, name: str, found: LabelledSpan, weights: ExpertWeights, extracted: Extracted) -> Finding:
-        """A span as a finding with its cause and evidence; ``weights`` are the experts' over the span."""
+    def attributed(
+        self, name: str, found: LabelledSpan, weights: ExpertWeights | None, extracted: Extracted
+    ) -> Finding:
+        """A span as a finding with its cause and evidence; ``weights``: the experts' over the span, if any."""
         return attributed(
             self.run.model,
             self.scorer.label_sets[name],
@@ -157,6 +165,8 @@ class Analyzer:
     def _warnings(self) -> Iterator[str]:
         if self.cache.warning:
             yield self.cache.warning
+        if self.run.record.zero_shot is not None:
+            yield UNTAUGHT
         yield from not_scored(self.scorer.labels_not_scored)
         own = self.run.record.window
         if self.window != own:

@@ -52,7 +52,7 @@ def attributed(
     labels: LabelSet,
     trained: Sequence[str],
     found: LabelledSpan,
-    weights: ExpertWeights,
+    weights: ExpertWeights | None,
     shards_within: ShardsWithin,
     window: Window | None,
     see: See,
@@ -65,7 +65,7 @@ def attributed(
         labels: the label set the span's label is from.
         trained: those of its labels that the model was trained on.
         found: where and what.
-        weights: of the experts over the span.
+        weights: of the experts over the span; None for a model without any.
         shards_within: the video's shards that a span touches, read one at a time.
         window: what shows the span; None where the video ends before it begins.
         see: makes the model's input of the window.
@@ -85,6 +85,7 @@ def attributed(
         labels=labels.name,
         score=min(max(found.score, 0.0), 1.0),
         cause=cause(model, Found(labels, trained, found.label, see([window]), true)),
+        cause_by="evidence" if cause is ranked_cause else "model",
         evidence=seen.evidence,
         expert_weights=weights,
     )
@@ -108,8 +109,9 @@ def seen_over(span: Span, shards_within: ShardsWithin) -> SeenOver:
 def written_cause(model: SceneModel, found: Found) -> str | None:
     """What the model writes when it is asked why."""
     asked = render_instruction(Instruction("attribute", found.labels, found.label))
-    text = model.generate(found.inputs.scenes, found.inputs.visual, [asked], max_tokens=MAX_CAUSE_TOKENS).texts[0]
-    return text.strip() or None
+    before = found.inputs.contexts[0] if found.inputs.contexts else ""
+    made = model.generate(found.inputs.scenes, found.inputs.visual, [before + asked], max_tokens=MAX_CAUSE_TOKENS)
+    return made.texts[0].strip() or None
 
 
 def ranked_cause(model: SceneModel, found: Found) -> str | None:
@@ -154,7 +156,7 @@ def scene_influence(
     scenes = {
         name: _once_without(scene, place, versions) for place, (name, scene) in enumerate(inputs.scenes.items(), 1)
     }
-    values, mask, area = inputs.visual
+    values, mask, area = inputs.visual[:3]
     area = None if area is None else area.expand(versions, -1)
     visual = Entities(values.expand(versions, -1, -1, -1), mask.expand(versions, -1, -1), area)
     instructions = [render_instruction(Instruction("identify", labels))] * versions

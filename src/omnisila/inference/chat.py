@@ -66,7 +66,7 @@ class Chat:
         return made.texts[0]
 
     def _hear(self, question: str, answer_tokens: int) -> None:
-        scenes, visual = self.inputs
+        scenes, visual = self.inputs[:2]
         ids = self.llm.turn_ids(question) if self._ids else self.model.prompts([question], scenes, visual)[0]
         length = len(self._ids) + len(ids) + answer_tokens
         if length > self.llm.max_tokens:

@@ -3,7 +3,7 @@
 Source: emotional-reaction paper 4.1 to 4.3.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, Self
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from omnisila.media.sampling import frames_at, uniform_times
 from omnisila.media.video import probe
-from omnisila.models.pretrained_llm import VideoBackboneConfig
+from omnisila.models.pretrained_llm import VideoBackboneConfig, usual_precision
 from omnisila.models.probing import PROMPTS, Pooling, pooled_tokens
 from omnisila.models.tokens import prompted
 from omnisila.models.transformers_llm import TransformersVideoLLM
@@ -43,7 +43,7 @@ class FrozenLLM:
 
     @classmethod
     def load(cls, source: str, frames: int = FRAMES, device: torch.device | None = None) -> Self:
-        """A Video-LLM from a folder or a hub id: in bfloat16 on a GPU, where there is one, else in float32.
+        """A Video-LLM from a folder or a hub id, on a GPU where there is one, in its ``usual_precision``.
 
         Args:
             source: of any family of ``models/backbones``.
@@ -52,8 +52,7 @@ class FrozenLLM:
             WeightsError: it is missing, damaged, or of another family.
         """
         device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        precision = "bfloat16" if device.type == "cuda" else "float32"
-        config = VideoBackboneConfig(source=source, lora=None, precision=precision)
+        config = VideoBackboneConfig(source=source, lora=None, precision=usual_precision(source, device))
         return cls(config.load(device, SHOWN_RATE_HZ), frames)
 
     @torch.inference_mode()
@@ -63,7 +62,7 @@ class FrozenLLM:
 
     def ask(self, video: Path, span_s: tuple[float, float], prompt: str, max_tokens: int = ANSWER_TOKENS) -> str:
         """The greedy answer to a prompt about one stretch."""
-        return self._answers(self.see(video, span_s), prompt, max_tokens)[0]
+        return self._answers(self.see(video, span_s), prompt, max_tokens, self.times_s(video, span_s, self.frames))[0]
 
     @torch.inference_mode()
     def describe(self, video: Path, span_s: tuple[float, float], prompt: Prompt, count: int) -> str | tuple[str, ...]:
@@ -82,12 +81,18 @@ class FrozenLLM:
 
     def pictures(self, video: Path, span_s: tuple[float, float], count: int) -> UInt8[Tensor, "frames height width 3"]:
         """So many frames of a stretch, equidistant, at the tower's size."""
-        times_s = uniform_times(*span_s, count, ends=True, holes=probe(video).holes)
-        shown = frames_at(video, times_s)
+        shown = frames_at(video, self.times_s(video, span_s, count))
         return self.llm.backbone.fitted(torch.stack([frame.image for frame in shown]))
 
+    @staticmethod
+    def times_s(video: Path, span_s: tuple[float, float], count: int) -> tuple[float, ...]:
+        """When these frames are, in seconds of the video."""
+        return uniform_times(*span_s, count, ends=True, holes=probe(video).holes)
+
     @torch.inference_mode()
-    def _answers(self, visual: Entities, prompt: str, max_tokens: int) -> tuple[str, ...]:
+    def _answers(
+        self, visual: Entities, prompt: str, max_tokens: int, times_s: Sequence[float] = ()
+    ) -> tuple[str, ...]:
         batch, frames = visual.values.shape[:2]
-        tokens = prompted([self.llm.prompt_ids(prompt, frames, 0)] * batch, self.llm.pad_id)
+        tokens = prompted([self.llm.prompt_ids(prompt, frames, 0, times_s)] * batch, self.llm.pad_id)
         return self.llm.generate(self.llm.embed(tokens.ids, visual), tokens, max_tokens, 1).texts

@@ -8,7 +8,7 @@ from omnisila.inference.both import Both
 from omnisila.inference.reacting import ReactionAnalyzer
 from omnisila.inference.run_folders import answering
 from omnisila.inference.settings import AnalyzerConfig
-from omnisila.models.checkpoint import load_run
+from omnisila.inference.zero_shot import load_model
 from omnisila.models.reaction_run import load_reaction
 from omnisila.scenes.cache import FeatureCache
 from omnisila.scenes.reaction.extracting import ReactionCache
@@ -54,7 +54,8 @@ def load(
     """An analyzer with a model's weights, ready for ``analyze``.
 
     Args:
-        model: ``compact``, a run folder, or the hub id of one. A reaction model's own label set is reaction.
+        model: ``compact``, a run folder, a Video-LLM's folder, or the hub id of one. A reaction model's own label set
+            is reaction.
         settings: label sets, windows and thresholds.
         cache: where features are kept; by default ``$OMNISILA_CACHE`` or ``~/.cache/omnisila``.
 
@@ -63,11 +64,10 @@ def load(
         WeightsError: its files are damaged.
     """
     asked = answering(model, settings or AnalyzerConfig())
-    scenes = (
-        Analyzer(load_run(asked.scenes.folder), asked.scenes.settings, cache or FeatureCache())
-        if asked.scenes
-        else None
-    )
+    scenes = None
+    if asked.scenes is not None:
+        run = load_model(asked.scenes.model, asked.scenes.folder, asked.scenes.settings)
+        scenes = Analyzer(run, asked.scenes.settings, cache or FeatureCache())
     reaction = None
     if asked.reaction is not None:
         kept = ReactionCache(cache.root if cache else None)

@@ -12,8 +12,8 @@ from omnisila.inference.analyzer import Analyzer
 from omnisila.inference.parsed_answers import located_findings
 from omnisila.inference.run_folders import run_folder
 from omnisila.inference.settings import AnalyzerConfig
+from omnisila.inference.zero_shot import load_model
 from omnisila.labels import label_set
-from omnisila.models.checkpoint import load_run
 from omnisila.scenes.cache import Extracted, FeatureCache
 from omnisila.scenes.windows import Window
 from omnisila.schema import Example, Finding, Prediction, Span
@@ -24,16 +24,17 @@ MODEL_TASKS = ("identify", "locate", "attribute", "describe")
 
 
 class ModelSystem:
-    """A run folder's model over examples of every label set it was trained on.
+    """A run folder's model over examples of every label set it was trained on; a plain Video-LLM over any.
 
     Raises:
         InputError: no such model.
         WeightsError: its files are damaged.
     """
 
-    def __init__(self, model: str, cache: FeatureCache) -> None:
-        self.run = load_run(run_folder(model))
-        self.analyzer = Analyzer(self.run, AnalyzerConfig(labels=tuple(self.run.record.labels)), cache)
+    def __init__(self, model: str, cache: FeatureCache, settings: AnalyzerConfig | None = None) -> None:
+        settings = settings or AnalyzerConfig()
+        self.run = load_model(model, run_folder(model), settings)
+        self.analyzer = Analyzer(self.run, settings.replace(labels=tuple(self.run.record.labels)), cache)
         self.name = f"{self.run.record.name}@{self.run.record.identity.digest[:12]}"
 
     def predictions(self, video: Path, examples: Sequence[Example]) -> Iterator[Prediction]:
@@ -91,7 +92,7 @@ class ModelSystem:
                 findings=located_findings(found, labels.name, posterior[best]),
                 anomaly=1.0 - posterior[labels.quiet] if labels.quiet in posterior else None,
                 posterior=posterior,
-                expert_weights=judged[example.labels].weights(row),
+                expert_weights=judged[example.labels].weights(row) if self.run.model.scenes else None,
                 seconds=seconds,
             )
 
@@ -108,10 +109,12 @@ class ModelSystem:
     @torch.inference_mode()
     def _said(self, example: Example, extracted: Extracted) -> Prediction:
         asked = parse_instruction(example.instruction)
-        if asked is None or asked.task != example.task:
+        if asked is not None and asked.task != example.task:
+            asked = None
+        if asked is None and self.run.record.zero_shot is None:
             raise InputError(f"{example.id}: instruction {example.instruction!r} is none that the model was taught.")
         inputs = self.analyzer.see(extracted)([self._window(example, extracted)])
-        if asked.labels is None or asked.label is None:
+        if asked is None or asked.labels is None or asked.label is None:
             generated = self.run.model.generate(inputs.scenes, inputs.visual, [example.instruction])
             return Prediction(example_id=example.id, system=self.name, answer=generated.texts[0])
         judged = self.analyzer.scorer.judged(inputs, [asked.labels.name])[asked.labels.name]
@@ -119,7 +122,8 @@ class ModelSystem:
         score = float(judged.posterior[0, trained.index(asked.label)]) if asked.label in trained else 0.0
         span = Span(start_s=example.start_s, end_s=example.end_s)
         found = LabelledSpan(span=span, label=asked.label, score=score)
-        finding = self.analyzer.attributed(asked.labels.name, found, judged.weights(0), extracted)
+        weights = judged.weights(0) if self.run.model.scenes else None
+        finding = self.analyzer.attributed(asked.labels.name, found, weights, extracted)
         return Prediction(example_id=example.id, system=self.name, answer=finding.cause or NOTHING, findings=(finding,))
 
     def _window(self, example: Example, extracted: Extracted) -> Window:

@@ -12,7 +12,7 @@ from omnisila.inference.settings import AnalyzerConfig, split_settings
 from omnisila.labels import check_label_sets, label_set
 from omnisila.models.run_files import RUN, is_reaction, is_run, run_calibration, run_summary
 from omnisila.operating_points import Calibration, LabelSetCalibration
-from omnisila.weights.checkpoint_files import check_source, fetch
+from omnisila.weights.checkpoint_files import CONFIG, check_source, fetch
 
 RELEASE, QUERY = "hawkeye-release:", "query:"  # systems that are no run folders
 _REACTIONS = {"compact": "compact-reaction"}  # the embedded reaction model that goes with an embedded scene model
@@ -20,8 +20,9 @@ _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 class Asked(NamedTuple):
-    """A run folder with what is asked of its model."""
+    """A run folder, or that of a plain Video-LLM, with what is asked of the model; ``model`` is what it was called."""
 
+    model: str
     folder: Path
     settings: AnalyzerConfig
 
@@ -46,19 +47,32 @@ def answering(model: str, settings: AnalyzerConfig) -> Answering:
         WeightsError: the records of its run cannot be read.
     """
     check_label_sets(settings.labels)
-    if "labels" not in settings.model_fields_set:
-        own = tuple(run_summary(model_folder(model)).labels)
-        settings = settings.replace(labels=own)
+    if "labels" not in settings.model_fields_set and is_run(folder := model_folder(model)):
+        settings = settings.replace(labels=tuple(run_summary(folder).labels))
     events, reactions = split_settings(settings.replace(labels=tuple(dict.fromkeys(settings.labels))))
-    scenes = Asked(run_folder(model), events) if events else None
-    if scenes is not None:
+    scenes = Asked(model, run_folder(model), events) if events else None
+    if scenes is not None and is_run(scenes.folder):
+        check_zero_shot(model, settings, has_own_way=True)
         said = run_summary(scenes.folder)
         check_answered(said.name, said.labels, scenes.settings.labels)
         if scenes.settings.max_fnr is not None:
             calibration = run_calibration(scenes.folder)
             for name in scenes.settings.labels:
                 calibration_at(said.name, calibration, name, scenes.settings.max_fnr)
-    return Answering(scenes, Asked(reaction_folder(model), reactions) if reactions else None)
+    return Answering(scenes, Asked(model, reaction_folder(model), reactions) if reactions else None)
+
+
+def check_zero_shot(model: str, settings: AnalyzerConfig, has_own_way: bool) -> None:
+    """Whether a model is asked as only a plain Video-LLM can be, which it is unless it ``has_own_way``.
+
+    Raises:
+        InputError: it is, and is none.
+    """
+    if has_own_way and (settings.contextual or settings.scene_text):
+        raise InputError(
+            f"model {model!r} is not a plain Video-LLM that answers by likelihood: --contextual and --scene-text mean "
+            "nothing to it. Leave them out."
+        )
 
 
 def check_answered(model: str, trained: Mapping[str, tuple[str, ...]], asked: Iterable[str]) -> None:
@@ -73,7 +87,8 @@ def check_answered(model: str, trained: Mapping[str, tuple[str, ...]], asked: It
             others = [run for run in weights.RUNS if name in run_summary(weights.FOLDER / run).labels]
             advice = f"--model {others[0]} answers it" if others else "no installed model answers it"
             raise LabelError(
-                f"label set {name!r}: model {model} was trained on: {', '.join(trained)}. Ask for those; {advice}."
+                f"label set {name!r}: model {model} was trained on: {', '.join(trained)}. Ask for those; {advice}; "
+                "a plain Video-LLM takes any."
             )
 
 
@@ -93,11 +108,13 @@ def calibration_at(model: str, calibration: Calibration | None, name: str, max_f
 
 
 def model_folder(model: str) -> Path:
-    """The run folder that a model's name stands for: an embedded model's, the folder itself, or one on the hub.
+    """The folder that a model's name stands for: an embedded model's, the folder itself, or one on the hub.
+
+    It is a run (``is_run``), or a plain Video-LLM of a family that is known.
 
     Raises:
         InputError: none of them.
-        WeightsError: the hub cannot be reached or has no such model.
+        WeightsError: the hub cannot be reached or has no such model, or it is of another family.
     """
     if model in weights.RUNS:
         return weights.FOLDER / model
@@ -105,25 +122,33 @@ def model_folder(model: str) -> Path:
     if is_run(path):
         return path
     if path.is_dir():
-        raise InputError(
-            f"model {model!r}: a folder without a {RUN}, so it is no finished run. Give a run folder of omnisila train."
-        )
+        if not (path / CONFIG).is_file():
+            raise InputError(
+                f"model {model!r}: a folder without a {RUN}, so it is no finished run, and without a {CONFIG}, so it "
+                "is no Video-LLM. Give a run folder of omnisila train, or a Video-LLM in transformers' own format."
+            )
+        _check_video_llm(model)
+        return path
     if path.exists() or not _HUB_ID.fullmatch(model):
         raise InputError(
-            f"{unknown('model', model, weights.RUNS).rstrip('.')}; or give a run folder, or the hub id (owner/name) of "
-            "one."
+            f"{unknown('model', model, weights.RUNS).rstrip('.')}; or give a run folder, a Video-LLM's folder, or the "
+            "hub id (owner/name) of one."
         )
-    folder = fetch(model, nested=True)
-    if not is_run(folder):
-        raise InputError(
-            f"model {model!r}: has no {RUN}, so it is no trained run. A plain Video-LLM is the "
-            "--backbone of omnisila train icm, or asked with omnisila predict --model query:NAME."
-        )
+    folder = fetch(model, nested=False)
+    if is_run(folder):
+        return fetch(model, nested=True)
+    _check_video_llm(model)
     return folder
 
 
+def _check_video_llm(source: str) -> None:
+    from omnisila.models.pretrained_llm import check_video_llm  # loads torch, which a mistake in a run does not need
+
+    check_video_llm(source)
+
+
 def run_folder(model: str) -> Path:
-    """The run folder of a scene model, by its name.
+    """The folder of what finds events, by its name: a scene model's run, or a plain Video-LLM.
 
     Raises:
         InputError: no such model, or one of reactions.
@@ -152,13 +177,15 @@ def reaction_folder(model: str) -> Path:
     return folder
 
 
-def check_system(model: str) -> None:
-    """Whether a name stands for a system that answers examples; nothing is loaded.
+def check_system(model: str, settings: AnalyzerConfig) -> None:
+    """Whether a name stands for a system that answers examples, so asked; nothing is loaded.
 
     Raises:
         InputError: it does not.
         WeightsError: a Video-LLM to ask, neither a folder of one nor the hub id of one.
     """
+    named = model.startswith((RELEASE, QUERY)) or is_function(model)
+    check_zero_shot(model, settings, named or is_run(model_folder(model)))
     if model.startswith(RELEASE):
         if not Path(model.removeprefix(RELEASE)).is_dir():
             raise InputError(
@@ -168,8 +195,6 @@ def check_system(model: str) -> None:
         FunctionSystem.named(model)
     elif model.startswith(QUERY):
         check_source(model.removeprefix(QUERY))
-    else:
-        model_folder(model)
 
 
 def is_function(model: str) -> bool:

@@ -1,6 +1,7 @@
 """The first pass: every window of a video by the likelihood of each label, and the spans that its curves give."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 from itertools import islice
 from typing import NamedTuple
 
@@ -9,9 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from omnisila.data.instructions import Instruction, render_instruction, render_label
+from omnisila.data.instructions import Instruction, render_instruction, render_label, render_question
 from omnisila.inference.run_folders import calibration_at, check_answered
-from omnisila.inference.seeing import See
+from omnisila.inference.seeing import See, seeing_nothing
 from omnisila.labels import LabelSet, label_set
 from omnisila.models.checkpoint import Run
 from omnisila.models.likelihood import Asked, Likelihood, answers_likelihood, posterior
@@ -118,14 +119,7 @@ class Scorer:
     @torch.inference_mode()
     def judged(self, inputs: WindowBatch, names: Sequence[str]) -> dict[str, Judged]:
         """The calibrated posterior of each window over the labels that the model was trained on, by label set."""
-        asked = [
-            Asked(
-                render_instruction(Instruction("identify", self.label_sets[name])),
-                tuple(render_label(label) for label in self.run.record.labels[name]),
-            )
-            for name in names
-        ]
-        found = answers_likelihood(self.run.model, inputs.scenes, inputs.visual, asked)
+        found = self._likelihood(inputs, names)
         return {name: self._calibrated(name, one, inputs) for name, one in zip(names, found, strict=True)}
 
     def spans(self, name: str, scored: Scored) -> tuple[LabelledSpan, ...]:
@@ -159,10 +153,39 @@ class Scorer:
             points.append(CurvePoint(start_s=span.start_s, end_s=span.end_s, score=_rounded(score), posterior=rows))
         return tuple(points)
 
+    def _likelihood(self, inputs: WindowBatch, names: Sequence[str]) -> list[Likelihood]:
+        asked = [
+            Asked(self._question(name), tuple(render_label(label) for label in self.run.record.labels[name]))
+            for name in names
+        ]
+        return answers_likelihood(self.run.model, inputs.scenes, inputs.visual, asked, inputs.contexts)
+
+    def _question(self, name: str) -> str:
+        """What is asked; a model that was not taught the labels is told them."""
+        labels = self.label_sets[name]
+        if self.run.record.zero_shot is not None:
+            return render_question("identify", labels.identify, name)
+        return render_instruction(Instruction("identify", labels))
+
+    @cached_property
+    def _of_nothing(self) -> dict[str, Likelihood]:
+        """The likelihoods for an empty video, by label set."""
+        found = self._likelihood(seeing_nothing(self.run), tuple(self.label_sets))
+        return dict(zip(self.label_sets, found, strict=True))
+
+    def _log_probs(self, name: str, likelihood: Likelihood) -> Float[Tensor, "windows labels"]:
+        """Log-likelihoods of the labels as the posterior is made of them."""
+        way, log_probs = self.run.record.zero_shot, likelihood.log_probs
+        if way is None:
+            return log_probs
+        if way.contextual:
+            log_probs = log_probs - self._of_nothing[name].log_probs
+        return log_probs / likelihood.token_counts.to(log_probs.device) if way.length_normalised else log_probs
+
     def _calibrated(self, name: str, likelihood: Likelihood, inputs: WindowBatch) -> Judged:
         labels, quiet = self.run.record.labels[name], self.label_sets[name].quiet
-        probability = posterior(likelihood.log_probs, self.calibrations[name].temperature).cpu()
-        if name == FACE_BOUND and quiet in labels:
+        probability = posterior(self._log_probs(name, likelihood), self.calibrations[name].temperature).cpu()
+        if name == FACE_BOUND and quiet in labels and "face" in self.run.model.scenes:
             faceless = ~inputs.scenes["face"].mask.flatten(1).any(1).cpu()
             probability[faceless] = 0.0
             probability[faceless, labels.index(quiet)] = 1.0

@@ -24,6 +24,8 @@ class AnalyzerConfig(Config):
         camera: file of the fixed camera that the video is of (``omnisila learn-camera``).
         alarms_per_hour: false alarms of each label set, and of what is unusual, that are wanted on that camera at most;
             None takes ``cameras.camera.ALARMS_PER_HOUR``.
+        contextual: of a Video-LLM without training, divide likelihoods by those for an empty video.
+        scene_text: show such a model what the scene extractors saw, in words.
     """
 
     labels: tuple[str, ...] = ("implicit", "explicit")
@@ -33,6 +35,8 @@ class AnalyzerConfig(Config):
     max_fnr: float | None = Field(default=None, gt=0, lt=1)
     camera: Path | None = None
     alarms_per_hour: float | None = Field(default=None, gt=0)
+    contextual: bool = False
+    scene_text: bool = False
 
 
 def split_settings(settings: AnalyzerConfig) -> tuple[AnalyzerConfig | None, AnalyzerConfig | None]:

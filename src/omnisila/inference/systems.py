@@ -11,6 +11,7 @@ from omnisila.inference.model_system import ModelSystem
 from omnisila.inference.querying import Querying
 from omnisila.inference.reaction_system import ReactionSystem
 from omnisila.inference.run_folders import QUERY, RELEASE, is_function, model_folder
+from omnisila.inference.settings import AnalyzerConfig
 from omnisila.models.run_files import is_reaction
 from omnisila.scenes.cache import FeatureCache
 from omnisila.schema import Example, Prediction
@@ -34,14 +35,15 @@ class System(Protocol):
         ...
 
 
-def system(model: str, cache: FeatureCache | None = None) -> System:
+def system(model: str, cache: FeatureCache | None = None, settings: AnalyzerConfig | None = None) -> System:
     """The system that a name stands for.
 
     Args:
-        model: an embedded model, a run folder, ``hawkeye-release:FOLDER`` for what Hawkeye's authors publish,
-            ``query:BACKBONE`` for a Video-LLM that is asked, or ``module:function`` for a function of
-            (example, video path) that returns an answer or a whole prediction.
+        model: an embedded model, a run folder, ``hawkeye-release:FOLDER`` for what Hawkeye's authors publish, a plain
+            Video-LLM (folder or hub id) for answers by likelihood, ``query:BACKBONE`` for the same that is asked, or
+            ``module:function`` for a function of (example, video path) that returns an answer or a whole prediction.
         cache: where scene features are kept.
+        settings: how a plain Video-LLM answers by likelihood.
 
     Raises:
         InputError: nothing of that name.
@@ -55,4 +57,4 @@ def system(model: str, cache: FeatureCache | None = None) -> System:
         return FunctionSystem.named(model)
     if is_reaction(model_folder(model)):
         return ReactionSystem(model, cache)
-    return ModelSystem(model, cache or FeatureCache())
+    return ModelSystem(model, cache or FeatureCache(), settings)

@@ -138,6 +138,10 @@ class Backbone(ABC):
         """The part of frames of that shape that ``fitted`` keeps and the patches cover."""
         return WHOLE_FRAME
 
+    def deep_layers(self) -> Sequence[nn.Module]:
+        """Layers of the language model to whose outputs further parts of the video tokens are added; usually none."""
+        return ()
+
     def positions(self, tokens: Tokens) -> Int[Tensor, "batch tokens"] | Int[Tensor, "3 batch tokens"]:
         """Position ids as the language model wants them; by default each token's place in its own sequence."""
         return tokens.positions.to(self.model.device)

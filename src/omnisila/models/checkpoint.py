@@ -40,6 +40,7 @@ from omnisila.models.run_files import (
 from omnisila.models.scene_model import SceneModel
 from omnisila.models.sharded import whole
 from omnisila.models.transformers_llm import TransformersVideoLLM
+from omnisila.models.zero_shot import ZeroShotConfig
 from omnisila.operating_points import Calibration
 from omnisila.scenes.full.sem import FullSEMConfig
 from omnisila.scenes.sem import SEMConfig
@@ -54,29 +55,31 @@ class RunRecord(RunSummary):
 
     Attributes:
         icm: the scene side, unless ``hawkeye`` is.
+        zero_shot: in place of a scene side, for a Video-LLM as it was published; no folder holds such a run.
         sem: the extractors whose features it was trained on.
         window: how videos were cut for it.
     """
 
     model_config = ConfigDict(extra="forbid")
-    hashed = RunSummary.hashed | {"icm", "hawkeye", "video_llm", "sem", "window"}
+    hashed = RunSummary.hashed | {"icm", "hawkeye", "zero_shot", "video_llm", "sem", "window"}
 
     icm: ICMConfig | None = None
     hawkeye: HawkeyeConfig | HawkeyeReleaseConfig | None = None
+    zero_shot: ZeroShotConfig | None = None
     video_llm: CompactConfig | VideoBackboneConfig
     sem: SEMConfig | FullSEMConfig = SEMConfig()
     window: WindowConfig = WindowConfig()
 
     @model_validator(mode="after")
     def _has_one_scene_side(self) -> Self:
-        if (self.icm is None) == (self.hawkeye is None):
+        if sum(side is not None for side in (self.icm, self.hawkeye, self.zero_shot)) != 1:
             raise ValueError("wanted one scene side, icm or hawkeye")
         return self
 
     @property
-    def scene_side(self) -> ICMConfig | HawkeyeConfig | HawkeyeReleaseConfig:
+    def scene_side(self) -> ICMConfig | HawkeyeConfig | HawkeyeReleaseConfig | ZeroShotConfig:
         """What is built in front of the Video-LLM."""
-        side = self.icm or self.hawkeye
+        side = self.icm or self.hawkeye or self.zero_shot
         assert side is not None  # validated
         return side
 

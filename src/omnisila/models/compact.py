@@ -3,6 +3,7 @@
 It has the Video-LLaVA interface at a thousandth of the size, so that one command works without a GPU or a hub.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from jaxtyping import Float, Int
@@ -76,7 +77,13 @@ class CompactVideoLLM(nn.Module):
             token_id(tokenizer, token) for token in (VIDEO, SCENE, PAD, START, END)
         )
 
-    def prompt_ids(self, instruction: str, frames: int, scene_tokens: int | None = None) -> list[int]:
+    def prompt_ids(
+        self,
+        instruction: str,
+        frames: int,
+        scene_tokens: int | None = None,
+        times_s: Sequence[float] = (),  # noqa: ARG002 (it tells no times)
+    ) -> list[int]:
         scenes = frames if scene_tokens is None else scene_tokens
         places = [self.video_id] * frames + [self.scene_id] * scenes
         return [self.start_id, *places, *self._plain_ids(instruction + "\n")]

@@ -34,13 +34,15 @@ def decode_visible(
         InputError: a sequence that is longer.
     """
     check_length(int(tokens.positions.max()) + 1, reads)
-    return language_model(
+    kept = embeds.shape[1] - tokens.prompt_length + 1
+    logits = language_model(
         inputs_embeds=embeds,
         attention_mask=visibility_mask(tokens, embeds.dtype, embeds.device),
         position_ids=tokens.positions.to(embeds.device),
         use_cache=False,
-        logits_to_keep=embeds.shape[1] - tokens.prompt_length + 1,
+        logits_to_keep=kept,
     ).logits
+    return logits[:, -kept:]  # VideoLLaMA 3 of transformers gives all
 
 
 def visibility_mask(tokens: Tokens, dtype: torch.dtype, device: torch.device) -> Float[Tensor, "batch 1 t t"] | None:

@@ -44,15 +44,18 @@ class Asked(NamedTuple):
 
 @torch.inference_mode()
 def answers_likelihood(
-    model: SceneModel, scenes: SceneInputs, visual: Entities, asked: Sequence[Asked]
+    model: SceneModel, scenes: SceneInputs, visual: Entities, asked: Sequence[Asked], contexts: Sequence[str] = ()
 ) -> list[Likelihood]:
     """``answer_likelihood`` of several instructions about the same windows, in one pass.
 
     What all prompts of a window have in common, its pictures and scenes above all, is read once; each answer is a
     branch behind it that begins with the rest of its own instruction.
+
+    Args:
+        contexts: what each window's instructions begin with; by default nothing.
     """
-    llm, batch = model.video_llm, len(visual.values)
-    prompts = [model.prompts([one.instruction] * batch, scenes, visual) for one in asked]
+    llm, before = model.video_llm, contexts or [""] * len(visual.values)
+    prompts = [model.prompts([text + one.instruction for text in before], scenes, visual) for one in asked]
     shared = _shared(next(iter(zip(*prompts, strict=True))))
     # windows differ in how many places they have, never in the words that follow
     rests = [rows[0][shared:] for rows in prompts]

@@ -23,7 +23,7 @@ from omnisila.models.sharded import whole
 from omnisila.weights.loading import fill
 
 Preset = Literal["paper", "code"]
-TARGETS = r"(.*\.)?language_model\.(.*\.)?(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
+TARGETS = r"(.*\.)?(?:language_model|text_model)\.(.*\.)?(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
 WEIGHTS, SETTINGS = "adapter_model.safetensors", "adapter_config.json"
 _NAME = "default"  # peft's own name for a lone adapter
 _PREFIX = "base_model.model."  # what peft writes before each key

@@ -15,12 +15,28 @@ from omnisila.models.languagebind import load_languagebind
 from omnisila.models.lora import PRESETS, LoRAConfig, add_lora, load_adapter
 from omnisila.models.quantised import Bits, quantisation
 from omnisila.models.transformers_llm import TransformersVideoLLM
-from omnisila.weights.checkpoint_files import model_folder
+from omnisila.weights.checkpoint_files import WEIGHTS, model_folder, model_type
 from omnisila.weights.pretrained import load_pretrained, load_tokenizer, read_config, read_settings
 
 Precision = Literal["bfloat16", "float32"]
 VIDEO_LLAVA_7B = "LanguageBind/Video-LLaVA-7B-hf"
+LARGE_BYTES = 4_000_000_000  # of weights as stored, usually in 16 bits
 VIDEO_SETTINGS = ("video_preprocessor_config.json", "video_processor/preprocessor_config.json")
+
+
+def check_video_llm(source: str | Path) -> None:
+    """Refuse what is no checkpoint of a family that is known; no weights are read.
+
+    Raises:
+        WeightsError: nothing there, or another family; the message lists those that are known.
+    """
+    check_family(model_type(source), str(source))
+
+
+def usual_precision(source: str | Path, device: torch.device) -> Precision:
+    """bfloat16 on a GPU, and on a processor where float32 would take more than 8 GB; else float32."""
+    stored_bytes = sum(path.stat().st_size for path in model_folder(source).glob(WEIGHTS))
+    return "bfloat16" if device.type == "cuda" or stored_bytes > LARGE_BYTES else "float32"
 
 
 def from_pretrained(
@@ -43,8 +59,8 @@ def from_pretrained(
         WeightsError: nothing there, files missing or cut short, or a family that is not known.
         InputError: footage of a shape that the family does not take.
     """
+    check_video_llm(source)
     config = read_config(source)
-    check_family(config.model_type, str(source))
     model_class = cast("Any", MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING)[type(config)]
     model = load_pretrained(model_class, source, dtype, device, quantization=quantisation(bits, dtype))
     folder = model_folder(source)

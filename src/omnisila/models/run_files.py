@@ -66,12 +66,12 @@ def is_run(folder: Path) -> bool:
 
 
 def is_reaction(folder: Path) -> bool:
-    """Whether a run folder holds a model of reactions.
+    """Whether a folder holds a run of a model of reactions.
 
     Raises:
         WeightsError: its record cannot be read.
     """
-    return run_summary(folder).kind == "reaction"
+    return is_run(folder) and run_summary(folder).kind == "reaction"
 
 
 def is_compact(folder: Path) -> bool:

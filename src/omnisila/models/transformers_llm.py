@@ -4,10 +4,12 @@ What differs between families (words, frames, video tokens, positions) is one fi
 ``omnisila.models.backbones``. Source: Omni-SILA 3.4, 4.3.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple, Self
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor, nn
 from transformers import Cache, GenerationConfig, PreTrainedTokenizerBase
@@ -160,6 +162,8 @@ class TransformersVideoLLM(nn.Module):
         """
         ids = ids.to(self.device)
         embeds = self.model.get_input_embeddings()(ids.masked_fill(ids >= self.scene_id, self.pad_id))
+        # what enters deep layers: nothing for words
+        embeds = F.pad(embeds, (0, len(self.backbone.deep_layers()) * self.width))
         if not visual.values.shape[1]:
             return splice(embeds, ids, self.video_id, embeds[:, :0])
         found, wanted = tuple(visual.values.shape[-2:]), (self.backbone.patches, self.backbone.features)
@@ -179,7 +183,7 @@ class TransformersVideoLLM(nn.Module):
         Raises:
             InputError: a sequence that is longer than the model reads.
         """
-        return decode_visible(Positioned(self.model, self.backbone.positions(tokens)), embeds, tokens, self.max_tokens)
+        return decode_visible(self._positioned(tokens), embeds, tokens, self.max_tokens)
 
     def generate(
         self,
@@ -194,12 +198,15 @@ class TransformersVideoLLM(nn.Module):
         Raises:
             InputError: answers that could pass the end of what the model reads.
         """
-        model = Positioned(self.model, self.backbone.positions(tokens))
+        model = self._positioned(tokens)
         stop = self.backbone.template.stop
         ends: dict[str, Any] = {"pad_id": self.pad_id, "end_id": self.end_id, "reads": self.max_tokens, "stop": stop}
         made = generate_answers(model, self.tokenizer, embeds, tokens, max_tokens, beams, **ends, cache=cache)
         before = self.backbone.template.before_answer
         return made._replace(texts=tuple(text.removeprefix(before) for text in made.texts))
+
+    def _positioned(self, tokens: Tokens) -> "Positioned":
+        return Positioned(self.model, self.backbone.positions(tokens), self.backbone.deep_layers())
 
     def _only_id(self, token: str) -> int:
         ids = self.words.special_ids(token)
@@ -219,7 +226,8 @@ class TransformersVideoLLM(nn.Module):
     def _check(self) -> None:
         config, rows = self.model.config, self.model.get_input_embeddings().num_embeddings
         token = self.backbone.template.video_token
-        wanted = config.video_token_id if token else self.video_id
+        own = getattr(config, "video_token_id", None)  # some families give frames the tokens of pictures
+        wanted = (config.image_token_id if own is None else own) if token else self.video_id
         if self.video_id != wanted or len(self.tokenizer) > rows:
             raise WeightsError(
                 f"tokenizer: {len(self.tokenizer)} tokens, {token} is {self.video_id}; wanted at most {rows}, with "
@@ -233,17 +241,52 @@ class TransformersVideoLLM(nn.Module):
 
 
 class Positioned(NamedTuple):
-    """A model that reads its tokens at positions of the family's making instead of their places in the sequence."""
+    """A model that reads its tokens at positions of the family's making instead of their places in the sequence.
+
+    ``deep`` are layers to whose outputs a part of each embedding is added; the first part enters as usual.
+    """
 
     model: Any
     positions: Int[Tensor, "*axes batch tokens"]
+    deep: Sequence[nn.Module] = ()
 
     def __call__(self, **inputs: Any) -> Any:
-        return self.model(**{**inputs, "position_ids": self.positions})
+        with stacked(self.deep, inputs["inputs_embeds"]) as embeds:
+            return self.model(**{**inputs, "inputs_embeds": embeds, "position_ids": self.positions})
 
     def generate(self, **inputs: Any) -> Any:
         """Answers that go on from the last position."""
-        return self.model.generate(**inputs, position_ids=self.positions)
+        with stacked(self.deep, inputs["inputs_embeds"]) as embeds:
+            return self.model.generate(**{**inputs, "inputs_embeds": embeds}, position_ids=self.positions)
 
     def compute_transition_scores(self, *inputs: Any, **options: Any) -> Tensor:
         return self.model.compute_transition_scores(*inputs, **options)
+
+
+@contextmanager
+def stacked(
+    layers: Sequence[nn.Module], embeds: Float[Tensor, "batch tokens wide"]
+) -> Iterator[Float[Tensor, "batch tokens width"]]:
+    """The part of wide embeddings that enters a model as usual; the others are added where its layers end.
+
+    Only what is read first has such parts: tokens that follow are words. Source: Meng et al. 2024, DeepStack.
+    """
+    narrow, *parts = embeds.chunk(1 + len(layers), dim=-1)
+
+    def adding(part: Float[Tensor, "batch tokens width"]) -> Any:
+        left = [part]
+
+        def add(_layer: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
+            if not left:
+                return output
+            beams = len(output) // len(left[0])
+            return output + left.pop().repeat_interleave(beams, dim=0)[:, -output.shape[1] :]
+
+        return add
+
+    hooks = [layer.register_forward_hook(adding(part)) for layer, part in zip(layers, parts, strict=True)]
+    try:
+        yield narrow
+    finally:
+        for hook in hooks:
+            hook.remove()

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from transformers import Cache
@@ -38,12 +39,15 @@ class VideoLLM(Protocol):
     pad_id: int
     max_tokens: int
 
-    def prompt_ids(self, instruction: str, frames: int, scene_tokens: int | None = None) -> list[int]:
+    def prompt_ids(
+        self, instruction: str, frames: int, scene_tokens: int | None = None, times_s: Sequence[float] = ()
+    ) -> list[int]:
         """A prompt with placeholders for that many frames; placeholders in the instruction itself are plain text.
 
         Args:
             frames: 0 where scene tokens stand for the visual ones.
             scene_tokens: how many ``<scene>`` placeholders; one a frame by default.
+            times_s: of the frames, for models whose prompts tell them.
         """
         ...
 
@@ -85,12 +89,13 @@ def splice(
     embeds: Float[Tensor, "batch tokens width"],
     ids: Int[Tensor, "batch tokens"],
     placeholder_id: int,
-    spliced: Float[Tensor, "batch spliced width"],
+    spliced: Float[Tensor, "batch spliced narrow"],
     present: Bool[Tensor, "batch spliced"] | None = None,
 ) -> Float[Tensor, "batch tokens width"]:
     """Put one vector at each placeholder, in order; everything else stays as it is.
 
     Args:
+        spliced: the vectors; of embeddings that are wider, what is beyond them is 0.
         present: which of the vectors there are in each row, where rows have different numbers; default all.
 
     Raises:
@@ -104,6 +109,7 @@ def splice(
                 f"prompt {row}: {found} placeholders of token {placeholder_id}, wanted {wanted}. "
                 "Render the prompt for as many frames as the window has, and do not truncate it."
             )
+    spliced = F.pad(spliced, (0, embeds.shape[-1] - spliced.shape[-1]))
     source = spliced if present is None else spliced[there.to(spliced.device)]
     return embeds.masked_scatter(places.unsqueeze(-1), source.to(embeds.dtype))
 

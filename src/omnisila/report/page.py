@@ -33,6 +33,7 @@ from omnisila.report.wording import (
     sightings,
     spoken,
     summary,
+    why,
 )
 from omnisila.scene_registry import SCENES
 from omnisila.schema import Analysis, Finding
@@ -61,6 +62,7 @@ class ShownFinding(NamedTuple):
     score: str
     score_pct: float
     cause: str | None
+    why: str
     frames: tuple[ShownFrame, ...]
     weights: tuple[tuple[str, float], ...]
     sightings: Sightings
@@ -169,6 +171,7 @@ def _finding(number: int, finding: Finding, media: FindingMedia, analysis: Analy
         score=score_text(finding.score),
         score_pct=round(100 * finding.score, 1),
         cause=finding.cause,
+        why=why(finding),
         frames=tuple(
             ShownFrame(
                 clock(frame.time_s, tenths=True),

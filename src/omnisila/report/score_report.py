@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from omnisila.errors import InputError
 from omnisila.files import check_writable, write_atomically
-from omnisila.labels import BUILT_IN
+from omnisila.labels import LABEL_SETS
 from omnisila.report.paper_tables import paper_table
 from omnisila.report.printed import printed_tables
 from omnisila.report.score_tables import all_scores, differences, per_label, per_label_table
@@ -141,7 +141,7 @@ def _added(
     before = known.get((score.metric, score.variant))
     if before is None or before == score:
         return {(score.metric, score.variant): score}
-    if score.variant.partition("; ")[0] in BUILT_IN:
+    if score.variant.partition("; ")[0] in LABEL_SETS:
         raise InputError(
             f"{path}: {system} has {score.metric} ({score.variant}) {score.value}, but {before.value} in a file before "
             "it. They are of different examples: make a report of each."

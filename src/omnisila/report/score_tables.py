@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from omnisila.evaluation.answers import CHANCE, FLAG_ALL, FLAG_NONE
-from omnisila.labels import BUILT_IN
+from omnisila.labels import LABEL_SETS
 from omnisila.report.tables import Cell, Column, Row, Source, Table
 from omnisila.schema import Score, Scores
 
@@ -139,7 +139,7 @@ def per_label_table(figures: PerLabel) -> Table:
 
 
 def _per_label(labels: str, metric: str, variant: str, scores: dict[str, dict[str, Score]]) -> PerLabel:
-    names = tuple(name for name in BUILT_IN[labels].labels if any(name in one for one in scores.values()))
+    names = tuple(name for name in LABEL_SETS[labels].labels if any(name in one for one in scores.values()))
     return PerLabel(
         labels, metric, variant, names, tuple((name, tuple(map(one.get, names))) for name, one in scores.items())
     )
@@ -149,7 +149,7 @@ def _label_parts(score: Score) -> tuple[str, str, str] | None:
     """Label set, label and the rest of a variant; None for a score that is of no single label."""
     labels, _, rest = score.variant.partition("; ")
     label, _, variant = rest.partition("; ")
-    known = labels in BUILT_IN and label in BUILT_IN[labels].labels
+    known = labels in LABEL_SETS and label in LABEL_SETS[labels].labels
     return (labels, label, variant) if known else None
 
 

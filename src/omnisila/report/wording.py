@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from omnisila.labels import BUILT_IN, EXPLICIT, REACTION, LabelSet
+from omnisila.labels import EXPLICIT, LABEL_SETS, REACTION, LabelSet
 from omnisila.schema import Analysis, Evidence, Finding, SceneName
 
 LANES = {"implicit": "Events", "explicit": "Sentiment", "anomaly": "Anomalies", "reaction": "Reactions",
@@ -73,7 +73,7 @@ def score_text(score: float) -> str:
 
 def kind(finding: Finding) -> str:
     """How a finding is coloured: ``event``, ``positive`` or ``negative`` sentiment."""
-    known = BUILT_IN.get(finding.labels)
+    known = LABEL_SETS.get(finding.labels)
     if known is not None and finding.label not in known.negative:
         return "positive"
     return "negative" if finding.labels == EXPLICIT.name else "event"
@@ -82,6 +82,11 @@ def kind(finding: Finding) -> str:
 def headline(finding: Finding) -> str:
     """What a finding says, in two or three words: sentiments are named as such."""
     return f"{finding.label.capitalize()} sentiment" if finding.labels == EXPLICIT.name else finding.label
+
+
+def why(finding: Finding) -> str:
+    """What stands before a cause: whose words it is in, where nothing has checked them."""
+    return "Why, in the model's own unchecked words" if finding.cause_by == "model" else "Why"
 
 
 def lane(labels: str) -> str:
@@ -138,7 +143,7 @@ def scored_labels(analysis: Analysis) -> tuple[ScoredLabels, ...]:
     posterior = analysis.anomaly_curve[0].posterior if analysis.anomaly_curve else {}
     found: list[ScoredLabels] = []
     for name in analysis.labels:
-        known: LabelSet | None = BUILT_IN.get(name)
+        known: LabelSet | None = LABEL_SETS.get(name)
         every = known.labels if known else tuple(posterior.get(name, {}))
         missing = set(analysis.labels_not_scored)
         scored = tuple(posterior[name]) if name in posterior else tuple(one for one in every if one not in missing)

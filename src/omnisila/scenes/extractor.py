@@ -121,12 +121,14 @@ class Entities(NamedTuple):
     """Entities of one scene on a window's frame grid, batched; only the layout's ``features``.
 
     ``area`` is the part of each window's frames that the patches of a visual tower cover (left, top, right, bottom in
-    frame fractions), which depends on the video's shape; only what a tower saw has one.
+    frame fractions), which depends on the video's shape; only what a tower saw has one. ``times_s`` are those of each
+    window's frames since its first, where a prompt may tell them.
     """
 
     values: Float[Tensor, "batch frames entities features"]
     mask: Bool[Tensor, "batch frames entities"]
     area: Float[Tensor, "batch 4"] | None = None
+    times_s: tuple[tuple[float, ...], ...] = ()
 
 
 SceneInputs = dict[SceneName, Entities]  # what the experts read, in the table's order. Source: Omni-SILA 3.1

@@ -59,10 +59,11 @@ class Window(NamedTuple):
 
 
 class WindowBatch(NamedTuple):
-    """Stacked windows, as the models read them."""
+    """Stacked windows, as the models read them; ``contexts`` are what was seen in each, in words, where it is shown."""
 
     scenes: SceneInputs
     visual: Entities
+    contexts: tuple[str, ...] = ()
 
 
 def tiles(begin_s: float, end_s: float, window_s: float) -> Iterator[Span]:

@@ -13,7 +13,7 @@ from sqlalchemy.dialects.sqlite import insert
 from omnisila.decisions import Decision
 from omnisila.digests import digest
 from omnisila.errors import InputError
-from omnisila.labels import BUILT_IN
+from omnisila.labels import LABEL_SETS
 from omnisila.serve.states import Change, State, decision_of, replayed, state_row
 from omnisila.serve.store import DECISIONS, FINDINGS, REPORTS, STATES, STEPS, SUBJECTS, Row, Store
 
@@ -197,7 +197,7 @@ def _subject(connection: sql.Connection, finding: str, analysis: str | None = No
 
 
 def _check(after: State, subject: Row) -> None:
-    known = BUILT_IN.get(subject["labels"])
+    known = LABEL_SETS.get(subject["labels"])
     if after.label is not None and known is not None and after.label not in known.reportable:
         raise InputError(f"label {after.label!r}: label set {known.name} has {', '.join(known.reportable)}.")
     if after.start_s is None or after.end_s is None:

@@ -98,6 +98,23 @@ def fetch(hub_id: str, nested: bool) -> Path:
         ) from error
 
 
+def model_type(source: str | Path) -> str:
+    """The family that a checkpoint's ``config.json`` names; nothing is loaded for it.
+
+    Raises:
+        WeightsError: no such folder, or no configuration that names one.
+    """
+    path = model_folder(source) / CONFIG
+    try:
+        return str(json.loads(path.read_bytes())["model_type"])
+    except FileNotFoundError as error:
+        raise WeightsError(f"{path}: missing. Give a folder as save_pretrained writes it.") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise WeightsError(
+            f"{path}: names no model_type. Give a checkpoint in transformers' own format (its id often ends in -hf)."
+        ) from error
+
+
 def folder_digest(source: str) -> str:
     """SHA-256 over a model's configuration, preparation and weights, wherever they lie.
 

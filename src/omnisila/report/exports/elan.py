@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from xml.etree import ElementTree
 
-from omnisila.labels import BUILT_IN
+from omnisila.labels import LABEL_SETS
 from omnisila.predictions.span_files import ELAN_CAUSE, ELAN_LABELS, ELAN_SCORE
 from omnisila.report.exports import whole_milliseconds
 from omnisila.schema import Analysis, Finding
@@ -140,7 +140,7 @@ def _id(number: int, place: int) -> str:
 
 def _add_types(root: ElementTree.Element, label_sets: Sequence[str]) -> None:
     """The types of tiers; those of built-in label sets give the labels to choose from, so that none is mistyped."""
-    known = [labels for labels in label_sets if labels in BUILT_IN]
+    known = [labels for labels in label_sets if labels in LABEL_SETS]
     for labels in label_sets:
         choice = {"CONTROLLED_VOCABULARY_REF": labels} if labels in known else {}
         _add(root, "LINGUISTIC_TYPE", LINGUISTIC_TYPE_ID=ELAN_LABELS + labels, TIME_ALIGNABLE="true", **choice)
@@ -150,7 +150,7 @@ def _add_types(root: ElementTree.Element, label_sets: Sequence[str]) -> None:
     _add(root, "CONSTRAINT", STEREOTYPE=_ONE_TO_ONE, DESCRIPTION="1-1 association with a parent annotation")
     for labels in known:
         vocabulary = _add(root, "CONTROLLED_VOCABULARY", CV_ID=labels)
-        for number, label in enumerate(BUILT_IN[labels].reportable, start=1):
+        for number, label in enumerate(LABEL_SETS[labels].reportable, start=1):
             entry = _add(vocabulary, "CV_ENTRY_ML", CVE_ID=f"{labels}{number}")
             _add(entry, "CVE_VALUE", LANG_REF=_LANGUAGE).text = label
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 from xml.etree import ElementTree
 
-from omnisila.labels import BUILT_IN
+from omnisila.labels import LABEL_SETS
 from omnisila.predictions.span_files import STUDIO_CAUSE, STUDIO_LABELS
 from omnisila.schema import Analysis, Finding, Span
 
@@ -47,7 +47,7 @@ def interface(analysis: Analysis) -> str:
     ElementTree.SubElement(view, "Video", name="video", value="$video", frameRate="$fps", timelineHeight="120")
     named = dict.fromkeys((*analysis.labels, *(finding.labels for finding in analysis.findings)))
     for labels in named:
-        known = BUILT_IN[labels].reportable if labels in BUILT_IN else ()
+        known = LABEL_SETS[labels].reportable if labels in LABEL_SETS else ()
         seen = (finding.label for finding in analysis.findings if finding.labels == labels)
         ElementTree.SubElement(view, "Header", value=labels)
         timeline = ElementTree.SubElement(view, "TimelineLabels", name=STUDIO_LABELS + labels, toName="video")

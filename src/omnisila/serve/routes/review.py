@@ -8,7 +8,7 @@ from fastapi import APIRouter, HTTPException, Query
 from pydantic import Field
 
 from omnisila.config import Frozen
-from omnisila.labels import BUILT_IN
+from omnisila.labels import LABEL_SETS
 from omnisila.predictions.analyses import read_analysis
 from omnisila.report.overlays import overlay
 from omnisila.report.wording import LANES, sightings
@@ -253,8 +253,8 @@ def _report(room: Services, report: int) -> tuple[Any, Analysis]:
 
 def _labels(name: str, analysis: Analysis) -> tuple[str, ...]:
     """What a finding of a label set may be called."""
-    if name in BUILT_IN:
-        return BUILT_IN[name].reportable
+    if name in LABEL_SETS:
+        return LABEL_SETS[name].reportable
     posterior = analysis.anomaly_curve[0].posterior if analysis.anomaly_curve else {}
     found = (one.label for one in analysis.findings if one.labels == name)
     return tuple(dict.fromkeys((*posterior.get(name, {}), *found)))

@@ -1,4 +1,4 @@
-"""Tiny models of two families that differ, built by configuration, and what transformers' own forward takes."""
+"""Tiny models of every family but Video-LLaVA, built by configuration, and what transformers' own forward takes."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,13 +11,22 @@ from tokenizers import Tokenizer, decoders, pre_tokenizers
 from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
 from transformers import (
+    InternVLConfig,
+    InternVLForConditionalGeneration,
+    LlamaConfig,
     LlavaOnevisionConfig,
     LlavaOnevisionForConditionalGeneration,
     PreTrainedTokenizerFast,
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
     Qwen2Config,
+    Qwen3VLConfig,
+    Qwen3VLForConditionalGeneration,
     SiglipVisionConfig,
+    SmolVLMConfig,
+    SmolVLMForConditionalGeneration,
+    VideoLlama3Config,
+    VideoLlama3ForConditionalGeneration,
 )
 
 from omnisila.models.backbone import Footage, preprocess
@@ -27,7 +36,8 @@ from omnisila.models.transformers_llm import TransformersVideoLLM
 FRAMES = 8
 SPECIAL = [
     "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<video>", "<image>",
-    "<|vision_start|>", "<|vision_end|>", "<|video_pad|>", "<|image_pad|>",
+    "<|vision_start|>", "<|vision_end|>", "<|video_pad|>", "<|image_pad|>", "<IMG_CONTEXT>", "<img>", "</img>",
+    "<fake_token_around_image>", "<global-img>", "<end_of_utterance>",
 ]  # fmt: skip
 SIZE = {"shortest_edge": 28 * 28, "longest_edge": 56 * 84}
 FOOTAGE = Footage(height_px=56, width_px=84, rate_hz=8.0)
@@ -80,6 +90,64 @@ def qwen2_5_vl() -> Qwen2_5_VLForConditionalGeneration:
     return Qwen2_5_VLForConditionalGeneration(config)
 
 
+def qwen3_vl() -> Qwen3VLForConditionalGeneration:
+    """Patches of 14 px merged by 2 x 2; two of three tower layers are fed into the first two of three layers."""
+    vision = {
+        "depth": 3, "hidden_size": 32, "intermediate_size": 48, "num_heads": 2, "out_hidden_size": 32,
+        "patch_size": 14, "deepstack_visual_indexes": [0, 1], "num_position_embeddings": 64,
+    }  # fmt: skip
+    rope = {"rope_type": "default", "mrope_section": [3, 3, 2], "rope_theta": 10_000.0, "mrope_interleaved": True}
+    config = Qwen3VLConfig(
+        text_config={**TEXT, "num_hidden_layers": 3, "head_dim": 16, "rope_parameters": rope}, vision_config=vision,
+        video_token_id=SPECIAL.index("<|video_pad|>"), image_token_id=SPECIAL.index("<|image_pad|>"),
+        vision_start_token_id=SPECIAL.index("<|vision_start|>"), vision_end_token_id=SPECIAL.index("<|vision_end|>"),
+    )  # fmt: skip
+    return Qwen3VLForConditionalGeneration(config)
+
+
+def video_llama_3() -> VideoLlama3ForConditionalGeneration:
+    vision = {
+        "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2, "patch_size": 14
+    }  # fmt: skip
+    config = VideoLlama3Config(
+        text_config={"model_type": "qwen2", **TEXT}, vision_config=vision,
+        video_token_id=SPECIAL.index("<|video_pad|>"), image_token_id=SPECIAL.index("<|image_pad|>"),
+    )  # fmt: skip
+    return VideoLlama3ForConditionalGeneration(config)
+
+
+def internvl() -> InternVLForConditionalGeneration:
+    """4 x 4 patches a frame, folded to 2 x 2."""
+    vision = {
+        "hidden_size": 24, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
+        "image_size": [56, 56], "patch_size": [14, 14],
+    }  # fmt: skip
+    config = InternVLConfig(
+        vision_config=vision, text_config=Qwen2Config(**TEXT), image_seq_length=4,
+        image_token_id=SPECIAL.index("<IMG_CONTEXT>"),
+    )  # fmt: skip
+    return InternVLForConditionalGeneration(config)
+
+
+def smolvlm() -> SmolVLMForConditionalGeneration:
+    """4 x 4 patches a frame, folded to 2 x 2."""
+    vision = {
+        "hidden_size": 24, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 56,
+        "patch_size": 14,
+    }  # fmt: skip
+    text = LlamaConfig(**TEXT, pad_token_id=0)
+    config = SmolVLMConfig(
+        vision_config=vision, text_config=text, image_token_id=SPECIAL.index("<image>"), scale_factor=2, pad_token_id=0
+    )
+    return SmolVLMForConditionalGeneration(config)
+
+
+FAMILIES = {
+    "internvl": internvl, "llava_onevision": llava_onevision, "qwen2_5_vl": qwen2_5_vl, "qwen3_vl": qwen3_vl,
+    "smolvlm": smolvlm, "video_llama_3": video_llama_3,
+}  # fmt: skip
+
+
 def plain_inputs(llm: TransformersVideoLLM, ids: torch.Tensor, frames: torch.Tensor) -> dict[str, Any]:
     """What transformers' own forward takes for the same prompt and frames."""
     real: dict[str, Any] = {"input_ids": ids, "attention_mask": (ids != llm.pad_id).long(), "use_cache": False}
@@ -87,14 +155,19 @@ def plain_inputs(llm: TransformersVideoLLM, ids: torch.Tensor, frames: torch.Ten
     if llm.model.config.model_type == "llava_onevision":
         pixels = preprocess(frames, (42, 42), backbone.settings).unflatten(0, frames.shape[:2])
         return {**real, "pixel_values_videos": pixels}
-    steps, batch = -(-frames.shape[1] // 2), len(frames)
-    return {
-        **real,
-        "pixel_values_videos": backbone.patchify(frames).flatten(0, 1),
-        "video_grid_thw": torch.tensor([[steps, 4, 6]] * batch),
-        "mm_token_type_ids": (ids == llm.video_id).int() * 2,
-        "second_per_grid_ts": torch.full((batch,), 2 / 8.0),
-    }
+    if llm.model.config.model_type in ("internvl", "smolvlm"):
+        pixels = preprocess(frames, (56, 56), backbone.settings)
+        pixels = pixels if llm.model.config.model_type == "internvl" else pixels.unflatten(0, frames.shape[:2])
+        return {**real, "pixel_values": pixels}
+    steps, batch = -(-frames.shape[1] // backbone.frames_per_step), len(frames)
+    grid = torch.tensor([[steps, *backbone.grid]] * batch)
+    video = {**real, "pixel_values_videos": backbone.patchify(frames).flatten(0, 1), "video_grid_thw": grid}
+    if llm.model.config.model_type == "video_llama_3":
+        return {**video, "video_merge_sizes": torch.full((batch,), 2)}
+    video["mm_token_type_ids"] = (ids == llm.video_id).int() * 2
+    if llm.model.config.model_type == "qwen2_5_vl":
+        video["second_per_grid_ts"] = torch.full((batch,), 2 / 8.0)
+    return video
 
 
 def pictures(batch: int = 1, frames: int = FRAMES, seed: int = 0) -> torch.Tensor:
@@ -105,7 +178,7 @@ def pictures(batch: int = 1, frames: int = FRAMES, seed: int = 0) -> torch.Tenso
 def built(family: str, seed: int = 0) -> TransformersVideoLLM:
     """A tiny model with weights that say something distinct."""
     torch.manual_seed(seed)
-    model: Any = {"llava_onevision": llava_onevision, "qwen2_5_vl": qwen2_5_vl}[family]().eval()
+    model: Any = FAMILIES[family]().eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.1)
@@ -119,7 +192,7 @@ def natural_pictures(height: int, width: int) -> np.ndarray:
     return np.stack([np.asarray(picture) for picture in blurred])
 
 
-@pytest.fixture(params=["llava_onevision", "qwen2_5_vl"])
+@pytest.fixture(params=list(FAMILIES))
 def llm(request) -> TransformersVideoLLM:
     """A tiny model of each family."""
     return built(request.param)
@@ -145,7 +218,7 @@ def plain() -> Callable[..., Any]:
 
 @pytest.fixture
 def make_tokenizer() -> Callable[..., Any]:
-    """``make_tokenizer()`` gives a tokenizer with the special tokens of both families."""
+    """``make_tokenizer()`` gives a tokenizer with the special tokens of all families."""
     return chat_tokenizer
 
 

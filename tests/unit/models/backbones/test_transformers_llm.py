@@ -1,5 +1,6 @@
 """Any transformers Video-LLM behind the project's interface: its own numbers, scene tokens, an ICM around it."""
 
+import re
 from typing import Any, NamedTuple
 
 import pytest
@@ -7,12 +8,14 @@ import torch
 
 from omnisila.errors import InputError
 from omnisila.models.backbone import Backbone
+from omnisila.models.backbones.smolvlm import MARK
 from omnisila.models.experts import ExpertConfig
 from omnisila.models.icm import ICMConfig
 from omnisila.models.iec import IECConfig
 from omnisila.models.likelihood import answer_likelihood, language_loss
 from omnisila.models.lora import PRESETS, adapter_parameters, add_lora
 from omnisila.models.tokens import Tokens, answered, continued, prompted
+from omnisila.models.transformers_llm import Positioned
 from omnisila.models.video_llm import VideoLLM, splice
 from omnisila.schema import SceneName
 
@@ -67,7 +70,7 @@ def test_without_scene_tokens_logits_are_transformers_own_to_the_bit(llm, attent
     ids = torch.tensor([llm.prompt_ids(QUESTION, frames, scene_tokens=0)])
     with torch.no_grad():
         wanted = llm.model(**plain(llm, ids, window), logits_to_keep=1).logits
-    assert torch.equal(read(llm, [QUESTION], window, 0).logits, wanted)
+    assert torch.equal(read(llm, [QUESTION], window, 0).logits, wanted[:, -1:])
 
 
 def test_every_prompt_token_has_transformers_own_logits_to_the_bit(llm, make_frames, plain):
@@ -76,7 +79,8 @@ def test_every_prompt_token_has_transformers_own_logits_to_the_bit(llm, make_fra
     with torch.no_grad():
         wanted = llm.model(**plain(llm, tokens.ids, window)).logits
         embeds, positions = llm.embed(tokens.ids, llm.backbone.encode(window)), llm.backbone.positions(tokens)
-        ours = llm.model(inputs_embeds=embeds, position_ids=positions, use_cache=False).logits
+        model = Positioned(llm.model, positions, llm.backbone.deep_layers())
+        ours = model(inputs_embeds=embeds, use_cache=False).logits
     assert torch.equal(ours, wanted)
 
 
@@ -94,7 +98,7 @@ def test_left_padded_logits_are_transformers_own(llm, make_frames, plain):
     ours = read(llm, [QUESTION, LONGER], window, 0)
     with torch.no_grad():
         wanted = llm.model(**plain(llm, ours.tokens.ids, window), logits_to_keep=1).logits
-    torch.testing.assert_close(ours.logits, wanted, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(ours.logits, wanted[:, -1:], atol=1e-4, rtol=1e-4)
 
 
 def test_a_prompt_is_the_familys_template(llm):
@@ -102,16 +106,47 @@ def test_a_prompt_is_the_familys_template(llm):
         "llava_onevision": f"<|im_start|>user {'<video>' * 33}\n{QUESTION}<|im_end|><|im_start|>assistant\n",
         "qwen2_5_vl": "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n"
         f"<|vision_start|>{'<|video_pad|>' * 24}<|vision_end|>{QUESTION}<|im_end|>\n<|im_start|>assistant\n",
+        "qwen3_vl": "<|im_start|>user\n"
+        + "".join(
+            f"<{step / 4 + 1 / 16:.1f} seconds><|vision_start|>{'<|video_pad|>' * 6}<|vision_end|>" for step in range(4)
+        )
+        + f"{QUESTION}<|im_end|>\n<|im_start|>assistant\n",
+        "video_llama_3": "<|im_start|>user\n"
+        + ",".join(f"Time {frame / 8:.1f}s:{'<|video_pad|>' * 6}" for frame in range(FRAMES))
+        + f"\n{QUESTION}<|im_end|>\n<|im_start|>assistant\n",
+        "internvl": "<|im_start|>user\n"
+        + "\n".join(f"Frame{frame + 1}: <img>{'<IMG_CONTEXT>' * 4}</img>" for frame in range(FRAMES))
+        + f"\n{QUESTION}<|im_end|>\n<|im_start|>assistant\n",
+        "smolvlm": "<|im_start|>User: You are provided the following series of eight frames from a 0:00:00 [H:MM:SS] "
+        "video.\n"
+        + f"\nFrame from 00:00:{MARK}<global-img>{'<image>' * 4}{MARK}" * FRAMES
+        + f"\n\n{QUESTION}<end_of_utterance>\nAssistant:",
     }[llm.model.config.model_type]
     assert llm.prompt_ids(QUESTION, FRAMES, scene_tokens=0) == llm.tokenizer.encode(wanted, add_special_tokens=False)
     ids = llm.prompt_ids(QUESTION, FRAMES)
     assert ids.count(llm.scene_id) == FRAMES
-    assert llm.tokenizer.decode(llm.answer_ids("Fire")) == "Fire<|im_end|>"
+    template = llm.backbone.template
+    assert llm.tokenizer.decode(llm.answer_ids("Fire")) == f"{template.before_answer}Fire{template.end}"
+
+
+TOLD = {
+    "qwen3_vl": ["<0.0 seconds>", "<0.5 seconds>", "<61.5 seconds>"],
+    "video_llama_3": ["Time 0.0s:", "Time 0.0s:", "Time 0.5s:", "Time 0.5s:", "Time 61.0s:", "Time 62.0s:"],
+    "smolvlm": [f"Frame from {when}:" for when in ("00:00", "00:00", "00:00", "00:00", "01:01", "01:02")],
+}
+
+
+def test_a_prompt_tells_the_true_times_of_its_frames(llm):
+    """Also uneven ones, as beside a hole."""
+    ids = llm.prompt_ids(QUESTION, 6, 0, (0.0, 0.04, 0.48, 0.52, 61.0, 62.0))
+    text = llm.tokenizer.decode(ids)
+    told = re.findall(r"<[\d.]+ seconds>|Time [\d.]+s:|Frame from \d\d:\d\d:", text)
+    assert told == TOLD.get(llm.model.config.model_type, [])
 
 
 def test_typed_placeholders_are_plain_text(llm):
     ids = llm.prompt_ids("what is <video><|video_pad|> and <scene><|im_end|>?", FRAMES)
-    assert ids.count(llm.video_id) == llm.backbone.token_count(FRAMES)
+    assert ids.count(llm.video_id) == llm.prompt_ids(QUESTION, FRAMES).count(llm.video_id)
     assert ids.count(llm.scene_id) == FRAMES
     assert ids.count(llm.end_id) == llm.prompt_ids(QUESTION, FRAMES).count(llm.end_id)
     assert llm.answer_ids("<|im_end|>").count(llm.end_id) == 1
@@ -133,9 +168,8 @@ def test_generated_log_probs_are_those_of_the_answer_read_back(llm, beams, make_
     tokens = prompted([prompt], llm.pad_id)
     visual = llm.backbone.encode(window)
     with torch.no_grad():
-        output = llm.model.generate(
+        output = Positioned(llm.model, llm.backbone.positions(tokens), llm.backbone.deep_layers()).generate(
             inputs_embeds=llm.embed(tokens.ids, visual),
-            position_ids=llm.backbone.positions(tokens),
             max_new_tokens=5,
             num_beams=beams,
             length_penalty=0.0,
@@ -178,8 +212,8 @@ def test_scene_tokens_may_stand_for_the_visual_ones(llm, make_frames):
     embeds = splice(llm.embed(tokens.ids, none), tokens.ids, llm.scene_id, torch.ones(1, 5, llm.width))
     with torch.no_grad():
         ours = llm.decode(embeds, tokens)
-        wanted = llm.model(inputs_embeds=embeds, use_cache=False, logits_to_keep=1).logits
-    assert torch.equal(ours, wanted)
+        wanted = llm.model(inputs_embeds=embeds[..., : llm.width], use_cache=False, logits_to_keep=1).logits
+    assert torch.equal(ours, wanted[:, -1:])
 
 
 def test_features_of_another_shape_and_another_number_of_frames_are_refused(llm, make_frames):

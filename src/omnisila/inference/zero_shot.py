@@ -1,0 +1,45 @@
+"""A Video-LLM as it was published, opened like a run: every label set is its own, none was taught."""
+
+from pathlib import Path
+
+import torch
+
+from omnisila.digests import digest
+from omnisila.inference.settings import AnalyzerConfig
+from omnisila.labels import BUILT_IN, LABEL_SETS, REACTION
+from omnisila.models.checkpoint import Run, RunRecord, load_run
+from omnisila.models.pretrained_llm import VideoBackboneConfig, usual_precision
+from omnisila.models.run_files import is_run
+from omnisila.models.zero_shot import ZeroShotConfig
+from omnisila.scenes.windows import WindowConfig
+from omnisila.weights.checkpoint_files import folder_digest
+
+
+def load_model(model: str, folder: Path, settings: AnalyzerConfig) -> Run:
+    """The model of a run folder, or a plain Video-LLM in its place.
+
+    Args:
+        model: what it is called in results.
+        folder: where it lies.
+        settings: windows and ways of asking, which a run has of its own.
+
+    Raises:
+        WeightsError: files are missing or damaged.
+    """
+    if is_run(folder):
+        return load_run(folder)
+    own, device = WindowConfig(), torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    backbone = VideoBackboneConfig(source=str(folder), lora=None, precision=usual_precision(folder, device))
+    own_sets = {
+        f"labels/{name}": digest(known.model_dump_json()) for name, known in LABEL_SETS.items() if name not in BUILT_IN
+    }
+    record = RunRecord(
+        name=model,
+        labels={name: known.labels for name, known in LABEL_SETS.items() if name != REACTION.name},
+        zero_shot=ZeroShotConfig(contextual=settings.contextual, scene_text=settings.scene_text),
+        video_llm=backbone,
+        window=own.replace(window_s=settings.window_s or own.window_s, rate_hz=settings.rate_hz or own.rate_hz),
+        sha256={"checkpoint": folder_digest(str(folder)), **own_sets},
+    )
+    llm = backbone.load(device, record.window.rate_hz)
+    return Run(record.scene_side.build(llm).eval(), record, None)

@@ -1,0 +1,95 @@
+"""Qwen3-VL: each temporal patch behind its time in words; features of three tower layers also enter deep layers.
+
+The times are written as ``<1.2 seconds>``, the mean over the frames of a temporal patch.
+Source: Qwen3-VL Technical Report 2025; checkpoints ``Qwen/Qwen3-VL-*-Instruct``.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Int, UInt8
+from torch import Tensor, nn
+
+from omnisila.models.backbone import ChatTemplate, Footage, VideoSettings
+from omnisila.models.backbones.qwen2_5_vl import VIDEO, Qwen25VL, fitting_size
+from omnisila.models.tokens import Tokens
+from omnisila.scenes.extractor import Entities
+
+USUAL = VideoSettings(image_mean=(0.5, 0.5, 0.5), image_std=(0.5, 0.5, 0.5), size={})  # of the released checkpoints
+SMALLEST, LARGEST = 4, 768  # tokens of a frame; the checkpoint's own limits are for whole videos
+
+
+class Qwen3VL(Qwen25VL):
+    """Frames keep about their shape; time stands in the words, so positions tell place alone."""
+
+    template = ChatTemplate(
+        opening="<|im_start|>user\n",
+        video_token="<|video_pad|>",
+        after_video="",
+        before_instruction="",
+        closing="<|im_end|>\n<|im_start|>assistant\n",
+        turn="\n<|im_start|>user\n",
+        end="<|im_end|>",
+    )
+
+    def __init__(self, model: Any, settings: VideoSettings, size_px: tuple[int, int], rate_hz: float) -> None:
+        super().__init__(model, settings, size_px, rate_hz)
+        self.rate_hz = rate_hz
+        self.features *= 1 + len(model.config.vision_config.deepstack_visual_indexes)
+
+    def deep_layers(self) -> Sequence[nn.Module]:
+        """The language model's first layers, one for each tower layer that is fed in deep."""
+        deep = len(self.model.config.vision_config.deepstack_visual_indexes)
+        return tuple(self.model.model.language_model.layers[:deep])
+
+    def video_parts(self, frames: int, times_s: Sequence[float]) -> tuple[str | int, ...]:
+        """Each temporal patch's time, and its tokens between the marks of a picture."""
+        known = list(times_s) or [number / self.rate_hz for number in range(frames)]
+        known += known[-1:] * (-len(known) % self.frames_per_step)
+        parts: list[str | int] = []
+        for first in range(0, len(known), self.frames_per_step):
+            both = known[first], known[first + self.frames_per_step - 1]
+            parts += [f"<{sum(both) / 2:.1f} seconds><|vision_start|>", self.patches, "<|vision_end|>"]
+        return tuple(parts)
+
+    @torch.no_grad()
+    def encode(self, frames: UInt8[Tensor, "batch frames height width 3"]) -> Entities:
+        """Merged patches with those of the deep layers beside them; frames of one temporal patch share its features."""
+        batch, count = frames.shape[:2]
+        patches = self.patchify(frames.to(self.model.device))
+        grid = self.video_grid(batch, self.steps(count)).to(patches.device)
+        seen = self.model.model.get_video_features(patches.flatten(0, 1), grid, return_dict=True)
+        layers = [torch.stack(tuple(layer)) for layer in (seen.pooler_output, *seen.deepstack_features)]
+        steps = torch.cat(layers, dim=-1).unflatten(1, (-1, self.patches))
+        values = steps.repeat_interleave(self.frames_per_step, dim=1)[:, :count]
+        return Entities(values, torch.ones(values.shape[:3], dtype=torch.bool, device=values.device))
+
+    def positions(self, tokens: Tokens) -> Int[Tensor, "batch tokens"] | Int[Tensor, "3 batch tokens"]:
+        """The model's own positions of the prompt; what follows goes on from the prompt's last token in all three."""
+        end, places = tokens.prompt_length, tokens.positions.cpu()
+        ids = tokens.ids[:, :end].cpu()
+        video = ids == self.video_id
+        if not video.any():
+            return places.expand(3, -1, -1).to(self.model.device)
+        prompt, _ = self.model.model.get_rope_index(
+            ids,
+            mm_token_type_ids=video.int() * VIDEO,
+            video_grid_thw=self.video_grid(len(ids), int(video[0].sum()) // self.patches),
+            attention_mask=tokens.visible[:, end - 1, :end].cpu(),
+        )
+        beyond = places[:, end:] - places[:, end - 1 : end]
+        return torch.cat([prompt, prompt[..., -1:] + beyond], dim=-1).to(self.model.device)
+
+
+def build(model: Any, settings: dict[str, Any], footage: Footage) -> Qwen3VL:
+    """For footage of that size and rate.
+
+    Raises:
+        InputError: a frame more than 200 times as long as wide.
+    """
+    vision = model.config.vision_config
+    block_px = vision.patch_size * vision.spatial_merge_size
+    limits = (tokens * block_px**2 for tokens in (SMALLEST, LARGEST))
+    size_px = fitting_size(footage.height_px, footage.width_px, block_px, *limits)
+    return Qwen3VL(model, USUAL.changed_by({**settings, "size": {}}), size_px, footage.rate_hz)
