@@ -84,7 +84,7 @@ def test_a_plain_video_llm_takes_it_and_a_trained_model_does_not(
     assert set(found.anomaly_curve[0].posterior["kitchen"]) == {"Spill", "Burn", "Cooking"}
     assert {one.label for one in found.findings} <= {"Spill", "Burn"}
     for name in ("elan", "label_studio", "csv", "vtt"):
-        assert exporter(name)(found)
+        assert exporter(name)[1](found)
     (tmp_path / "kitchen.yaml").write_text(KITCHEN.replace("smoke rises", "flames rise"))
     known_sets([str(tmp_path / "kitchen.yaml")])
     assert load(str(video_llava_folder), settings, cache).identity.digest != plain.identity.digest
