@@ -1,5 +1,6 @@
 """Programs send videos: uploads and paths, the same findings as the command's, cancelled, refused, over a restart."""
 
+import base64
 import http.client
 import json
 import secrets
@@ -10,6 +11,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import openai
 import pytest
 
 from omnisila.predictions.analyses import parse_analysis
@@ -131,3 +133,27 @@ def test_what_cannot_be_is_refused_or_fails_in_a_line(reports: Path) -> None:
         assert connection.getresponse().status == 404
         connection.close()
         assert {one["id"] for one in ask(server, "v1/models")["data"]} == {"compact", "compact-hawkeye"}
+
+
+def test_openai_clients_ask_about_a_video_unchanged(tmp_path: Path, reports: Path, omnisila: Any) -> None:
+    video = tmp_path / "smile.mp4"
+    draw(video)
+    address = f"data:video/mp4;base64,{base64.b64encode(video.read_bytes()).decode()}"
+    question = "When is the sentiment conveyed in this video?"
+    content: list[Any] = [{"type": "video_url", "video_url": {"url": address}}, {"type": "text", "text": question}]
+    messages: list[Any] = [{"role": "system", "content": "Answer."}, {"role": "user", "content": content}]
+    with Server(reports) as server:
+        client = openai.OpenAI(base_url=f"{server.address}v1", api_key="none", max_retries=0)
+        assert "compact" in {one.id for one in client.models.list()}
+        said = client.chat.completions.create(model="compact", messages=messages)
+        assert said.choices[0].finish_reason == "stop"
+        pieces = client.chat.completions.create(model="compact", messages=messages, stream=True)
+        streamed = "".join(one.choices[0].delta.content or "" for one in pieces)
+        for wrong in ({"model": "gpt"}, {"messages": [{"role": "user", "content": question}]}):
+            with pytest.raises(openai.APIStatusError) as refused:
+                client.chat.completions.create(**{"model": "compact", "messages": messages, **wrong})
+            assert refused.value.status_code in (404, 422)
+        client.close()
+    by_command = omnisila("chat", video, "--ask", question).stdout.strip()
+    assert said.choices[0].message.content == streamed == by_command
+    assert "positive from" in by_command

@@ -5,7 +5,6 @@ Its result lies in the folder of analyses, where reviewers find it too.
 """
 
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from omnisila.digests import digest, file_digest
 from omnisila.errors import InputError, OutputError, unknown
 from omnisila.files import write_atomically
 from omnisila.labels import label_set
+from omnisila.serve import processes
 from omnisila.serve.library import within
 from omnisila.serve.store import ANALYSES, Store
 
@@ -33,8 +33,6 @@ MODELS = tuple(name for name in weights.RUNS if name != "compact-reaction")
 _MEMORY_BYTES = 16 * 2**30  # of addresses, most of which the libraries reserve and never touch
 _FILE_BYTES = 8 * 2**30
 _IDLE_S = 5.0  # between looks at the queue; a request wakes it sooner
-_CODE = "import sys; from omnisila.serve import analyses; analyses.main(sys.argv[1:])"
-_SAID_CHARS = 500
 
 Status = Literal["queued", "running", "done", "failed", "cancelled"]
 
@@ -210,14 +208,13 @@ class AnalysisQueue:
     def _analyse(self, row: Mapping[Any, Any]) -> tuple[Status, str | None]:
         """Run the process to its end: how it ended, and why if it failed."""
         asked = Settings.model_validate_json(row["settings"])
-        command = [sys.executable, "-c", _CODE, row["video"], asked.model, ",".join(asked.labels)]
         process = subprocess.Popen(
-            command,
+            processes.command(__name__, (row["video"], asked.model, ",".join(asked.labels))),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
+            env=processes.environment(),
         )
         with self._lock:
             self._running = (row["id"], process)
@@ -231,8 +228,7 @@ class AnalysisQueue:
             with self._lock:
                 self._running = None
         if process.returncode:
-            words = failure.decode(errors="replace").strip().split("\n")[-1][:_SAID_CHARS]
-            return "failed", words or f"its process ended with status {process.returncode}, as when memory runs out."
+            return "failed", processes.failure(failure, process.returncode)
         write_atomically(self.result(row["id"]), said)
         self._changed()
         return "done", None
@@ -265,9 +261,7 @@ def main(arguments: list[str]) -> None:
     from omnisila.inference.settings import AnalyzerConfig
 
     video, model, labels = arguments
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (_FILE_BYTES, _FILE_BYTES))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    processes.limit(_MEMORY_BYTES, _FILE_BYTES)
     settings = AnalyzerConfig()
     if labels:
         settings = settings.replace(labels=tuple(labels.split(",")))

@@ -17,7 +17,7 @@ from omnisila.errors import InputError, OmnisilaError, OutputError
 from omnisila.report.templates import asset
 from omnisila.scene_registry import SCENES
 from omnisila.serve.guard import Guard
-from omnisila.serve.routes import analyses, health, media, review
+from omnisila.serve.routes import analyses, chat, health, media, review
 from omnisila.serve.services import Services
 from omnisila.serve.settings import ServeSettings
 
@@ -52,6 +52,7 @@ def build_app(settings: ServeSettings) -> FastAPI:
     app.include_router(review.router)
     app.include_router(media.router)
     app.include_router(analyses.router)
+    app.include_router(chat.router)
     for name in ("base.css", "overlay.css"):
         app.add_api_route(f"/static/{name}", partial(_style, name), include_in_schema=False)
     app.add_api_route("/static/scenes.css", _scene_colours, include_in_schema=False)

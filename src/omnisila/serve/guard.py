@@ -21,6 +21,7 @@ from omnisila.serve.settings import ServeSettings, User
 
 COOKIE_DAYS = 30
 UPLOADS = "/v1/"  # below it, bodies may be as long as uploads
+CHAT, MAX_CHAT_BYTES = "/v1/chat/", 200_000_000  # these are held in memory
 OPEN = ("/healthz",)  # answered without a token: it says nothing but that the server runs
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
@@ -72,6 +73,8 @@ class Guard:
             return
         scope["root_path"], scope["path"] = base, f"{base}{path}"  # some proxies take the path off, some leave it
         limit = self.settings.max_upload_bytes if path.startswith(UPLOADS) else self.settings.max_body_bytes
+        if path.startswith(CHAT):
+            limit = min(limit, MAX_CHAT_BYTES)
         await self.app(scope, _counted(receive, headers, limit), answer)
 
     def _refusal(self, scope: Scope, headers: Headers, path: str) -> Response | None:

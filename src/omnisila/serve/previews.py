@@ -5,7 +5,6 @@ process has limits on memory, time and file size, and is killed when it takes to
 """
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 from threading import BoundedSemaphore, Lock
@@ -14,6 +13,7 @@ from typing import NamedTuple
 from omnisila.digests import digest
 from omnisila.errors import MediaError, OutputError
 from omnisila.files import check_writable, write_atomically
+from omnisila.serve import processes
 
 MAX_PREVIEW_S = 60.0
 _MAX_BYTES = 30_000_000
@@ -21,7 +21,6 @@ _TIMEOUT_S = 180.0
 _AT_ONCE = 1  # processes: each needs a core
 _WAITING = 8  # requests that may wait for one; more are sent away
 _MEMORY_BYTES = 8 * 2**30  # of addresses, most of which the libraries reserve and never touch
-_CODE = "import sys; from omnisila.serve import previews; previews.main(sys.argv[1:])"
 
 
 class Stretch(NamedTuple):
@@ -80,22 +79,7 @@ class Previews:
 
     def _made(self, video: Path, stretch: Stretch) -> bytes:
         given = (str(video), str(stretch.start_s), str(stretch.end_s), "blur" if self._blur else "plain")
-        command = [sys.executable, "-c", _CODE, *given]
-        try:
-            done = subprocess.run(
-                command,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=_TIMEOUT_S,
-                check=False,
-                env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
-            )
-        except subprocess.TimeoutExpired:
-            raise MediaError(f"{video.name}: no preview within {_TIMEOUT_S:g} s. Convert the video to H.264.") from None
-        if done.returncode:
-            said = done.stderr.decode(errors="replace").strip().split("\n")[-1]
-            raise MediaError(said or f"{video.name}: the process that read it ended with status {done.returncode}.")
-        return done.stdout
+        return processes.answer(__name__, given, _TIMEOUT_S)
 
     def _tidy(self, newest: Path) -> None:
         """Make room, the newest one excepted."""
@@ -120,17 +104,12 @@ def _touched(path: Path) -> bool:
 
 def main(arguments: list[str]) -> None:
     """In the process of its own: the preview on standard output, or why there is none on standard error."""
-    import resource
-
     from omnisila.media.clips import cut
     from omnisila.media.video import VideoReader
     from omnisila.report.faces import FaceFinderConfig
 
     video, start_s, end_s = arguments[0], float(arguments[1]), float(arguments[2])
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CPU, (int(_TIMEOUT_S), int(_TIMEOUT_S)))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2 * _MAX_BYTES, 2 * _MAX_BYTES))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    processes.limit(_MEMORY_BYTES, 2 * _MAX_BYTES, int(_TIMEOUT_S))
     try:
         reader = VideoReader(video)
         blur_at = FaceFinderConfig().build().over(reader, start_s, end_s) if arguments[3] == "blur" else None

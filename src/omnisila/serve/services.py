@@ -8,6 +8,7 @@ from fastapi import Depends, HTTPException, Request
 from pydantic import Field
 
 from omnisila.serve.analyses import AnalysisQueue
+from omnisila.serve.chatting import Questions
 from omnisila.serve.decisions import DecisionLog
 from omnisila.serve.footage import FootageFinder
 from omnisila.serve.library import Library
@@ -29,6 +30,7 @@ class Services(NamedTuple):
     footage: FootageFinder
     previews: Previews
     analyses: AnalysisQueue
+    questions: Questions
 
     @classmethod
     def of(cls, settings: ServeSettings) -> "Services":
@@ -49,6 +51,7 @@ class Services(NamedTuple):
             AnalysisQueue(
                 store, settings.reports, settings.max_waiting, settings.analysis_timeout_s, changed=library.wake
             ),
+            Questions(),
         )
 
     def start(self) -> None:

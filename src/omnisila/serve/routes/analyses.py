@@ -92,7 +92,7 @@ async def ask(request: Request, room: Room, user: Reviewer) -> Job:
             given = {"model": form.get("model") or "compact", "labels": [one for one in labels if one]}
             asked = _checked(Settings, given)
             asked.check()
-            video = await run_in_threadpool(_kept, upload, room.settings.uploads)
+            video = await run_in_threadpool(kept, upload, room.settings.uploads)
     else:
         try:
             content = await request.json()
@@ -162,7 +162,7 @@ def _checked(kind: type[Kind], content: Any) -> Kind:
         raise InputError(f"{first_fault(error, at='the body')}.") from None
 
 
-def _kept(upload: UploadFile, folder: Path) -> Path:
+def kept(upload: UploadFile, folder: Path) -> Path:
     """An upload in a place that its content decides, so that the same video is kept once.
 
     Raises:
