@@ -186,15 +186,19 @@ class AnalysisQueue:
 
     def _work(self) -> None:
         while not self._end.is_set():
-            try:
+            row = None
+            with suppress(OutputError):  # a full disk: the queue waits until there is room
                 row = self._next()
-                if row is not None:
-                    self._finish(row["id"], *self._analyse(row))
-                    continue
-            except OutputError:
-                pass  # a full disk: the analysis waits until there is room
-            self._wake.wait(_IDLE_S)
-            self._wake.clear()
+            if row is None:
+                self._wake.wait(_IDLE_S)
+                self._wake.clear()
+                continue
+            try:
+                ended = self._analyse(row)
+            except OutputError as error:
+                ended = "failed", str(error)
+            while not self._is_saved(row["id"], *ended) and not self._end.wait(_IDLE_S):
+                pass  # the result is kept; that it is done waits until there is room
 
     def _next(self) -> Mapping[Any, Any] | None:
         with self._store.write() as connection:
@@ -233,12 +237,17 @@ class AnalysisQueue:
         self._changed()
         return "done", None
 
-    def _finish(self, name: str, status: Status, error: str | None) -> None:
-        with self._store.write() as connection:
-            mine = sql.and_(ANALYSES.c.id == name, ANALYSES.c.status == "running")  # unless it was cancelled
-            if self._end.is_set() and status == "failed":
-                status, error = "queued", None  # the server was stopped: begun again when it runs
-            connection.execute(sql.update(ANALYSES).where(mine).values(status=status, error=error))
+    def _is_saved(self, name: str, status: Status, error: str | None) -> bool:
+        """Whether it is on the disk how an analysis ended."""
+        if self._end.is_set() and status == "failed":
+            status, error = "queued", None  # the server was stopped: begun again when it runs
+        mine = sql.and_(ANALYSES.c.id == name, ANALYSES.c.status == "running")  # unless it was cancelled
+        try:
+            with self._store.write() as connection:
+                connection.execute(sql.update(ANALYSES).where(mine).values(status=status, error=error))
+        except OutputError:
+            return False
+        return True
 
 
 def served_path(path: str, roots: tuple[Path, ...]) -> Path:
