@@ -1,7 +1,8 @@
 # make demo         set up everything and analyse two real videos, one with something to find and one without
 # make test         set up everything and run lint, types, import layers and tests
 # make docs         build the documentation into site/, which a broken link or a missing name stops; test does so too
-# make test-latest  run the tests on the newest release of every dependency, in an environment of its own
+# make test-latest  run the tests on the newest release of every dependency, in an environment of its own; with
+#                   KEEP=torch that one stays as locked, TESTS=tests/unit/media runs a part of them
 # make lock         write constraints.txt anew, with the newest release of everything
 # They need Python 3.11 or newer, make, and a package index. demo and test install exactly what constraints.txt says.
 
@@ -9,10 +10,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LATEST := .venv-latest
+KEEP ?=
+TESTS ?=
 PIP := python -m pip --disable-pip-version-check -q
 INSTALL := $(BIN)/$(PIP) install -c constraints.txt
 SOURCES := pyproject.toml constraints.txt
-WARNED := -W default::DeprecationWarning -W default::PendingDeprecationWarning -W default::FutureWarning
 
 .PHONY: demo test test-latest lint docs lock clean
 
@@ -24,8 +26,9 @@ test: $(VENV)/.installed-test lint
 
 test-latest:
 	$(PYTHON) -m venv --clear $(LATEST)
-	$(LATEST)/bin/$(PIP) install -e ".[test]"
-	OMP_NUM_THREADS=1 $(LATEST)/bin/python -m pytest -n 2 $(WARNED)
+	for name in $(KEEP); do grep "^$$name==" constraints.txt || exit 1; done > $(LATEST)/kept.txt
+	$(LATEST)/bin/$(PIP) install -c $(LATEST)/kept.txt -e ".[test]"
+	OMP_NUM_THREADS=1 $(LATEST)/bin/python -m pytest -n 2 --show-deprecations $(TESTS)
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -38,6 +38,24 @@ jaxtyping.install_import_hook("omnisila", "omnisila_shape_checks.checked")
 
 pytest_plugins = ["tests.video_llava", "tests.reaction_clips", "tests.published_baselines"]
 
+DEPRECATIONS = ("DeprecationWarning", "PendingDeprecationWarning", "FutureWarning")
+OURS = r"(omnisila|tools|benchmarks|tests)\b"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--show-deprecations",
+        action="store_true",
+        help="deprecations inside other packages are shown; those that our code raises or causes stay errors",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for kind in DEPRECATIONS if config.getoption("--show-deprecations") else ():  # later lines come first
+        config.addinivalue_line("filterwarnings", f"default::{kind}")
+        config.addinivalue_line("filterwarnings", f"error::{kind}:{OURS}")
+
+
 TICKS_HZ = 12_000  # divides into whole ticks at 12, 24, 25 and 30 frames a second
 CODECS = {".mp4": "libx264", ".mov": "libx264", ".mkv": "libx264", ".ts": "libx264", ".flv": "libx264",
           ".h264": "libx264", ".webm": "libvpx", ".avi": "mpeg4"}  # fmt: skip

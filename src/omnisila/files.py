@@ -124,7 +124,7 @@ def check_replaceable(path: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Take a file away; one that is not there is no error.
+    """Take a file away; one that is missing is no error.
 
     Raises:
         OutputError: it cannot be removed.

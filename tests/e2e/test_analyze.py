@@ -15,8 +15,9 @@ from PIL import Image
 from typer.testing import Result
 
 from omnisila.errors import OmnisilaError
+from omnisila.predictions.read import read_predictions
 from omnisila.report import exports
-from omnisila.schema import Analysis
+from omnisila.schema import Analysis, Example
 from tools import page_picture
 
 Run = Callable[..., Result]
@@ -124,6 +125,22 @@ def test_every_format_of_the_help_is_written(omnisila: Run, make_video: Make, tm
     for name in exports.formats():
         text = (out / f"clip.mp4.{exports.exporter(name).suffix}").read_text(encoding="utf-8")
         assert all(finding.label in text for finding in found), name
+    asked = tuple(
+        Example(
+            id=f"clip#{labels}", video="clip.mp4", start_s=0.0, end_s=2.0, task="locate", labels=labels,
+            instruction="When?", answer="", truth=(), split="test", group="clip",
+        )
+        for labels in ("implicit", "explicit")
+    )  # fmt: skip
+    wanted = {(one.label, round(one.span.start_s, 2), round(one.span.end_s, 2)) for one in found}
+    for name in sorted({*exports.formats()} - {"vtt"}):  # subtitles are read by players alone
+        read = read_predictions(out / f"clip.mp4.{exports.exporter(name).suffix}", asked)
+        back = {
+            (one.label, round(one.span.start_s, 2), round(one.span.end_s, 2))
+            for said in read.predictions
+            for one in said.findings
+        }
+        assert back == wanted, name
     assert len(list((out / "clip.mp4.cuts").glob("*.mp4"))) == len(found)
     assert "already analysed" in omnisila(*arguments).stderr
 

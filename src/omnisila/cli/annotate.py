@@ -42,7 +42,7 @@ def annotate(
     price_out: PriceOut = None,
     quiet: Quiet = False,
 ) -> None:
-    """Write a cause for each annotated span that has none; run it again to go on after a kill.
+    """Write a cause for each annotated span that has none; run it again to resume.
 
     Spans whose video is not in the footage folder are told once and not counted. Exit status: 0 all others written,
     1 some failed (each named), 2 wrong usage or no video there at all.

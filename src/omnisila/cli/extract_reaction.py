@@ -26,7 +26,7 @@ Data = Annotated[
     typer.Argument(metavar="FOLDER", help="Hume-Reaction's labels, in either layout.", exists=True, file_okay=False),
 ]
 Footage = Annotated[Path, typer.Option(help="Folder of the clips, <id>.mp4.", exists=True, file_okay=False)]
-Out = Annotated[Path, typer.Option(help="Folder of the tables; run again to go on after a kill.")]
+Out = Annotated[Path, typer.Option(help="Folder of the tables; run again to resume.")]
 Backbone = Annotated[str, typer.Option(help="Folder or hub id of a Video-LLM.")]
 Shown = Annotated[int, typer.Option("--shown", help="Frames of a clip that the Video-LLM is shown.", min=1)]
 

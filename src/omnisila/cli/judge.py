@@ -48,7 +48,7 @@ def judge(
     draws: Draws = 1000,
     quiet: Quiet = False,
 ) -> None:
-    """Let a language model rate each stated cause against the true one; run it again to go on after a kill.
+    """Let a language model rate each stated cause against the true one; run it again to resume.
 
     Exit status: 0 all judged, 1 some failed (each named), 2 wrong usage.
     """

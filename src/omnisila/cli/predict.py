@@ -20,9 +20,7 @@ def predict(
             "module:function of (example, video path)."
         ),
     ] = "compact",
-    out: Annotated[Path, typer.Option(help="Where the answers go; run again to go on after a kill.")] = Path(
-        "predictions.jsonl"
-    ),
+    out: Annotated[Path, typer.Option(help="Where the answers go; run again to resume.")] = Path("predictions.jsonl"),
     split: Annotated[str | None, typer.Option(help="Only this split: train, val or test. Default: all.")] = None,
     labels: LabelFiles = None,
     contextual: Contextual = False,

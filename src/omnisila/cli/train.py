@@ -52,7 +52,7 @@ def compact(
     partial: Partial = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train the compact ICM on the data sets under the data root; run it again to go on after a kill."""
+    """Train the compact ICM on the data sets under the data root; run it again to resume."""
     root, say = _data_root(data, "compact", partial), _teller(quiet)
 
     from omnisila.recipes.rows.icm import CompactICM, compact_ablations

@@ -53,7 +53,7 @@ def reaction(
 ) -> None:
     """Train a model of emotional reaction intensity and score it on the development split.
 
-    Run it again to go on after a kill.
+    Run it again to resume.
     """
     del rows  # handled by its callback
     from omnisila.data.sets.hume_reaction import read

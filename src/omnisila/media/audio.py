@@ -266,7 +266,7 @@ def _notes(sound: Sound, reader: SoundReader) -> Iterator[str]:
 
 
 def _gaps(sound: Sound, stop_s: float, end_s: float | None) -> Iterator[str]:
-    """How much of the stretch that was asked for is not there."""
+    """How much of the stretch that was asked for is missing."""
     if sound.heard_s is None or not sound.present:
         return
     heard_s = sound.heard_s[1] - sound.heard_s[0]

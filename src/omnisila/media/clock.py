@@ -11,7 +11,6 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -23,7 +22,9 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from omnisila.media.container import EditList, demuxed, is_cut_off, open_container, unread, video_stream
+from omnisila.digests import kept_by_version
+from omnisila.media.container import EditList, demuxed, open_container, video_stream
+from omnisila.media.layout import is_cut_off, unread
 from omnisila.schema import Span
 
 HOLD_S = 5.0  # a picture that would stay on for longer belongs to no slow screen: nothing was recorded
@@ -132,8 +133,7 @@ def clock_of(path: Path) -> Clock:
     Raises:
         MediaError: it cannot be opened, or has no video stream.
     """
-    stat = path.stat()
-    return _read(path, stat.st_mtime_ns, stat.st_size)
+    return _read(path)
 
 
 def seconds(packet: Packet, ticks: int | None) -> float:
@@ -149,8 +149,8 @@ def nominal_rate_hz(stream: VideoStream) -> float | None:
     return None
 
 
-@lru_cache(maxsize=8)
-def _read(path: Path, _changed_ns: int, _size: int) -> Clock:
+@kept_by_version(8)
+def _read(path: Path) -> Clock:
     packets = _Packets()
     with open_container(path) as container:
         stream, edits = video_stream(path, container), EditList()

@@ -3,9 +3,7 @@
 import math
 import warnings
 from collections.abc import Callable, Iterator
-from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import NamedTuple
 
 import av
 from av.container import InputContainer
@@ -16,14 +14,11 @@ from av.video.stream import VideoStream
 from PIL import Image
 
 from omnisila.errors import MediaError
+from omnisila.media.layout import HEIF_BRANDS, brand, is_cut_picture, lacks_index
 
 _PICTURE_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "AVIF", "GIF", "JPEG2000", "PPM", "QOI")
-_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1")
-_EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"  # Matroska's and WebM's first elements
 _PLAYLISTS = ("concat", "hls", "dash", "imf")
 _MAX_IDLE_ERRORS = 1000  # demuxing errors in a row without a packet between them
-_FIRST_BOXES = (b"ftyp", b"mdat", b"wide", b"free", b"skip", b"moov")
-_FLV, _FLV_HEAD_END = b"FLV\x01", b"\x00\x00\x00\x09\x00\x00\x00\x00"
 _STREAM_SUFFIXES = (".mjpeg", ".mjpg")  # a raw motion JPEG stream begins like a JPEG picture
 
 
@@ -51,14 +46,12 @@ def open_picture(path: Path, max_pixels: int) -> Image.Image | None:
     """The picture or animation in an image file, not yet decoded, or None when the file is something else.
 
     Raises:
-        MediaError: it has more than ``max_pixels``.
+        MediaError: it has more than ``max_pixels``, or is a picture that is cut off before its data.
     """
     if path.suffix.lower() in _STREAM_SUFFIXES:
         return None
     formats = _PICTURE_FORMATS
-    with path.open("rb") as file:
-        head = file.read(12)
-    if head[4:8] == b"ftyp" and head[8:] in _HEIF_BRANDS:
+    if brand(path) in HEIF_BRANDS:
         from pillow_heif import register_heif_opener  # loads a codec that other files do not need
 
         register_heif_opener()
@@ -71,6 +64,8 @@ def open_picture(path: Path, max_pixels: int) -> Image.Image | None:
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise MediaError(f"{path}: the picture has too many pixels to be decoded safely. Scale it down.") from None
     except (OSError, ValueError):
+        if is_cut_picture(path):
+            raise MediaError(f"{path}: the picture is cut off before its data. Copy it again.") from None
         return None
     check_pixels(path, image.width, image.height, max_pixels)
     return image
@@ -99,7 +94,7 @@ def open_container(path: Path) -> InputContainer:
         # The "file:" prefix keeps a colon or a percent sign in a name from being read as a protocol or a pattern.
         container = av.open(f"file:{path}", options={"protocol_whitelist": "file"})
     except (FFmpegError, ValueError, OSError) as error:
-        if _lacks_index(path):
+        if lacks_index(path):
             raise MediaError(
                 f"{path}: the file is cut off: its index (moov) is missing, so nothing in it can be found. "
                 "Copy it again from its source, or repair it with a working file of the same camera."
@@ -174,91 +169,7 @@ class EditList:
         return packet.is_discard and runs_on
 
 
-def is_cut_off(path: Path) -> bool:
-    """Whether a file ends before the size that its own headers give it; false where they give none."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(4096)
-        if head.startswith(b"RIFF"):
-            return 8 + int.from_bytes(head[4:8], "little") > size
-        if head.startswith(b"FLV"):  # each tag is followed by its size, which stands in its head too
-            file.seek(-4, 2)
-            tag = int.from_bytes(file.read(4))
-            if not 11 <= tag <= size - 4:
-                return True
-            file.seek(-4 - tag, 2)
-            return int.from_bytes(file.read(4)[1:]) != tag - 11
-        at = head.find(_SEGMENT) + len(_SEGMENT)
-        if head.startswith(_EBML) and len(_SEGMENT) <= at < len(head) - 8:
-            width = 9 - head[at].bit_length()  # the leading zeros of a number's first byte say how many bytes it has
-            unknown = (1 << 7 * width) - 1
-            length = int.from_bytes(head[at : at + width]) & unknown
-            return length != unknown and at + width + length > size
-    return False
-
-
 def _describe(stream: Stream) -> str:
     codec = stream.codec_context.name if stream.codec_context else "of unknown codec"
     picture = " (cover picture)" if stream.disposition & Disposition.attached_pic else ""
     return f"{stream.type} {codec}{picture}"
-
-
-def unread(path: Path) -> str | None:
-    """What a file holds that libav passes over without a word, if anything."""
-    with path.open("rb") as file:
-        if file.read(3) == b"FLV":
-            with mmap(file.fileno(), 0, access=ACCESS_READ) as content:
-                at = content.find(_FLV, len(_FLV))
-                return _another(at) if at > 0 and content[at + 5 : at + 13] == _FLV_HEAD_END else None
-    boxes = list(_boxes(path))
-    kinds = [box.kind for box in boxes]
-    if b"moof" not in kinds:  # libav reads on where fragments are joined
-        heads = [box.place for box in boxes if box.kind == b"moov"]
-        return _another(heads[1]) if len(heads) > 1 else None
-    return "the file ends within a fragment: it was cut off" if ends_early(path) else None
-
-
-def ends_early(path: Path) -> bool:
-    """Whether the last box of an ISO media file (mp4, heic, avif) reaches beyond its end."""
-    boxes = list(_boxes(path))
-    return bool(boxes) and boxes[-1].place + boxes[-1].length > path.stat().st_size
-
-
-def _another(place: int) -> str:
-    return f"another video begins at byte {place} of the file and is not read: give videos that were joined one by one"
-
-
-class _Box(NamedTuple):
-    """A part of an ISO media file (mp4, mov), by its byte and its kind."""
-
-    place: int
-    kind: bytes
-    length: int
-
-
-def _boxes(path: Path) -> Iterator[_Box]:
-    """The outermost boxes of an ISO media file, by their headers alone; nothing where it is none."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        at, recognised = 0, False
-        while at + 8 <= size:
-            file.seek(at)
-            header = file.read(16)
-            length, kind = int.from_bytes(header[:4]), header[4:8]
-            recognised = recognised or kind in _FIRST_BOXES
-            if not recognised:
-                return
-            if length == 1:
-                length = int.from_bytes(header[8:16])
-            length = length or size - at
-            yield _Box(at, kind, length)
-            if length < 8:
-                return
-            at += length
-
-
-def _lacks_index(path: Path) -> bool:
-    """Whether an ISO media file has no whole ``moov`` box."""
-    boxes = list(_boxes(path))
-    size = path.stat().st_size
-    return bool(boxes) and not any(box.kind == b"moov" and box.place + box.length <= size for box in boxes)

@@ -16,10 +16,11 @@ from omnisila.config import Config, Frozen
 from omnisila.errors import MediaError
 from omnisila.files import path_text
 from omnisila.media.clock import Clock, Picture, clock_of, nominal_rate_hz
-from omnisila.media.container import check_file, ends_early, open_container, open_picture, video_stream
+from omnisila.media.container import check_file, open_container, open_picture, video_stream
 from omnisila.media.decoder import Account, Decoder
 from omnisila.media.grid import TIME_TOLERANCE_S
 from omnisila.media.image_files import PICTURE_ERRORS, frame_of, webp_displays_s
+from omnisila.media.layout import ends_early
 from omnisila.media.pictures import Orientation, look_notes, shown_size
 from omnisila.schema import Span
 

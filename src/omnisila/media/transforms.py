@@ -79,19 +79,6 @@ def _whole_levels(images: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
     return (images + 0.5).floor().clamp(0, 255)  # Pillow rounds halves up, torch to even numbers
 
 
-def resize_short_side(
-    images: Shaped[Tensor, "batch channels height width"],
-    short_side_px: int,
-    interpolation: Interpolation = "bilinear",
-    antialias: bool = True,
-) -> Shaped[Tensor, "batch channels new_height new_width"]:
-    """Scale, up or down, to exactly this short side; the long side is rounded down, as CLIP's processor does."""
-    height_px, width_px = images.shape[-2:]
-    if height_px <= width_px:
-        return resize(images, short_side_px, short_side_px * width_px // height_px, interpolation, antialias)
-    return resize(images, short_side_px * height_px // width_px, short_side_px, interpolation, antialias)
-
-
 def centre_crop(
     images: Shaped[Tensor, "batch channels height width"], height_px: int, width_px: int
 ) -> Shaped[Tensor, "batch channels new_height new_width"]:
@@ -120,12 +107,6 @@ class Letterboxed(NamedTuple):
     top_frac: float
     right_frac: float
     bottom_frac: float
-
-    def to_picture(self, points_frac: Float[Tensor, "... 2"]) -> Float[Tensor, "... 2"]:
-        """Points (x, y) in fractions of the padded picture as fractions of the picture itself; may leave 0..1."""
-        origin = points_frac.new_tensor([self.left_frac, self.top_frac])
-        extent = points_frac.new_tensor([self.right_frac - self.left_frac, self.bottom_frac - self.top_frac])
-        return (points_frac - origin) / extent
 
 
 def letterbox(

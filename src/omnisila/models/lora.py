@@ -18,7 +18,6 @@ from torch import Tensor, nn
 
 from omnisila.config import Config
 from omnisila.errors import TrainingError, WeightsError
-from omnisila.files import write_atomically
 from omnisila.models.sharded import whole
 from omnisila.weights.loading import fill
 
@@ -75,19 +74,10 @@ def adapter_parameters(model: nn.Module) -> list[nn.Parameter]:
     return [parameter for _, parameter in _adapters(model)]
 
 
-def save_adapter(model: nn.Module, folder: Path) -> None:
-    """Write a model's adapters, each file whole or not at all; peft and transformers load them too.
-
-    Raises:
-        WeightsError: the model has no adapters.
-        OutputError: the folder cannot be written.
-    """
-    for name, content in adapter_files(model).items():
-        write_atomically(folder / name, content)
-
-
 def adapter_files(model: nn.Module) -> dict[str, bytes]:
-    """The same files by name; where several processes hold the model together, all must ask.
+    """A model's adapters as files by name, which peft and transformers load too.
+
+    Where several processes hold the model together, all must ask.
 
     Raises:
         WeightsError: the model has no adapters.

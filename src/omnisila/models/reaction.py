@@ -76,7 +76,7 @@ class ReactionModel(nn.Module):
         return torch.stack([batch.masks[name] for name in self.widths], dim=1)
 
     def read(self, batch: ReactionBatch, name: str) -> Float[Tensor, "batch frames width"]:
-        """A modality's values, zero where it is not there, whatever stood in its place."""
+        """A modality's values, zero where it is missing, whatever stood in its place."""
         return batch.values[name].where(batch.masks[name].unsqueeze(-1), 0.0)
 
     def side_by_side(self, batch: ReactionBatch) -> Float[Tensor, "batch frames token"]:

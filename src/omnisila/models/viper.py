@@ -67,7 +67,7 @@ class ViPER(ReactionModel):
     are reported. The tokens carry no position, so the order of the frames does not matter.
 
     Args:
-        widths: modality -> width; values are concatenated in this order, zeros where a modality is not there, and
+        widths: modality -> width; values are concatenated in this order, zeros where a modality is missing, and
             filled up with zeros to a width that divides by the heads.
         perceiver: with a decoder of one column an emotion.
     """

@@ -87,5 +87,5 @@ def remove_cuts(folder: Path, keep: Collection[str] = ()) -> None:
     for path in folder.glob("*.mp4"):
         if CLIP_NAME.fullmatch(path.name) and path.name not in keep:
             remove(path)
-    with contextlib.suppress(OSError):  # other files are in it, or it is not there
+    with contextlib.suppress(OSError):  # other files are in it, or it is missing
         folder.rmdir()

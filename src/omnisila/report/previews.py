@@ -1,6 +1,5 @@
 """Pictures and clips that a page embeds: key frames and a preview of each finding, within one budget of bytes."""
 
-import math
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from os import PathLike
@@ -63,13 +62,6 @@ class PageMedia(NamedTuple):
     findings: tuple[FindingMedia, ...]
     poster: KeyFrame | None = None
     faces_blurred: bool = False
-
-    @property
-    def embedded_bytes(self) -> int:
-        """Size of everything as base64 text."""
-        frames = [frame for media in self.findings for frame in media.frames] + ([self.poster] if self.poster else [])
-        clips = [media.clip for media in self.findings if media.clip is not None]
-        return sum(4 * math.ceil(len(data) / 3) for data in (*(f.jpeg for f in frames), *(c.mp4 for c in clips)))
 
 
 def collect_media(

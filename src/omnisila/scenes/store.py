@@ -8,7 +8,6 @@ import os
 import shutil
 import tempfile
 import weakref
-from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from omnisila.digests import digest
+from omnisila.digests import digest, kept_by_version
 from omnisila.errors import OutputError, RecordError
 from omnisila.files import check_writable, write_atomically
 from omnisila.media.container import check_file
@@ -112,13 +111,10 @@ def video_digest(path: Path) -> str:
         MediaError: the file cannot be read.
     """
     check_file(path)
-    facts = path.stat()
-    return _video_digest(path.absolute(), facts.st_size, facts.st_mtime_ns)
+    return _video_digest(path.absolute())
 
 
-@lru_cache(maxsize=4096)
-def _video_digest(path: Path, _size: int, _changed_ns: int) -> str:
-    return sha256(path)
+_video_digest = kept_by_version(4096)(sha256)
 
 
 def _digest(tensors: dict[str, Tensor]) -> str:

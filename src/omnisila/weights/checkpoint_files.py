@@ -30,7 +30,7 @@ def checkpoint(source: str, where_from: str) -> Path:
         where_from: says where it is published.
 
     Raises:
-        WeightsError: it is not there.
+        WeightsError: it is missing.
     """
     path = Path(located(source)).expanduser()
     if not path.exists():
@@ -45,7 +45,7 @@ def checkpoint(source: str, where_from: str) -> Path:
 
 @cache
 def model_folder(source: str | Path) -> Path:
-    """The folder that a source means: itself, or the hub's snapshot, fetched where it is not there yet.
+    """The folder that a source means: itself, or the hub's snapshot, fetched where it is missing.
 
     Args:
         source: a folder, or a hub id such as ``owner/name``; a ``Path`` is never a hub id.
@@ -134,15 +134,12 @@ def file_digest(path: Path) -> str:
         WeightsError: it cannot be read.
     """
     try:
-        facts = path.stat()
-        return _digest(path, facts.st_size, facts.st_mtime_ns)
+        return _digest(path)
     except OSError as error:
         raise WeightsError(f"{path}: {error.strerror}. Give the path of a downloaded checkpoint.") from error
 
 
-@cache
-def _digest(path: Path, _size: int, _changed_ns: int) -> str:
-    return digests.file_digest(path)
+_digest = digests.kept_by_version(None)(digests.file_digest)
 
 
 def first_line(error: Exception) -> str:

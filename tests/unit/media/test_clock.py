@@ -63,6 +63,18 @@ def test_a_second_video_that_cannot_be_reached_is_told(make_video, tmp_path, nam
     assert "another video begins at byte" in reader.warnings[0]
 
 
+@pytest.mark.parametrize(
+    ("first", "second"), [("a.ts", "b.mp4"), ("a.ts", "b.mkv"), ("a.ts", "b.flv"), ("a.mp4", "b.ts")]
+)
+def test_a_file_of_another_format_behind_is_told(make_video, tmp_path, first, second):
+    parts = [make_video(name, frames=22, start_s=1.0, codec="libx264") for name in (first, second)]
+    (path := tmp_path / f"joined{parts[0].suffix}").write_bytes(b"".join(part.read_bytes() for part in parts))
+    reader = VideoReader(path)
+    assert len(list(reader)) == 22
+    assert any(f"another video begins at byte {parts[0].stat().st_size} " in warning for warning in reader.warnings)
+    assert not VideoReader(parts[0]).warnings
+
+
 def test_a_cut_fragment_is_told(make_video, tmp_path):
     whole = make_video("whole.mp4", frames=48, muxer_options=FRAGMENTS, options={"g": "12"})
     (path := tmp_path / "cut.mp4").write_bytes(whole.read_bytes()[: whole.stat().st_size * 3 // 4])

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageOps
 
+from omnisila.errors import MediaError
 from omnisila.media.image_files import eight_bits, webp_displays_s
-from omnisila.media.video import VideoReader
+from omnisila.media.video import VideoReader, probe
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 CORNERS = np.array([[(220, 20, 20), (20, 200, 20)], [(20, 20, 220), (220, 220, 20)]], np.uint8)
@@ -214,3 +215,16 @@ def test_a_picture_of_which_a_part_is_missing_says_so(tmp_path):
     (warning,) = VideoReader(tmp_path / "half.heic").warnings
     assert warning == "the file is cut off: a part of the picture is missing"
     assert VideoReader(tmp_path / "whole.heic").warnings == ()
+
+
+@pytest.mark.parametrize("suffix", ["avif", "heic"])
+@pytest.mark.parametrize("kept_bytes", [20, 40, 100, 200])
+def test_a_picture_that_is_cut_before_its_data_speaks_of_no_video_index(tmp_path, suffix, kept_bytes):
+    from pillow_heif import register_heif_opener
+
+    register_heif_opener()
+    Image.new("RGB", (64, 64), "red").save(tmp_path / f"a.{suffix}")
+    (path := tmp_path / f"cut.{suffix}").write_bytes((tmp_path / f"a.{suffix}").read_bytes()[:kept_bytes])
+    with pytest.raises(MediaError) as told:
+        probe(path)
+    assert "the picture is cut off" in str(told.value)

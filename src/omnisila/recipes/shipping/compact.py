@@ -65,7 +65,7 @@ def train_compact(
     beside: Path | None = None,
     partial: bool = False,
 ) -> None:
-    """Extract, scene tuning, out-of-fold answers, calibration, final model; each step resumes after a kill.
+    """Extract, scene tuning, out-of-fold answers, calibration, final model; each step resumes.
 
     Args:
         recipe: the model.

@@ -58,7 +58,7 @@ def pooled_features(
 
     Raises:
         DataSetError: not one clip could be read.
-        WeightsError: the Video-LLM is not there, or damaged.
+        WeightsError: the Video-LLM is missing, or damaged.
         OutputError: a file cannot be written.
     """
     llm = FrozenLLM.load(source.backbone, source.frames)
@@ -148,7 +148,7 @@ def described_features(
 
     Raises:
         DataSetError: not one clip is described, or the texts that stand there are another Video-LLM's.
-        WeightsError: the Video-LLM or the encoder is not there, or damaged.
+        WeightsError: the Video-LLM or the encoder is missing, or damaged.
         OutputError: a file cannot be written.
     """
     known = read_sources(out)

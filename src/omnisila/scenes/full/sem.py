@@ -56,7 +56,7 @@ class Checkpoints(Config):
         """SHA-256 over the content of all of them.
 
         Raises:
-            WeightsError: one is not there; the message says where to get it.
+            WeightsError: one is missing; the message says where to get it.
         """
         parts = [
             file_digest(self.pose_file),
@@ -107,7 +107,7 @@ class FullSEMConfig(Config):
         """SHA-256 over configuration, the checkpoints' content and the features' version.
 
         Raises:
-            WeightsError: a checkpoint is not there.
+            WeightsError: a checkpoint is missing.
         """
         settings = self.model_dump_json(exclude={"checkpoints", "device"})
         others = (f"{scene.name} {scene.version}" for scene in scenes_of(FULL).values() if scene.version)

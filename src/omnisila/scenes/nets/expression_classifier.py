@@ -54,7 +54,7 @@ class ExpressionClassifier(nn.Module):
         """From a folder or a hub id of an image classifier trained on expressions.
 
         Raises:
-            WeightsError: it is not there, or lacks one of the seven expressions.
+            WeightsError: it is missing, or lacks one of the seven expressions.
         """
         config = read_config(source)
         model_class = MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING.get(type(config), None)

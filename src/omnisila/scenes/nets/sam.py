@@ -37,7 +37,7 @@ class BoxSegmenter(nn.Module):
         """From a folder or a hub id such as ``facebook/sam-vit-base`` or ``facebook/sam-vit-huge``.
 
         Raises:
-            WeightsError: it is not there, or no SAM.
+            WeightsError: it is missing, or no SAM.
         """
         return cls(load_pretrained(SamModel, source, whole=False).requires_grad_(False), dtype)
 

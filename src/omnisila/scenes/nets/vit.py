@@ -29,7 +29,7 @@ class FrameEncoder(nn.Module):
         """From a folder or a hub id such as ``google/vit-base-patch16-224-in21k``.
 
         Raises:
-            WeightsError: it is not there, or no ViT.
+            WeightsError: it is missing, or no ViT.
         """
         model = load_pretrained(ViTModel, source, whole=False, add_pooling_layer=False).requires_grad_(False)
         preparation = Preparation.beside(model_folder(source), cast("Any", model.config).image_size)

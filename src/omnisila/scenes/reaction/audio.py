@@ -113,7 +113,7 @@ class SpeakerVectors:
         """From a folder or a hub id.
 
         Raises:
-            WeightsError: it is not there, or no WavLM with an x-vector head.
+            WeightsError: it is missing, or no WavLM with an x-vector head.
         """
         model: Any = load_pretrained(WavLMForXVector, source, whole=False).requires_grad_(False)
         return cls(model.to(device), Wav2Vec2FeatureExtractor(**read_settings(model_folder(source) / PREPARATION)))

@@ -92,7 +92,7 @@ class ReactionFeatureConfig(ClipSettings):
         """SHA-256 over configuration, the networks' content, the templates and the features' version.
 
         Raises:
-            WeightsError: a source is not there.
+            WeightsError: a source is missing.
         """
         sources = {"visual", "audio", "face", "clip", "sentences"}
         settings = self.model_dump_json(exclude={"device", *sources})
@@ -105,7 +105,7 @@ class ReactionFeatureConfig(ClipSettings):
         """Digests of what makes the numbers: ``frames``, and ``text`` where it is made; choices of modalities are none.
 
         Raises:
-            WeightsError: a source is not there.
+            WeightsError: a source is missing.
         """
         given = {name: width for name, width in self.given.items() if name != "text"}
         frames = self.replace(modalities=MODALITIES, given=given, text="none", clip=None, sentences=None)
@@ -118,7 +118,7 @@ class ReactionFeatureConfig(ClipSettings):
         """The same for the same networks: what a model was trained on, whichever modalities it reads.
 
         Raises:
-            WeightsError: a source is not there.
+            WeightsError: a source is missing.
         """
         return joined_digest(self.networks)
 

@@ -39,7 +39,7 @@ class SentenceEncoder:
         """From a folder or a hub id.
 
         Raises:
-            WeightsError: it is not there, or no RoBERTa.
+            WeightsError: it is missing, or no RoBERTa.
         """
         model: Any = load_pretrained(RobertaModel, source, whole=False, add_pooling_layer=False).requires_grad_(False)
         return cls(model.to(device), load_tokenizer(source))
@@ -84,7 +84,7 @@ class TemplateMatcher:
         """From a folder or a hub id such as ``openai/clip-vit-base-patch32``.
 
         Raises:
-            WeightsError: it is not there, or no CLIP.
+            WeightsError: it is missing, or no CLIP.
         """
         model: Any = load_pretrained(CLIPModel, source, whole=False).requires_grad_(False)
         folder, size_px = model_folder(source), model.config.vision_config.image_size

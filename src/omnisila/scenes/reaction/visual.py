@@ -92,7 +92,7 @@ class FaceResNet:
         """From a folder or a hub id.
 
         Raises:
-            WeightsError: it is not there, or no ResNet.
+            WeightsError: it is missing, or no ResNet.
         """
         model: Any = load_pretrained(ResNetModel, source, whole=False).requires_grad_(False)
         return cls(model.to(device), Preparation.beside(model_folder(source)))

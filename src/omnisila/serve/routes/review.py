@@ -241,7 +241,7 @@ def _report(room: Services, report: int) -> tuple[Any, Analysis]:
     """A report's row in the index, and its file.
 
     Raises:
-        HTTPException: it is not there (any more).
+        HTTPException: it is missing, or is by now.
     """
     with room.store.read() as connection:
         row = connection.execute(sql.select(REPORTS).where(REPORTS.c.id == report)).mappings().one_or_none()
