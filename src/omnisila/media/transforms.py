@@ -79,6 +79,19 @@ def _whole_levels(images: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
     return (images + 0.5).floor().clamp(0, 255)  # Pillow rounds halves up, torch to even numbers
 
 
+def resize_short_side(
+    images: Shaped[Tensor, "batch channels height width"],
+    short_side_px: int,
+    interpolation: Interpolation = "bilinear",
+    antialias: bool = True,
+) -> Shaped[Tensor, "batch channels new_height new_width"]:
+    """Scale, up or down, to exactly this short side; the long side is rounded down, as CLIP's processor does."""
+    height_px, width_px = images.shape[-2:]
+    if height_px <= width_px:
+        return resize(images, short_side_px, short_side_px * width_px // height_px, interpolation, antialias)
+    return resize(images, short_side_px * height_px // width_px, short_side_px, interpolation, antialias)
+
+
 def centre_crop(
     images: Shaped[Tensor, "batch channels height width"], height_px: int, width_px: int
 ) -> Shaped[Tensor, "batch channels new_height new_width"]:

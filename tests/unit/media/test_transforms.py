@@ -13,6 +13,7 @@ from omnisila.media.transforms import (
     resize,
     resize_frames,
     resize_levels,
+    resize_short_side,
 )
 
 PILLOW = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
@@ -84,6 +85,11 @@ def test_plain_bilinear_skips_pixels(picture):
     plain = resize(images, 15, 20, antialias=False)
     assert torch.allclose(plain[0, :, 0, 0], images[0, :, 1:3, 1:3].mean((-2, -1)))
     assert not torch.allclose(plain, resize(images, 15, 20))
+
+
+@pytest.mark.parametrize(("have", "want"), [((60, 80), (30, 40)), ((81, 60), (40, 30)), ((50, 75), (30, 45))])
+def test_short_side_is_exact(have, want):
+    assert resize_short_side(torch.zeros(1, 3, *have), 30).shape[-2:] == want
 
 
 def test_centre_crop_takes_the_middle():
