@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from omnisila.cli.arguments import Contextual, Quiet, SceneText, listed
+from omnisila.cli.arguments import BaseUrl, Contextual, KeyVariable, Quiet, SceneText, listed
 from omnisila.labels import known_sets
 from omnisila.report.exports import formats as export_formats
 from omnisila.report.exports import wanted_formats
@@ -69,6 +69,8 @@ def analyze(
     ] = None,
     contextual: Contextual = False,
     scene_text: SceneText = False,
+    base_url: BaseUrl = None,
+    key_variable: KeyVariable = "OPENAI_API_KEY",
     blur_faces: Annotated[bool, typer.Option("--blur-faces", help="Blur faces in the page and in cut clips.")] = False,
     quiet: Quiet = False,
     as_json: Annotated[
@@ -84,7 +86,7 @@ def analyze(
     from omnisila.inference.run_folders import answering
     from omnisila.inference.settings import AnalyzerConfig
 
-    zero_shot: dict[str, Any] = {"contextual": contextual, "scene_text": scene_text}
+    zero_shot: dict[str, Any] = {"contextual": contextual, "scene_text": scene_text, "base_url": base_url}
     settings = AnalyzerConfig.from_options(
         window_s=window,
         hop_s=hop,
@@ -93,6 +95,7 @@ def analyze(
         camera=camera,
         alarms_per_hour=alarms_per_hour,
         **zero_shot,
+        key_variable=key_variable,
     )
     if labels:
         settings = settings.replace(labels=known_sets(listed(labels)))

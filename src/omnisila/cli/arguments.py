@@ -32,6 +32,11 @@ SceneText = Annotated[
         "--scene-text", help="Of a plain Video-LLM: tell it in words what the scene extractors saw in a window."
     ),
 ]
+BaseUrl = Annotated[
+    str | None,
+    typer.Option(help="OpenAI-compatible endpoint of --model openai:NAME, such as http://localhost:8000/v1."),
+]
+KeyVariable = Annotated[str, typer.Option(help='Environment variable with its key; "" for a server without keys.')]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print errors only.")]
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from omnisila.cli.arguments import Contextual, Examples, Footage, LabelFiles, Quiet, SceneText
+from omnisila.cli.arguments import BaseUrl, Contextual, Examples, Footage, KeyVariable, LabelFiles, Quiet, SceneText
 from omnisila.labels import known_sets
 
 
@@ -25,6 +25,8 @@ def predict(
     labels: LabelFiles = None,
     contextual: Contextual = False,
     scene_text: SceneText = False,
+    base_url: BaseUrl = None,
+    key_variable: KeyVariable = "OPENAI_API_KEY",
     quiet: Quiet = False,
 ) -> None:
     """Answer prepared examples with a model or a Python function.
@@ -37,7 +39,9 @@ def predict(
 
     known_sets(labels or ())
     check_examples(examples, split)
-    settings = AnalyzerConfig(contextual=contextual, scene_text=scene_text)
+    settings = AnalyzerConfig(
+        contextual=contextual, scene_text=scene_text, base_url=base_url, key_variable=key_variable
+    )
     check_system(model, settings)
 
     from rich.console import Console

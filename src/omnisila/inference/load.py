@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from omnisila.inference.analyzer import Analyzer, Progress
+from omnisila.inference.asking import AskedAnalyzer, asked_llm
 from omnisila.inference.both import Both
 from omnisila.inference.reacting import ReactionAnalyzer
-from omnisila.inference.run_folders import answering
+from omnisila.inference.run_folders import ASKED, answering
 from omnisila.inference.settings import AnalyzerConfig
 from omnisila.inference.zero_shot import load_model
 from omnisila.models.reaction_run import load_reaction
@@ -54,8 +55,8 @@ def load(
     """An analyzer with a model's weights, ready for ``analyze``.
 
     Args:
-        model: ``compact``, a run folder, a Video-LLM's folder, or the hub id of one. A reaction model's own label set
-            is reaction.
+        model: ``compact``, a run folder, a Video-LLM's folder, or the hub id of one; ``query:BACKBONE`` and
+            ``openai:NAME`` for one that is asked. A reaction model's own label set is reaction.
         settings: label sets, windows and thresholds.
         cache: where features are kept; by default ``$OMNISILA_CACHE`` or ``~/.cache/omnisila``.
 
@@ -63,7 +64,10 @@ def load(
         InputError: no such model, or settings that it cannot meet.
         WeightsError: its files are damaged.
     """
-    asked = answering(model, settings or AnalyzerConfig())
+    settings = settings or AnalyzerConfig()
+    asked = answering(model, settings)
+    if model.startswith(ASKED):
+        return AskedAnalyzer(model, asked_llm(model, settings), settings, cache or FeatureCache())
     scenes = None
     if asked.scenes is not None:
         run = load_model(asked.scenes.model, asked.scenes.folder, asked.scenes.settings)

@@ -14,6 +14,7 @@ from omnisila.media.video import sha256
 from omnisila.records import append, cut_half_line, records
 from omnisila.schema import Example, Prediction
 
+PORTION = 32  # answers that are written together
 MOST_AT_ONCE = 512  # examples of one video held in memory; what is done of them is on the disk before the next
 
 
@@ -99,8 +100,17 @@ def _of_video(system: System, video: Path, examples: list[Example]) -> Iterator[
         one.replace(example_digest=digests[one.example_id], video_sha256=footage)
         for one in system.predictions(video, examples)
     )
-    while portion := list(islice(answers, 32)):
-        yield portion
+    portion: list[Prediction] = []
+    try:
+        for one in answers:
+            portion.append(one)
+            if len(portion) == PORTION:
+                yield portion
+                portion = []
+    except OmnisilaError:
+        yield portion  # what was answered before is not asked again
+        raise
+    yield portion
 
 
 def _answered(out: Path, name: str, examples: Path, footage: Path) -> tuple[set[str], int]:

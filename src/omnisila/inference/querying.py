@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from omnisila.data.instructions import render_question
-from omnisila.inference.frozen_llm import ANSWER_TOKENS, FrozenLLM
+from omnisila.inference.asking import Asks
+from omnisila.inference.frozen_llm import ANSWER_TOKENS
 from omnisila.inference.parsed_answers import parsed_answer
 from omnisila.schema import Example, Prediction
 
@@ -25,7 +26,7 @@ class Querying:
         max_tokens: longest answer.
     """
 
-    def __init__(self, name: str, llm: FrozenLLM, max_tokens: int = ANSWER_TOKENS) -> None:
+    def __init__(self, name: str, llm: Asks, max_tokens: int = ANSWER_TOKENS) -> None:
         self.name, self.llm, self.max_tokens = name, llm, max_tokens
 
     def predictions(self, video: Path, examples: Sequence[Example]) -> Iterator[Prediction]:

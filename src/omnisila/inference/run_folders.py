@@ -14,7 +14,8 @@ from omnisila.models.run_files import RUN, is_reaction, is_run, run_calibration,
 from omnisila.operating_points import Calibration, LabelSetCalibration
 from omnisila.weights.checkpoint_files import CONFIG, check_source, fetch
 
-RELEASE, QUERY = "hawkeye-release:", "query:"  # systems that are no run folders
+RELEASE, QUERY, OPENAI = "hawkeye-release:", "query:", "openai:"  # systems that are no run folders
+ASKED = (QUERY, OPENAI)
 _REACTIONS = {"compact": "compact-reaction"}  # the embedded reaction model that goes with an embedded scene model
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -47,6 +48,11 @@ def answering(model: str, settings: AnalyzerConfig) -> Answering:
         WeightsError: the records of its run cannot be read.
     """
     check_label_sets(settings.labels)
+    if settings.base_url is not None and not model.startswith(OPENAI):
+        raise InputError(f"--base-url: model {model!r} is on this machine. Give --model {OPENAI}NAME, or leave it out.")
+    if model.startswith(ASKED):
+        check_zero_shot(model, settings, has_own_way=True)
+        return Answering(None, None)
     if "labels" not in settings.model_fields_set and is_run(folder := model_folder(model)):
         settings = settings.replace(labels=tuple(run_summary(folder).labels))
     events, reactions = split_settings(settings.replace(labels=tuple(dict.fromkeys(settings.labels))))
@@ -184,7 +190,7 @@ def check_system(model: str, settings: AnalyzerConfig) -> None:
         InputError: it does not.
         WeightsError: a Video-LLM to ask, neither a folder of one nor the hub id of one.
     """
-    named = model.startswith((RELEASE, QUERY)) or is_function(model)
+    named = model.startswith((RELEASE, *ASKED)) or is_function(model)
     check_zero_shot(model, settings, named or is_run(model_folder(model)))
     if model.startswith(RELEASE):
         if not Path(model.removeprefix(RELEASE)).is_dir():
@@ -199,4 +205,4 @@ def check_system(model: str, settings: AnalyzerConfig) -> None:
 
 def is_function(model: str) -> bool:
     """Whether a name is ``module:function``."""
-    return ":" in model and not model.startswith(QUERY) and not Path(model).exists()
+    return ":" in model and not model.startswith(ASKED) and not Path(model).exists()

@@ -26,6 +26,8 @@ class AnalyzerConfig(Config):
             None takes ``cameras.camera.ALARMS_PER_HOUR``.
         contextual: of a Video-LLM without training, divide likelihoods by those for an empty video.
         scene_text: show such a model what the scene extractors saw, in words.
+        base_url: address of the endpoint of a model ``openai:NAME``.
+        key_variable: environment variable with its key; empty for a server that wants none.
     """
 
     labels: tuple[str, ...] = ("implicit", "explicit")
@@ -37,6 +39,8 @@ class AnalyzerConfig(Config):
     alarms_per_hour: float | None = Field(default=None, gt=0)
     contextual: bool = False
     scene_text: bool = False
+    base_url: str | None = None
+    key_variable: str = "OPENAI_API_KEY"
 
 
 def split_settings(settings: AnalyzerConfig) -> tuple[AnalyzerConfig | None, AnalyzerConfig | None]:
