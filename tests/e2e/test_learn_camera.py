@@ -21,6 +21,7 @@ from omnisila.cameras.camera import Camera
 from omnisila.decisions import Decision
 from omnisila.errors import OmnisilaError
 from omnisila.records import append
+from omnisila.report.exports import exporter, formats
 from omnisila.schema import Analysis
 
 Run = Callable[..., Result]
@@ -100,6 +101,22 @@ def test_who_walks_where_nothing_ever_moved_is_unusual_and_calm_is_not(
     assert ",unusual,Unusual," in (out / "walk.mp4.csv").read_text(encoding="utf-8")
     again = omnisila("analyze", *clips, "--camera", camera, "--out", out, "--format", "html,csv")
     assert "already analysed" in again.stderr
+
+
+def test_every_format_and_reactions_beside_take_an_unusual_finding(
+    omnisila: Run, camera: Path, make_video: Make, tmp_path: Path
+) -> None:
+    walk, out = make_video("walk.mp4", frames=36, paint=visited, **SHAPE), tmp_path / "out"
+    named = ",".join(formats())
+    ended = omnisila(
+        "analyze", walk, "--camera", camera, "--labels", "implicit,reaction", "--out", out, "--format", named
+    )
+    assert ended.exit_code == 0, ended.stderr
+    analysis = analysis_of(out, "walk.mp4")
+    assert analysis.labels == ("implicit", "unusual", "reaction")
+    assert [one.label for one in analysis.findings if one.labels == "unusual"] == ["Unusual"]
+    for name in formats():
+        assert "Unusual" in (out / f"walk.mp4.{exporter(name).suffix}").read_text(encoding="utf-8")
 
 
 def test_python_says_the_same(camera: Path, make_video: Make, omnisila: Run) -> None:
@@ -185,7 +202,8 @@ def test_bad_input_is_told_in_one_line_with_the_next_step(
     assert "160 x 120 px, but the camera was learnt from 320 x 240 px" in told("analyze", small, "--camera", camera)
     assert "nothing to learn from" in told("learn-camera")
     assert "no such camera file yet" in told("learn-camera", "--decisions", clip)
-    assert "no footage could be learnt" in told("learn-camera", make_bad_file("text.mp4", "text"))
+    for kind in ("text", "hollow", "empty"):
+        assert "no footage could be learnt" in told("learn-camera", make_bad_file(f"{kind}.mp4", kind))
     assert not (tmp_path / "x.camera").exists()
     assert "failed: " in told("learn-camera", clip, small)
     assert len(Camera.load(tmp_path / "x.camera").facts.videos) == 1

@@ -3,7 +3,6 @@
 The rows are kept apart, so that a video can be learnt again or taken out, and a killed run goes on after the last one.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from pydantic import Field, ValidationError
 from torch import Tensor
 
 from omnisila.cameras.footage import LearntVideo, Row, hysteresis
-from omnisila.cameras.tails import Limit, limit, log_odds, quantile, thresholds_at
+from omnisila.cameras.tails import Expected, Limit, limit, log_odds, quantile, thresholds_at
 from omnisila.config import Frozen
 from omnisila.digests import digest
 from omnisila.errors import InputError, RecordError
@@ -29,6 +28,7 @@ from omnisila.schema import ModelIdentity, Probability
 from omnisila.spans import ANOMALY_CURVE
 
 ALARMS_PER_HOUR = 0.2
+UNCALIBRATED_ALARMS = 60.0  # an hour, of a label set whose false alarms nobody counted
 _FACTS = "camera"
 
 
@@ -46,7 +46,7 @@ class CameraFacts(Frozen):
     Attributes:
         extractor_digest: of the scene extractors.
         model: whose scores were learnt.
-        calibrations_digest: of the model's temperatures and span shapes (``calibrations_digest``).
+        calibrations: SHA-256 of the model's calibration, by label set (``calibration_digests``).
         labels: the labels scored, by label set.
         verdicts: of reviewers, by label.
     """
@@ -54,7 +54,7 @@ class CameraFacts(Frozen):
     format: Literal[1] = 1
     extractor_digest: str
     model: ModelIdentity
-    calibrations_digest: str
+    calibrations: dict[str, str]
     window: WindowConfig
     labels: dict[str, tuple[str, ...]]
     width_px: int
@@ -71,10 +71,15 @@ class LabelLimit(NamedTuple):
     raised: bool  # to a threshold of the model's own
 
 
-def calibrations_digest(calibrations: Mapping[str, LabelSetCalibration]) -> str:
-    """SHA-256 of what decides how many alarms a score gives."""
-    kept = {name: one.model_dump(exclude={"operating_points"}) for name, one in calibrations.items()}
-    return digest(json.dumps(kept, sort_keys=True))
+def validated_alarms_per_hour(own: LabelSetCalibration) -> float:
+    """False alarms of a label set at the model's own thresholds on its validation footage, as far as that is known."""
+    fitted = [one.false_alarms_per_hour for one in own.operating_points if one.thresholds == own.thresholds]
+    return max(next((rate for rate in fitted if rate is not None), UNCALIBRATED_ALARMS), 1.0)
+
+
+def calibration_digests(calibrations: Mapping[str, LabelSetCalibration]) -> dict[str, str]:
+    """SHA-256 of what decides how many alarms a score gives, by label set."""
+    return {name: digest(one.model_dump_json()) for name, one in calibrations.items()}
 
 
 @dataclass(frozen=True)
@@ -140,7 +145,7 @@ class Camera:
                 f"camera {name}: learnt for label sets {', '.join(mine.labels)}, not {', '.join(missing)}. Ask for "
                 "those, or learn it again with --labels."
             )
-        if mine.calibrations_digest != wanted.calibrations_digest:
+        if any(mine.calibrations[name] != one for name, one in wanted.calibrations.items()):
             raise InputError(f"camera {name}: the model was calibrated anew since it was learnt. Learn it again.")
 
     def check_picture(self, video: Path, width_px: int, height_px: int) -> None:
@@ -192,11 +197,11 @@ class Camera:
         weights = np.array([(one.accepted + 1) / (one.accepted + one.rejected + 2) for one in known])
         shares = weights / weights.sum()
         for label, share, counts in zip(labels, shares, self.total(f"alarms/{name}"), strict=True):
-            found = limit(counts, self.hours, alarms_per_hour * float(share))
-            thresholds = own.thresholds.get(label) or own.thresholds.get(ANOMALY_CURVE)
-            least = found.log_odds
-            if thresholds:
-                least = float(log_odds(np.array(thresholds.off if found.measured else thresholds.on)))
+            thresholds = own.thresholds.get(label) or own.thresholds[ANOMALY_CURVE]
+            on, off = log_odds(np.array([thresholds.on, thresholds.off])).tolist()
+            expected = Expected(on, validated_alarms_per_hour(own) / len(labels))
+            found = limit(counts, self.hours, alarms_per_hour * float(share), expected)
+            least = off if found.measured else on
             raised = least > found.log_odds
             yield LabelLimit(label, found._replace(log_odds=least) if raised else found, raised)
 

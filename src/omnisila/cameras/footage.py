@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from omnisila.cameras.likeness import KEPT, described
-from omnisila.cameras.sightings import FACETS, VISIT_S, implied, recorded_at, sightings
+from omnisila.cameras.sightings import FACETS, VISIT_S, Paces, implied, recorded_at, sightings
 from omnisila.cameras.tails import alarm_counts, histogram, log_odds
 from omnisila.config import Frozen
 from omnisila.digests import digest
@@ -138,8 +138,9 @@ def _seen(
 ) -> dict[str, Tensor]:
     """How often each type was seen itself, and how often it counts as seen; what stays or soon returns is seen once."""
     visits = {(kind, facet.name): _Visits(facet.types) for kind in ("exact", "near") for facet in FACETS}
+    paces = Paces()
     for shard in shards:
-        for time_s, facet, kind_type in sightings(shard, aspect, begin):
+        for time_s, facet, kind_type in sightings(shard, aspect, begin, paces):
             if not any(event.start_s <= time_s < event.end_s for event in events):
                 visits["exact", facet].at(time_s, kind_type)
                 for near in implied(facet, kind_type):

@@ -26,6 +26,7 @@ VEHICLES = frozenset({
     "bicycle", "bike", "car", "motorcycle", "bus", "train", "truck", "boat", "airplane", "plane", "vehicle",
 })  # fmt: skip
 _PARKED = 0.25  # own heights per second: slower vehicles are no movement
+_MOST_TRACKS = 1000  # that are remembered
 _SHOULDERS = (5, 6)
 _MIN_JOINT_SCORE = 0.3
 _BENT_DEG, _LYING_DEG = 35.0, 65.0  # of the trunk against the vertical
@@ -68,15 +69,16 @@ def recorded_at(video: Path) -> datetime | None:
         return None  # digits that are no date
 
 
-def sightings(shard: SceneShard, aspect: float, begin: datetime | None) -> Iterator[Sighting]:
+def sightings(shard: SceneShard, aspect: float, begin: datetime | None, paces: "Paces") -> Iterator[Sighting]:
     """What a shard shows of people and vehicles, each sample of each stream in time order.
 
     Args:
         aspect: width of the picture by its height.
         begin: when the video's first picture was taken, by the camera's clock.
+        paces: of the tracks so far; the same for all shards of a video or stream.
     """
     stream, layout = shard.streams[OBJECTS], shard.layouts[OBJECTS]
-    names, paces = layout.words["class"], _Paces()
+    names = layout.words["class"]
     for time_s, row, mask in zip(stream.times_s.tolist(), stream.values.float(), stream.mask, strict=True):
         count = [0] * len(KINDS)
         for thing in row[mask]:
@@ -102,7 +104,7 @@ def sightings(shard: SceneShard, aspect: float, begin: datetime | None) -> Itera
     yield from _postures(shard, aspect)
 
 
-class _Paces:
+class Paces:
     """How fast tracks move, in own heights per second: the slower of two steps in a row between boxes of like height.
 
     A box that jumps from one part of a body to another is no movement.
@@ -112,11 +114,14 @@ class _Paces:
         self._last: dict[int, tuple[float, tuple[float, float], float, float]] = {}
 
     def speed(self, track: int, time_s: float, middle: tuple[float, float], height: float) -> float:
+        """A track's speed now that it is seen at another place; lengths are in frame heights."""
         before = self._last.get(track)
         height, step = max(height, 0.02), 0.0
         if before is not None and time_s > before[0] and 0.75 < height / before[2] < 4 / 3:
             step = math.dist(middle, before[1]) / height / (time_s - before[0])
         self._last[track] = time_s, middle, height, step
+        if len(self._last) > _MOST_TRACKS:  # the oldest ended long ago: a stream has no end
+            del self._last[next(iter(self._last))]
         return min(step, before[3]) if before is not None else 0.0
 
 

@@ -16,7 +16,9 @@ STEP = 0.1
 GRID = np.arange(-80, 81) * STEP  # thresholds, as log-odds
 MEASURED_ALARMS = 5.0  # a rate that the footage would show so often is read off it; a rarer one is extrapolated
 TAIL_ALARMS = 10  # the tail is fitted to so many of the strongest alarms
-_PRIOR_SCALE, _PRIOR_ALARMS = 1.0, 3.0  # in log-odds, and how many alarms it counts for
+SCALE = 1.0  # log-odds over which alarms are taken to grow e times rarer, before any was seen
+PRIOR_ALARMS = 3.0  # that this scale counts for beside the alarms that were seen
+PRIOR_HOURS = 0.1  # of ordinary footage that the model's own calibration counts for
 
 
 class Limit(NamedTuple):
@@ -24,6 +26,13 @@ class Limit(NamedTuple):
 
     log_odds: float
     measured: bool
+
+
+class Expected(NamedTuple):
+    """What is known before a camera is seen: at a threshold the model raises so many alarms an hour."""
+
+    log_odds: float
+    per_hour: float
 
 
 def log_odds(score: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
@@ -59,26 +68,34 @@ def quantile(counts: Int[np.ndarray, "grid"], level: float) -> float:
     return float(expit(GRID[min(place, len(GRID) - 1)]))
 
 
-def limit(counts: Int[np.ndarray, "grid"], hours: float, per_hour: float) -> Limit:
-    """The least threshold that at most ``per_hour`` alarms an hour pass.
+def limit(counts: Int[np.ndarray, "grid"], hours: float, per_hour: float, expected: Expected | None = None) -> Limit:
+    """The least threshold that at most ``per_hour`` alarms an hour are expected to pass.
 
-    Where the footage would show at least ``MEASURED_ALARMS`` of them it is read off: one alarm fewer than allowed, so
-    that the expected rate on exchangeable hours is at most the wanted one. A rarer rate is extrapolated: log-odds of
+    Where the footage would show at least ``MEASURED_ALARMS`` of them it is read off, with one alarm more than was seen,
+    so that the expected rate on exchangeable hours is at most the wanted one. A rarer rate is extrapolated: log-odds of
     the strongest alarms fall off exponentially, at the mean excess of the ``TAIL_ALARMS`` strongest over the least of
-    them, drawn towards 1 as if by 3 further alarms.
+    them. What is expected before the camera is seen counts as ``PRIOR_HOURS`` of footage, with a tail of ``SCALE``:
+    seconds of footage leave the model's own calibration as it is, hours replace it.
 
     Source: peaks over thresholds, Pickands 1975, with the shape of the tail set to 0.
     """
-    falling = np.maximum.accumulate(counts[::-1])[::-1]  # a lower threshold may join alarms, which makes no fewer
-    allowed = per_hour * hours
-    if allowed >= MEASURED_ALARMS:
-        enough = np.flatnonzero(falling <= allowed - 1)
-        return Limit(float(GRID[enough[0]] if len(enough) else GRID[-1]), measured=True)
-    tail = int(min(falling.max(initial=0), TAIL_ALARMS))
-    if not tail:
-        return Limit(float(GRID[0]), measured=False)
-    begin = int(np.flatnonzero(falling >= tail)[-1])
-    excess = float(falling[begin + 1 :].sum()) * STEP
-    scale = (excess + _PRIOR_ALARMS * _PRIOR_SCALE) / (falling[begin] + _PRIOR_ALARMS)
-    beyond = scale * np.log(max(falling[begin] / allowed, 1.0)) if allowed > 0 else np.inf
-    return Limit(float(min(GRID[begin] + STEP + beyond, GRID[-1])), measured=False)
+    seen = np.maximum.accumulate(counts[::-1])[::-1].astype(float)  # a lower threshold joins alarms, it ends none
+    measured = per_hour * hours >= MEASURED_ALARMS
+    alarms = seen + 1 if measured else np.maximum(seen, _tail(seen))
+    if expected is not None:
+        alarms = alarms + PRIOR_HOURS * expected.per_hour * np.exp((expected.log_odds - GRID) / SCALE)
+        hours += PRIOR_HOURS
+    enough = np.flatnonzero(alarms <= per_hour * hours)
+    return Limit(float(GRID[enough[0] if len(enough) else -1]), measured)
+
+
+def _tail(seen: Float[np.ndarray, "grid"]) -> Float[np.ndarray, "grid"]:
+    """How many alarms an exponential tail of the strongest ones expects above each threshold; 0 before it begins."""
+    strongest = min(seen.max(), TAIL_ALARMS)
+    if not strongest:
+        return np.zeros(len(GRID))
+    begin = int(np.flatnonzero(seen >= strongest)[-1])
+    excess = float(seen[begin + 1 :].sum()) * STEP
+    scale = (excess + PRIOR_ALARMS * SCALE) / (seen[begin] + PRIOR_ALARMS)
+    beyond = GRID - GRID[begin] - STEP
+    return np.where(beyond >= 0, seen[begin] * np.exp(-beyond / scale), 0.0)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from omnisila.cameras.camera import Camera, Verdicts, spoken
 from omnisila.cameras.likeness import DIRECTIONS, Ordinary
-from omnisila.cameras.sightings import FACETS, VISIT_S, Sighting, sightings, words
+from omnisila.cameras.sightings import FACETS, KINDS, MOST, VISIT_S, Paces, Sighting, sightings, words
 from omnisila.cameras.tails import GRID, limit
 from omnisila.scene_registry import SCENES
 from omnisila.scenes.extractor import SceneShard, model_streams
@@ -29,6 +29,7 @@ MOST_REASONS = 3
 _SHAPE = SpanShape(smooth_s=0.0, merge_gap_s=3.0, min_duration_s=0.0)
 _SCALE = 4.0  # unlikeness u stands on the grid of thresholds at 4 log u
 _LEAST_WINDOWS = 16  # before windows may be unlike the others
+_LEAST_VISITS = 5  # of a kind, before its speed, number or posture may be unusual
 _LEAST_WATCHED_S = 1800.0  # of an hour of the day, before who moves in it may be unusual
 
 
@@ -85,7 +86,7 @@ class Unusual:
         found: list[Reason] = []
         for facet, kind in set(seen):
             often = int(self.near[facet][kind])
-            if facet in self.rarest and often <= self.rarest[facet] and self._knows(facet, kind):
+            if facet in self.rarest and often <= self.rarest[facet] and self._tells(facet, kind):
                 told = "never seen" if often == 0 else f"seen {often} time{'s' if often > 1 else ''}"
                 text = words(facet, kind, f"{told} in {spoken(self.camera.hours)}")
                 found.append(Reason(facet, text, 1 - (often + 1) / (self.visits + 2)))
@@ -116,8 +117,9 @@ class Unusual:
         """
         seen: list[set[tuple[str, int]]] = [set() for _ in spans]
         start_s = np.array([span.start_s for span in spans])
+        paces = Paces()
         for shard in shards:
-            for sighting in sightings(shard, aspect, begin):
+            for sighting in sightings(shard, aspect, begin, paces):
                 _put(seen, spans, start_s, sighting)
         reasons = [self.reasons(one, numbers) for one, numbers in zip(seen, described, strict=True)]
         scores = np.array([max((reason.score for reason in of), default=0.0) for of in reasons])
@@ -150,8 +152,21 @@ class Unusual:
         exact = self.camera.total(f"exact/{facet}")
         return float(exact[self.near[facet] <= often + 1].sum()) / self.camera.hours
 
-    def _knows(self, facet: str, kind: int) -> bool:
-        return facet != "hour" or bool(self._watched_s[kind % 24] >= _LEAST_WATCHED_S)
+    def _tells(self, facet: str, kind: int) -> bool:
+        """Whether a rare type says more than other reasons do, and enough of its like was seen to call it rare."""
+        if facet == "place":
+            return True
+        if facet == "hour":
+            return bool(self._watched_s[kind % 24] >= _LEAST_WATCHED_S)
+        if facet == "number" and kind % (MOST + 1) == 1:
+            return "place" not in self.rarest  # where the first of a kind is says it, too
+        return self._visits(facet, kind) >= _LEAST_VISITS
+
+    def _visits(self, facet: str, kind: int) -> int:
+        """Visits of things of that kind; for postures, of people whose posture was seen."""
+        if facet == "posture":
+            return int(self.near[facet].max())
+        return int(self.near["number"][kind * len(KINDS) // len(self.near[facet]) * (MOST + 1)])
 
     def _least_unlikeness(self, kept: Sequence[Float[Tensor, "_windows numbers"]]) -> float | None:
         """From when on a window is unlike the ordinary ones: each video is rated by all others."""

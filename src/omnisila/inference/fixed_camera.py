@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from omnisila.camera_use import CameraLimit, CameraUse
-from omnisila.cameras.camera import ALARMS_PER_HOUR, Camera, CameraFacts, Verdicts, calibrations_digest, spoken
+from omnisila.cameras.camera import ALARMS_PER_HOUR, Camera, CameraFacts, Verdicts, calibration_digests, spoken
 from omnisila.cameras.likeness import described
 from omnisila.cameras.sightings import recorded_at
 from omnisila.cameras.tails import MEASURED_ALARMS, thresholds_at
@@ -29,7 +29,7 @@ def camera_facts(scorer: Scorer, window: WindowConfig, extractor_digest: str) ->
     return CameraFacts(
         extractor_digest=extractor_digest,
         model=record.identity,
-        calibrations_digest=calibrations_digest(scorer.calibrations),
+        calibrations=calibration_digests(scorer.calibrations),
         window=window,
         labels={name: record.labels[name] for name in scorer.label_sets},
         width_px=0,
@@ -88,6 +88,8 @@ class FixedCamera:
                 "in part extrapolated from the strongest scores in it, an estimate and no promise: about "
                 f"{MEASURED_ALARMS * most / wanted:.0f} hours would measure it"
             )
+        if self.camera.hours * wanted < 1:
+            how += f". Unusual is what is new after {hours}: that may be more often than once in {1 / wanted:g} hours"
         yield f"camera: learnt from {hours}, thresholds for {wanted:g} false alarms an hour of each label set, {how}"
         if self.use.silent:
             yield (

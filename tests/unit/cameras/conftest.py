@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from omnisila.cameras.camera import Camera, CameraFacts, calibrations_digest
+from omnisila.cameras.camera import Camera, CameraFacts, calibration_digests
 from omnisila.cameras.footage import Row, WindowsKept, row
 from omnisila.operating_points import LabelSetCalibration
 from omnisila.scenes.extractor import OBJECTS, VISUAL, Layout, SceneShard, SceneStream
@@ -70,7 +70,7 @@ def camera() -> Camera:
     facts = CameraFacts(
         extractor_digest="extractors",
         model=ModelIdentity(name="small", version="1", digest="a" * 64),
-        calibrations_digest=calibrations_digest({"implicit": CALIBRATION}),
+        calibrations=calibration_digests({"implicit": CALIBRATION}),
         window=WindowConfig(),
         labels=LABELS,
         width_px=320,

@@ -104,7 +104,7 @@ def test_a_camera_of_no_footage_is_refused(camera: Camera, tmp_path: Path) -> No
         ({"extractor_digest": "others"}, "other scene extractors"),
         ({"model": ModelIdentity(name="large", version="1", digest="b" * 64)}, "small@aaaaaaaaaaaa, not large@"),
         ({"labels": {"anomaly": ("Fighting",)}}, "learnt for label sets implicit, not anomaly"),
-        ({"calibrations_digest": "anew"}, "calibrated anew"),
+        ({"calibrations": {"implicit": "anew"}}, "calibrated anew"),
     ],
 )
 def test_a_camera_of_something_else_is_refused(camera: Camera, other: dict, told: str) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from omnisila.cameras.tails import GRID, alarm_counts, histogram, limit, quantile, thresholds_at
+from omnisila.cameras.tails import GRID, Expected, alarm_counts, histogram, limit, quantile, thresholds_at
 from omnisila.spans import Curve, SpanShape, flagged_stretches
 
 SHAPE = SpanShape(smooth_s=3.0, merge_gap_s=1.0, min_duration_s=1.0)
@@ -51,6 +51,20 @@ def test_fewer_alarms_need_higher_thresholds() -> None:
     counts = alarm_counts(ordinary(3.0, 5), SHAPE, 1.0)
     limits = [limit(counts, 3.0, per_hour).log_odds for per_hour in (20.0, 5.0, 2.0, 0.5, 0.1, 0.01)]
     assert limits == sorted(limits)
+
+
+def test_seconds_leave_the_models_own_calibration_and_hours_replace_it() -> None:
+    expected = Expected(log_odds=0.7, per_hour=20.0)
+
+    def limits(hours: float) -> tuple[float, float]:
+        calm = np.zeros(len(GRID), dtype=np.int64)
+        often = np.where(GRID <= 2.0, round(hours * 100), 0)  # a label that the place raises all the time
+        return limit(calm, hours, 10.0, expected).log_odds, limit(often, hours, 10.0, expected).log_odds
+
+    seconds, day = limits(10 / 3600), limits(24.0)
+    assert seconds[0] == seconds[1] == pytest.approx(0.7 + np.log(2), abs=0.15)
+    assert day[0] < 0.0
+    assert day[1] > 2.0
 
 
 def test_a_quantile_is_that_of_the_scores() -> None:

@@ -8,7 +8,7 @@ import pytest
 from omnisila.cameras.camera import Camera
 from omnisila.cameras.footage import Row
 from omnisila.cameras.likeness import described
-from omnisila.cameras.sightings import recorded_at, sightings
+from omnisila.cameras.sightings import Paces, recorded_at, sightings
 from omnisila.cameras.unusual import Unusual, UnusualSpan
 from tests.unit.cameras.conftest import Person, cut, shard
 
@@ -23,7 +23,7 @@ def walk(begin: float, end: float, samples: int = 60, foot: float = 0.8) -> list
 @pytest.fixture
 def walked(camera: Camera, learnt_row: Learn) -> Camera:
     """Where people walk along the left, always at the same pace."""
-    for name in ("a.mp4", "b.mp4", "c.mp4"):
+    for name in ("a.mp4", "b.mp4", "c.mp4", "d.mp4", "e.mp4", "f.mp4"):
         camera = camera.with_row(learnt_row(name, walk(0.1, 0.4)))
     return camera
 
@@ -45,7 +45,7 @@ def test_the_ordinary_is_nothing_unusual(walked: Camera) -> None:
 
 def test_a_place_is_told_in_words_and_only_while_someone_is_there(walked: Camera) -> None:
     (only,) = found(walked, [*walk(0.2, 0.2, 40), *[[(0.9, 0.45, 0.3)]] * 10, *walk(0.2, 0.2, 40)])
-    assert "a person was never seen in 90 seconds" in only.cause
+    assert "a person was never seen in 3 minutes" in only.cause
     assert only.cause.startswith("A person at the middle right of the view")
     assert (only.span.span.start_s, only.span.span.end_s) == (20.0, 25.0)
     assert 0.6 < only.span.score < 1
@@ -55,12 +55,19 @@ def test_a_speed_and_a_number_are_told(walked: Camera) -> None:
     ran = found(walked, walk(0.1, 0.4, 6))
     assert any("times its own height a second or more, a speed never seen" in one.cause for one in ran)
     crowd = found(walked, [[(0.15 + 0.05 * n, 0.8, 0.3) for n in range(4)]] * 20)
-    assert [one.cause for one in crowd if "4 people at once, a number never seen in 90 seconds" in one.cause]
+    assert [one.cause for one in crowd if "4 people at once, a number never seen in 3 minutes" in one.cause]
+
+
+def test_after_a_few_visits_only_a_new_place_is_unusual(camera: Camera, learnt_row: Learn) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        camera = camera.with_row(learnt_row(name, walk(0.1, 0.4)))
+    assert found(camera, [[(0.15 + 0.05 * n, 0.8, 0.3) for n in range(4)]] * 20) == []
+    assert len(found(camera, walk(0.9, 0.9))) == 1
 
 
 def test_a_box_that_jumps_is_no_speed() -> None:
     people: list[list[Person]] = [[(0.3, 0.8, 0.6)], [(0.3, 0.5, 0.15)], [(0.3, 0.8, 0.6)], [(0.5, 0.8, 0.6)]]
-    assert not [one for one in sightings(shard(people), 4 / 3, None) if one.facet == "speed"]
+    assert not [one for one in sightings(shard(people), 4 / 3, None, Paces()) if one.facet == "speed"]
 
 
 def test_a_facet_that_keeps_bringing_new_things_stays_silent(camera: Camera, learnt_row: Learn) -> None:

@@ -48,7 +48,9 @@ def interface(analysis: Analysis) -> str:
     named = dict.fromkeys((*analysis.labels, *(finding.labels for finding in analysis.findings)))
     for labels in named:
         known = LABEL_SETS[labels].reportable if labels in LABEL_SETS else ()
-        seen = (finding.label for finding in analysis.findings if finding.labels == labels)
+        seen = [finding.label for finding in analysis.findings if finding.labels == labels]
+        if not known and not seen:
+            continue  # a timeline without labels is refused
         ElementTree.SubElement(view, "Header", value=labels)
         timeline = ElementTree.SubElement(view, "TimelineLabels", name=STUDIO_LABELS + labels, toName="video")
         for label in dict.fromkeys((*known, *seen)):
