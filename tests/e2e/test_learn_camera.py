@@ -208,5 +208,6 @@ def test_bad_input_is_told_in_one_line_with_the_next_step(
     assert not (tmp_path / "x.camera").exists()
     assert "failed: " in told("learn-camera", clip, small)
     assert len(Camera.load(tmp_path / "x.camera").facts.videos) == 1
+    assert "learnt for label sets implicit, explicit" in told("learn-camera", clip, "--labels", "implicit")
     (tmp_path / "d.jsonl").write_text(json.dumps({"finding": "x"}) + "\n")
     assert "no Decision" in told("learn-camera", clip, "--decisions", tmp_path / "d.jsonl")

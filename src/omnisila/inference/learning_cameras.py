@@ -42,6 +42,11 @@ class CameraLearner:
         if path.exists():
             self.camera = Camera.load(path)
             self.camera.check(str(path), self._facts)
+            if missing := [name for name in self.camera.facts.labels if name not in self._facts.labels]:
+                raise InputError(
+                    f"camera {path}: learnt for label sets {', '.join(self.camera.facts.labels)}. Learn more footage "
+                    f"for all of them, with {', '.join(missing)} too."
+                )
 
     def learn(
         self, inputs: Iterable[Input], events: Mapping[str, Sequence[Span]], tell: Callable[[Learnt], None]
