@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Self
 from pydantic import Field
 
 from omnisila.config import Config
-from omnisila.errors import InputError, OmnisilaError
+from omnisila.errors import InputError, OmnisilaError, needing
 
 if TYPE_CHECKING:
     from openai import OpenAIError
@@ -88,12 +88,8 @@ class Endpoint:
     """
 
     def __init__(self, config: EndpointConfig) -> None:
-        try:
+        with needing("openai", "asking an endpoint", "annotate"):
             import openai
-        except ImportError:
-            raise InputError(
-                'asking an endpoint needs openai, which is missing. pip install "omnisila[annotate]".'
-            ) from None
         config.check()
         self.config = config
         self._pace = _Pace(config.requests_per_minute)

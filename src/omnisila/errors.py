@@ -12,7 +12,8 @@ OmnisilaError
 """
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 
 class OmnisilaError(Exception):
@@ -78,3 +79,19 @@ def check_known(what: str, given: Iterable[str], choices: Iterable[str]) -> None
     strangers = [name for name in given if name not in known]
     if strangers:
         raise InputError(unknown(what, strangers, known))
+
+
+@contextmanager
+def needing(package: str, what: str, extra: str, kind: type[OmnisilaError] = InputError) -> Iterator[None]:
+    """Import an optional package within; where it is missing, the error says which extra installs it.
+
+    Args:
+        package: its name on the package index.
+        what: what needs it, as the message begins.
+        extra: of omnisila, such as ``"evaluate"``.
+        kind: of the error.
+    """
+    try:
+        yield
+    except ImportError:
+        raise kind(f'{what} needs {package}, which is missing. pip install "omnisila[{extra}]".') from None

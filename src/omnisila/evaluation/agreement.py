@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from omnisila.errors import InputError
+from omnisila.errors import needing
 
 LOWEST, HIGHEST = 1, 6  # Omni-SILA 4.3: completely wrong, completely correct
 
@@ -46,12 +46,8 @@ def agreement(
     if len(np.unique(paired[~np.isnan(paired)])) == 1:
         note = "all ratings are the same number: chance would agree as well"
         return Agreement(None, mean_difference, len(paired), note)
-    try:
+    with needing("krippendorff", "the agreement of raters", "evaluate"):
         import krippendorff
-    except ImportError:
-        raise InputError(
-            'the agreement of raters needs krippendorff, which is not installed. Run: pip install "omnisila[evaluate]"'
-        ) from None
     domain = np.arange(LOWEST, HIGHEST + 1)
     alpha = float(krippendorff.alpha(paired.T, value_domain=domain, level_of_measurement=level))
     return Agreement(alpha, mean_difference, len(paired), None)

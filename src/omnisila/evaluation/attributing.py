@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Int
 
-from omnisila.errors import InputError
+from omnisila.errors import InputError, needing
 
 _NO_SPACES = re.compile("[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")  # Thai, Lao, kana, ideographs
 
@@ -53,12 +53,8 @@ def rouge_l(truth: Sequence[str], written: Sequence[str]) -> Float[np.ndarray, "
         InputError: ``rouge-score`` is not installed, or the lists differ in length.
     """
     _same_length(truth, written)
-    try:
+    with needing("rouge-score", "Sem-R", "evaluate"):
         from rouge_score.rouge_scorer import RougeScorer
-    except ImportError:
-        raise InputError(
-            'Sem-R needs rouge-score, which is not installed. Run: pip install "omnisila[evaluate]"'
-        ) from None
     scorer = RougeScorer(["rougeL"], tokenizer=UnicodeTokenizer())
     pairs = zip(truth, written, strict=True)
     return np.array([scorer.score(true, text)["rougeL"].fmeasure for true, text in pairs], dtype=np.float64)

@@ -17,7 +17,7 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 
 from omnisila.config import Config
-from omnisila.errors import TrainingError, WeightsError
+from omnisila.errors import TrainingError, WeightsError, needing
 from omnisila.models.sharded import whole
 from omnisila.weights.loading import fill
 
@@ -151,8 +151,6 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def _peft() -> Any:
-    try:
+    with needing("peft", "LoRA", "llm", TrainingError):
         import peft
-    except ImportError:
-        raise TrainingError('LoRA needs peft, which is missing. pip install "omnisila[llm]".') from None
     return peft

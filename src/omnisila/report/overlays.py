@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from omnisila.report.keyframes import seen_at
+from omnisila.report.wording import strongest
 from omnisila.schema import Box, Evidence, JointEvidence, PersonEvidence
 
 _SURE_JOINT, _FAINT_JOINT = 0.3, 0.15
@@ -93,19 +94,22 @@ def overlay(evidence: Evidence, time_s: float, width_px: int, height_px: int) ->
     """The shapes of what was seen at a time, in a plane with the proportions of the picture."""
     plane = _Plane(1000.0, 1000.0 * height_px / width_px)
     seen = seen_at(evidence, time_s)
-    surest = sorted(seen.triplets, key=lambda one: -one.score)[:_MAX_TRIPLETS]
+    triplets = sorted(seen.triplets, key=lambda triplet: -triplet.score)[:_MAX_TRIPLETS]
     return Overlay(
         width=plane.width,
         height=round(plane.height, 1),
         unit=plane.unit,
-        faces=tuple(plane.boxed(face.box, _expression(face.expressions)) for face in seen.faces),
+        faces=tuple(
+            plane.boxed(face.box, "{} {:.2f}".format(*strongest(face.expressions)) if face.expressions else "face")
+            for face in seen.faces
+        ),
         people=tuple(plane.figure(person) for person in seen.people),
         objects=tuple(
-            plane.boxed(one.box, f"{one.name} {one.score:.2f}")
-            for one in (*seen.objects, *seen.others)
-            if one.name != "person" and one.box is not None
+            plane.boxed(thing.box, f"{thing.name} {thing.score:.2f}")
+            for thing in (*seen.objects, *seen.others)
+            if thing.name != "person" and thing.box is not None
         ),
-        relations=tuple(plane.relation(one.subject_box, one.object_box, one.predicate) for one in surest),
+        relations=tuple(plane.relation(found.subject_box, found.object_box, found.predicate) for found in triplets),
     )
 
 
@@ -167,10 +171,3 @@ def _collide(one: Rectangle, other: Rectangle) -> bool:
         and one.y < other.y + other.height
         and other.y < one.y + one.height
     )
-
-
-def _expression(expressions: dict[str, float]) -> str:
-    if not expressions:
-        return "face"
-    name = max(expressions, key=lambda one: expressions[one])
-    return f"{name} {expressions[name]:.2f}"

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from omnisila.errors import InputError
+from omnisila.errors import InputError, needing
 from omnisila.files import check_writable, write_atomically
 from omnisila.labels import LABEL_SETS
 from omnisila.report.paper_tables import paper_table
@@ -113,14 +113,9 @@ class _Drawn(NamedTuple):
 
 
 def _figures(systems: Sequence[Scores], material: Material, folder: Path, video: str | None) -> _Drawn:
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise InputError(
-            'figures need matplotlib, which is not installed. Run: pip install "omnisila[evaluate]"'
-        ) from None
-    from omnisila.report.figures.gallery import gallery
-    from omnisila.report.figures.style import look, write_figure
+    with needing("matplotlib", "a report with figures", "evaluate"):
+        from omnisila.report.figures.gallery import gallery
+        from omnisila.report.figures.style import look, write_figure
 
     files: list[Path] = []
     shown, left_out = [], []

@@ -161,7 +161,10 @@ def scored_labels(analysis: Analysis) -> tuple[ScoredLabels, ...]:
 
 def sightings(evidence: Evidence) -> Sightings:
     """Evidence as lists a person can read; equal things are told once, with how often they were seen."""
-    faces = [(_expression(face.expressions), face.time_s, face.score) for face in evidence.faces]
+    faces = [
+        (f"{strongest(face.expressions)[0]} face" if face.expressions else "face", face.time_s, face.score)
+        for face in evidence.faces
+    ]
     people = [(f"track {person.track}", person.time_s, person.score) for person in evidence.people]
     objects = [(thing.name, thing.time_s, thing.score) for thing in evidence.objects if thing.name != "person"]
     triplets = [
@@ -173,13 +176,6 @@ def sightings(evidence: Evidence) -> Sightings:
         others[one.scene].append((one.name, one.time_s, one.score))
     told = {scene: _told(items) for scene, items in others.items()}
     return Sightings(_told(faces), _told(people), _told(objects), _told(triplets), told)
-
-
-def _expression(expressions: dict[str, float]) -> str:
-    if not expressions:
-        return "face"
-    name = max(expressions, key=lambda one: expressions[one])
-    return f"{name} face"
 
 
 def _told(items: Sequence[tuple[str, float, float]]) -> tuple[Sighting, ...]:

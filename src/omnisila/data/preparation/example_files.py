@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 from omnisila.data.annotated import Split
-from omnisila.errors import InputError, check_known
+from omnisila.errors import InputError, check_known, needing
 from omnisila.files import check_writable, written_aside
 from omnisila.schema import Example
 
@@ -106,11 +106,9 @@ def conversation(example: Example) -> dict[str, Any]:
 @contextlib.contextmanager
 def parquet(folder: Path) -> Iterator[Write]:
     """One table of all splits, written in groups of rows; columns are the example's fields."""
-    try:
+    with needing("pyarrow", "Parquet", "data"):
         import pyarrow as pa
         import pyarrow.parquet as pq
-    except ImportError:
-        raise InputError('Parquet needs pyarrow, which is missing. pip install "omnisila[data]".') from None
     span = pa.struct([("start_s", pa.float64()), ("end_s", pa.float64())])
     truth = pa.struct([("span", span), ("label", pa.string()), ("cause", pa.string())])
     kinds = {

@@ -9,7 +9,7 @@ from typing import Any
 
 from omnisila.data.annotated import Split
 from omnisila.data.annotation_files import Entry, Row, read_json, read_text
-from omnisila.errors import DataSetError
+from omnisila.errors import DataSetError, needing
 
 FORM = "items with video_name or visual_input, task, and answer or output, all of them text"
 PATTERNS = (
@@ -106,10 +106,8 @@ def _as_list(content: object) -> list[Any]:
 
 
 def _parquet(path: Path) -> list[dict[str, Any]]:
-    try:
+    with needing("pyarrow", f"{path}: Parquet", "data", DataSetError):
         parquet = importlib.import_module("pyarrow.parquet")
-    except ImportError:
-        raise DataSetError(f'{path}: Parquet needs pyarrow. Install it: pip install "omnisila[data]".') from None
     try:
         wanted = {"visual_input", "video_name", "task", "output", "answer"}
         columns = [name for name in parquet.read_schema(path).names if name in wanted]

@@ -21,7 +21,7 @@ from jaxtyping import Float
 from omnisila.data.annotated import AnnotatedSet, Described, Malformed, Split
 from omnisila.data.annotation_files import only_file, read_words
 from omnisila.data.sets import DataSet
-from omnisila.errors import DataSetError, InputError
+from omnisila.errors import DataSetError, needing
 
 EMOTIONS = ("happiness", "sadness", "anger", "surprise", "disgust", "fear")
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -34,10 +34,8 @@ DEGREES = ("slight", "moderate", "strong")  # of an emotion up to 1, 2 and 3
 
 def read(folder: Path) -> AnnotatedSet:
     """All segments, their sentiment and emotions in words."""
-    try:
+    with needing("h5py", "CMU-MOSEI", "data"):
         import h5py
-    except ImportError:
-        raise InputError('CMU-MOSEI needs h5py, which is missing. pip install "omnisila[data]".') from None
     path = only_file(folder, ".csd")
     split_of: dict[str, Split] = {video: split for split in SPLITS for video in _ids(path.parent / f"{split}.txt")}
     described: list[Described] = []
