@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 from omnisila.data.annotated import Split
-from omnisila.errors import InputError, check_known, needing
+from omnisila.errors import check_known, needing
 from omnisila.files import check_writable, written_aside
 from omnisila.schema import Example
 
