@@ -11,7 +11,7 @@ from omnisila.data.instructions import Instruction, render_clauses, render_instr
 from omnisila.errors import InputError
 from omnisila.inference.seeing import See
 from omnisila.labels import LabelSet
-from omnisila.models.likelihood import Asked, answer_likelihood, answers_likelihood
+from omnisila.models.likelihood import Asked, answers_likelihood, label_likelihoods
 from omnisila.models.scene_model import SceneModel
 from omnisila.scenes.extractor import Entities, SceneShard
 from omnisila.scenes.windows import Window, WindowBatch
@@ -159,8 +159,8 @@ def scene_influence(
     values, mask, area = inputs.visual[:3]
     area = None if area is None else area.expand(versions, -1)
     visual = Entities(values.expand(versions, -1, -1, -1), mask.expand(versions, -1, -1), area)
-    instructions = [render_instruction(Instruction("identify", labels))] * versions
-    likelihood = answer_likelihood(model, scenes, visual, instructions, [render_label(one) for one in trained])
+    asked = Asked(render_instruction(Instruction("identify", labels)), tuple(render_label(one) for one in trained))
+    (likelihood,) = label_likelihoods(model, scenes, visual, [asked])
     whole, *left_out = likelihood.log_probs.log_softmax(-1)[:, list(trained).index(label)].tolist()
     return {scene: whole - without for scene, without in zip(inputs.scenes, left_out, strict=True)}
 

@@ -15,11 +15,12 @@ from omnisila.inference.settings import AnalyzerConfig
 from omnisila.inference.zero_shot import load_model
 from omnisila.labels import label_set
 from omnisila.scenes.cache import Extracted, FeatureCache
-from omnisila.scenes.windows import Window
+from omnisila.scenes.windows import Window, tiles
 from omnisila.schema import Example, Finding, Prediction, Span
 from omnisila.spans import LabelledSpan
 
 BATCH_EXAMPLES = 32
+MOST_WINDOWS = 32  # of an example, spread evenly over it
 MODEL_TASKS = ("identify", "locate", "attribute", "describe")
 
 
@@ -75,24 +76,28 @@ class ModelSystem:
 
     def _identified(self, examples: Sequence[Example], extracted: Extracted) -> Iterator[Prediction]:
         began = time.perf_counter()
-        inputs = self.analyzer.see(extracted)([self._window(example, extracted) for example in examples])
+        windows = [self._windows(example, extracted) for example in examples]
+        inputs = self.analyzer.see(extracted)([window for some in windows for window in some])
         judged = self.analyzer.scorer.judged(inputs, sorted({example.labels for example in examples}))
         seconds = (time.perf_counter() - began) / len(examples)
-        for row, example in enumerate(examples):
+        past = 0
+        for some, example in zip(windows, examples, strict=True):
+            rows, past = slice(past, past + len(some)), past + len(some)
             labels, trained = label_set(example.labels), self.run.record.labels[example.labels]
-            shares = judged[example.labels].posterior[row].tolist()
+            found = judged[example.labels].over(rows)
+            shares = found.posterior[0].tolist()
             posterior = {label: min(max(share, 0.0), 1.0) for label, share in zip(trained, shares, strict=True)}
             best = max(posterior, key=posterior.__getitem__)
             span = Span(start_s=example.start_s, end_s=example.end_s)
-            found = () if best == labels.quiet else (Located(best, span),)
+            located = () if best == labels.quiet else (Located(best, span),)
             yield Prediction(
                 example_id=example.id,
                 system=self.name,
                 answer=render_label(best),
-                findings=located_findings(found, labels.name, posterior[best]),
+                findings=located_findings(located, labels.name, posterior[best]),
                 anomaly=1.0 - posterior[labels.quiet] if labels.quiet in posterior else None,
                 posterior=posterior,
-                expert_weights=judged[example.labels].weights(row) if self.run.model.scenes else None,
+                expert_weights=found.weights(0) if self.run.model.scenes else None,
                 seconds=seconds,
             )
 
@@ -125,6 +130,15 @@ class ModelSystem:
         weights = judged.weights(0) if self.run.model.scenes else None
         finding = self.analyzer.attributed(asked.labels.name, found, weights, extracted)
         return Prediction(example_id=example.id, system=self.name, answer=finding.cause or NOTHING, findings=(finding,))
+
+    def _windows(self, example: Example, extracted: Extracted) -> list[Window]:
+        """What shows an example: votes read change from one frame to the next, so a long one is cut as for training."""
+        config = self.analyzer.window
+        cut: Sequence[Span] = ()
+        if self.run.model.votes is not None and example.end_s - example.start_s > config.frames / config.rate_hz:
+            cut = tuple(tiles(example.start_s, min(example.end_s, extracted.end_s), config.window_s))
+        found = [self.analyzer.cache.window(extracted, span, config) for span in cut[:: len(cut) // MOST_WINDOWS + 1]]
+        return [window for window in found if window is not None] or [self._window(example, extracted)]
 
     def _window(self, example: Example, extracted: Extracted) -> Window:
         span = Span(start_s=example.start_s, end_s=example.end_s)

@@ -15,7 +15,7 @@ from omnisila.inference.run_folders import calibration_at, check_answered
 from omnisila.inference.seeing import See, seeing_nothing
 from omnisila.labels import LabelSet, label_set
 from omnisila.models.checkpoint import Run
-from omnisila.models.likelihood import Asked, Likelihood, answers_likelihood, posterior
+from omnisila.models.likelihood import Asked, Likelihood, label_likelihoods, posterior
 from omnisila.operating_points import LabelSetCalibration
 from omnisila.scene_registry import SCENES
 from omnisila.scenes.windows import Window, WindowBatch
@@ -53,6 +53,11 @@ class Judged(NamedTuple):
 
     posterior: Float[Tensor, "windows labels"]
     expert_weights: Float[Tensor, "windows experts"]
+
+    def over(self, windows: slice) -> "Judged":
+        """Several windows as one: the mean of their log-posteriors, and of their expert weights."""
+        posterior = self.posterior[windows].clamp(min=1e-12).log().mean(0).softmax(-1)
+        return Judged(posterior[None], self.expert_weights[windows].mean(0)[None])
 
     def weights(self, window: int) -> ExpertWeights:
         """One window's expert weights."""
@@ -158,7 +163,7 @@ class Scorer:
             Asked(self._question(name), tuple(render_label(label) for label in self.run.record.labels[name]))
             for name in names
         ]
-        return answers_likelihood(self.run.model, inputs.scenes, inputs.visual, asked, inputs.contexts)
+        return label_likelihoods(self.run.model, inputs.scenes, inputs.visual, asked, inputs.contexts)
 
     def _question(self, name: str) -> str:
         """What is asked; a model that was not taught the labels is told them."""

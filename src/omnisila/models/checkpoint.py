@@ -40,6 +40,7 @@ from omnisila.models.run_files import (
 from omnisila.models.scene_model import SceneModel
 from omnisila.models.sharded import whole
 from omnisila.models.transformers_llm import TransformersVideoLLM
+from omnisila.models.votes import VotesConfig
 from omnisila.models.zero_shot import ZeroShotConfig
 from omnisila.operating_points import Calibration
 from omnisila.scenes.full.sem import FullSEMConfig
@@ -56,17 +57,19 @@ class RunRecord(RunSummary):
     Attributes:
         icm: the scene side, unless ``hawkeye`` is.
         zero_shot: in place of a scene side, for a Video-LLM as it was published; no folder holds such a run.
+        votes: what speaks for labels beside the language side.
         sem: the extractors whose features it was trained on.
         window: how videos were cut for it.
     """
 
     model_config = ConfigDict(extra="forbid")
-    hashed = RunSummary.hashed | {"icm", "hawkeye", "zero_shot", "video_llm", "sem", "window"}
+    hashed = RunSummary.hashed | {"icm", "hawkeye", "zero_shot", "video_llm", "votes", "sem", "window"}
 
     icm: ICMConfig | None = None
     hawkeye: HawkeyeConfig | HawkeyeReleaseConfig | None = None
     zero_shot: ZeroShotConfig | None = None
     video_llm: CompactConfig | VideoBackboneConfig
+    votes: VotesConfig | None = None
     sem: SEMConfig | FullSEMConfig = SEMConfig()
     window: WindowConfig = WindowConfig()
 
@@ -152,6 +155,7 @@ def load_run(folder: Path, device: torch.device | None = None) -> Run:
     if isinstance(record.video_llm, CompactConfig):
         tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / TOKENIZER, local_files_only=True)
         model = record.scene_side.build(record.video_llm.build(tokenizer))
+        model.votes = record.votes.build() if record.votes else None
         language = {VIDEO_LLM_PREFIX + key: value for key, value in _tensors(folder / LANGUAGE, contents).items()}
         _fill(dict(_named_tensors(model)), {**language, **scene}, folder)
     else:

@@ -11,6 +11,7 @@ from torch import Tensor
 from omnisila.models.scene_model import Perceived, SceneModel
 from omnisila.models.tokens import IGNORED, continuation_log_probs, continued
 from omnisila.scenes.extractor import Entities, SceneInputs
+from omnisila.scenes.summaries import summaries
 
 
 class Likelihood(NamedTuple):
@@ -69,6 +70,21 @@ def answers_likelihood(
     log_probs = continuation_log_probs(logits, branches).split([len(one.answers) for one in asked], dim=1)
     counts = branches.counts.split([len(one.answers) for one in asked])
     return [Likelihood(*both, perception) for both in zip(log_probs, counts, strict=True)]
+
+
+@torch.inference_mode()
+def label_likelihoods(
+    model: SceneModel, scenes: SceneInputs, visual: Entities, asked: Sequence[Asked], contexts: Sequence[str] = ()
+) -> list[Likelihood]:
+    """``answers_likelihood`` where the answers are labels: the model's votes on them are weighed in."""
+    found, votes = answers_likelihood(model, scenes, visual, asked, contexts), model.votes
+    if votes is None:
+        return found
+    seen = summaries(scenes, visual, votes.reads)
+    return [
+        one._replace(log_probs=votes.weighed(one.log_probs, question.answers, seen))
+        for one, question in zip(found, asked, strict=True)
+    ]
 
 
 def _shared(prompts: Sequence[Sequence[int]]) -> int:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from omnisila.models.tokens import Tokens, prompted
 from omnisila.models.video_llm import Generated, VideoLLM
+from omnisila.models.votes import LabelVotes
 from omnisila.scene_registry import PUBLISHED, SceneName
 from omnisila.scenes.extractor import Entities, SceneInputs
 
@@ -38,9 +39,19 @@ class SceneOutput(NamedTuple):
 
 
 class SceneModel(nn.Module, ABC):
-    """A Video-LLM that also reads scenes."""
+    """A Video-LLM that also reads scenes.
+
+    Attributes:
+        video_llm: the language side.
+        votes: what speaks for labels beside it; only compact models have any.
+    """
 
     video_llm: VideoLLM
+    votes: LabelVotes | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.votes = None
 
     @property
     def scenes(self) -> tuple[SceneName, ...]:

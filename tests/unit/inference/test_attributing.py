@@ -19,7 +19,7 @@ def run() -> Run:
 
 
 def frames(scene: str, present: bool) -> SceneFrames:
-    entities = 1 if scene in ("visual", "background") else 3
+    entities = {"visual": 1, "background": 1, "action": 6}.get(scene, 3)
     values = torch.rand(
         8, entities, embedded_layouts()[scene].feature_width, generator=torch.Generator().manual_seed(0)
     )
@@ -29,10 +29,10 @@ def frames(scene: str, present: bool) -> SceneFrames:
 def test_an_absent_scene_has_no_influence_and_a_present_one_has(run: Run):
     parts = {scene: frames(scene, scene != "face") for scene in ("visual", *SCENES)}
     window = Window(Span(start_s=0, end_s=2), parts)
-    speaks = scene_influence(run.model, IMPLICIT, run.record.labels["implicit"], "Fire", stack([window]))
+    speaks = scene_influence(run.model, IMPLICIT, run.record.labels["implicit"], "Fighting", stack([window]))
     assert set(speaks) == set(SCENES)
     assert speaks["face"] == pytest.approx(0.0, abs=1e-5)
-    assert max(abs(speaks[scene]) for scene in ("action", "relation", "background")) > 1e-3
+    assert abs(speaks["action"]) > 1e-3
 
 
 def test_a_label_that_was_not_trained_has_no_influences(run: Run):

@@ -21,10 +21,12 @@ def clip(set_name: str, label: str, labels: str = "implicit", events: tuple[Span
 
 def test_labels_of_missing_sets_are_not_taught_nor_asked_about() -> None:
     recipe = taught_by(
-        CompactICM(), [clip("fight_surv", "Fighting"), clip("fight_surv", "Normal"), clip("falls", "Normal")]
+        CompactICM(), [clip("fight_surv", "Fighting"), clip("fight_surv", "Normal"), clip("activitynet", "Normal")]
     )
     assert recipe.labels == {"implicit": ("Fighting", "Normal")}
-    assert recipe.sets == ("fight_surv",)  # falls has no weight
+    assert recipe.sets == ("fight_surv",)  # no weight for the other
+    assert recipe.votes is not None
+    assert set(recipe.votes.votes) == {"Fighting"}
     assert [(question.set_name, question.label) for question in questions_on(recipe)] == [("fight_surv", "Fighting")]
     crashes = clip("accident_seq", "Traffic Accidents", events=(Span(start_s=0, end_s=1),))
     assert taught_by(CompactICM(), [crashes]).labels == {"implicit": ("Traffic Accidents", "Normal")}

@@ -25,6 +25,7 @@ from omnisila.models.hawkeye import HawkeyeConfig
 from omnisila.models.icm import ICMConfig
 from omnisila.models.scene_model import SceneModel
 from omnisila.models.tokenizer import train_tokenizer
+from omnisila.models.votes import VotesConfig
 from omnisila.recipes.rows.full import side_field
 from omnisila.scene_registry import SCENES
 from omnisila.schema import SceneName
@@ -44,6 +45,7 @@ from omnisila.training.stages import (
     task_tuning,
 )
 from omnisila.training.tuning_data import TuningData
+from omnisila.training.voting import VotingConfig
 
 T = TypeVar("T", bound="CompactTraining")
 FILL_BATCH = 256  # windows
@@ -74,6 +76,8 @@ class CompactTraining(Config, ABC):
         labels: the labels that are taught, by label set.
         set_weights: how often a data set is drawn with a label set; sets that are not named do not train.
         acts: sets whose label is an act that a place's look must not give away.
+        votes: what decides on labels in place of the language model's likelihoods; None leaves it to them.
+        voting: how votes are fitted.
         perturb: what windows lose while training.
         scene_tuning: the stage that reads no label; None leaves it out, as ``head_tuning``.
     """
@@ -83,6 +87,8 @@ class CompactTraining(Config, ABC):
     set_weights: dict[str, dict[str, float]]
     acts: tuple[str, ...] = Field(default_factory=act_sets)
     video_llm: CompactConfig
+    votes: VotesConfig | None = None
+    voting: VotingConfig = VotingConfig()
     perturb: PerturbConfig = PerturbConfig(visual_lost=0.2, scene_lost=0.15)
     scene_tuning: SceneTuningConfig | None = SceneTuningConfig(loop=LoopConfig(steps=150, bfloat16=True), batch_size=32)
     head_tuning: HeadTuningConfig | None = HeadTuningConfig(
@@ -125,10 +131,16 @@ class CompactTraining(Config, ABC):
             name=self.name,
             **side_field(self.scene_side),
             video_llm=self.video_llm,
+            votes=self.votes,
             labels=self.labels,
             recipe=self.model_dump(mode="json"),
             data_digests=dict(data_digests),
         )
+
+    @property
+    def language_digest(self) -> str:
+        """Of everything but votes: the language side is trained without them."""
+        return self.digest("votes", "voting")
 
     @property
     def seed(self) -> int:
@@ -163,7 +175,12 @@ def taught_by(recipe: T, clips: Sequence[AnnotatedVideo]) -> T:
             f"the data sets {', '.join(sorted(there))} do not teach two labels of any of {', '.join(recipe.labels)}. "
             "Put more of the data sets there."
         )
-    return recipe.replace(labels=kept, set_weights={name: sets for name, sets in weights.items() if name in kept})
+    taught = {label for known in kept.values() for label in known}
+    votes = recipe.votes and recipe.votes.replace(
+        votes={label: names for label, names in recipe.votes.votes.items() if label in taught}
+    )
+    sets = {name: sets for name, sets in weights.items() if name in kept}
+    return recipe.replace(labels=kept, set_weights=sets, votes=votes)
 
 
 def questions(material: Material, recipe: CompactTraining) -> list[Question]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 from safetensors.torch import load_file, save
 
 from omnisila.data.annotated import AnnotatedVideo
@@ -28,10 +29,12 @@ from omnisila.recipes.rows.compact import (
     taught_by,
 )
 from omnisila.recipes.rows.icm import CompactICM, compact_ablations
+from omnisila.recipes.rows.voting import fitted_votes
 from omnisila.recipes.studies.beside import Rival, rivals_in
 from omnisila.recipes.studies.calibration import calibrated
 from omnisila.recipes.studies.card import write_card
-from omnisila.recipes.studies.folds import FoldJob, Workbench, judged_windows, out_of_fold, run_jobs
+from omnisila.recipes.studies.far import FarTests
+from omnisila.recipes.studies.folds import FoldJob, Workbench, judged_windows, out_of_fold_with_votes, run_jobs
 from omnisila.scenes.sem import SEMConfig
 from omnisila.scenes.windows import WindowConfig
 from omnisila.training.bank import bank_of, load_bank, save_bank
@@ -102,8 +105,13 @@ def train_compact(
     tuned = load_file(bench.scene_tuned) if bench.scene_tuned is not None else {}
     model = started_from(recipe, material, tuned)
     task_tuned(recipe, material, model, range(len(material.clips)), out / "state" / "task", _steps("task", tell))
+    model.votes = fitted_votes(recipe, material, torch.arange(len(material.bank)))
     record = save_run(out, model, recipe.record(made.data_digests), calibration)
-    card = write_card(out, bench, material, recipe, ablated, SEEDS, FOLDS, calibration, rivals)
+    far = None
+    if recipe.votes is not None:
+        tell("far tests")
+        far = FarTests(recipe, material, bench.fold_of, out / "state" / f"far-{recipe.digest()}")
+    card = write_card(out, bench, material, recipe, ablated, SEEDS, FOLDS, calibration, rivals, far)
     tell(f"{out}: model {record.identity.digest[:12]} is ready, its card is {card}; analyse with --model {out}")
 
 
@@ -180,7 +188,7 @@ def _scene_tuned(recipe: CompactTraining, material: Material, work: Path, tell: 
     """The scene-tuned weights' file: the stage has seen no label, so all folds share it."""
     if recipe.scene_tuning is None:
         return None
-    prefix = recipe.digest("task_tuning")
+    prefix = recipe.digest("task_tuning", "votes", "voting")
     path = work / f"scene-tuned-{prefix}.safetensors"
     if not path.exists():
         tell("scene tuning")
@@ -192,14 +200,15 @@ def _scene_tuned(recipe: CompactTraining, material: Material, work: Path, tell: 
 def _calibration(bench: Workbench, material: Material, recipe: CompactTraining) -> Calibration:
     windows = judged_windows(material.bank).tolist()
     return calibrated(
-        out_of_fold(bench, recipe, FOLDS),
+        out_of_fold_with_votes(bench, material, recipe, FOLDS),
         material.clips,
         material.bank,
         windows,
         bench.fold_of,
         recipe.labels,
         FOLDS,
-        split=f"{FOLDS} folds by source of the training sets, clips joined to long videos",
+        split=f"{FOLDS} folds by source of the training sets, clips joined to long videos, and calm footage as it is",
+        votes=recipe.votes,
     )
 
 

@@ -1,21 +1,34 @@
 """Operating points from out-of-fold answers on joined clips: what a wanted miss rate costs in false alarms."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
 
 from omnisila.data.annotated import AnnotatedVideo
 from omnisila.data.clips.compose import Join, plan_joins
-from omnisila.evaluation.calibration import ValidationVideo, fit_operating_point, fit_temperature, operating_points
+from omnisila.evaluation.calibration import (
+    FitConfig,
+    ValidationVideo,
+    fit_operating_point,
+    fit_temperature,
+    operating_points,
+)
 from omnisila.labels import label_set
+from omnisila.models.votes import VotesConfig
 from omnisila.operating_points import Calibration, LabelSetCalibration
 from omnisila.schema import Truth
-from omnisila.spans import ANOMALY_CURVE, Curve, SpanShape, Thresholds, anomaly_curve
+from omnisila.spans import ANOMALY_CURVE, Curve, SpanShape, Thresholds, anomaly_curve, flagged_stretches
 from omnisila.training.bank import FeatureBank
 
 DEFAULT_FNR = 0.25  # the miss rate that a run without --max-fnr is set to
 JOINS_PER_SET = 12
+# Of each label that is voted on, at most, on ordinary footage. Acts are short: a limit as strict as
+# that of looks would miss most of them.
+ACT_ALARMS_PER_HOUR, LOOK_ALARMS_PER_HOUR = 12.0, 6.0
+MIN_ORDINARY_S = 5.0  # shorter clips are excerpts: their alarms say nothing of an hour
+VOTED = FitConfig(off_frac=0.5)  # an act that is surely under way reaches as far as it is likelier than not
+_ON = np.arange(0.5, 1.0, 0.02)
 
 
 class JoinedScores:
@@ -45,6 +58,11 @@ class JoinedScores:
     def durations_s(self) -> dict[str, float]:
         """How long each clip is, as its windows tile it."""
         return {path: max(end_s for _, end_s, _ in rows) for path, rows in self._rows.items()}
+
+    def of_clip(self, clip: AnnotatedVideo) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Starts, ends and posteriors of a clip's windows."""
+        starts, ends, places = (np.array(column) for column in zip(*sorted(self._rows[clip.path]), strict=True))
+        return starts, ends, self._posterior[places]
 
     def of(self, join: Join) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Starts, ends and posteriors of a join's windows, in seconds of the join."""
@@ -114,16 +132,80 @@ def validation_video(
     return ValidationVideo(duration_s, curves, truth)
 
 
-def fitted(videos: Sequence[ValidationVideo], temperature: float) -> LabelSetCalibration:
-    """Default thresholds and the table of operating points of one label set."""
+def fitted(
+    videos: Sequence[ValidationVideo], temperature: float, thresholds: Mapping[str, Thresholds] | None = None
+) -> LabelSetCalibration:
+    """Default thresholds and the table of operating points of one label set.
+
+    Args:
+        videos: the validation split.
+        temperature: of the label set.
+        thresholds: the default ones; None fits them to ``DEFAULT_FNR``.
+    """
     shape = SpanShape()
-    default = fit_operating_point(videos, [ANOMALY_CURVE], shape, DEFAULT_FNR, "empirical")
+    if thresholds is None:
+        default = fit_operating_point(videos, [ANOMALY_CURVE], shape, DEFAULT_FNR, "empirical")
+        thresholds = default.thresholds if default else {ANOMALY_CURVE: Thresholds(on=0.5, off=0.35)}
     return LabelSetCalibration(
         temperature=temperature,
         shape=shape,
-        thresholds=default.thresholds if default else {ANOMALY_CURVE: Thresholds(on=0.5, off=0.35)},
+        thresholds=dict(thresholds),
         operating_points=operating_points(videos, [ANOMALY_CURVE], shape),
     )
+
+
+def ordinary_clips(
+    clips: Sequence[AnnotatedVideo], labels: str, durations_s: Mapping[str, float]
+) -> tuple[AnnotatedVideo, ...]:
+    """The calm moving footage that is long enough to count false alarms on."""
+    quiet = label_set(labels).quiet
+    return tuple(
+        clip
+        for clip in clips
+        if not clip.is_still and clip.labels.get(labels) == quiet and durations_s.get(clip.path, 0.0) >= MIN_ORDINARY_S
+    )
+
+
+def voted_thresholds(
+    ordinary: Sequence[AnnotatedVideo],
+    joins: Sequence[Join],
+    scores: JoinedScores,
+    names: Sequence[str],
+    labels: str,
+    acts: Collection[str],
+) -> dict[str, Thresholds]:
+    """Each label's threshold: the highest that misses at most ``DEFAULT_FNR`` of joined clips, and no lower than keeps
+    to the label's limit of false alarms on ordinary footage.
+
+    Args:
+        ordinary: calm footage.
+        joins: held-out joined clips.
+        scores: of both.
+        names: the labels that are scored, in the order of the columns.
+        labels: their label set.
+        acts: the labels that may raise more alarms than looks.
+    """
+    shape, videos = SpanShape(), validation_videos(joins, scores, names, labels)
+    found: dict[str, Thresholds] = {}
+    for column, name in enumerate(names):
+        if name == label_set(labels).quiet:
+            continue
+        limit = ACT_ALARMS_PER_HOUR if name in acts else LOOK_ALARMS_PER_HOUR
+        limited = _limited(ordinary, scores, column, shape, limit)
+        wanted = fit_operating_point(videos, [name], shape, DEFAULT_FNR, "empirical", VOTED)
+        found[name] = max(limited, wanted.thresholds[name] if wanted else limited, key=lambda point: point.on)
+    return found
+
+
+def _limited(
+    ordinary: Sequence[AnnotatedVideo], scores: JoinedScores, column: int, shape: SpanShape, alarms_per_hour: float
+) -> Thresholds:
+    """The lowest threshold of one label's curve that raises at most so many alarms; they are whole."""
+    limit = round(alarms_per_hour * sum(scores.durations_s[clip.path] for clip in ordinary) / 3600)
+    curves = [Curve(start_s, end_s, rows[:, column]) for start_s, end_s, rows in map(scores.of_clip, ordinary)]
+    points = [Thresholds(on=float(on), off=float(on) * VOTED.off_frac) for on in _ON]
+    alarms = (sum(len(flagged_stretches(curve, point, shape).start_s) for curve in curves) for point in points)
+    return next((point for point, count in zip(points, alarms, strict=True) if count <= limit), points[-1])
 
 
 def softmax(log_probs: Float[np.ndarray, "windows labels"], temperature: float) -> Float[np.ndarray, "windows labels"]:
@@ -156,12 +238,24 @@ def calibrated(
     trained: Mapping[str, Sequence[str]],
     folds: int,
     split: str,
+    votes: VotesConfig | None = None,
 ) -> Calibration:
-    """Temperature, default thresholds and the table of operating points of every label set."""
+    """Temperature, default thresholds and the table of operating points of every label set.
+
+    Labels that are voted on have thresholds of their own, which limit false alarms too, where there is ordinary
+    footage; other label sets have one for their anomaly curve, which limits misses.
+
+    Args:
+        votes: those of the model.
+    """
     sets: dict[str, LabelSetCalibration] = {}
     for labels, names in trained.items():
         temperature = temperature_of(log_probs[labels], clips, bank, windows, names, labels)
         scores = JoinedScores(clips, bank, windows, softmax(log_probs[labels], temperature))
         joins = joins_of(clips, fold_of, scores.durations_s, labels, names, folds, seed=0)
-        sets[labels] = fitted(validation_videos(joins, scores, names, labels), temperature)
+        limited: dict[str, Thresholds] | None = None
+        ordinary = ordinary_clips(clips, labels, scores.durations_s)
+        if votes is not None and ordinary and not set(votes.votes).isdisjoint(names):
+            limited = voted_thresholds(ordinary, joins, scores, names, labels, votes.acts)
+        sets[labels] = fitted(validation_videos(joins, scores, names, labels), temperature, limited)
     return Calibration(label_sets=sets, split=split, grid_hz=8.0)

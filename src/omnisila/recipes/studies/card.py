@@ -12,6 +12,8 @@ from omnisila.files import write_atomically
 from omnisila.operating_points import ALARMS_ARE_STRETCHES, Calibration
 from omnisila.recipes.rows.compact import CompactTraining, Material
 from omnisila.recipes.studies.beside import Rival, beside_table
+from omnisila.recipes.studies.far import FarTests
+from omnisila.recipes.studies.far_card import far_sections
 from omnisila.recipes.studies.folds import Workbench
 from omnisila.recipes.studies.measures import (
     Answers,
@@ -55,6 +57,7 @@ def write_card(
     folds: int,
     calibration: Calibration,
     rivals: Sequence[Rival] = (),
+    far: FarTests | None = None,
 ) -> Path:
     """Write ``card.md`` into the run folder from the answers there are; what was not measured is named as such."""
     seeded = [recipe for seed in range(seeds) if bench.holds(recipe := main.with_seed(seed), folds)]
@@ -66,6 +69,7 @@ def write_card(
         _head(main, material.clips, folds, len(seeded)),
         "## Identifying, on unseen sources\n",
         *(_question(question, measured, ensemble, folds) for question in questions_on(main)),
+        *(far_sections(far, measured.seeds[0], calibration, bench, folds) if far is not None else []),
         _ablations(measured, ablated, folds),
         _not_measured(
             main.card.command, [recipe.name for recipe in ablations if recipe not in have], seeds - len(seeded)
@@ -112,8 +116,8 @@ and the standardisation of features read no label and are shared by all folds.
 |---|---|---|---|---|---|
 {chr(10).join(rows)}
 
-Thefts are staged by few actors who recur across takes: the split is by take, so their numbers are for known actors and
-a known room. Stills stand for one second of video and carry no motion.
+Thefts are staged in one room by few actors whom the set does not name: ten takes in a row stand on one side of the
+split, so many actors are new, and the room is known. Stills stand for one second of video and carry no motion.
 """
 
 

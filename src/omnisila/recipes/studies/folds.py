@@ -19,13 +19,15 @@ from omnisila.data.instructions import Instruction, render_instruction, render_l
 from omnisila.errors import TrainingError
 from omnisila.files import write_atomically
 from omnisila.labels import label_set
-from omnisila.models.likelihood import answer_likelihood
+from omnisila.models.likelihood import Asked, answers_likelihood
 from omnisila.models.scene_model import SceneModel
 from omnisila.pace import Pace
 from omnisila.pool import Pool
 from omnisila.recipes.rows.compact import CompactTraining, Material, started_from, task_tuned
+from omnisila.recipes.rows.voting import voting_data
 from omnisila.training.bank import FeatureBank, load_bank
 from omnisila.training.descriptions import load_descriptions
+from omnisila.training.voting import fit_votes
 
 BATCH_WINDOWS = 64
 
@@ -61,7 +63,8 @@ class Workbench(NamedTuple):
     def file(self, job: FoldJob) -> Path:
         """Where the answers of a job stand."""
         recipe = job.recipe
-        name = f"{recipe.name.replace(' ', '-')}-seed{recipe.seed}-{recipe.digest()}-fold{job.fold}.safetensors"
+        made = f"seed{recipe.seed}-{recipe.language_digest}"
+        name = f"{recipe.name.replace(' ', '-')}-{made}-fold{job.fold}.safetensors"
         return self.answers / name
 
     def holds(self, recipe: CompactTraining, folds: int) -> bool:
@@ -94,10 +97,37 @@ def _told(job: FoldJob) -> str:
 def out_of_fold(
     bench: Workbench, recipe: CompactTraining, folds: int
 ) -> dict[str, Float[np.ndarray, "windows labels"]]:
-    """Log-likelihoods of each label set's labels for every unaugmented window, in the bank's order of windows."""
+    """What the language side says: log-likelihoods of each label set's labels for every unaugmented window.
+
+    In the bank's order of windows.
+    """
     parts = [load_file(bench.file(FoldJob(recipe, fold))) for fold in range(folds)]
     order = torch.cat([part["windows"] for part in parts]).argsort()
     return {name: torch.cat([part[name] for part in parts])[order].numpy() for name in recipe.labels}
+
+
+def out_of_fold_with_votes(
+    bench: Workbench, material: Material, recipe: CompactTraining, folds: int
+) -> dict[str, Float[np.ndarray, "windows labels"]]:
+    """``out_of_fold`` with votes weighed in that never saw the window's footage; they take a minute, and are kept."""
+    said = out_of_fold(bench, recipe, folds)
+    if recipe.votes is None:
+        return said
+    file = bench.answers / f"{recipe.name.replace(' ', '-')}-seed{recipe.seed}-{recipe.digest()}-votes.safetensors"
+    if file.exists():
+        return {name: values.numpy() for name, values in load_file(file).items()}
+    windows = judged_windows(material.bank)
+    data = voting_data(recipe, material, windows, recipe.votes.build().reads)
+    fold_of = np.array(bench.fold_of)[material.bank.clip[windows].numpy()]
+    weighed = {name: torch.from_numpy(values).clone() for name, values in said.items()}
+    for fold in range(folds):
+        votes, unseen = recipe.votes.build(), np.flatnonzero(fold_of == fold)
+        fit_votes(votes, data.at(np.flatnonzero(fold_of != fold)), recipe.voting)
+        places, summary = torch.from_numpy(unseen), data.at(unseen).summaries
+        for name, labels in recipe.labels.items():
+            weighed[name][places] = votes.weighed(weighed[name][places], labels, summary)
+    write_atomically(file, save({name: values.contiguous() for name, values in weighed.items()}))
+    return {name: values.numpy() for name, values in weighed.items()}
 
 
 def judged_windows(bank: FeatureBank) -> Int[Tensor, "windows"]:
@@ -109,16 +139,19 @@ def judged_windows(bank: FeatureBank) -> Int[Tensor, "windows"]:
 def label_log_probs(
     model: SceneModel, bank: FeatureBank, windows: Int[Tensor, "windows"], labels: Mapping[str, Sequence[str]]
 ) -> dict[str, Float[Tensor, "windows labels"]]:
-    """How likely each label of each label set is as the answer to each window."""
+    """How likely each label of each label set is as the language side's answer to each window."""
+    asked = [
+        Asked(
+            render_instruction(Instruction("identify", label_set(name))),
+            tuple(render_label(label) for label in answers),
+        )
+        for name, answers in labels.items()
+    ]
     found: dict[str, list[Tensor]] = {name: [] for name in labels}
     for part in windows.split(BATCH_WINDOWS):
         batch = bank.batch(part)
-        for name, answers in labels.items():
-            instruction = render_instruction(Instruction("identify", label_set(name)))
-            likelihood = answer_likelihood(
-                model, batch.scenes, batch.visual, [instruction] * len(part), [render_label(label) for label in answers]
-            )
-            found[name].append(likelihood.log_probs)
+        for name, one in zip(labels, answers_likelihood(model, batch.scenes, batch.visual, asked), strict=True):
+            found[name].append(one.log_probs)
     return {name: torch.cat(parts).float() for name, parts in found.items()}
 
 

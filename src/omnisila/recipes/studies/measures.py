@@ -20,7 +20,7 @@ from omnisila.labels import label_set
 from omnisila.operating_points import LabelSetCalibration
 from omnisila.recipes.rows.compact import CompactTraining, Material
 from omnisila.recipes.studies.calibration import JoinedScores, joins_of, softmax
-from omnisila.recipes.studies.folds import Workbench, judged_windows, out_of_fold
+from omnisila.recipes.studies.folds import Workbench, judged_windows, out_of_fold_with_votes
 from omnisila.schema import Score
 from omnisila.spans import anomaly_curve, labelled_spans
 from omnisila.systems import SpanRow
@@ -38,14 +38,16 @@ class Question(NamedTuple):
 
 
 def questions_on(recipe: CompactTraining) -> tuple[Question, ...]:
-    """What the recipe's data sets ask: about the one label that a set teaches beside the quiet one, or about all."""
+    """What the recipe's data sets ask: about each label beside the quiet one; about all where a set knows them all."""
     asked: list[Question] = []
     for labels, known in recipe.labels.items():
         for name in recipe.set_weights.get(labels, {}):
             taught = dict.fromkeys(data_set(name).trains[labels].labels.values())
             events = [label for label in taught if label in known and label != label_set(labels).quiet]
-            if events:
-                asked.append(Question(name, labels, events[0] if len(events) == 1 else None))
+            if set(taught) == set(label_set(labels).labels):
+                asked.append(Question(name, labels, None))
+            else:
+                asked += [Question(name, labels, label) for label in events]
     return tuple(asked)
 
 
@@ -83,7 +85,7 @@ class Answers(NamedTuple):
 def load_answers(bench: Workbench, material: Material, recipe: CompactTraining, folds: int) -> Answers:
     """A recipe's out-of-fold answers as they stand on disk."""
     windows = judged_windows(material.bank).tolist()
-    log_probs = out_of_fold(bench, recipe, folds)
+    log_probs = out_of_fold_with_votes(bench, material, recipe, folds)
     return Answers(material.clips, material.bank, windows, bench.fold_of, log_probs, recipe.labels)
 
 

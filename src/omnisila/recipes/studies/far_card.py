@@ -1,0 +1,119 @@
+"""What a card says of footage that is unlike: simple classifiers beside the model, far tests, untrimmed footage."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from omnisila.operating_points import Calibration
+from omnisila.recipes.studies.alarms import Watched, nested_thresholds, probabilities, watched
+from omnisila.recipes.studies.calibration import JoinedScores, joins_of, ordinary_clips, softmax, voted_thresholds
+from omnisila.recipes.studies.far import FarTests, Told, told
+from omnisila.recipes.studies.folds import Workbench, out_of_fold
+from omnisila.recipes.studies.measures import Answers, Question, judge_items
+
+UNTRIMMED = "incidents"
+
+
+def far_sections(
+    far: FarTests, answers: Answers, calibration: Calibration, bench: Workbench, folds: int
+) -> tuple[str, ...]:
+    """The sections, in the card's order."""
+    return _beside_simple(far, answers, bench, folds), _far(far), _watched(far, answers, calibration, bench)
+
+
+def _beside_simple(far: FarTests, answers: Answers, bench: Workbench, folds: int) -> str:
+    """The model, its language side alone and simple classifiers on the same folds."""
+    alone = answers._replace(log_probs=out_of_fold(bench, far.recipe, folds))
+    tables = []
+    for question in far.questions:
+        judged = {
+            "**model**": judge_items(answers, question, by_clip=True),
+            "its language side alone (experts, SBM, IEC)": judge_items(alone, question, by_clip=True),
+        }
+        rows = {name: told(one.truth == 1, one.score, one.group) for name, one in judged.items()}
+        tables.append(_told_table(question, {**rows, **far.on_folds(question)}))
+    return f"""## Beside simple classifiers, on the same {folds} folds
+
+Labels are decided by votes (decision D140); the language side says what it sees and why. Accuracy, AUC over all items,
+and the mean AUC within groups (camera, takes in a row, carrier) that hold both kinds.
+
+{chr(10).join(tables)}"""
+
+
+def _far(far: FarTests) -> str:
+    tables = [_told_table(question, rows) for question in far.questions if (rows := far.far(question))]
+    return f"""## Far tests, and what was tried
+
+Learnt without the whole data set that is asked, and without footage of its cameras in other sets. Thefts have one set
+alone, so no far test. The ideas below the simple classifiers are the shipped votes with one thing changed, and others.
+
+{chr(10).join(tables)}"""
+
+
+def _told_table(question: Question, rows: Mapping[str, Told]) -> str:
+    cells = [f"| {name} | {_number(row.accuracy)} | {_number(row.auc)} | {_number(row.within)} |"
+             for name, row in rows.items()]  # fmt: skip
+    items = next(iter(rows.values())).items
+    return f"""### {question.label}, {question.set_name} ({items} clips or windows)
+
+| | accuracy | AUC | AUC within groups |
+|---|---|---|---|
+{chr(10).join(cells)}
+"""
+
+
+def _number(value: float) -> str:
+    return "-" if np.isnan(value) else f"{value:.3f}"
+
+
+def _watched(far: FarTests, answers: Answers, calibration: Calibration, bench: Workbench) -> str:
+    rows = [
+        row
+        for labels, names in answers.trained.items()
+        if UNTRIMMED in far.recipe.set_weights[labels]
+        for row in _watched_rows(far, answers, calibration.label_sets[labels].temperature, bench, labels, names)
+    ]
+    return f"""## Untrimmed footage
+
+Events found by a finding of any label, and by one of their own; false alarms on calm moving footage of at least 5 s.
+Thresholds are fitted on the other folds (far: on the other sets), so nothing below chose them.
+Frame AUC is over all events of the clips, also those of labels that are not taught.
+
+| | events | found | named | false alarms per hour | ordinary minutes | frame AUC |
+|---|---|---|---|---|---|---|
+{chr(10).join(rows)}
+"""
+
+
+def _watched_rows(
+    far: FarTests, answers: Answers, temperature: float, bench: Workbench, labels: str, names: Sequence[str]
+) -> list[str]:
+    assert far.recipe.votes is not None
+    acts = far.recipe.votes.acts
+
+    def scores_of(posterior: np.ndarray) -> JoinedScores:
+        return JoinedScores(answers.clips, answers.bank, answers.windows, posterior)
+
+    scores = scores_of(softmax(answers.log_probs[labels], temperature))
+    nested = nested_thresholds(answers.clips, bench.fold_of, scores, names, labels, acts)
+    untrimmed = [clip for clip in answers.clips if clip.set_name == UNTRIMMED]
+    others = [clip for clip in answers.clips if clip.set_name != UNTRIMMED]
+    odds = {label: one / temperature for label, one in far.odds_without(UNTRIMMED).items()}
+    other_fold = [fold for fold, clip in zip(bench.fold_of, answers.clips, strict=True) if clip.set_name != UNTRIMMED]
+    joins = joins_of(others, other_fold, scores.durations_s, labels, names, max(bench.fold_of) + 1, seed=0)
+    ordinary = ordinary_clips(others, labels, scores.durations_s)
+    fitted = voted_thresholds(ordinary, joins, scores, names, labels, acts)
+    away = watched(untrimmed, scores_of(probabilities(odds, names)), names, labels, lambda _: fitted)
+    return [
+        _watched_row("folds, every set", watched(answers.clips, scores, names, labels, nested)),
+        _watched_row(f"folds, {UNTRIMMED} alone", watched(untrimmed, scores, names, labels, nested)),
+        _watched_row(f"far: learnt without {UNTRIMMED}", away),
+    ]
+
+
+def _watched_row(title: str, one: Watched) -> str:
+    rate = "-" if not one.hours else f"{one.alarms_per_hour:.0f} ({one.alarms})"
+    return (
+        f"| {title} | {one.events} | {one.found} | {one.named} | {rate} | {one.hours * 60:.1f} | "
+        f"{_number(one.frame_auc)} |"
+    )

@@ -1,0 +1,45 @@
+"""Votes beside the language side: which answers they decide, and what no outlier may do."""
+
+import torch
+
+from omnisila.models.votes import LIMIT, VotesConfig
+from omnisila.scenes.summaries import SUMMARIES
+
+
+def summary(value: float) -> dict[str, torch.Tensor]:
+    return {name: torch.full((2, width), value) for name, width in SUMMARIES.items()}
+
+
+def test_answers_without_votes_stay_as_the_language_side_said():
+    votes = VotesConfig(votes={"Fire": ("level",)}).build()
+    said = torch.tensor([[-1.0, -2.0, -3.0]] * 2)
+    assert torch.equal(votes.weighed(said, ["positive", "neutral", "negative"], summary(1.0)), said)
+
+
+def test_votes_decide_against_the_quiet_label():
+    votes = VotesConfig(votes={"Fire": ("level", "peak"), "Fighting": ("motion+people+limbs",)}).build()
+    votes.by_label["Fire"].offset.fill_(2.0)
+    said = torch.tensor([[-9.0, -1.0, -5.0]] * 2)
+    posterior = votes.weighed(said, ["Fire", "Fighting", "Normal"], summary(0.0)).exp()
+    assert torch.allclose(posterior.sum(1), torch.ones(2))
+    assert torch.allclose((posterior[:, 0] / posterior[:, 2]).log(), torch.full((2,), 2.0), atol=1e-6)
+    assert torch.allclose(posterior[:, 1], posterior[:, 2])
+
+
+def test_the_language_side_may_keep_a_say():
+    votes = VotesConfig(votes={"Fire": ("level",)}, language_weight=1.0).build()
+    said = torch.tensor([[-1.0, -2.0]] * 2)
+    assert torch.allclose(votes.weighed(said, ["Fire", "Normal"], summary(0.0)), said.log_softmax(-1))
+
+
+def test_no_outlier_decides_alone():
+    votes = VotesConfig(votes={"Fire": ("level",)}).build()
+    for vote in votes.by_label["Fire"].votes.values():
+        vote.weight.fill_(1.0)
+    odds = votes.by_label["Fire"](summary(1e6))
+    assert odds.tolist() == [LIMIT, LIMIT]
+
+
+def test_only_what_is_read_is_asked_for():
+    votes = VotesConfig(votes={"Fire": ("level",), "Theft": ("motion+pose", "level")}).build()
+    assert votes.reads == ("level", "motion", "pose")
