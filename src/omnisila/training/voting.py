@@ -87,7 +87,8 @@ class VotingData:
 
 def window_summaries(bank: FeatureBank, windows: Int[Tensor, "windows"], names: Sequence[str]) -> dict[str, Tensor]:
     """The named summaries of some of a bank's windows."""
-    parts = [summaries(*bank.batch(some), names) for some in windows.split(BATCH)]
+    batches = (bank.batch(some) for some in windows.split(BATCH))
+    parts = [summaries(batch.scenes, batch.visual, names) for batch in batches]
     return {name: torch.cat([part[name] for part in parts]) for name in names}
 
 
