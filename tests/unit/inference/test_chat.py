@@ -26,7 +26,7 @@ def test_cached_turns_equal_reading_the_whole_conversation_again(talk: Chat) -> 
     for question in QUESTIONS:
         before = list(talk._ids)
         said = talk.ask(question, max_tokens=12)
-        (first,) = talk.model.prompts([question], *talk.inputs)
+        (first,) = talk.model.prompts([question], talk.inputs.scenes, talk.inputs.visual)
         asked = [*before, *talk.llm.turn_ids(question)] if before else first
         with torch.no_grad():
             anew = talk.llm.generate(talk._embeds[:, : len(asked)], prompted([asked], talk.llm.pad_id), 12, 1)

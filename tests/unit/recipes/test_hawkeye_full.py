@@ -145,6 +145,6 @@ def test_training_and_inference_tell_it_for_each_window(model, backbone, make_vi
         batch = seeing(run, tmp_path / video)([source.window(place)])
         del told[:]
         with torch.inference_mode():
-            model.perceive(*batch)
+            model.perceive(batch.scenes, batch.visual)
         assert torch.equal(told[0], trained[video])
         assert agreement(model, tower, told[0], width_px, height_px) > 0.95
