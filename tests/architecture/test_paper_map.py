@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from omnisila.recipes.rows.table import HAWKEYE, ICM, REACTION, Row
+from omnisila.recipes.rows.table import BASELINES, HAWKEYE, ICM, REACTION, Row
 
 DOCS = Path(__file__).parents[2] / "docs"
 ROW = re.compile(r"^\|(?P<place>[^|]*)\|(?P<item>[^|]*)\|\s*`(?P<name>omnisila\.[\w.]+)`\s*\|$")
@@ -45,7 +45,12 @@ def test_every_equation_of_a_paper_has_a_row(paper: str, equations: int) -> None
 
 @pytest.mark.parametrize(
     ("option", "rows"),
-    [("train icm --recipe", ICM), ("train hawkeye --recipe", HAWKEYE), ("train reaction --row", REACTION)],
+    [
+        ("train icm --recipe", ICM),
+        ("train hawkeye --recipe", HAWKEYE),
+        ("train baseline", BASELINES),
+        ("train reaction --row", REACTION),
+    ],
 )
 def test_every_row_of_the_tables_is_in_the_map(option: str, rows: dict[str, Row]) -> None:
     lines = set((DOCS / "paper_map.md").read_text().splitlines())

@@ -55,7 +55,10 @@ def predict(
     def tell(video: str, count: int) -> None:
         console.print(f"{video}: {count} examples", highlight=False, markup=False)
 
-    ended = answer(examples, footage, system(model, settings=settings), out, split, tell)
+    answering = system(model, settings=settings)
+    if notice := getattr(answering, "notice", ""):
+        console.print(f"note: {notice}", highlight=False, markup=False, soft_wrap=True)
+    ended = answer(examples, footage, answering, out, split, tell)
     console.print(f"{out}: {ended.answered} answers, {ended.before} from before", highlight=False, markup=False)
     if ended.unparsed:
         console.print(

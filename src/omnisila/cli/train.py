@@ -8,7 +8,7 @@ import typer
 
 from omnisila.cli import train_reaction
 from omnisila.cli.arguments import Footage, Quiet
-from omnisila.recipes.rows.table import HAWKEYE, ICM, Row, recipe_choice
+from omnisila.recipes.rows.table import BASELINES, HAWKEYE, ICM, Row, recipe_choice
 
 app = typer.Typer(no_args_is_help=True, help="Train a model.")
 app.command("reaction")(train_reaction.reaction)
@@ -133,6 +133,49 @@ Extractors = Annotated[
     typer.Option(help="full: the paper's networks; embedded: those of the package [as the recipe says]."),
 ]
 Until = Annotated[Literal["scene", "task"], typer.Option(help="scene: stop after scene tuning; task: to the end.")]
+
+
+Checkpoint = Annotated[
+    str | None,
+    typer.Option(help="Folder of the authors' files, or a hub id. Default for video-llava: Video-LLaVA-7B."),
+]
+
+
+@app.command()
+def baseline(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help=f"One of: {', '.join(BASELINES)}; or a JSON file with its row and fields to change."
+        ),
+    ],
+    examples: Examples,
+    footage: Footage,
+    out: Out,
+    checkpoint: Checkpoint = None,
+    quiet: Quiet = False,
+) -> None:
+    """Tune a Video-LLM of the papers' tables on the questions, without scenes, at its authors' rates.
+
+    Run it again to resume; several GPUs as for train icm. The run folder is a --model like any other.
+    """
+    choice = recipe_choice(BASELINES, name)
+    if checkpoint is None and choice.row != "video-llava":
+        raise typer.BadParameter("wanted, the folder of the authors' files", param_hint="--checkpoint")
+
+    from omnisila.models.baselines.table import check_baseline
+    from omnisila.recipes.rows.baseline import baseline_recipe
+    from omnisila.recipes.rows.full import chosen_recipe
+    from omnisila.recipes.shipping.full import Questions, Trainer
+    from omnisila.scenes.cache import FeatureCache
+    from omnisila.training.parallel import processes
+
+    if checkpoint is not None:
+        check_baseline(choice.row, checkpoint)
+    wanted = chosen_recipe(baseline_recipe(choice.row, checkpoint), choice)
+    with processes() as parallel:
+        trainer = Trainer(wanted, out, FeatureCache(), parallel, _teller(quiet) or (lambda _: None))
+        trainer.train(None, Questions(examples, footage))
 
 
 def _scene_model_command(model: Literal["icm", "hawkeye"], rows: Mapping[str, Row]) -> Callable[..., None]:

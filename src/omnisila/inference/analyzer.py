@@ -167,6 +167,8 @@ class Analyzer:
             yield self.cache.warning
         if self.run.record.zero_shot is not None:
             yield UNTAUGHT
+        if self.run.pretrained is not None and self.run.pretrained.backbone.notice:
+            yield self.run.pretrained.backbone.notice
         yield from not_scored(self.scorer.labels_not_scored)
         own = self.run.record.window
         if self.window != own:

@@ -83,7 +83,7 @@ def asked_llm(model: str, settings: AnalyzerConfig) -> Asks:
     """
     if model.startswith(OPENAI):
         return EndpointLLM.of_settings(model.removeprefix(OPENAI), settings)
-    return FrozenLLM.load(model.removeprefix(QUERY))
+    return FrozenLLM.load(model.removeprefix(QUERY), frames=None)
 
 
 class AskedAnalyzer:

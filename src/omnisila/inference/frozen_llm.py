@@ -11,8 +11,9 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from omnisila.media.sampling import frames_at, uniform_times
+from omnisila.media.sampling import each_at, uniform_times
 from omnisila.media.video import probe
+from omnisila.models.backbone import SHOWN
 from omnisila.models.pretrained_llm import VideoBackboneConfig, usual_precision
 from omnisila.models.probing import PROMPTS, Pooling, pooled_tokens
 from omnisila.models.tokens import prompted
@@ -22,27 +23,28 @@ from omnisila.scenes.extractor import Entities
 Prompt = Literal["1", "2", "frames"]  # the paper's prompts of a clip, or each frame alone
 TEXT_STREAMS: dict[Prompt, str] = {"1": "text-video-llava-1", "2": "text-video-llava-2", "frames": "text-llava"}
 FRAME_PROMPT = PROMPTS[1].replace("video", "picture")  # the paper does not say how LLaVA was asked of single frames
-FRAMES = 8  # Video-LLaVA's own number: 32 frames of its 257 patches would not fit what it reads
+FRAMES = SHOWN
 SHOWN_RATE_HZ = 1.0  # 8 frames of a reaction of about ten seconds; for position ids that tell the time
 ANSWER_TOKENS = 256
 _BATCH = 8  # single frames that are described together
 
 
 class FrozenLLM:
-    """A Video-LLM that is shown stretches of videos: frames spread evenly, the first and the last among them.
+    """A Video-LLM that is shown stretches of videos.
 
     All methods raise ``MediaError`` where a video cannot be read.
 
     Args:
         llm: frozen.
-        frames: of a stretch.
+        frames: of a stretch, spread evenly, the first and the last among them; None for as many as the family's authors
+            show, when they show them.
     """
 
-    def __init__(self, llm: TransformersVideoLLM, frames: int = FRAMES) -> None:
+    def __init__(self, llm: TransformersVideoLLM, frames: int | None = FRAMES) -> None:
         self.llm, self.frames = llm, frames
 
     @classmethod
-    def load(cls, source: str, frames: int = FRAMES, device: torch.device | None = None) -> Self:
+    def load(cls, source: str, frames: int | None = FRAMES, device: torch.device | None = None) -> Self:
         """A Video-LLM from a folder or a hub id, on a GPU where there is one, in its ``usual_precision``.
 
         Args:
@@ -58,11 +60,19 @@ class FrozenLLM:
     @torch.inference_mode()
     def see(self, video: Path, span_s: tuple[float, float]) -> Entities:
         """Features of one stretch, from its start to its end in seconds."""
-        return self.llm.backbone.encode(self.pictures(video, span_s, self.frames).unsqueeze(0))
+        return self._seen(video, self.times(video, span_s))
+
+    def times(self, video: Path, span_s: tuple[float, float]) -> tuple[float, ...]:
+        """When its frames of one stretch are, in seconds of the video."""
+        if self.frames is not None:
+            return self.times_s(video, span_s, self.frames)
+        info = probe(video)
+        return self.llm.backbone.shown_times(*span_s, info.rate_hz or SHOWN_RATE_HZ, info.holes)
 
     def ask(self, video: Path, span_s: tuple[float, float], prompt: str, max_tokens: int = ANSWER_TOKENS) -> str:
         """The greedy answer to a prompt about one stretch."""
-        return self._answers(self.see(video, span_s), prompt, max_tokens, self.times_s(video, span_s, self.frames))[0]
+        times_s = self.times(video, span_s)
+        return self._answers(self._seen(video, times_s), prompt, max_tokens, times_s)[0]
 
     @torch.inference_mode()
     def describe(self, video: Path, span_s: tuple[float, float], prompt: Prompt, count: int) -> str | tuple[str, ...]:
@@ -81,13 +91,22 @@ class FrozenLLM:
 
     def pictures(self, video: Path, span_s: tuple[float, float], count: int) -> UInt8[Tensor, "frames height width 3"]:
         """So many frames of a stretch, equidistant, at the tower's size."""
-        shown = frames_at(video, self.times_s(video, span_s, count))
-        return self.llm.backbone.fitted(torch.stack([frame.image for frame in shown]))
+        return self._pictures(video, self.times_s(video, span_s, count))
 
     @staticmethod
     def times_s(video: Path, span_s: tuple[float, float], count: int) -> tuple[float, ...]:
         """When these frames are, in seconds of the video."""
         return uniform_times(*span_s, count, ends=True, holes=probe(video).holes)
+
+    def _pictures(self, video: Path, times_s: Sequence[float]) -> UInt8[Tensor, "frames height width 3"]:
+        shown = {
+            frame.time_s: self.llm.backbone.fitted(frame.image.unsqueeze(0))[0] for frame in each_at(video, times_s)
+        }
+        return torch.stack([shown[time_s] for time_s in times_s])
+
+    @torch.inference_mode()
+    def _seen(self, video: Path, times_s: Sequence[float]) -> Entities:
+        return self.llm.backbone.encode(self._pictures(video, times_s).unsqueeze(0))
 
     @torch.inference_mode()
     def _answers(

@@ -36,6 +36,7 @@ class ModelSystem:
         settings = settings or AnalyzerConfig()
         self.run = load_model(model, run_folder(model), settings)
         self.analyzer = Analyzer(self.run, settings.replace(labels=tuple(self.run.record.labels)), cache)
+        self.notice = self.run.pretrained.backbone.notice if self.run.pretrained else ""
         self.name = f"{self.run.record.name}@{self.run.record.identity.digest[:12]}"
 
     def predictions(self, video: Path, examples: Sequence[Example]) -> Iterator[Prediction]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from omnisila.data.instructions import render_question
 from omnisila.inference.asking import Asks
-from omnisila.inference.frozen_llm import ANSWER_TOKENS
+from omnisila.inference.frozen_llm import ANSWER_TOKENS, FrozenLLM
 from omnisila.inference.parsed_answers import parsed_answer
 from omnisila.schema import Example, Prediction
 
@@ -28,6 +28,7 @@ class Querying:
 
     def __init__(self, name: str, llm: Asks, max_tokens: int = ANSWER_TOKENS) -> None:
         self.name, self.llm, self.max_tokens = name, llm, max_tokens
+        self.notice = llm.llm.backbone.notice if isinstance(llm, FrozenLLM) else ""
 
     def predictions(self, video: Path, examples: Sequence[Example]) -> Iterator[Prediction]:
         """One prediction an example.

@@ -10,6 +10,7 @@ from omnisila.errors import InputError, LabelError, unknown
 from omnisila.inference.function_system import FunctionSystem
 from omnisila.inference.settings import AnalyzerConfig, split_settings
 from omnisila.labels import check_label_sets, label_set
+from omnisila.models.baselines.table import baseline_of
 from omnisila.models.run_files import RUN, is_reaction, is_run, run_calibration, run_summary
 from omnisila.operating_points import Calibration, LabelSetCalibration
 from omnisila.weights.checkpoint_files import CONFIG, check_source, fetch
@@ -128,10 +129,11 @@ def model_folder(model: str) -> Path:
     if is_run(path):
         return path
     if path.is_dir():
-        if not (path / CONFIG).is_file():
+        if not (path / CONFIG).is_file() and baseline_of(path) is None:
             raise InputError(
                 f"model {model!r}: a folder without a {RUN}, so it is no finished run, and without a {CONFIG}, so it "
-                "is no Video-LLM. Give a run folder of omnisila train, or a Video-LLM in transformers' own format."
+                "is no Video-LLM. Give a run folder of omnisila train, or a Video-LLM in transformers' format or as "
+                "its authors publish it."
             )
         _check_video_llm(model)
         return path

@@ -7,6 +7,7 @@ import torch
 from omnisila.digests import digest
 from omnisila.inference.settings import AnalyzerConfig
 from omnisila.labels import BUILT_IN, LABEL_SETS, REACTION
+from omnisila.models.baselines.table import BASELINES, baseline_of
 from omnisila.models.checkpoint import Run, RunRecord, load_run
 from omnisila.models.pretrained_llm import VideoBackboneConfig, usual_precision
 from omnisila.models.run_files import is_run
@@ -34,7 +35,7 @@ def load_model(model: str, folder: Path, settings: AnalyzerConfig) -> Run:
         f"labels/{name}": digest(known.model_dump_json()) for name, known in LABEL_SETS.items() if name not in BUILT_IN
     }
     record = RunRecord(
-        name=model,
+        name=BASELINES[known].title if (known := baseline_of(folder)) else model,
         labels={name: known.labels for name, known in LABEL_SETS.items() if name != REACTION.name},
         zero_shot=ZeroShotConfig(contextual=settings.contextual, scene_text=settings.scene_text),
         video_llm=backbone,

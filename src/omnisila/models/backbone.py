@@ -10,10 +10,14 @@ from torch import Tensor, nn
 
 from omnisila.config import Config, Frozen
 from omnisila.errors import WeightsError
+from omnisila.media.sampling import uniform_times
 from omnisila.media.transforms import channels_first, normalise, resize_frames
 from omnisila.models.tokens import Tokens
 from omnisila.scenes.boxes import WHOLE_FRAME, Area
 from omnisila.scenes.extractor import Entities
+from omnisila.schema import Span
+
+SHOWN = 8  # frames of a stretch: Video-LLaVA's own number, of whose 257 patches many more would not fit what it reads
 
 
 class Footage(Config):
@@ -119,6 +123,15 @@ class Backbone(ABC):
             times_s: of the frames; empty where they are not known.
         """
         return (self.token_count(frames),)
+
+    def shown_times(self, start_s: float, end_s: float, rate_hz: float, holes: Sequence[Span]) -> tuple[float, ...]:  # noqa: ARG002
+        """When frames are taken of a stretch that is asked about as a whole; by default 8, both its ends among them.
+
+        Args:
+            rate_hz: frames per second of the video.
+            holes: time without pictures, which is left out.
+        """
+        return uniform_times(start_s, end_s, SHOWN, ends=True, holes=holes)
 
     @abstractmethod
     def encode(self, frames: UInt8[Tensor, "batch frames height width 3"]) -> Entities:

@@ -41,7 +41,7 @@ from omnisila.models.scene_model import SceneModel
 from omnisila.models.sharded import whole
 from omnisila.models.transformers_llm import TransformersVideoLLM
 from omnisila.models.votes import VotesConfig
-from omnisila.models.zero_shot import ZeroShotConfig
+from omnisila.models.zero_shot import TunedConfig, ZeroShotConfig
 from omnisila.operating_points import Calibration
 from omnisila.scenes.full.sem import FullSEMConfig
 from omnisila.scenes.sem import SEMConfig
@@ -56,6 +56,7 @@ class RunRecord(RunSummary):
 
     Attributes:
         icm: the scene side, unless ``hawkeye`` is.
+        tuned: in place of a scene side, for a Video-LLM alone that was tuned on the questions.
         zero_shot: in place of a scene side, for a Video-LLM as it was published; no folder holds such a run.
         votes: what speaks for labels beside the language side.
         sem: the extractors whose features it was trained on.
@@ -63,10 +64,11 @@ class RunRecord(RunSummary):
     """
 
     model_config = ConfigDict(extra="forbid")
-    hashed = RunSummary.hashed | {"icm", "hawkeye", "zero_shot", "video_llm", "votes", "sem", "window"}
+    hashed = RunSummary.hashed | {"icm", "hawkeye", "tuned", "zero_shot", "video_llm", "votes", "sem", "window"}
 
     icm: ICMConfig | None = None
     hawkeye: HawkeyeConfig | HawkeyeReleaseConfig | None = None
+    tuned: TunedConfig | None = None
     zero_shot: ZeroShotConfig | None = None
     video_llm: CompactConfig | VideoBackboneConfig
     votes: VotesConfig | None = None
@@ -75,14 +77,14 @@ class RunRecord(RunSummary):
 
     @model_validator(mode="after")
     def _has_one_scene_side(self) -> Self:
-        if sum(side is not None for side in (self.icm, self.hawkeye, self.zero_shot)) != 1:
+        if sum(side is not None for side in (self.icm, self.hawkeye, self.tuned, self.zero_shot)) != 1:
             raise ValueError("wanted one scene side, icm or hawkeye")
         return self
 
     @property
-    def scene_side(self) -> ICMConfig | HawkeyeConfig | HawkeyeReleaseConfig | ZeroShotConfig:
+    def scene_side(self) -> ICMConfig | HawkeyeConfig | HawkeyeReleaseConfig | TunedConfig | ZeroShotConfig:
         """What is built in front of the Video-LLM."""
-        side = self.icm or self.hawkeye or self.zero_shot
+        side = self.icm or self.hawkeye or self.tuned or self.zero_shot
         assert side is not None  # validated
         return side
 

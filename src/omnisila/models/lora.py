@@ -22,7 +22,7 @@ from omnisila.models.sharded import whole
 from omnisila.weights.loading import fill
 
 Preset = Literal["paper", "code"]
-TARGETS = r"(.*\.)?(?:language_model|text_model)\.(.*\.)?(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
+PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 WEIGHTS, SETTINGS = "adapter_model.safetensors", "adapter_config.json"
 _NAME = "default"  # peft's own name for a lone adapter
 _PREFIX = "base_model.model."  # what peft writes before each key
@@ -34,6 +34,12 @@ class LoRAConfig(Config):
     rank: int = Field(gt=0)
     alpha: float = Field(gt=0)
     dropout: float = Field(default=0.05, ge=0, lt=1)  # Omni-SILA 4.3
+    projections: tuple[str, ...] = PROJECTIONS
+
+    @property
+    def targets(self) -> str:
+        """Names of what gets an adapter, as a pattern."""
+        return rf"(.*\.)?(?:language_model|text_model)\.(.*\.)?({'|'.join(self.projections)})"
 
 
 PRESETS: dict[Preset, LoRAConfig] = {
@@ -56,12 +62,12 @@ def add_lora(model: nn.Module, config: LoRAConfig) -> None:
     peft = _peft()
     if any(True for _ in _adapters(model)):
         raise TrainingError(f"{type(model).__name__} has adapters already. Load the base model again.")
-    if not any(re.fullmatch(TARGETS, name) for name, _ in model.named_modules()):
+    if not any(re.fullmatch(config.targets, name) for name, _ in model.named_modules()):
         raise TrainingError(
             f"{type(model).__name__} has no projections below language_model. Give a transformers Video-LLM."
         )
     settings = peft.LoraConfig(
-        r=config.rank, lora_alpha=config.alpha, lora_dropout=config.dropout, target_modules=TARGETS, bias="none"
+        r=config.rank, lora_alpha=config.alpha, lora_dropout=config.dropout, target_modules=config.targets, bias="none"
     )
     model.requires_grad_(False)
     peft.inject_adapter_in_model(settings, model, _NAME)
@@ -134,7 +140,10 @@ def read_settings(path: Path) -> LoRAConfig:
     """
     try:
         settings = json.loads(path.read_text())
-        return LoRAConfig(rank=settings["r"], alpha=settings["lora_alpha"], dropout=settings["lora_dropout"])
+        stated = re.search(r"\(([\w|]+)\)$", str(settings.get("target_modules")))
+        chosen = tuple(stated[1].split("|")) if stated else PROJECTIONS
+        sizes = {"rank": settings["r"], "alpha": settings["lora_alpha"], "dropout": settings["lora_dropout"]}
+        return LoRAConfig(**sizes, projections=chosen)
     except OSError as error:
         raise WeightsError(f"{path}: {error.strerror}. Give a folder that holds a saved adapter.") from error
     except (ValueError, KeyError, TypeError, ValidationError) as error:

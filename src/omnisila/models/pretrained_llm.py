@@ -8,14 +8,16 @@ from pydantic import PositiveInt
 from transformers import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
 from omnisila.config import Config
+from omnisila.errors import WeightsError
 from omnisila.models.backbone import Footage
 from omnisila.models.backbones import build_backbone, check_family
 from omnisila.models.backbones.video_llava import VideoLlava
+from omnisila.models.baselines.table import baseline_of, load_baseline
 from omnisila.models.languagebind import load_languagebind
 from omnisila.models.lora import PRESETS, LoRAConfig, add_lora, load_adapter
 from omnisila.models.quantised import Bits, quantisation
 from omnisila.models.transformers_llm import TransformersVideoLLM
-from omnisila.weights.checkpoint_files import WEIGHTS, model_folder, model_type
+from omnisila.weights.checkpoint_files import model_folder, model_type, weight_files
 from omnisila.weights.pretrained import load_pretrained, load_tokenizer, read_config, read_settings
 
 Precision = Literal["bfloat16", "float32"]
@@ -30,12 +32,13 @@ def check_video_llm(source: str | Path) -> None:
     Raises:
         WeightsError: nothing there, or another family; the message lists those that are known.
     """
-    check_family(model_type(source), str(source))
+    if baseline_of(model_folder(source)) is None:
+        check_family(model_type(source), str(source))
 
 
 def usual_precision(source: str | Path, device: torch.device) -> Precision:
     """bfloat16 on a GPU, and on a processor where float32 would take more than 8 GB; else float32."""
-    stored_bytes = sum(path.stat().st_size for path in model_folder(source).glob(WEIGHTS))
+    stored_bytes = sum(path.stat().st_size for path in weight_files(model_folder(source)))
     return "bfloat16" if device.type == "cuda" or stored_bytes > LARGE_BYTES else "float32"
 
 
@@ -47,6 +50,8 @@ def from_pretrained(
     bits: Bits | None = None,
 ) -> TransformersVideoLLM:
     """Load a checkpoint, in evaluation mode; its ``config.model_type`` says which family it is of.
+
+    A folder of one of ``models/baselines/table.py`` is known by its files.
 
     For windows of several sizes or rates, wrap the one ``model`` several times with ``build_backbone``.
 
@@ -60,6 +65,11 @@ def from_pretrained(
         InputError: footage of a shape that the family does not take.
     """
     check_video_llm(source)
+    baseline = baseline_of(model_folder(source))
+    if baseline is not None:
+        if bits is not None:
+            raise WeightsError(f"{source}: a baseline's weights are held as published. Leave --bits out.")
+        return load_baseline(baseline, model_folder(source), dtype, device)
     config = read_config(source)
     model_class = cast("Any", MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING)[type(config)]
     model = load_pretrained(model_class, source, dtype, device, quantization=quantisation(bits, dtype))

@@ -46,6 +46,14 @@ class ZeroShot(SceneModel):
         return language_loss
 
 
+class TunedConfig(Config):
+    """A Video-LLM that was tuned on the questions, without scenes: a baseline of the papers' tables."""
+
+    def build(self, video_llm: VideoLLM) -> ZeroShot:
+        """The model around a loaded Video-LLM."""
+        return ZeroShot(video_llm)
+
+
 class ZeroShotConfig(Config):
     """How a Video-LLM that was not trained for the labels is asked by likelihood.
 

@@ -9,6 +9,8 @@ from omnisila import digests
 from omnisila.errors import WeightsError
 
 CONFIG, WEIGHTS, PREPARATION = "config.json", "*.safetensors", "preprocessor_config.json"
+PICKLES = ("*.bin", "*.pth", "*.pt")
+PICKLED = ("valley", "ChatUniVi", "mplug-owl")  # model types of which pickles alone are published; read as tensors only
 _FETCHED = ("*.json", WEIGHTS, "*.model", "*.txt", "*.jinja")  # configurations, weights and tokenizers; no pickles
 
 
@@ -55,7 +57,12 @@ def model_folder(source: str | Path) -> Path:
     """
     check_source(source)
     folder = Path(source).expanduser()
-    return folder if folder.is_dir() else fetch(str(source), nested=False)
+    if folder.is_dir():
+        return folder
+    fetched = fetch(str(source), nested=False)
+    if stated_type(fetched) in PICKLED and not any(fetched.glob(WEIGHTS)):
+        return fetch(str(source), nested=False, pickles=True)
+    return fetched
 
 
 def check_source(source: str | Path) -> None:
@@ -67,7 +74,7 @@ def check_source(source: str | Path) -> None:
     folder = Path(source).expanduser()
     parts = str(source).split("/")
     if folder.is_dir() and str(source):
-        if not (folder / CONFIG).is_file():
+        if not (folder / CONFIG).is_file() and not weight_files(folder):  # a baseline's parts need none above them
             raise WeightsError(f"{folder / CONFIG}: missing. Give a folder as save_pretrained writes it.")
     elif isinstance(source, Path) or folder.exists() or len(parts) != 2 or parts[0] in ("", ".", "..", "~"):
         raise WeightsError(
@@ -76,11 +83,12 @@ def check_source(source: str | Path) -> None:
         )
 
 
-def fetch(hub_id: str, nested: bool) -> Path:
-    """The hub's snapshot of a model or a run folder, as far as it is read here: no pickles, no code.
+def fetch(hub_id: str, nested: bool, pickles: bool = False) -> Path:
+    """The hub's snapshot of a model or a run folder, as far as it is read here: no code.
 
     Args:
         nested: weights in folders below too, such as a run's adapter; elsewhere they are other forms of the same model.
+        pickles: weights in that form too, for models of which there is no other.
 
     Raises:
         WeightsError: the hub cannot be reached or has no such model.
@@ -90,7 +98,11 @@ def fetch(hub_id: str, nested: bool) -> Path:
 
     ignored = None if nested else [f"*/{WEIGHTS}"]
     try:
-        return Path(snapshot_download(hub_id, allow_patterns=list(_FETCHED), ignore_patterns=ignored))
+        return Path(
+            snapshot_download(
+                hub_id, allow_patterns=[*_FETCHED, *(PICKLES if pickles else ())], ignore_patterns=ignored
+            )
+        )
     except (OSError, ValueError, HfHubHTTPError, HFValidationError) as error:
         raise WeightsError(
             f"{hub_id}: cannot be fetched from the hub ({first_line(error)}), and no folder here. Check the name and "
@@ -115,6 +127,13 @@ def model_type(source: str | Path) -> str:
         ) from error
 
 
+def weight_files(folder: Path) -> list[Path]:
+    """A model's weights: its safetensors; where it has none, whatever lies there and in the folders of its parts."""
+    own = list(folder.glob(WEIGHTS))
+    below = (path for pattern in (WEIGHTS, *PICKLES) for path in [*folder.glob(pattern), *folder.glob(f"*/{pattern}")])
+    return own or list(below)
+
+
 def folder_digest(source: str) -> str:
     """SHA-256 over a model's configuration, preparation and weights, wherever they lie.
 
@@ -122,8 +141,8 @@ def folder_digest(source: str) -> str:
         WeightsError: nothing there.
     """
     folder = model_folder(source)
-    files = sorted([*folder.glob(WEIGHTS), *(folder / name for name in (CONFIG, PREPARATION))])
-    hashes = {path.name: file_digest(path) for path in files if path.is_file()}
+    files = sorted([*weight_files(folder), *(folder / name for name in (CONFIG, PREPARATION))])
+    hashes = {path.relative_to(folder).as_posix(): file_digest(path) for path in files if path.is_file()}
     return digests.digest(json.dumps(hashes, sort_keys=True))
 
 
@@ -140,6 +159,14 @@ def file_digest(path: Path) -> str:
 
 
 _digest = digests.kept_by_version(None)(digests.file_digest)
+
+
+def stated_type(folder: Path) -> str | None:
+    """The model type that a folder's ``config.json`` names; None where it names none."""
+    try:
+        return json.loads((folder / CONFIG).read_bytes()).get("model_type")
+    except (OSError, ValueError, AttributeError):
+        return None
 
 
 def first_line(error: Exception) -> str:

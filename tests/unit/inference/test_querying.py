@@ -44,7 +44,7 @@ def test_every_task_of_an_examples_file_is_answered_by_name(video_llava_folder, 
     asked = system(f"query:{video_llava_folder}")
     assert isinstance(asked, Querying)
     assert isinstance(asked, System)
-    assert (asked.name, asked.llm.frames) == (f"query:{video_llava_folder}", 8)
+    assert (asked.name, asked.llm.frames) == (f"query:{video_llava_folder}", None)  # as many as its authors show
     asked.max_tokens = 3
     ended = predict(tmp_path / "examples.jsonl", tmp_path, asked, tmp_path / "out.jsonl")
     assert (ended.answered, ended.unparsed, ended.failed) == (5, 3, ())

@@ -5,6 +5,7 @@ is density-peaks clustering over nearest neighbours (DPC-KNN); D183 says where i
 """
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from omnisila.models.baselines import published
 from omnisila.models.baselines.clip_side import ClipBackbone, clip_side, tower_keys, whole_checkpoint
 from omnisila.models.transformers_llm import TransformersVideoLLM
 from omnisila.scenes.extractor import Entities
+from omnisila.schema import Span
 
 FRAMES, RATE_HZ = 100, 1.0  # of a video: one a second, at most so many
 FEW = 2  # so many frames are read as pictures, each merged for itself
@@ -143,6 +145,16 @@ class ChatUniVi(ClipBackbone):
     def token_count(self, frames: int) -> int:
         """112 an event, and an event for each 16 frames; of one or two frames 112 each."""
         return self.rates.per_event * (frames if frames <= FEW else self.rates.temporal.clusters(frames))
+
+    def shown_times(self, start_s: float, end_s: float, rate_hz: float, holes: Sequence[Span]) -> tuple[float, ...]:  # noqa: ARG002
+        """One frame a second from the start on; of more than 100, 100 of them spread evenly."""
+        times_s = [start_s + second / RATE_HZ for second in range(max(1, math.ceil((end_s - start_s) * RATE_HZ)))]
+        chosen = (
+            range(len(times_s))
+            if len(times_s) <= FRAMES
+            else torch.linspace(0, len(times_s) - 1, FRAMES).int().tolist()
+        )
+        return tuple(times_s[place] for place in chosen)
 
     def project(self, visual: Entities) -> Float[Tensor, "batch video_tokens width"]:
         """Each video's merged vectors through the linear layer."""

@@ -5,7 +5,7 @@ with ``vicuna-7b-delta-v0/``). Source: Su et al. 2023; github.com/yxuansu/PandaG
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from omnisila.models.baselines.imagebind import FRAMES, NOTICE, ImageBindVision,
 from omnisila.models.layers import masked_mean
 from omnisila.models.transformers_llm import TransformersVideoLLM
 from omnisila.scenes.extractor import Entities
+from omnisila.schema import Span
 from omnisila.weights.official import read_state
 
 CLIPS, CLIP_S = 5, 2.0  # of a video; two frames each, the clip's first and last
@@ -69,6 +70,12 @@ class PandaGPT(Backbone):
     def token_count(self, frames: int) -> int:
         """One."""
         return int(frames > 0)
+
+    def shown_times(self, start_s: float, end_s: float, rate_hz: float, holes: Sequence[Span]) -> tuple[float, ...]:  # noqa: ARG002
+        """The first and the last frame of five clips of two seconds, spread evenly over the stretch."""
+        length_s = min(CLIP_S, end_s - start_s)
+        begins_s = [start_s + (end_s - start_s - length_s) * clip / (CLIPS - 1) for clip in range(CLIPS)]
+        return tuple(time_s for begin_s in begins_s for time_s in (begin_s, begin_s + length_s - 0.5 / rate_hz))
 
     def fitted(self, frames: UInt8[Tensor, "images height width 3"]) -> UInt8[Tensor, "images size three_sizes 3"]:
         """The two ends and the middle of frames whose short side is the tower's, in whole grey levels."""

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
+from omnisila.media.sampling import uniform_times
 from omnisila.media.transforms import channels_first
 from omnisila.models.backbone import ChatTemplate
 from omnisila.models.baselines import published
@@ -21,6 +22,7 @@ from omnisila.models.layers import masked_mean
 from omnisila.models.transformers_llm import TransformersVideoLLM
 from omnisila.scenes.boxes import WHOLE_FRAME, Area
 from omnisila.scenes.extractor import Entities
+from omnisila.schema import Span
 from omnisila.weights.official import read_state
 
 FRAMES = 100
@@ -56,6 +58,10 @@ class VideoChatGPT(ClipBackbone):
     def video_parts(self, frames: int, times_s: Sequence[float]) -> tuple[str | int, ...]:  # noqa: ARG002
         """The vectors between the two marks, on a line of their own behind the question."""
         return ("\n<vid_start>", self.token_count(frames), "<vid_end>") if frames else ()
+
+    def shown_times(self, start_s: float, end_s: float, rate_hz: float, holes: Sequence[Span]) -> tuple[float, ...]:
+        """The middles of 100 equal parts, of fewer where there are fewer frames."""
+        return uniform_times(start_s, end_s, max(1, min(FRAMES, int((end_s - start_s) * rate_hz))), holes=holes)
 
     def fitted(self, frames: UInt8[Tensor, "images height width 3"]) -> UInt8[Tensor, "images size size 3"]:
         """Squeezed to a square; each pixel is the one that lies there, nothing is averaged."""

@@ -17,12 +17,14 @@ from torch import Tensor, nn
 from transformers import Blip2QFormerConfig, Blip2QFormerModel, Blip2VisionConfig, Blip2VisionModel
 
 from omnisila.errors import WeightsError
+from omnisila.media.sampling import uniform_times
 from omnisila.models.backbone import Backbone, ChatTemplate
 from omnisila.models.baselines import published
 from omnisila.models.clip_tower import ClipPreprocessing
 from omnisila.models.transformers_llm import TransformersVideoLLM
 from omnisila.scenes.boxes import Area
 from omnisila.scenes.extractor import Entities
+from omnisila.schema import Span
 from omnisila.weights.official import read_state
 
 FRAMES = 8
@@ -149,6 +151,10 @@ class VideoChat(Backbone):
     def shown_area(self, height_px: int, width_px: int) -> Area:
         """The square in the middle."""
         return self.preprocessing.shown_area(height_px, width_px)
+
+    def shown_times(self, start_s: float, end_s: float, rate_hz: float, holes: Sequence[Span]) -> tuple[float, ...]:  # noqa: ARG002
+        """The middles of equal parts."""
+        return uniform_times(start_s, end_s, FRAMES, holes=holes)
 
     @torch.no_grad()
     def encode(self, frames: UInt8[Tensor, "batch frames height width 3"]) -> Entities:

@@ -14,6 +14,7 @@ from omnisila.models.hawkeye_release import HawkeyeReleaseConfig
 from omnisila.models.icm import ICMConfig
 from omnisila.models.pretrained_llm import VideoBackboneConfig
 from omnisila.models.transformers_llm import TransformersVideoLLM
+from omnisila.models.zero_shot import TunedConfig
 from omnisila.recipes.rows.table import RecipeChoice, Row
 from omnisila.scene_registry import SCENES
 from omnisila.scenes.extractor import Layouts
@@ -25,7 +26,7 @@ from omnisila.training.answering import AnsweringConfig
 from omnisila.training.loop import LoopConfig
 from omnisila.training.optim import OptimConfig
 
-SceneSide = ICMConfig | HawkeyeConfig | HawkeyeReleaseConfig
+SceneSide = ICMConfig | HawkeyeConfig | HawkeyeReleaseConfig | TunedConfig
 PROFILES = {"full": FullSEMConfig, "embedded": SEMConfig}
 TUNED = LoopConfig(
     steps=1,  # as many as the examples take
@@ -90,7 +91,8 @@ Full = TypeVar("Full", bound=FullTraining)
 
 def side_field(side: SceneSide) -> dict[str, Any]:
     """The scene side under its field of a ``RunRecord``."""
-    return {"icm" if isinstance(side, ICMConfig) else "hawkeye": side}
+    field = "icm" if isinstance(side, ICMConfig) else "tuned" if isinstance(side, TunedConfig) else "hawkeye"
+    return {field: side}
 
 
 def change_fields(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:

@@ -58,6 +58,15 @@ HAWKEYE = {
     # which outweighs the language loss
     "l-bc-as-printed": Row("Hawkeye, L_bc as printed", "Hawkeye 3.2", {"constraint": {"dimensionless": False}}),
 }
+BASELINES = {
+    "videochat": Row("VideoChat", "Omni-SILA Table 1", {}),
+    "video-chatgpt": Row("Video-ChatGPT", "Omni-SILA Table 1", {}),
+    "valley": Row("Valley", "Omni-SILA Table 1", {}),
+    "pandagpt": Row("PandaGPT", "Omni-SILA Table 1", {}),
+    "mplug-owl": Row("mPLUG-Owl", "Omni-SILA Table 1", {}),
+    "chat-univi": Row("Chat-UniVi", "Omni-SILA Table 1", {}),
+    "video-llava": Row("Video-LLaVA", "Omni-SILA Table 1", {}),
+}
 QUERYING = "querying"  # the row of reactions that trains nothing
 _MODALITIES = {"v": "visual", "a": "audio", "t": "text", "f": "fau"}
 _TEXTS = {
