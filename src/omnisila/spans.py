@@ -90,9 +90,17 @@ def smoothed(curve: Curve, width_s: float) -> Curve:
     return curve._replace(score=np.clip(mean, curve.score.min(), curve.score.max()))
 
 
-def flagged_stretches(curve: Curve, thresholds: Thresholds, shape: SpanShape) -> Stretches:
-    """The time that the smoothed curve flags; a hole between windows ends a stretch, whatever merging bridges."""
+def flagged_stretches(
+    curve: Curve, thresholds: Thresholds, shape: SpanShape, until_s: float = float("inf")
+) -> Stretches:
+    """The time that the smoothed curve flags; a hole between windows ends a stretch, whatever merging bridges.
+
+    Args:
+        until_s: windows that end later are only smoothed with, as where a stream goes on (``settled_until_s``).
+    """
     curve = smoothed(curve, shape.smooth_s)
+    if until_s != float("inf"):
+        curve = Curve(*(column[curve.end_s <= until_s] for column in curve))
     first, last = _runs(curve, curve.score >= thresholds.off)
     if len(first):
         # between two runs every score is below off, hence below on: reduceat up to the next run sees this run alone
@@ -107,9 +115,17 @@ def flagged_stretches(curve: Curve, thresholds: Thresholds, shape: SpanShape) ->
     return Stretches(start_s[long_enough], end_s[long_enough])
 
 
-def spans_of(curve: Curve, thresholds: Thresholds, shape: SpanShape) -> tuple[Span, ...]:
+def settled_until_s(end_s: float, window_s: float, shape: SpanShape) -> float:
+    """How far the smoothed curve of a stream is final when its windows are known up to ``end_s``.
+
+    A window is settled when no later one can lie within half the smoothing width of its centre.
+    """
+    return min(end_s + (window_s - shape.smooth_s) / 2 + _SAME_TIME_S, end_s)
+
+
+def spans_of(curve: Curve, thresholds: Thresholds, shape: SpanShape, until_s: float = float("inf")) -> tuple[Span, ...]:
     """The same as records."""
-    stretches = flagged_stretches(curve, thresholds, shape)
+    stretches = flagged_stretches(curve, thresholds, shape, until_s)
     return tuple(Span(start_s=float(start_s), end_s=float(end_s)) for start_s, end_s in zip(*stretches, strict=True))
 
 
@@ -129,6 +145,7 @@ def labelled_spans(
     label_set: LabelSet,
     thresholds: dict[str, Thresholds],
     shape: SpanShape,
+    until_s: float = float("inf"),
 ) -> tuple[LabelledSpan, ...]:
     """What a curve of label posteriors reports, in time order.
 
@@ -144,6 +161,7 @@ def labelled_spans(
         label_set: Says which label is quiet.
         thresholds: Which curves are thresholded, and where.
         shape: Smoothing, merging and slivers.
+        until_s: As ``flagged_stretches``.
     """
     columns = {label: Curve(start_s, end_s, posterior[:, column]) for column, label in enumerate(labels)}
     found: list[LabelledSpan] = []
@@ -151,12 +169,13 @@ def labelled_spans(
         if name == ANOMALY_CURVE:
             curve = anomaly_curve(start_s, end_s, posterior, labels, label_set)
             reportable = {label: curve for label, curve in columns.items() if label != label_set.quiet}
-            for span in spans_of(curve, curve_thresholds, shape):
+            for span in spans_of(curve, curve_thresholds, shape, until_s):
                 found += _parted_by_label(span, reportable, shape)
         elif name in columns and name != label_set.quiet:
             curve = columns[name]
             found += [
-                LabelledSpan(span, name, mean_score(curve, span)) for span in spans_of(curve, curve_thresholds, shape)
+                LabelledSpan(span, name, mean_score(curve, span))
+                for span in spans_of(curve, curve_thresholds, shape, until_s)
             ]
     return tuple(sorted(found, key=lambda item: (item.span.start_s, item.span.end_s, -item.score)))
 

@@ -29,6 +29,7 @@ from omnisila.cli import (
     score,
     serve,
     train,
+    watch,
 )
 from omnisila.errors import OmnisilaError
 
@@ -71,6 +72,7 @@ app.command("judge")(judge.judge)
 app.command("rate")(rate.rate)
 app.add_typer(train.app, name="train")
 app.command("calibrate")(calibrate.calibrate)
+app.command("watch")(watch.watch)
 app.command("serve")(serve.serve)
 app.add_typer(decisions.app, name="decisions")
 app.command("learn-camera")(learn_camera.learn_camera)

@@ -127,8 +127,8 @@ class Scorer:
         found = self._likelihood(inputs, names)
         return {name: self._calibrated(name, one, inputs) for name, one in zip(names, found, strict=True)}
 
-    def spans(self, name: str, scored: Scored) -> tuple[LabelledSpan, ...]:
-        """What of a label set was found, and when."""
+    def spans(self, name: str, scored: Scored, until_s: float = float("inf")) -> tuple[LabelledSpan, ...]:
+        """What of a label set was found, and when; ``until_s`` as in ``spans.flagged_stretches``."""
         calibration = self.calibrations[name]
         return labelled_spans(
             np.array([span.start_s for span in scored.spans]),
@@ -138,6 +138,7 @@ class Scorer:
             self.label_sets[name],
             calibration.thresholds,
             calibration.shape,
+            until_s,
         )
 
     def curve(self, scored: Scored) -> tuple[CurvePoint, ...]:

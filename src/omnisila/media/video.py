@@ -121,25 +121,9 @@ class VideoReader:
         Grey pictures are taken ``luma_per_frame`` times as often as frames. Each carries its own timestamp, so one that
         is merely held (a slow video) can be told from a new one.
         """
+        grid = self._grid(rate_hz * luma_per_frame, start_s, end_s)
         convert, small = self._converter(long_side_px), self._converter(luma_long_side_px)
-        last: Picture | None = None
-        image: UInt8[Tensor, "height width 3"] | None = None
-        frame: Frame | None = None
-        lumas: list[Luma] = []
-        luma_hz = rate_hz * luma_per_frame
-        for time_s, picture in self._grid(luma_hz, start_s, end_s):
-            if round((time_s - start_s) * luma_hz) % luma_per_frame == 0:
-                if frame is not None:
-                    yield LumaFrame(frame, tuple(lumas))
-                image = convert.rgb(picture.frame) if image is None or picture is not last else image
-                frame, lumas = Frame(time_s, image), []
-                last = picture
-            if frame is None or time_s - frame.time_s > 1 / rate_hz - TIME_TOLERANCE_S:
-                continue  # after a hole, before the next frame
-            if not lumas or lumas[-1].time_s != picture.time_s:
-                lumas.append(Luma(picture.time_s, small.luma(picture.frame)))
-        if frame is not None:
-            yield LumaFrame(frame, tuple(lumas))
+        return luma_frames(grid, rate_hz, luma_per_frame, convert, small, start_s)
 
     def shown_at(self, times_s: Sequence[float], *, long_side_px: int | None = None) -> Iterator[Frame]:
         """The frame shown at each of the times, which must ascend; ``time_s`` is the time asked for.
@@ -217,6 +201,41 @@ class VideoReader:
 
     def _last_until_s(self) -> float:
         return self._end_s if self._missing_tail_s() > 0 else max(self._end_s, self.info.duration_s)
+
+
+def luma_frames(
+    grid: Iterator[tuple[float, Picture]],
+    rate_hz: float,
+    luma_per_frame: int,
+    convert: PictureConverter,
+    small: PictureConverter,
+    start_s: float = 0.0,
+) -> Iterator[LumaFrame]:
+    """Frames with the grey pictures shown from each until the next one, of any source of pictures.
+
+    Args:
+        grid: pictures at ``start_s + k / (rate_hz * luma_per_frame)``; holes leave times out.
+        convert: makes the frames.
+        small: makes the grey pictures.
+    """
+    last: Picture | None = None
+    image: UInt8[Tensor, "height width 3"] | None = None
+    frame: Frame | None = None
+    lumas: list[Luma] = []
+    luma_hz = rate_hz * luma_per_frame
+    for time_s, picture in grid:
+        if round((time_s - start_s) * luma_hz) % luma_per_frame == 0:
+            if frame is not None:
+                yield LumaFrame(frame, tuple(lumas))
+            image = convert.rgb(picture.frame) if image is None or picture is not last else image
+            frame, lumas = Frame(time_s, image), []
+            last = picture
+        if frame is None or time_s - frame.time_s > 1 / rate_hz - TIME_TOLERANCE_S:
+            continue  # after a hole, before the next frame
+        if not lumas or lumas[-1].time_s != picture.time_s:
+            lumas.append(Luma(picture.time_s, small.luma(picture.frame)))
+    if frame is not None:
+        yield LumaFrame(frame, tuple(lumas))
 
 
 def _loss(lost: Stretch) -> str:

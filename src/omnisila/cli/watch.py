@@ -1,0 +1,111 @@
+"""``omnisila watch``: findings of live streams while they happen."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from omnisila.cli.listed import listed
+
+SECRET = "OMNISILA_WATCH_SECRET"
+
+
+def watch(
+    streams: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="STREAM...",
+            help="rtsp://, http(s)://, a camera such as /dev/video0, a folder that fills, or a file; NAME= before it "
+            "names it.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of events and clips; made when missing.")] = Path("omnisila-watch"),
+    notify: Annotated[
+        list[str] | None,
+        typer.Option(help="Who is told: http(s):// for a signed POST, mqtt(s)://host/topic; may be repeated."),
+    ] = None,
+    for_s: Annotated[float | None, typer.Option("--for", help="End after so many seconds [never].")] = None,
+    model: Annotated[
+        str, typer.Option(help="compact, compact-hawkeye or a run folder that reads features.")
+    ] = "compact",
+    labels: Annotated[
+        list[str] | None, typer.Option("--labels", help="Label sets, with commas [what the model was trained on].")
+    ] = None,
+    max_fnr: Annotated[float | None, typer.Option(help="As in omnisila analyze.")] = None,
+    transport: Annotated[Literal["tcp", "udp"], typer.Option(help="Of RTSP.")] = "tcp",
+    before: Annotated[float, typer.Option(min=0, help="Seconds that a clip shows before its finding.")] = 5.0,
+    after: Annotated[float, typer.Option(min=0, help="Seconds that it shows after it.")] = 5.0,
+    cooldown: Annotated[
+        float, typer.Option(min=0, help="Seconds without another notice of the same label of the same camera.")
+    ] = 60.0,
+    keep_days: Annotated[float | None, typer.Option(help="Take results away that are older [never].")] = None,
+    keep_gb: Annotated[float | None, typer.Option(help="Take the oldest clips away beyond this [never].")] = None,
+    metrics: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Answer Prometheus at this port of 127.0.0.1.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+) -> None:
+    """Watch streams: findings open, are told, and close with a clip, for days; a stream that fails is opened again.
+
+    OUT/STREAM/DATE/HOUR.jsonl has every event, OUT/STREAM/DATE/HOUR/ the clips with their analyses, which omnisila
+    serve OUT shows. Notices are signed with the environment's OMNISILA_WATCH_SECRET, else with a secret that is made in
+    OUT/.omnisila. Exit status: 0 ended as asked, 2 wrong usage.
+    """
+    from omnisila.errors import InputError
+    from omnisila.inference.analyzer import Analyzer
+    from omnisila.inference.load import load
+    from omnisila.inference.settings import AnalyzerConfig
+    from omnisila.watch.address import Address, distinct
+    from omnisila.watch.outbox import secret_of
+    from omnisila.watch.settings import WatchSettings
+    from omnisila.watch.targets import target
+    from omnisila.watch.watching import Watch
+
+    if metrics is not None:
+        try:
+            import prometheus_client  # noqa: F401
+        except ImportError:
+            raise InputError('prometheus-client is not installed. Run: pip install "omnisila[watch]"') from None
+    for option, value in (("--for", for_s), ("--keep-days", keep_days), ("--keep-gb", keep_gb)):
+        if value is not None and value <= 0:
+            raise typer.BadParameter(f"{value:g} is not above 0", param_hint=option)
+    addresses = distinct([Address.parse(one) for one in streams])
+    settings = WatchSettings(
+        out=out,
+        transport=transport,
+        pre_s=before,
+        post_s=after,
+        cooldown_s=cooldown,
+        keep_days=keep_days,
+        keep_bytes=None if keep_gb is None else int(keep_gb * 1e9),
+    )
+    asked = AnalyzerConfig(max_fnr=max_fnr)
+    if labels:
+        asked = asked.replace(labels=listed(labels))
+    secret = secret_of(out / ".omnisila" / "watch.secret", os.environ.get(SECRET)) if notify else b""
+    targets = [target(one, secret) for one in notify or ()]
+    analyzer = load(model, asked)
+    if not isinstance(analyzer, Analyzer):
+        raise InputError("watch looks for events and faces, not for reactions. Leave reaction out of --labels.")
+
+    def say(line: str) -> None:
+        if not quiet:
+            typer.echo(line, err=True)
+
+    Watch(addresses, analyzer, settings, targets, say, lambda: _accepted(out)).run(for_s, metrics)
+
+
+def _accepted(out: Path) -> frozenset[str]:
+    """The clips whose findings people accepted on the review page."""
+    try:
+        from omnisila.serve.decisions import DecisionLog
+        from omnisila.serve.services import DATABASE
+        from omnisila.serve.settings import STATE_FOLDER
+        from omnisila.serve.store import Store
+    except ImportError:
+        return frozenset()
+    path = out / STATE_FOLDER / DATABASE
+    if not path.is_file():
+        return frozenset()
+    return frozenset(one.video_sha256 for one in DecisionLog(Store(path)).decisions() if one.verdict == "accepted")

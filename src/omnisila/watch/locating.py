@@ -1,0 +1,142 @@
+"""A stream's frames through the extractors and the model of ``analyze``, window by window; what they settle."""
+
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Lock
+from typing import NamedTuple
+
+import numpy as np
+
+from omnisila.errors import InputError
+from omnisila.inference.analyzer import Analyzer
+from omnisila.inference.attributing import attributed, ranked_cause
+from omnisila.inference.scoring import Scored
+from omnisila.inference.seeing import seeing
+from omnisila.media.frames import LumaFrame
+from omnisila.scenes.extractor import SceneShard
+from omnisila.scenes.profile import Profile, SceneModeling
+from omnisila.scenes.windows import window_over, windows
+from omnisila.schema import CurvePoint, Finding, Span
+from omnisila.spans import LabelledSpan
+from omnisila.watch.settings import WatchSettings
+from omnisila.watch.tracking import Located, Tracker
+
+EVIDENCE_S = 120.0  # so much of the features is kept: causes of longer findings are read from their end
+
+
+class Step(NamedTuple):
+    """One more window, None at the end of the stream, and what it settled."""
+
+    point: CurvePoint | None
+    changes: tuple[Located, ...]
+
+
+class Locator:
+    """The findings of one connection's frames; features of several streams go through the same networks.
+
+    Args:
+        analyzer: the model, its extractors and what is asked.
+        sem: the extractors in short shards (``live_profile``), which several streams may share.
+        lock: held while the model scores; of all streams that share it.
+        settings: how findings are told.
+        first_number: of the next finding.
+
+    Raises:
+        InputError: the model looks at pictures itself, which are gone when it would.
+    """
+
+    def __init__(
+        self, analyzer: Analyzer, sem: SceneModeling, lock: Lock, settings: WatchSettings, first_number: int = 1
+    ) -> None:
+        check_live(analyzer)
+        self._analyzer, self._sem, self._lock = analyzer, sem, lock
+        self._see = seeing(analyzer.run, Path())  # only a model with a tower of its own looks into the file
+        self._shards: deque[SceneShard] = deque()
+        self._windows: deque[Scored] = deque()  # of one window each
+        scorer = analyzer.scorer
+        self.tracker = Tracker(
+            scorer.label_sets,
+            {name: analyzer.run.record.labels[name] for name in scorer.label_sets},
+            scorer.calibrations,
+            analyzer.window.window_s,
+            settings.finding_s,
+            settings.update_s,
+            first_number,
+        )
+
+    def steps(self, frames: Iterator[LumaFrame]) -> Iterator[Step]:
+        """A step a window, while frames come; then the changes of the stream's end, without a window of their own."""
+        scorer = self._analyzer.scorer
+        for window in windows(self._extracted(frames), self._analyzer.window):
+            with self._lock:
+                scored = scorer.scored([window], self._see, 1.0)
+            self._windows.append(scored)
+            changes = self.tracker.add(window.span, {name: rows[0] for name, rows in scored.posteriors.items()})
+            yield Step(scorer.curve(scored)[0], changes)
+            while self._windows[0].spans[0].end_s < window.span.end_s - EVIDENCE_S:
+                self._windows.popleft()
+        if last := self.tracker.end():
+            yield Step(None, last)
+
+    def finding(self, labels: str, found: LabelledSpan) -> Finding:
+        """A span with its cause and evidence, from the features that are kept."""
+        span = found.span
+        begin_s = min(max(span.start_s, self._shards[0].start_s), span.end_s - 0.1)
+        shown = Span(start_s=begin_s, end_s=span.end_s)
+        analyzer, end_s = self._analyzer, self._shards[-1].end_s
+        with self._lock:
+            finding = attributed(
+                analyzer.run.model,
+                analyzer.scorer.label_sets[labels],
+                analyzer.run.record.labels[labels],
+                found._replace(span=shown),
+                self._scored().weights_over(span),
+                self._within,
+                window_over(self._within, shown, analyzer.window, end_s),
+                self._see,
+                ranked_cause,
+            )
+        return finding.replace(span=span)
+
+    def curve(self, span: Span) -> tuple[CurvePoint, ...]:
+        """The windows over a span, as far as they are kept."""
+        points = self._analyzer.scorer.curve(self._scored())
+        return tuple(one for one in points if one.end_s > span.start_s and one.start_s < span.end_s)
+
+    def _extracted(self, frames: Iterator[LumaFrame]) -> Iterator[SceneShard]:
+        for shard in self._sem.extract(frames):
+            self._shards.append(shard)
+            while self._shards[0].end_s < shard.end_s - EVIDENCE_S:
+                self._shards.popleft()
+            yield shard
+
+    def _within(self, span: Span) -> Iterator[SceneShard]:
+        return (one for one in tuple(self._shards) if one.end_s > span.start_s and one.start_s < span.end_s)
+
+    def _scored(self) -> Scored:
+        """The windows that are kept, as one."""
+        kept = tuple(self._windows)
+        return Scored(
+            tuple(one.spans[0] for one in kept),
+            {name: np.concatenate([one.posteriors[name] for one in kept]) for name in kept[0].posteriors},
+            np.concatenate([one.expert_weights for one in kept]),
+        )
+
+
+def check_live(analyzer: Analyzer) -> None:
+    """Whether a model can watch.
+
+    Raises:
+        InputError: it looks at pictures itself, which are gone when it would.
+    """
+    if analyzer.run.pretrained is not None:
+        raise InputError(
+            f"model {analyzer.run.record.name}: a Video-LLM that looks at pictures again cannot watch a stream. Give "
+            "--model compact or a run that reads features, and analyse the clips with this one."
+        )
+
+
+def live_profile(profile: Profile) -> Profile:
+    """The extractors in chunks and shards as short as they can be, which changes no feature."""
+    return profile.replace(shard_s=1.0, chunk_frames=max(round(profile.rate_hz), 1))  # type: ignore[attr-defined]

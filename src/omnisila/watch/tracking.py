@@ -1,0 +1,200 @@
+"""Findings of a stream's windows while they come, each told when it is final in its beginning.
+
+A window counts once no later one can change its smoothed score, so that findings are those of an offline analysis of
+the same stream (decision D200). Old windows are forgotten where nothing can reach over them.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from itertools import pairwise
+from typing import Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from omnisila.labels import LabelSet
+from omnisila.operating_points import LabelSetCalibration
+from omnisila.schema import Span
+from omnisila.spans import ANOMALY_CURVE, LabelledSpan, anomaly_curve, labelled_spans, settled_until_s
+
+_SAME_S = 1e-6
+
+State = Literal["open", "update", "close", "withdraw"]
+
+
+class Located(NamedTuple):
+    """What became of one finding, in the stream's seconds; ``number`` stays with it.
+
+    ``withdraw``: its label's part was too short and went to the neighbour, as offline.
+    """
+
+    number: int
+    state: State
+    labels: str
+    found: LabelledSpan
+
+
+class _Known(NamedTuple):
+    number: int
+    labels: str
+    found: LabelledSpan
+    closed: bool
+    told_s: float
+
+
+class Tracker:
+    """The windows of one stream without interruption of its clock, and the findings in them.
+
+    Args:
+        label_sets: what is looked for.
+        trained: by label set, the labels that are scored, in the order of the columns.
+        calibrations: by label set, thresholds and the shape of spans.
+        window_s: length of a window.
+        finding_s: a finding is ended when it lasts longer.
+        update_s: how often one that grows is told.
+        first_number: of the next finding.
+    """
+
+    def __init__(
+        self,
+        label_sets: Mapping[str, LabelSet],
+        trained: Mapping[str, tuple[str, ...]],
+        calibrations: Mapping[str, LabelSetCalibration],
+        window_s: float,
+        finding_s: float,
+        update_s: float,
+        first_number: int = 1,
+    ) -> None:
+        self._label_sets, self._trained, self._calibrations = label_sets, trained, calibrations
+        self._window_s, self._finding_s, self._update_s = window_s, finding_s, update_s
+        self.next_number = first_number
+        self.spans: list[Span] = []
+        self._rows: dict[str, list[np.ndarray]] = {name: [] for name in label_sets}
+        self._known: list[_Known] = []
+        self._need_s = 3 * window_s + max(one.shape.smooth_s + one.shape.merge_gap_s for one in calibrations.values())
+
+    def add(self, span: Span, rows: Mapping[str, Float[np.ndarray, "labels"]]) -> tuple[Located, ...]:
+        """One more window with its posteriors; what that settles."""
+        self.spans.append(span)
+        for name, row in rows.items():
+            self._rows[name].append(row)
+        too_long = span.end_s - self.spans[0].start_s > self._finding_s
+        changes = tuple(self._changes(ended=too_long))
+        self._forget(everything=too_long)
+        return changes
+
+    def end(self) -> tuple[Located, ...]:
+        """The stream ends here."""
+        return tuple(self._changes(ended=True)) if self.spans else ()
+
+    def _changes(self, ended: bool) -> Iterator[Located]:
+        start_s = np.array([span.start_s for span in self.spans])
+        end_s = np.array([span.end_s for span in self.spans])
+        for name, calibration in self._calibrations.items():
+            shape = calibration.shape
+            until_s = float("inf") if ended else settled_until_s(float(end_s[-1]), self._window_s, shape)
+            spans = labelled_spans(
+                start_s,
+                end_s,
+                np.stack(self._rows[name]),
+                self._trained[name],
+                self._label_sets[name],
+                calibration.thresholds,
+                shape,
+                until_s,
+            )
+            yield from self._matched(name, spans, self._open(spans, until_s, shape.merge_gap_s))
+
+    def _open(self, spans: Sequence[LabelledSpan], until_s: float, gap_s: float) -> list[bool]:
+        """Which spans may still change: those near the end of what is settled, with all parts of their stretch."""
+        runs = [b.start_s for a, b in pairwise(self.spans) if b.start_s > a.end_s + _SAME_S and a.end_s <= until_s]
+        final_before_s = runs[-1] if runs else 0.0
+        may_change = [False] * len(spans)
+        for place in reversed(range(len(spans))):
+            end_s = spans[place].span.end_s
+            touches = place + 1 < len(spans) and abs(spans[place + 1].span.start_s - end_s) < _SAME_S
+            grows = end_s + gap_s >= until_s - _SAME_S or (touches and may_change[place + 1])
+            may_change[place] = grows and end_s > final_before_s
+        return may_change
+
+    def _matched(self, labels: str, spans: Sequence[LabelledSpan], may_change: list[bool]) -> Iterator[Located]:
+        """Changes of a label set's findings, given its spans now."""
+        mine = [one for one in self._known if one.labels == labels]
+        others = [one for one in self._known if one.labels != labels]
+        kept: list[_Known] = []
+        for found, is_open in zip(spans, may_change, strict=True):
+            near = [one for one in mine if _shared_s(one.found.span, found.span) > 0]
+            before = max(near, key=partial(_likeness, found), default=None)
+            if before is not None:
+                mine.remove(before)
+            if before is not None and before.closed:
+                kept.append(before)
+                continue
+            if before is None:
+                before = _Known(self.next_number, labels, found, False, found.span.end_s)
+                self.next_number += 1
+                yield Located(before.number, "open", labels, found)
+            elif found.label != before.found.label or found.span.end_s - before.told_s >= self._update_s:
+                before = before._replace(told_s=found.span.end_s)
+                if is_open:
+                    yield Located(before.number, "update", labels, found)
+            if not is_open:
+                yield Located(before.number, "close", labels, found)
+            kept.append(before._replace(found=found, closed=not is_open))
+        for lost in mine:
+            if not lost.closed:
+                yield Located(lost.number, "withdraw", labels, lost.found)
+        self._known = [*others, *kept]
+
+    def _forget(self, everything: bool) -> None:
+        """Leave out windows that no later one can reach over: behind a hole, or before enough calm."""
+        last_s = self.spans[-1].end_s
+        if everything:
+            self._drop(len(self.spans))
+            return
+        first_open_s = min((one.found.span.start_s for one in self._known if not one.closed), default=float("inf"))
+        for place in range(len(self.spans) - 1, 0, -1):
+            start_s = self.spans[place].start_s
+            if start_s >= first_open_s:
+                continue
+            if start_s > self.spans[place - 1].end_s + 1e-6:
+                if last_s - start_s > self._need_s:
+                    self._drop(place)
+                return
+            if self._is_loud(place):
+                return
+            if last_s - start_s > self._need_s and all(not self._is_loud(n) for n in self._calm(place)):
+                self._drop(place)
+                return
+
+    def _calm(self, place: int) -> Iterator[int]:
+        end_s = self.spans[place].start_s + self._need_s
+        return (n for n in range(place, len(self.spans)) if self.spans[n].start_s < end_s)
+
+    def _is_loud(self, place: int) -> bool:
+        """Whether any curve's raw score is high enough to be within a finding."""
+        for name, calibration in self._calibrations.items():
+            labels, row = self._trained[name], self._rows[name][place][None]
+            at_s = np.zeros(1)
+            for curve, thresholds in calibration.thresholds.items():
+                if curve == ANOMALY_CURVE:
+                    score = anomaly_curve(at_s, at_s + 1, row, labels, self._label_sets[name]).score[0]
+                else:
+                    score = row[0, labels.index(curve)] if curve in labels else 0.0
+                if score >= thresholds.off:
+                    return True
+        return False
+
+    def _drop(self, count: int) -> None:
+        for rows in (self.spans, *self._rows.values()):
+            del rows[:count]
+        start_s = self.spans[0].start_s if self.spans else float("inf")
+        self._known = [one for one in self._known if one.found.span.end_s > start_s or not one.closed]
+
+
+def _likeness(found: LabelledSpan, known: _Known) -> tuple[bool, float]:
+    return known.found.label == found.label, _shared_s(known.found.span, found.span)
+
+
+def _shared_s(one: Span, other: Span) -> float:
+    return min(one.end_s, other.end_s) - max(one.start_s, other.start_s)
