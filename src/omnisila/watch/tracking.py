@@ -15,7 +15,16 @@ from jaxtyping import Float
 from omnisila.labels import LabelSet
 from omnisila.operating_points import LabelSetCalibration
 from omnisila.schema import Span
-from omnisila.spans import ANOMALY_CURVE, LabelledSpan, anomaly_curve, labelled_spans, settled_until_s
+from omnisila.spans import (
+    ANOMALY_CURVE,
+    Curve,
+    LabelledSpan,
+    Thresholds,
+    anomaly_curve,
+    flagged_stretches,
+    labelled_spans,
+    settled_until_s,
+)
 
 _SAME_S = 1e-6
 
@@ -93,6 +102,7 @@ class Tracker:
         for name, calibration in self._calibrations.items():
             shape = calibration.shape
             until_s = float("inf") if ended else settled_until_s(float(end_s[-1]), self._window_s, shape)
+            settled_s = float(end_s[end_s <= until_s].max(initial=0.0))
             spans = labelled_spans(
                 start_s,
                 end_s,
@@ -101,19 +111,42 @@ class Tracker:
                 self._label_sets[name],
                 calibration.thresholds,
                 shape,
-                until_s,
+                settled_s,
             )
-            yield from self._matched(name, spans, self._open(spans, until_s, shape.merge_gap_s))
+            grows_from_s = float("inf") if ended else min(settled_s, self._pending_s(name, settled_s))
+            yield from self._matched(name, spans, self._open(spans, grows_from_s, settled_s, shape.merge_gap_s))
 
-    def _open(self, spans: Sequence[LabelledSpan], until_s: float, gap_s: float) -> list[bool]:
+    def _curves(self, name: str) -> Iterator[tuple[Curve, Thresholds]]:
+        """The curves of a label set that have thresholds."""
+        labels, rows = self._trained[name], np.stack(self._rows[name])
+        start_s = np.array([span.start_s for span in self.spans])
+        end_s = np.array([span.end_s for span in self.spans])
+        for curve, thresholds in self._calibrations[name].thresholds.items():
+            if curve == ANOMALY_CURVE:
+                yield anomaly_curve(start_s, end_s, rows, labels, self._label_sets[name]), thresholds
+            elif curve in labels:
+                yield Curve(start_s, end_s, rows[:, labels.index(curve)]), thresholds
+
+    def _pending_s(self, name: str, settled_s: float) -> float:
+        """Where scores began that hold a finding up and may yet become one, up to the settled end."""
+        begin_s = float("inf")
+        shape = self._calibrations[name].shape.replace(merge_gap_s=0.0, min_duration_s=0.0)
+        for curve, thresholds in self._curves(name):
+            held = flagged_stretches(curve, thresholds.replace(on=thresholds.off), shape, settled_s)
+            if len(held.end_s) and held.end_s[-1] >= settled_s - _SAME_S:
+                begin_s = min(begin_s, float(held.start_s[-1]))
+        return begin_s
+
+    def _open(self, spans: Sequence[LabelledSpan], grows_from_s: float, settled_s: float, gap_s: float) -> list[bool]:
         """Which spans may still change: those near the end of what is settled, with all parts of their stretch."""
-        runs = [b.start_s for a, b in pairwise(self.spans) if b.start_s > a.end_s + _SAME_S and a.end_s <= until_s]
+        runs = [b.start_s for a, b in pairwise(self.spans) if b.start_s > a.end_s + _SAME_S and a.end_s <= settled_s]
         final_before_s = runs[-1] if runs else 0.0
         may_change = [False] * len(spans)
         for place in reversed(range(len(spans))):
             end_s = spans[place].span.end_s
-            touches = place + 1 < len(spans) and abs(spans[place + 1].span.start_s - end_s) < _SAME_S
-            grows = end_s + gap_s >= until_s - _SAME_S or (touches and may_change[place + 1])
+            later = zip(spans[place + 1 :], may_change[place + 1 :], strict=True)
+            part = any(changes and abs(one.span.start_s - end_s) < _SAME_S for one, changes in later)
+            grows = end_s + gap_s >= grows_from_s - _SAME_S or part
             may_change[place] = grows and end_s > final_before_s
         return may_change
 
@@ -123,13 +156,15 @@ class Tracker:
         others = [one for one in self._known if one.labels != labels]
         kept: list[_Known] = []
         for found, is_open in zip(spans, may_change, strict=True):
-            near = [one for one in mine if _shared_s(one.found.span, found.span) > 0]
+            done = next((one for one in mine if one.closed and one.found[:2] == found[:2]), None)
+            if done is not None:
+                mine.remove(done)
+                kept.append(done)
+                continue
+            near = [one for one in mine if not one.closed and _shared_s(one.found.span, found.span) > 0]
             before = max(near, key=partial(_likeness, found), default=None)
             if before is not None:
                 mine.remove(before)
-            if before is not None and before.closed:
-                kept.append(before)
-                continue
             if before is None:
                 before = _Known(self.next_number, labels, found, False, found.span.end_s)
                 self.next_number += 1
@@ -148,42 +183,25 @@ class Tracker:
 
     def _forget(self, everything: bool) -> None:
         """Leave out windows that no later one can reach over: behind a hole, or before enough calm."""
-        last_s = self.spans[-1].end_s
         if everything:
             self._drop(len(self.spans))
             return
+        end_s = self.spans[-1].end_s
         first_open_s = min((one.found.span.start_s for one in self._known if not one.closed), default=float("inf"))
+        loud = np.zeros(len(self.spans), bool)
+        for name in self._calibrations:
+            for curve, thresholds in self._curves(name):
+                loud |= curve.score >= thresholds.off
+        calm_s = 0.0  # of the windows from here on, without a loud one or a hole
         for place in range(len(self.spans) - 1, 0, -1):
-            start_s = self.spans[place].start_s
-            if start_s >= first_open_s:
-                continue
-            if start_s > self.spans[place - 1].end_s + 1e-6:
-                if last_s - start_s > self._need_s:
-                    self._drop(place)
-                return
-            if self._is_loud(place):
-                return
-            if last_s - start_s > self._need_s and all(not self._is_loud(n) for n in self._calm(place)):
+            span = self.spans[place]
+            calm_s = 0.0 if loud[place] else calm_s + span.duration_s
+            hole = span.start_s > self.spans[place - 1].end_s + _SAME_S
+            settled = end_s - span.start_s > self._need_s and span.start_s < first_open_s
+            if settled and (hole or calm_s > self._need_s):
                 self._drop(place)
                 return
-
-    def _calm(self, place: int) -> Iterator[int]:
-        end_s = self.spans[place].start_s + self._need_s
-        return (n for n in range(place, len(self.spans)) if self.spans[n].start_s < end_s)
-
-    def _is_loud(self, place: int) -> bool:
-        """Whether any curve's raw score is high enough to be within a finding."""
-        for name, calibration in self._calibrations.items():
-            labels, row = self._trained[name], self._rows[name][place][None]
-            at_s = np.zeros(1)
-            for curve, thresholds in calibration.thresholds.items():
-                if curve == ANOMALY_CURVE:
-                    score = anomaly_curve(at_s, at_s + 1, row, labels, self._label_sets[name]).score[0]
-                else:
-                    score = row[0, labels.index(curve)] if curve in labels else 0.0
-                if score >= thresholds.off:
-                    return True
-        return False
+            calm_s = 0.0 if hole else calm_s
 
     def _drop(self, count: int) -> None:
         for rows in (self.spans, *self._rows.values()):
