@@ -62,7 +62,7 @@ class RtspServer:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        until_s = time.monotonic() + 20
+        until_s = time.monotonic() + 90
         while time.monotonic() < until_s:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 0.2).close()

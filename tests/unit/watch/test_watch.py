@@ -50,7 +50,7 @@ def running(watch: Watch) -> Iterator[Watch]:
         thread.join()
 
 
-def wait_for(what: Callable[[], Any], for_s: float = 30.0) -> Any:
+def wait_for(what: Callable[[], Any], for_s: float = 120.0) -> Any:
     until_s = time.monotonic() + for_s
     while time.monotonic() < until_s:
         if found := what():
@@ -123,7 +123,7 @@ def test_a_camera_is_killed_frozen_and_comes_back(flagging: Flagging, rtsp, webh
         rtsp.freeze()
         began_s = time.monotonic()
         wait_for(lambda: not meter.connected)
-        assert time.monotonic() - began_s < 6
+        assert time.monotonic() - began_s < 20
         rtsp.kill()
         rtsp.start()
         wait_for(lambda: len(lines(tmp_path, "gap")) == 2)
