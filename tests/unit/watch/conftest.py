@@ -48,9 +48,10 @@ class RtspServer:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        with socket.socket() as free:
+        with socket.socket() as free, socket.socket() as other:
             free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+            other.bind(("127.0.0.1", 0))
+            self.port, self._control_port = free.getsockname()[1], other.getsockname()[1]
         self.url = f"rtsp://user:pass-word@127.0.0.1:{self.port}/cam.mp4?play_count=0"
         self.start()
 
@@ -58,7 +59,8 @@ class RtspServer:
         program = shutil.which("rtsp-server", path=str(Path(sys.executable).parent))
         assert program is not None  # of aio-rtsp-toolkit
         self._process = subprocess.Popen(
-            [program, "--dir", str(self._folder), "--host", "127.0.0.1", "--port", str(self.port)],
+            [program, "--dir", str(self._folder), "--host", "127.0.0.1", "--port", str(self.port)]
+            + ["--control-port", str(self._control_port)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -69,6 +71,7 @@ class RtspServer:
                 return
             except OSError:
                 time.sleep(0.05)
+        self.kill()
         raise AssertionError("the server did not start")
 
     def freeze(self) -> None:
