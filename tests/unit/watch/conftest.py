@@ -59,8 +59,10 @@ class RtspServer:
         program = shutil.which("rtsp-server", path=str(Path(sys.executable).parent))
         assert program is not None  # of aio-rtsp-toolkit
         self._process = subprocess.Popen(
-            [program, "--dir", str(self._folder), "--host", "127.0.0.1", "--port", str(self.port)]
-            + ["--control-port", str(self._control_port)],
+            [
+                *(program, "--dir", str(self._folder), "--host", "127.0.0.1"),
+                *("--port", str(self.port), "--control-port", str(self._control_port)),
+            ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
