@@ -59,6 +59,11 @@ def wait_for(what: Callable[[], Any], for_s: float = 120.0) -> Any:
     raise AssertionError("it did not happen")
 
 
+def outages(out: Path) -> int:
+    """Gaps after which the stream came back; on a loaded machine there may be others."""
+    return sum(line["reason"] != "too slow" for line in lines(out, "gap"))
+
+
 def open_descriptors() -> int:
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
@@ -118,15 +123,14 @@ def test_a_camera_is_killed_frozen_and_comes_back(flagging: Flagging, rtsp, webh
         rtsp.kill()
         wait_for(lambda: not meter.connected)
         rtsp.start()
-        wait_for(lambda: meter.connections == 2)
-        wait_for(lambda: len(lines(tmp_path, "gap")) == 1)
+        wait_for(lambda: outages(tmp_path) >= 1)
         rtsp.freeze()
         began_s = time.monotonic()
         wait_for(lambda: not meter.connected)
         assert time.monotonic() - began_s < 20
         rtsp.kill()
         rtsp.start()
-        wait_for(lambda: len(lines(tmp_path, "gap")) == 2)
+        wait_for(lambda: outages(tmp_path) >= 2)
         wait_for(lambda: len(webhook.got) >= 2)
     events = [json.loads(body) for _, body in webhook.got]
     assert [one["event"] for one in events[:2]] == ["open", "close"]
@@ -154,7 +158,7 @@ def test_ten_reconnects_leave_nothing_behind(flagging: Flagging, rtsp, tmp_path:
             rtsp.kill()
             rtsp.start()
             wait_for(lambda wanted=count: meter.connections >= wanted)
-        wait_for(lambda: len(lines(tmp_path, "gap")) == 10)
+        wait_for(lambda: outages(tmp_path) >= 10)
         assert threading.active_count() <= threads
         assert open_descriptors() <= descriptors + 2
         assert len(watch.streams[0].reader.rings) <= 1
