@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from omnisila.cli.listed import listed
+from omnisila.cli.arguments import listed
 
 SECRET = "OMNISILA_WATCH_SECRET"
 
