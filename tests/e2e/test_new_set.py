@@ -40,8 +40,10 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A data root with the new set, one that trains nothing and one that nobody reads."""
     (tmp_path / "package").mkdir()
     (tmp_path / "package/mill_fires.py").write_text(MODULE, encoding="utf-8")
+    untrained = MODULE.replace('trains={"implicit": Teaching(3.0, WORDS)}', 'untrained="the mill is closed"')
+    (tmp_path / "package/old_mill.py").write_text(untrained, encoding="utf-8")
     monkeypatch.setattr(sets, "__path__", [*sets.__path__, str(tmp_path / "package")])
-    for name, words in (("mill_fires", ("Burning", "Calm", "Flooded")), ("falls", ("Fall",)), ("stranger", ("x",))):
+    for name, words in (("mill_fires", ("Burning", "Calm", "Flooded")), ("old_mill", ("Calm",)), ("stranger", ("x",))):
         folder = tmp_path / "data" / name
         folder.mkdir(parents=True)
         lines = [("file", "label", "group", "licence")]
@@ -78,7 +80,7 @@ def test_it_trains_and_what_does_not_is_told(root: Path, tmp_path: Path) -> None
     assert [(question.set_name, question.label) for question in questions_on(recipe)] == [("mill_fires", "Fire")]
     told: list[str] = []
     material = prepared(root, tmp_path / "run", tmp_path / "features", 0, 1, recipe, told.append).material
-    assert any(line.startswith("falls: not trained: the shipped models") for line in told)
+    assert "old_mill: not trained: the mill is closed" in told
     assert "stranger: not trained: no file of data/sets reads it" in told
     assert any(line.startswith("mill_fires: Water Incidents: 3 clips are not asked about") for line in told)
     model = scene_tuned(recipe, material)

@@ -151,6 +151,6 @@ def test_what_cannot_be_trained_says_why(omnisila: Callable[..., Result], materi
     nothing = tmp_path / "nothing.jsonl"
     nothing.write_text("")
     told = omnisila("train", "icm", nothing, *material[3:], "--out", tmp_path / "x").exception
-    assert "no video to train on" in str(told)
+    assert "holds no example" in str(told)
     told = omnisila(*material, "--recipe", "without-everything", "--out", tmp_path / "x").exception
     assert "Choose from: full, without-sbm" in str(told)

@@ -54,7 +54,7 @@ def only(windows: WindowBatch, row: int) -> WindowBatch:
 
 
 def loss_of(icm: ICM, windows: WindowBatch, truth: torch.Tensor) -> torch.Tensor:
-    likelihood = answer_likelihood(icm, *windows, [IMPLICIT.identify] * len(truth), LABELS)
+    likelihood = answer_likelihood(icm, windows.scenes, windows.visual, [IMPLICIT.identify] * len(truth), LABELS)
     return (
         label_language_loss(likelihood.log_probs, truth, likelihood.token_counts)
         + label_loss(likelihood.log_probs, truth)

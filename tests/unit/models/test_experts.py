@@ -26,7 +26,7 @@ def entities(batch: int = 3, frames: int = 4) -> Entities:
 
 @pytest.mark.parametrize("pooling", ["mean", "query"])
 def test_masked_entities_have_no_influence(pooling: str) -> None:
-    values, mask, _ = entities()
+    values, mask, *_ = entities()
     state = expert(pooling)(Entities(values, mask))
     noisy = values + 100 * torch.randn_like(values) * ~mask.unsqueeze(-1)
     assert torch.allclose(expert(pooling)(Entities(noisy, mask)).hidden, state.hidden, atol=1e-5)
@@ -34,7 +34,7 @@ def test_masked_entities_have_no_influence(pooling: str) -> None:
 
 @pytest.mark.parametrize("pooling", ["mean", "query"])
 def test_entities_have_no_order_but_frames_do(pooling: str) -> None:
-    values, mask, _ = entities()
+    values, mask, *_ = entities()
     state = expert(pooling)(Entities(values, mask))
     swapped = expert(pooling)(Entities(values.flip(2), mask.flip(2)))
     assert torch.allclose(swapped.hidden, state.hidden, atol=1e-5)
@@ -43,7 +43,7 @@ def test_entities_have_no_order_but_frames_do(pooling: str) -> None:
 
 
 def test_absent_frames_and_windows_are_zero_and_do_not_touch_the_others() -> None:
-    values, mask, _ = entities()
+    values, mask, *_ = entities()
     hidden, present = expert()(Entities(values, mask))
     assert torch.equal(present, mask.any(-1))
     assert (hidden[~present] == 0).all()

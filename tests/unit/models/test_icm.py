@@ -78,7 +78,7 @@ def test_without_iec_the_model_has_no_dictionary(make_tiny, make_windows):
 def test_query_pooling_ignores_absent_entities(make_tiny, make_windows):
     model = make_tiny(expert=ExpertConfig(width=16, num_layers=1, num_heads=2, pooling="query")).model
     scenes = make_windows().scenes
-    values, mask, _ = scenes["face"]
+    values, mask, *_ = scenes["face"]
     loud = scenes | {"face": Entities(values + 3.0 * ~mask.unsqueeze(-1), mask)}
     torch.testing.assert_close(model.perceive(scenes).scene_tokens, model.perceive(loud).scene_tokens)
 

@@ -71,6 +71,7 @@ LOOP = LoopConfig(steps=4)
 RECIPE = CompactICM(
     labels={"implicit": ("Fire", "Normal")},
     set_weights={"implicit": {"s": 1.0}},
+    votes=None,
     left_out=("face", "action", "relation"),  # nothing of them is drawn
     expert=ExpertConfig(width=16, num_layers=1, num_heads=2),
     iec=IECConfig(centres=4),
