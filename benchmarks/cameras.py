@@ -40,7 +40,7 @@ from omnisila.models.run_files import run_calibration
 from omnisila.operating_points import LabelSetCalibration
 from omnisila.recipes.rows.icm import CompactICM
 from omnisila.recipes.shipping.compact import FOLDS, prepared
-from omnisila.recipes.studies.folds import judged_windows, out_of_fold
+from omnisila.recipes.studies.folds import judged_windows, out_of_fold_with_votes
 from omnisila.scenes.sem import SEMConfig
 from omnisila.scenes.windows import WindowConfig, windows
 from omnisila.schema import ModelIdentity, Span
@@ -89,7 +89,8 @@ def main() -> None:
     assert calibration is not None, "the run was not calibrated: let omnisila train finish"
     own = calibration.label_sets[SET]
     labels = recipe.labels[SET]
-    posterior = softmax(out_of_fold(made.bench, recipe, FOLDS)[SET] / own.temperature, axis=1)
+    said = out_of_fold_with_votes(made.bench, made.material, recipe, FOLDS)[SET]
+    posterior = softmax(said / own.temperature, axis=1)
     bank = made.material.bank
     places = judged_windows(bank)
     clips = clips_of(made.material.clips, bank.clip[places].numpy(), bank.span_s[places].tolist(), posterior)
