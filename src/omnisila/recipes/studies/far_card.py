@@ -76,7 +76,7 @@ def _watched(far: FarTests, answers: Answers, calibration: Calibration, bench: W
     return f"""## Untrimmed footage
 
 Events found by a finding of any label, and by one of their own; false alarms on calm moving footage of at least 5 s.
-Thresholds are fitted on the other folds (far: on the other sets), so nothing below chose them.
+Thresholds are fitted on the other folds; far, on the other sets, with answers of fold models that did see these clips.
 Frame AUC is over all events of the clips, also those of labels that are not taught.
 
 | | events | found | named | false alarms per hour | ordinary minutes | frame AUC |
