@@ -69,12 +69,16 @@ class Qwen25VL(Backbone):
         """Merged patches; frames of one temporal patch share its features."""
         batch, count = frames.shape[:2]
         patches = self.patchify(frames.to(self.model.device))
-        features = self.model.model.get_video_features(
-            patches.flatten(0, 1), self.video_grid(batch, self.steps(count)).to(patches.device), return_dict=True
-        ).pooler_output
-        steps = torch.stack(tuple(features)).unflatten(1, (-1, self.patches))
+        grid = self.video_grid(batch, self.steps(count)).to(patches.device)
+        steps = self.merged(patches.flatten(0, 1), grid).unflatten(1, (-1, self.patches))
         values = steps.repeat_interleave(self.frames_per_step, dim=1)[:, :count]
         return Entities(values, torch.ones(values.shape[:3], dtype=torch.bool, device=values.device))
+
+    def merged(
+        self, patches: Float[Tensor, "patches pixels"], grid: Int[Tensor, "videos 3"]
+    ) -> Float[Tensor, "videos merged features"]:
+        """What the tower makes of the patches of videos that stand one after the other."""
+        return torch.stack(tuple(self.model.model.get_video_features(patches, grid, return_dict=True).pooler_output))
 
     def patchify(self, frames: UInt8[Tensor, "batch frames height width 3"]) -> Float[Tensor, "batch patches pixels"]:
         """Pixels of each patch, in the order of colour, time, row, column; patches that will merge stand together."""

@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Int, UInt8
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from omnisila.models.backbone import ChatTemplate, Footage, VideoSettings
 from omnisila.models.backbones.qwen2_5_vl import VIDEO, Qwen25VL, fitting_size
 from omnisila.models.tokens import Tokens
-from omnisila.scenes.extractor import Entities
 
 USUAL = VideoSettings(image_mean=(0.5, 0.5, 0.5), image_std=(0.5, 0.5, 0.5), size={})  # of the released checkpoints
 SMALLEST, LARGEST = 4, 768  # tokens of a frame; the checkpoint's own limits are for whole videos
@@ -53,17 +52,13 @@ class Qwen3VL(Qwen25VL):
             parts += [f"<{sum(both) / 2:.1f} seconds><|vision_start|>", self.patches, "<|vision_end|>"]
         return tuple(parts)
 
-    @torch.no_grad()
-    def encode(self, frames: UInt8[Tensor, "batch frames height width 3"]) -> Entities:
-        """Merged patches with those of the deep layers beside them; frames of one temporal patch share its features."""
-        batch, count = frames.shape[:2]
-        patches = self.patchify(frames.to(self.model.device))
-        grid = self.video_grid(batch, self.steps(count)).to(patches.device)
-        seen = self.model.model.get_video_features(patches.flatten(0, 1), grid, return_dict=True)
+    def merged(
+        self, patches: Float[Tensor, "patches pixels"], grid: Int[Tensor, "videos 3"]
+    ) -> Float[Tensor, "videos merged features"]:
+        """Merged patches with those of the deep layers beside them."""
+        seen = self.model.model.get_video_features(patches, grid, return_dict=True)
         layers = [torch.stack(tuple(layer)) for layer in (seen.pooler_output, *seen.deepstack_features)]
-        steps = torch.cat(layers, dim=-1).unflatten(1, (-1, self.patches))
-        values = steps.repeat_interleave(self.frames_per_step, dim=1)[:, :count]
-        return Entities(values, torch.ones(values.shape[:3], dtype=torch.bool, device=values.device))
+        return torch.cat(layers, dim=-1)
 
     def positions(self, tokens: Tokens) -> Int[Tensor, "batch tokens"] | Int[Tensor, "3 batch tokens"]:
         """The model's own positions of the prompt; what follows goes on from the prompt's last token in all three."""
