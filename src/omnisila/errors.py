@@ -82,16 +82,18 @@ def check_known(what: str, given: Iterable[str], choices: Iterable[str]) -> None
 
 
 @contextmanager
-def needing(package: str, what: str, extra: str, kind: type[OmnisilaError] = InputError) -> Iterator[None]:
+def needing(package: str | None, what: str, extra: str, kind: type[OmnisilaError] = InputError) -> Iterator[None]:
     """Import an optional package within; where it is missing, the error says which extra installs it.
 
     Args:
-        package: its name on the package index.
+        package: its name on the package index; None: the module that could not be imported.
         what: what needs it, as the message begins.
         extra: of omnisila, such as ``"evaluate"``.
         kind: of the error.
     """
     try:
         yield
-    except ImportError:
-        raise kind(f'{what} needs {package}, which is missing. pip install "omnisila[{extra}]".') from None
+    except ImportError as error:
+        raise kind(
+            f'{what} needs {package or error.name}, which is missing. pip install "omnisila[{extra}]".'
+        ) from None

@@ -77,14 +77,12 @@ def _log(reports: Path, state: Path | None) -> "DecisionLog":
 
 
 def _store(reports: Path, state: Path | None) -> "Store":
-    from omnisila.errors import InputError
+    from omnisila.errors import InputError, needing
 
-    try:
+    with needing(None, "the log of decisions", "serve"):
         from omnisila.serve.services import DATABASE
         from omnisila.serve.settings import STATE_FOLDER
         from omnisila.serve.store import Store
-    except ImportError as error:
-        raise InputError(f'{error.name} is not installed. Run: pip install "omnisila[serve]"') from None
     path = (state or reports / STATE_FOLDER) / DATABASE
     if not path.is_file():
         raise InputError(f"{path}: nobody has decided anything there. Run: omnisila serve {reports}")

@@ -57,14 +57,12 @@ def serve(
     from pydantic import ValidationError
 
     from omnisila.config import first_fault
-    from omnisila.errors import InputError
+    from omnisila.errors import InputError, needing
 
-    try:
+    with needing(None, "the review server", "serve"):
         from omnisila.serve.accounts import invite, parse_user
         from omnisila.serve.running import local_name, run
         from omnisila.serve.settings import ServeSettings, User, is_loopback
-    except ImportError as error:
-        raise InputError(f'{error.name} is not installed. Run: pip install "omnisila[serve]"') from None
 
     if not reports.is_dir():
         raise InputError(f"{reports}: no such folder. Give the --out folder of omnisila analyze.")

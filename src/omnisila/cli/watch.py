@@ -52,7 +52,7 @@ def watch(
     serve OUT shows. Notices are signed with the environment's OMNISILA_WATCH_SECRET, else with a secret that is made in
     OUT/.omnisila. Exit status: 0 ended as asked, 2 wrong usage.
     """
-    from omnisila.errors import InputError
+    from omnisila.errors import InputError, needing
     from omnisila.inference.analyzer import Analyzer
     from omnisila.inference.load import load
     from omnisila.inference.settings import AnalyzerConfig
@@ -63,10 +63,8 @@ def watch(
     from omnisila.watch.watching import Watch
 
     if metrics is not None:
-        try:
+        with needing("prometheus-client", "--metrics", "watch"):
             import prometheus_client  # noqa: F401
-        except ImportError:
-            raise InputError('prometheus-client is not installed. Run: pip install "omnisila[watch]"') from None
     for option, value in (("--for", for_s), ("--keep-days", keep_days), ("--keep-gb", keep_gb)):
         if value is not None and value <= 0:
             raise typer.BadParameter(f"{value:g} is not above 0", param_hint=option)

@@ -9,7 +9,7 @@ import time
 from base64 import b64encode
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from omnisila.errors import InputError
+from omnisila.errors import InputError, needing
 from omnisila.watch.address import public
 from omnisila.watch.outbox import Target, UndeliveredError
 
@@ -74,11 +74,9 @@ class Broker:
     """
 
     def __init__(self, url: str) -> None:
-        try:
+        with needing("paho-mqtt", "a notice by MQTT", "watch"):
             from paho.mqtt.client import Client
             from paho.mqtt.enums import CallbackAPIVersion
-        except ImportError:
-            raise InputError('paho-mqtt is not installed. Run: pip install "omnisila[watch]"') from None
         self.public = public(url)
         parts: SplitResult = urlsplit(url)
         self._topic = unquote(parts.path.strip("/")) or "omnisila"
