@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from omnisila.config import Frozen, first_fault
@@ -209,6 +208,8 @@ def known_sets(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _of_file(path: Path) -> LabelSet:
+    import yaml  # every command imports label sets, few read a file
+
     try:
         stated = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
