@@ -5,7 +5,7 @@ floating point stays floating point in whatever range it came.
 """
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -107,46 +107,6 @@ def centre_crop(
         )
     top_px, left_px = (have_height_px - height_px) // 2, (have_width_px - width_px) // 2
     return images[..., top_px : top_px + height_px, left_px : left_px + width_px]
-
-
-class Letterboxed(NamedTuple):
-    """Pictures inside a padded square or rectangle, with what is needed to map coordinates back.
-
-    The picture covers ``[left_frac, right_frac) x [top_frac, bottom_frac)`` of the padded one.
-    """
-
-    images: Shaped[Tensor, "batch channels new_height new_width"]
-    left_frac: float
-    top_frac: float
-    right_frac: float
-    bottom_frac: float
-
-
-def letterbox(
-    images: Shaped[Tensor, "batch channels height width"],
-    height_px: int,
-    width_px: int,
-    fill: float = 0.0,
-    interpolation: Interpolation = "bilinear",
-    antialias: bool = True,
-) -> Letterboxed:
-    """Scale to fit with proportions kept, centre, and fill the rest."""
-    have_height_px, have_width_px = images.shape[-2:]
-    scale = min(height_px / have_height_px, width_px / have_width_px)
-    inner_height_px = min(height_px, max(1, round(have_height_px * scale)))
-    inner_width_px = min(width_px, max(1, round(have_width_px * scale)))
-    top_px, left_px = (height_px - inner_height_px) // 2, (width_px - inner_width_px) // 2
-    padded = images.new_full((*images.shape[:2], height_px, width_px), fill)
-    padded[..., top_px : top_px + inner_height_px, left_px : left_px + inner_width_px] = resize(
-        images, inner_height_px, inner_width_px, interpolation, antialias
-    )
-    return Letterboxed(
-        padded,
-        left_px / width_px,
-        top_px / height_px,
-        (left_px + inner_width_px) / width_px,
-        (top_px + inner_height_px) / height_px,
-    )
 
 
 def normalise(

@@ -8,7 +8,6 @@ from PIL import Image
 from omnisila.media.transforms import (
     centre_crop,
     channels_first,
-    letterbox,
     normalise,
     resize,
     resize_frames,
@@ -97,15 +96,6 @@ def test_centre_crop_takes_the_middle():
     assert centre_crop(images, 1, 3).flatten().tolist() == [1.0, 2.0, 3.0]
     with pytest.raises(ValueError, match="Resize first"):
         centre_crop(images, 6, 3)
-
-
-def test_letterbox_keeps_proportions_and_says_where_the_picture_is(picture):
-    boxed = letterbox(picture.movedim(-1, 0)[None], 96, 96, fill=114)
-    assert boxed.images.shape == (1, 3, 96, 96)
-    assert boxed.images.dtype == torch.uint8
-    assert (boxed.images[..., :12, :] == 114).all()
-    assert (boxed.images[..., 84:, :] == 114).all()
-    assert boxed[1:] == (0.0, 0.125, 1.0, 0.875)
 
 
 def test_normalise_is_per_channel():
