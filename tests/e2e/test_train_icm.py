@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -152,5 +153,9 @@ def test_what_cannot_be_trained_says_why(omnisila: Callable[..., Result], materi
     nothing.write_text("")
     told = omnisila("train", "icm", nothing, *material[3:], "--out", tmp_path / "x").exception
     assert "holds no example" in str(told)
+    unreadable = tmp_path / "unreadable.jsonl"
+    unreadable.write_text(re.sub(r"\b[ab]\.mp4", "broken.mp4", Path(material[2]).read_text()))
+    told = omnisila("train", "icm", unreadable, *material[3:], "--out", tmp_path / "x").exception
+    assert "no video to train on" in str(told)
     told = omnisila(*material, "--recipe", "without-everything", "--out", tmp_path / "x").exception
     assert "Choose from: full, without-sbm" in str(told)

@@ -1,6 +1,7 @@
 """Clips to features: embedded and paper-like networks, every modality that may be missing, the cache, bad files."""
 
 import contextlib
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -251,6 +252,26 @@ def test_what_is_not_wanted_is_not_made_and_not_told(quick: ReactionFeatureExtra
     assert any("sound" in warning for warning in whole.warnings)
     with pytest.raises(ValueError, match="no modality smell"):
         ReactionFeatureConfig(modalities=("smell",))
+
+
+def test_a_settled_video_is_read_once_for_all_its_stretches(tmp_path: Path) -> None:
+    settled, cache = Path(__file__), ReactionCache(tmp_path / "cache")
+    opened: list[Path] = []
+
+    def note(event: str, given: tuple[Any, ...]) -> None:
+        if event == "open" and given[0] == __file__:
+            opened.append(settled)
+
+    sys.addaudithook(note)  # it cannot be taken away again, and goes on into a list that nobody reads
+    counts, files = [], set()
+    for start in (0.0, 0.5, 1.0):
+        before = len(opened)
+        files.add(cache.file(Clip(settled, Span(start_s=start, end_s=start + 0.5)), "digest"))
+        counts.append(len(opened) - before)
+    assert len(files) == 3
+    assert {file.name.split("-")[0] for file in files} == {sha256(settled)}
+    assert counts[1:] == [1, 1], "opened to see that it can be, not to be read again"
+    assert counts[0] > 1
 
 
 def test_stretches_are_kept_by_their_videos_content(make_clip: Make, tmp_path: Path) -> None:
