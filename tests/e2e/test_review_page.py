@@ -55,6 +55,8 @@ def visit(browser: Browser, server: Server, **options: Any) -> Page:
     page.goto(server.address)
     expect(page.locator("#list li")).not_to_have_count(0)
     expect(page.locator("#accept")).to_be_enabled()
+    # the video is known: from here on nothing but keys moves the playhead
+    expect(page.locator("#where")).not_to_be_empty()
     return page
 
 
