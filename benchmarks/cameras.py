@@ -29,7 +29,7 @@ from sklearn.metrics import roc_auc_score
 
 from omnisila.cameras.camera import Camera, CameraFacts, calibration_digests
 from omnisila.cameras.footage import WindowsKept, row
-from omnisila.cameras.likeness import Ordinary, described
+from omnisila.cameras.likeness import Ordinary, window_vector
 from omnisila.cameras.unusual import Unusual
 from omnisila.data.annotated import AnnotatedVideo
 from omnisila.data.clips.augment import AugmentConfig
@@ -39,12 +39,12 @@ from omnisila.labels import label_set
 from omnisila.models.run_files import run_calibration
 from omnisila.operating_points import LabelSetCalibration
 from omnisila.recipes.rows.icm import CompactICM
-from omnisila.recipes.shipping.compact import FOLDS, prepared
+from omnisila.recipes.shipping.compact import FOLDS, prepare_features
 from omnisila.recipes.studies.folds import judged_windows, out_of_fold_with_votes
 from omnisila.scenes.sem import SEMConfig
 from omnisila.scenes.windows import WindowConfig, windows
 from omnisila.schema import ModelIdentity, Span
-from omnisila.spans import Curve, anomaly_curve, labelled_spans, smoothed
+from omnisila.spans import Curve, anomaly_curve, labelled_spans, smooth_curve
 
 SET = "implicit"
 FIXED = ("fight_surv", "shoplifting_mnnit", "traffic_accident", "accident_seq", "fire_smoke", "falls", "incidents")
@@ -84,7 +84,7 @@ def main() -> None:
     given = arguments.parse_args()
     torch.set_num_threads(1)
     recipe = CompactICM()
-    made = prepared(given.data, given.run, given.features, 0, 1, recipe, print)
+    made = prepare_features(given.data, given.run, given.features, 0, 1, recipe, print)
     calibration = run_calibration(given.run)
     assert calibration is not None, "the run was not calibrated: let omnisila train finish"
     own = calibration.label_sets[SET]
@@ -196,7 +196,7 @@ def asked(
 ) -> Asked:
     shard = store.shard(Job(clip.video, 0))
     shown = list(windows([shard], WindowConfig()))
-    numbers = [described(window) for window in shown]
+    numbers = [window_vector(window) for window in shown]
     start_s, end_s = (np.array([getattr(span, end) for span in clip.spans]) for end in ("start_s", "end_s"))
     limits = {one.label: one.limit.log_odds for one in camera.limits(SET, own, RATES[0])}
     margins = [
@@ -229,7 +229,7 @@ def asked(
 
 
 def _peak(curve: Curve, own: LabelSetCalibration) -> float:
-    return float(logit(np.clip(smoothed(curve, own.shape.smooth_s).score.max(), 1e-6, 1 - 1e-6)))
+    return float(logit(np.clip(smooth_curve(curve, own.shape.smooth_s).score.max(), 1e-6, 1 - 1e-6)))
 
 
 def table(asked: Sequence[Asked]) -> dict[str, object]:

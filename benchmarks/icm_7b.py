@@ -4,8 +4,8 @@
     python benchmarks/icm_7b.py --sam huge --video FILE                     SAM-H; a video of yours
     python benchmarks/icm_7b.py --tiny --out benchmarks/results/icm_7b_tiny.json    toy sizes, on the processor
 
-Measured are the code paths that users take: the extractors into an empty cache, ``Analyzer.scored``,
-``Analyzer.attributed``, ``Chat.ask``, ``training.loop.train`` over ``Answering``. Scenes are as crowded as the
+Measured are the code paths that users take: the extractors into an empty cache, ``Analyzer.score_windows``,
+``Analyzer.attribute_span``, ``Chat.ask``, ``training.loop.train`` over ``Answering``. Scenes are as crowded as the
 configuration allows (``icm_7b_networks``), adapters are not merged, and answers run to their limit, because random
 weights do not end them; the tokenizer has about one token a word. The drawn video shows no face, so the face network
 and its expert rest.

@@ -101,17 +101,17 @@ def drawn_video(path: Path, size: Size) -> Path:
 def analysed(analyzer: Analyzer, video: Path, findings: int, clock: Clock) -> Extracted:
     """A video from file to findings with causes, stage by stage."""
     with clock.stage("features"):
-        extracted = analyzer.extracted(video)
+        extracted = analyzer.extract_features(video)
     clock.seconds |= {f"features/{name}": seconds for name, seconds in extracted.seconds.items()}
     with clock.stage("locate"):
-        analyzer.scored(extracted)
+        analyzer.score_windows(extracted)
     with clock.stage("attribute"):
         length_s = extracted.info.duration_s / findings
         for number in range(findings):
             span = Span(start_s=number * length_s, end_s=(number + 1) * length_s)
             found = LabelledSpan(span, IMPLICIT.labels[0], 0.9)
             even = dict.fromkeys(SCENES, 1 / len(SCENES))
-            analyzer.attributed(IMPLICIT.name, found, even, extracted)
+            analyzer.attribute_span(IMPLICIT.name, found, even, extracted)
     clock.seconds["file to findings"] = sum(clock.seconds[name] for name in ("features", "locate", "attribute"))
     with clock.stage("locate/pictures"):  # once more, alone
         see = seeing(analyzer.run, video)
@@ -144,7 +144,7 @@ def trained(
     llm = language_side(run)
     frames = recipe.window.frames
     questions, known = ExampleFile(path, lambda _: True), {video.name: extracted}
-    source = ClipSource(questions, video.parent, known, cache, recipe.window, llm.backbone.fitted)
+    source = ClipSource(questions, video.parent, known, cache, recipe.window, llm.backbone.fit_frames)
     ended: list[float] = []
 
     def on_step(_: StepReport) -> None:

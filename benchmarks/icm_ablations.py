@@ -19,7 +19,7 @@ import numpy as np
 
 from omnisila.recipes.rows.compact import Material
 from omnisila.recipes.rows.icm import CompactICM, compact_ablations
-from omnisila.recipes.shipping.compact import FOLDS, prepared
+from omnisila.recipes.shipping.compact import FOLDS, prepare_features
 from omnisila.recipes.studies.beside import Against, against, row
 from omnisila.recipes.studies.folds import FoldJob, Workbench, run_jobs
 from omnisila.recipes.studies.measures import Answers, Question, judge_items, load_answers, questions_on
@@ -48,7 +48,9 @@ def main() -> None:
     parser.add_argument("--card", type=Path, required=True)
     options = parser.parse_args()
     recipe = CompactICM()
-    made = prepared(Path(os.environ["OMNISILA_DATA"]), options.run, options.features, 0, options.workers, recipe, print)
+    made = prepare_features(
+        Path(os.environ["OMNISILA_DATA"]), options.run, options.features, 0, options.workers, recipe, print
+    )
     if not options.measured:
         jobs = [
             FoldJob(one.with_seed(seed), fold)

@@ -123,7 +123,7 @@ class Endpoint:
                 **{name: value for name, value in settings.items() if value is not None},
             )
         except openai.OpenAIError as error:
-            raise self._explained(error) from error
+            raise self._explain(error) from error
         if not isinstance(completion, ChatCompletion) or not completion.choices:
             raise InputError(
                 f"{self.config.base_url}: answers, but not as an OpenAI-compatible endpoint does. "
@@ -163,7 +163,7 @@ class Endpoint:
             used.completion_tokens if used else None,
         )
 
-    def _explained(self, error: "OpenAIError") -> OmnisilaError:
+    def _explain(self, error: "OpenAIError") -> OmnisilaError:
         """What a failure of the library means for the user."""
         import openai
 

@@ -58,7 +58,7 @@ class LabelSet(Frozen):
         """The labels that may become findings: all but the quiet one."""
         return tuple(label for label in self.labels if label != self.quiet)
 
-    def called(self, word: str) -> str | None:
+    def find_label(self, word: str) -> str | None:
         """The label that a published file means by a word, or None."""
         label = self.published.get(word, word)
         return label if label in self.labels else None
@@ -193,7 +193,7 @@ def check_label_sets(names: Sequence[str]) -> None:
         raise LabelError(f"no label set is named. Choose from: {', '.join(LABEL_SETS)}.")
     strangers = [name for name in names if name not in LABEL_SETS]
     if strangers:
-        holders = [one.name for one in LABEL_SETS.values() if not set(strangers).isdisjoint(one.labels)]
+        holders = [item.name for item in LABEL_SETS.values() if not set(strangers).isdisjoint(item.labels)]
         hint = f" Whole sets are asked for, not single labels: those are in {' and '.join(holders)}." if holders else ""
         raise LabelError(unknown("label set", strangers, LABEL_SETS) + hint)
 

@@ -23,7 +23,7 @@ class Pace:
         self._told_s = now_s
         return True
 
-    def told(self, done: int) -> str:
+    def report(self, done: int) -> str:
         """``340 of 1200, 3.2 a second, 4 min left``; a first report knows no pace yet."""
         now_s = time.monotonic()
         first, began_s = self._first = self._first or (done, now_s)

@@ -77,7 +77,7 @@ class Pool(Generic[Job, Result]):
         """
         waiting = iter(enumerate(jobs))
         busy: dict[Connection, int] = {}
-        idle = [self._started() for _ in range(min(self._workers, len(jobs)))]
+        idle = [self._start_worker() for _ in range(min(self._workers, len(jobs)))]
         while idle or busy:
             for pipe, (number, job) in zip(idle, waiting, strict=False):
                 busy[pipe] = number
@@ -86,9 +86,9 @@ class Pool(Generic[Job, Result]):
             idle = [pipe for pipe in wait(list(busy)) if isinstance(pipe, Connection)] if busy else []
             for pipe in idle:
                 number = busy.pop(pipe)
-                yield number, self._received(pipe, jobs[number])
+                yield number, self._receive_result(pipe, jobs[number])
 
-    def _started(self) -> Connection:
+    def _start_worker(self) -> Connection:
         ours, theirs = get_context("spawn").Pipe()
         process = get_context("spawn").Process(target=_serve, args=(theirs, self._start, self._given), daemon=True)
         resource_tracker.ensure_running()  # its first start would lift the block
@@ -102,7 +102,7 @@ class Pool(Generic[Job, Result]):
         self._processes[ours] = process
         return ours
 
-    def _received(self, pipe: Connection, job: Job) -> Result:
+    def _receive_result(self, pipe: Connection, job: Job) -> Result:
         try:
             result = pipe.recv()
         except (EOFError, ConnectionError):

@@ -70,7 +70,7 @@ class SpanShape(Config):
     min_duration_s: float = Field(default=1.0, ge=0)
 
 
-def smoothed(curve: Curve, width_s: float) -> Curve:
+def smooth_curve(curve: Curve, width_s: float) -> Curve:
     """The curve with each score replaced by the mean over windows whose centres lie within ``width_s / 2`` of its own.
 
     Nothing is taken from beyond a hole. It looks ahead by half the width: a live system must hold its answer back for
@@ -98,7 +98,7 @@ def flagged_stretches(
     Args:
         until_s: windows that end later are only smoothed with, as where a stream goes on (``settled_until_s``).
     """
-    curve = smoothed(curve, shape.smooth_s)
+    curve = smooth_curve(curve, shape.smooth_s)
     if until_s != float("inf"):
         curve = Curve(*(column[curve.end_s <= until_s] for column in curve))
     first, last = _runs(curve, curve.score >= thresholds.off)
@@ -213,7 +213,7 @@ def _parted_by_label(span: Span, curves: dict[str, Curve], shape: SpanShape) -> 
     names = list(curves)
     any_curve = curves[names[0]]
     inside = np.flatnonzero((any_curve.end_s > span.start_s) & (any_curve.start_s < span.end_s))
-    smooth = np.stack([smoothed(curve, shape.smooth_s).score[inside] for curve in curves.values()])
+    smooth = np.stack([smooth_curve(curve, shape.smooth_s).score[inside] for curve in curves.values()])
     best = smooth.argmax(axis=0)
     cuts = np.flatnonzero(np.diff(best)) + 1
     edges_s = [span.start_s, *(float(any_curve.start_s[inside[cut]]) for cut in cuts), span.end_s]

@@ -15,7 +15,7 @@ from omnisila.models.experts import ExpertConfig
 from omnisila.models.iec import IECConfig
 from omnisila.recipes.rows.compact import scene_tuned, task_tuned, taught_by
 from omnisila.recipes.rows.icm import CompactICM
-from omnisila.recipes.shipping.compact import prepared
+from omnisila.recipes.shipping.compact import prepare_features
 from omnisila.recipes.studies.measures import questions_on
 from omnisila.training.loop import LoopConfig
 
@@ -79,7 +79,7 @@ def test_it_trains_and_what_does_not_is_told(root: Path, tmp_path: Path) -> None
     assert recipe.labels == {"implicit": ("Fire", "Normal")}
     assert [(question.set_name, question.label) for question in questions_on(recipe)] == [("mill_fires", "Fire")]
     told: list[str] = []
-    material = prepared(root, tmp_path / "run", tmp_path / "features", 0, 1, recipe, told.append).material
+    material = prepare_features(root, tmp_path / "run", tmp_path / "features", 0, 1, recipe, told.append).material
     assert "old_mill: not trained: the mill is closed" in told
     assert "stranger: not trained: no file of data/sets reads it" in told
     assert any(line.startswith("mill_fires: Water Incidents: 3 clips are not asked about") for line in told)

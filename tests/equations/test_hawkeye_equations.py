@@ -200,7 +200,7 @@ def test_boxes_are_found_in_the_part_of_the_frame_that_the_encoder_sees():
     grid = PatchGrid(rows=2, columns=2, class_tokens=1, area=None)
     area = torch.tensor([[0.25, 0.0, 0.75, 1.0], [0.0, 0.0, 1.0, 1.0]])
     boxes = torch.tensor([[0.0, 0.0, 0.2, 1.0], [0.0, 0.6, 0.3, 1.0]]).expand(2, 1, 2, 4)
-    located = grid.located(boxes, area)
+    located = grid.locate_boxes(boxes, area)
     torch.testing.assert_close(located[0, 0], torch.tensor([[-0.5, 0.0, -0.1, 1.0], [-0.5, 0.6, 0.1, 1.0]]))
     assert torch.equal(located[1], boxes[1])
     video = FrameTokens(torch.ones(2, 1, 5, 1), torch.ones(2, 1, 5, dtype=torch.bool))
@@ -208,7 +208,7 @@ def test_boxes_are_found_in_the_part_of_the_frame_that_the_encoder_sees():
     assert x_m.inside[:, 0].sum(-1).tolist() == [[0, 1], [2, 1]]
     assert x_m.box_means().flatten(1).tolist() == [[0.0, 1.0], [1.0, 1.0]]
     with pytest.raises(InputError, match="which part of the frame"):
-        grid.located(boxes, None)
+        grid.locate_boxes(boxes, None)
 
 
 def test_eq_5_is_the_normed_sum_of_experts_weighted_for_each_token():

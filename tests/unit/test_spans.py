@@ -19,7 +19,7 @@ from omnisila.spans import (
     flagged_stretches,
     labelled_spans,
     mean_score,
-    smoothed,
+    smooth_curve,
     spans_of,
 )
 
@@ -83,14 +83,14 @@ def test_no_span_crosses_a_hole_in_the_windows() -> None:
     assert spans_of(holed, thresholds, PLAIN) == spans((0, 1))
     both = holed._replace(score=np.array([0.9, 0.9]))
     assert spans_of(both, thresholds, PLAIN.replace(merge_gap_s=1)) == spans((0, 1), (2, 3))
-    np.testing.assert_array_equal(smoothed(holed, 9.0).score, holed.score)
+    np.testing.assert_array_equal(smooth_curve(holed, 9.0).score, holed.score)
 
 
 def test_smoothing_is_a_centred_mean_in_seconds_and_keeps_the_range() -> None:
-    result = smoothed(curve(0, 0, 1, 0, 0), 3.0).score
+    result = smooth_curve(curve(0, 0, 1, 0, 0), 3.0).score
 
     np.testing.assert_allclose(result, [0, 1 / 3, 1 / 3, 1 / 3, 0])
-    np.testing.assert_allclose(smoothed(curve(0, 0, 1, 0, 0, width_s=0.5), 1.5).score, result)
+    np.testing.assert_allclose(smooth_curve(curve(0, 0, 1, 0, 0, width_s=0.5), 1.5).score, result)
 
 
 def test_off_above_on_is_refused() -> None:

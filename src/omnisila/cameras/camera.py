@@ -22,7 +22,7 @@ from omnisila.errors import InputError, RecordError
 from omnisila.files import write_atomically
 from omnisila.labels import label_set
 from omnisila.operating_points import LabelSetCalibration
-from omnisila.scenes.store import packed, unpacked
+from omnisila.scenes.store import pack, unpack
 from omnisila.scenes.windows import WindowConfig
 from omnisila.schema import ModelIdentity, Probability
 from omnisila.spans import ANOMALY_CURVE
@@ -73,13 +73,13 @@ class LabelLimit(NamedTuple):
 
 def validated_alarms_per_hour(own: LabelSetCalibration) -> float:
     """False alarms of a label set at the model's own thresholds on its validation footage, as far as that is known."""
-    fitted = [one.false_alarms_per_hour for one in own.operating_points if one.thresholds == own.thresholds]
+    fitted = [point.false_alarms_per_hour for point in own.operating_points if point.thresholds == own.thresholds]
     return max(next((rate for rate in fitted if rate is not None), UNCALIBRATED_ALARMS), 1.0)
 
 
 def calibration_digests(calibrations: Mapping[str, LabelSetCalibration]) -> dict[str, str]:
     """SHA-256 of what decides how many alarms a score gives, by label set."""
-    return {name: digest(one.model_dump_json()) for name, one in calibrations.items()}
+    return {name: digest(calibration.model_dump_json()) for name, calibration in calibrations.items()}
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Camera:
         if not path.is_file():
             raise InputError(f"camera {path}: no such file. Make one with omnisila learn-camera FOOTAGE --out {path}.")
         try:
-            tensors, facts = unpacked(path)
+            tensors, facts = unpack(path)
             camera = cls(CameraFacts.model_validate_json(facts[_FACTS]), tensors)
         except (RecordError, KeyError, ValidationError):
             raise InputError(
@@ -122,7 +122,7 @@ class Camera:
         Raises:
             OutputError: it cannot be written.
         """
-        write_atomically(path, packed(dict(self.tensors), {_FACTS: self.facts.model_dump_json()}))
+        write_atomically(path, pack(dict(self.tensors), {_FACTS: self.facts.model_dump_json()}))
 
     def check(self, name: str, wanted: CameraFacts) -> None:
         """Whether this camera goes with a model and its extractors.
@@ -138,14 +138,14 @@ class Camera:
         if mine.extractor_digest != wanted.extractor_digest or mine.window != wanted.window:
             raise InputError(f"camera {name}: learnt with other scene extractors or windows. {again}")
         if mine.model.digest != wanted.model.digest:
-            told = (f"{one.name}@{one.digest[:12]}" for one in (mine.model, wanted.model))
+            told = (f"{identity.name}@{identity.digest[:12]}" for identity in (mine.model, wanted.model))
             raise InputError(f"camera {name}: learnt with model {', not '.join(told)}. {again}")
-        if missing := [one for one in wanted.labels if one not in mine.labels]:
+        if missing := [identity for identity in wanted.labels if identity not in mine.labels]:
             raise InputError(
                 f"camera {name}: learnt for label sets {', '.join(mine.labels)}, not {', '.join(missing)}. Ask for "
                 "those, or learn it again with --labels."
             )
-        if any(mine.calibrations[name] != one for name, one in wanted.calibrations.items()):
+        if any(mine.calibrations[name] != identity for name, identity in wanted.calibrations.items()):
             raise InputError(f"camera {name}: the model was calibrated anew since it was learnt. Learn it again.")
 
     def check_picture(self, video: Path, width_px: int, height_px: int) -> None:
@@ -179,9 +179,9 @@ class Camera:
         if not kept:
             return Camera(self.facts.replace(videos=()), {})
         videos = tuple(self.facts.videos[place] for place in kept)
-        return Camera(self.facts.replace(videos=videos), {name: one[kept] for name, one in self.tensors.items()})
+        return Camera(self.facts.replace(videos=videos), {name: tensor[kept] for name, tensor in self.tensors.items()})
 
-    def reported(self, name: str) -> tuple[str, ...]:
+    def finding_labels(self, name: str) -> tuple[str, ...]:
         """A label set's labels that may become findings, in the order of the rows of its counts."""
         return tuple(label for label in self.facts.labels[name] if label != label_set(name).quiet)
 
@@ -192,9 +192,9 @@ class Camera:
         the model's own is only taken as far as the model's own lower threshold, and only where it was measured: scores
         that nothing reached in little footage may be low for any footage.
         """
-        labels = self.reported(name)
+        labels = self.finding_labels(name)
         known = [self.facts.verdicts.get(label, Verdicts()) for label in labels]
-        weights = np.array([(one.accepted + 1) / (one.accepted + one.rejected + 2) for one in known])
+        weights = np.array([(limit.accepted + 1) / (limit.accepted + limit.rejected + 2) for limit in known])
         shares = weights / weights.sum()
         for label, share, counts in zip(labels, shares, self.total(f"alarms/{name}"), strict=True):
             thresholds = own.thresholds.get(label) or own.thresholds[ANOMALY_CURVE]
@@ -216,7 +216,7 @@ class Camera:
 
     def quantiles(self, name: str, levels: Sequence[float] = (0.5, 0.9, 0.99)) -> dict[str, tuple[float, ...]]:
         """Quantiles of each label's scores in ordinary windows."""
-        rows = zip(self.reported(name), self.total(f"scores/{name}"), strict=True)
+        rows = zip(self.finding_labels(name), self.total(f"scores/{name}"), strict=True)
         return {label: tuple(quantile(counts, level) for level in levels) for label, counts in rows}
 
 

@@ -16,7 +16,7 @@ from omnisila.schema import Span
 _FROM_DECISIONS, _FROM_REJECTED = 5, 3  # a least score is chosen from so many decisions on a label
 
 
-def decided(path: Path, labels: Iterable[str]) -> tuple[Decision, ...]:
+def agreed_decisions(path: Path, labels: Iterable[str]) -> tuple[Decision, ...]:
     """The findings on which all who decided agree, one decision each.
 
     Args:
@@ -45,19 +45,19 @@ def decided(path: Path, labels: Iterable[str]) -> tuple[Decision, ...]:
             by_finding[decision.finding].append(decision)
     if not by_finding:
         raise RecordError(f"{path}: nothing was accepted or rejected. Give decisions on this camera's findings.")
-    return tuple(of[-1] for of in by_finding.values() if len({one.verdict for one in of}) == 1)
+    return tuple(of[-1] for of in by_finding.values() if len({decision.verdict for decision in of}) == 1)
 
 
 def verdicts(decisions: Sequence[Decision]) -> dict[str, Verdicts]:
     """What decisions say about each label; a finding that was relabelled was wrong as what it was called."""
     scores: dict[str, tuple[list[float], list[float]]] = defaultdict(lambda: ([], []))
     added: dict[str, int] = defaultdict(int)
-    for one in decisions:
-        right = one.verdict == "accepted" and one.new_label in (None, one.label)
-        if one.verdict == "accepted" and (one.model_start_s is None or not right):
-            added[one.final_label] += 1  # the model did not say it, so its score says nothing
-        if one.model_start_s is not None:
-            scores[one.label][not right].append(one.score)
+    for decision in decisions:
+        right = decision.verdict == "accepted" and decision.new_label in (None, decision.label)
+        if decision.verdict == "accepted" and (decision.model_start_s is None or not right):
+            added[decision.final_label] += 1  # the model did not say it, so its score says nothing
+        if decision.model_start_s is not None:
+            scores[decision.label][not right].append(decision.score)
     return {
         label: Verdicts(
             accepted=len(scores[label][0]) + added[label],
@@ -73,19 +73,21 @@ def _least_score(accepted: Sequence[float], rejected: Sequence[float]) -> float:
     if len(rejected) < _FROM_REJECTED or len(accepted) + len(rejected) < _FROM_DECISIONS:
         return 0.0
     candidates = np.r_[0.0, np.unique([*accepted, *rejected]) + 1e-4]
-    wrong = [sum(one < least for one in accepted) + sum(one >= least for one in rejected) for least in candidates]
+    wrong = [
+        sum(score < least for score in accepted) + sum(score >= least for score in rejected) for least in candidates
+    ]
     return float(min(candidates[int(np.argmin(wrong))], 1.0))
 
 
 def events(decisions: Sequence[Decision]) -> dict[str, tuple[Span, ...]]:
     """Stretches that are no ordinary footage, by the video's SHA-256: whatever was accepted."""
     found: dict[str, list[Span]] = defaultdict(list)
-    for one in decisions:
-        if one.verdict == "accepted":
-            found[one.video_sha256].append(Span(start_s=one.start_s, end_s=one.end_s))
+    for decision in decisions:
+        if decision.verdict == "accepted":
+            found[decision.video_sha256].append(Span(start_s=decision.start_s, end_s=decision.end_s))
     return {video: tuple(sorted(set(spans), key=lambda span: span.start_s)) for video, spans in found.items()}
 
 
-def reviewed(camera: Camera, decisions: Sequence[Decision]) -> Camera:
+def apply_decisions(camera: Camera, decisions: Sequence[Decision]) -> Camera:
     """The camera with what people decided, in place of what they had decided before."""
     return Camera(camera.facts.replace(verdicts=verdicts(decisions)), camera.tensors)

@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from omnisila.cameras.likeness import KEPT, described
-from omnisila.cameras.sightings import FACETS, VISIT_S, Paces, implied, recorded_at, sightings
+from omnisila.cameras.likeness import KEPT, window_vector
+from omnisila.cameras.sightings import FACETS, VISIT_S, Paces, implied_types, recorded_at, sightings
 from omnisila.cameras.tails import alarm_counts, histogram, log_odds
 from omnisila.config import Frozen
 from omnisila.digests import digest
@@ -61,11 +61,11 @@ class WindowsKept:
             if not touches(window.span, events):
                 self.seen += 1
                 if len(self._kept) < KEPT:
-                    self._kept.append(described(window))
+                    self._kept.append(window_vector(window))
                 elif (place := int(self._random.integers(self.seen))) < KEPT:
-                    self._kept[place] = described(window)
+                    self._kept[place] = window_vector(window)
             elif not self._width:
-                self._width = len(described(window))
+                self._width = len(window_vector(window))
             yield window
 
     def tensors(self) -> dict[str, Tensor]:
@@ -115,7 +115,7 @@ def row(
     ordinary = np.array([not touches(span, events) for span in spans], dtype=bool)
     start_s = np.array([span.start_s for span in spans])[ordinary]
     end_s = np.array([span.end_s for span in spans])[ordinary]
-    tensors = {**_seen(shards, events, aspect, begin), **kept.tensors()}
+    tensors = {**_count_seen(shards, events, aspect, begin), **kept.tensors()}
     for name, matrix in posteriors.items():
         calibration, quiet = calibrations[name], label_set(name).quiet
         columns = [
@@ -126,14 +126,14 @@ def row(
             for label, scores in columns
         ]
         tensors[f"alarms/{name}"] = torch.from_numpy(np.stack(counts)).int()
-        tensors[f"scores/{name}"] = torch.from_numpy(np.stack([histogram(one) for _, one in columns])).int()
+        tensors[f"scores/{name}"] = torch.from_numpy(np.stack([histogram(column) for _, column in columns])).int()
     learnt = LearntVideo(
         path=str(video), sha256=sha256, begin=begin, seconds=float((end_s - start_s).sum()), events=tuple(events)
     )
     return Row(learnt, tensors)
 
 
-def _seen(
+def _count_seen(
     shards: Iterable[SceneShard], events: Sequence[Span], aspect: float, begin: datetime | None
 ) -> dict[str, Tensor]:
     """How often each type was seen itself, and how often it counts as seen; what stays or soon returns is seen once."""
@@ -143,9 +143,9 @@ def _seen(
         for time_s, facet, kind_type in sightings(shard, aspect, begin, paces):
             if not any(event.start_s <= time_s < event.end_s for event in events):
                 visits["exact", facet].at(time_s, kind_type)
-                for near in implied(facet, kind_type):
+                for near in implied_types(facet, kind_type):
                     visits["near", facet].at(time_s, near)
-    return {f"{kind}/{facet}": torch.from_numpy(one.counts) for (kind, facet), one in visits.items()}
+    return {f"{kind}/{facet}": torch.from_numpy(visit.counts) for (kind, facet), visit in visits.items()}
 
 
 class _Visits:

@@ -27,7 +27,7 @@ def _directions(stream: str, width: int) -> Float[Tensor, "width directions"]:
     return torch.randn(width, DIRECTIONS, generator=chosen) / width**0.5
 
 
-def described(window: Window) -> Float[Tensor, "numbers"]:
+def window_vector(window: Window) -> Float[Tensor, "numbers"]:
     """A window's mean features, projected; an absent stream is zero."""
     parts: list[Tensor] = []
     for name, frames in window.streams.items():

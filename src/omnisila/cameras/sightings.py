@@ -144,7 +144,7 @@ def _postures(shard: SceneShard, aspect: float) -> Iterator[Sighting]:
             yield Sighting(time_s, "posture", (lean_deg >= _BENT_DEG) + (lean_deg >= _LYING_DEG))
 
 
-def implied(facet: str, kind_type: int) -> list[int]:
+def implied_types(facet: str, kind_type: int) -> list[int]:
     """The types that count as seen with one: itself, cells beside it, and lower speeds and numbers."""
     if facet == "place":
         kind, cell = divmod(kind_type, ROWS * COLUMNS)

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import expit, logit
 
-from omnisila.spans import Curve, SpanShape, Thresholds, flagged_stretches, smoothed
+from omnisila.spans import Curve, SpanShape, Thresholds, flagged_stretches, smooth_curve
 
 STEP = 0.1
 GRID = np.arange(-80, 81) * STEP  # thresholds, as log-odds
@@ -47,7 +47,7 @@ def thresholds_at(on_log_odds: float, hysteresis: float) -> Thresholds:
 
 def alarm_counts(curve: Curve, shape: SpanShape, hysteresis: float) -> Int[np.ndarray, "grid"]:
     """How many stretches the curve gives at each threshold of the grid."""
-    curve, unsmoothed = smoothed(curve, shape.smooth_s), shape.replace(smooth_s=0.0)
+    curve, unsmoothed = smooth_curve(curve, shape.smooth_s), shape.replace(smooth_s=0.0)
     counts = np.zeros(len(GRID), dtype=np.int64)
     if len(curve.score):
         for index in np.flatnonzero(log_odds(curve.score).max() >= GRID):

@@ -81,7 +81,7 @@ class Unusual:
 
         Args:
             seen: facets and types in the window.
-            described: ``likeness.described`` of it.
+            described: ``likeness.window_vector`` of it.
         """
         found: list[Reason] = []
         for facet, kind in set(seen):
@@ -120,8 +120,8 @@ class Unusual:
         paces = Paces()
         for shard in shards:
             for sighting in sightings(shard, aspect, begin, paces):
-                _put(seen, spans, start_s, sighting)
-        reasons = [self.reasons(one, numbers) for one, numbers in zip(seen, described, strict=True)]
+                _note_sighting(seen, spans, start_s, sighting)
+        reasons = [self.reasons(kinds, numbers) for kinds, numbers in zip(seen, described, strict=True)]
         scores = np.array([max((reason.score for reason in of), default=0.0) for of in reasons])
         curve = Curve(start_s, np.array([span.end_s for span in spans]), scores)
         for span in spans_of(curve, Thresholds(on=1e-6, off=1e-6), _SHAPE):
@@ -195,7 +195,9 @@ def _cause(reasons: Sequence[Reason]) -> str:
     return f"{text[0].upper()}{text[1:]}."
 
 
-def _put(seen: list[set[tuple[str, int]]], spans: Sequence[Span], start_s: np.ndarray, sighting: Sighting) -> None:
+def _note_sighting(
+    seen: list[set[tuple[str, int]]], spans: Sequence[Span], start_s: np.ndarray, sighting: Sighting
+) -> None:
     """Note a sighting in the window that it lies in."""
     place = int(np.searchsorted(start_s, sighting.time_s + 1e-6, side="right")) - 1
     if place >= 0 and sighting.time_s < spans[place].end_s:

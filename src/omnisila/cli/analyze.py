@@ -152,7 +152,7 @@ def analyze(
             if cut and outcome.state != "failed":
                 uncut += report.cut(outcome)
             outcomes.append(outcome._replace(analysis=None))
-            progress.finished(outcome, analyzer.notes)
+            progress.report_outcome(outcome, analyzer.notes)
             if as_json and outcome.state != "failed":
                 typer.echo(output_path(out, item.name, "json").read_text(encoding="utf-8"))
     ended = summary(outcomes, inputs.failed)

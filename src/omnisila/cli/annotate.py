@@ -98,9 +98,9 @@ def annotate(
     config = AnnotatorConfig()
     expected = estimate_run(spans, read_done(out), config, endpoint)
     if estimate:
-        typer.echo(_told(expected))
+        typer.echo(_estimate_text(expected))
         return
-    console.print(_told(expected))
+    console.print(_estimate_text(expected))
     failed = 0
     with endpoint.build() as client:
         for number, outcome in enumerate(config.build(client).run(spans, footage, out), 1):
@@ -117,7 +117,7 @@ def annotate(
         raise typer.Exit(1)
 
 
-def _told(expected: "Expected") -> str:
+def _estimate_text(expected: "Expected") -> str:
     price = "" if expected.price is None else f", price about {expected.price:.2f}"
     return (
         f"{expected.spans} spans to write, {expected.already_done} done: {expected.requests} requests, "

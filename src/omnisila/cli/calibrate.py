@@ -68,9 +68,9 @@ def calibrate(
     held = decided(asked, say) if examples is None else held_out(asked, split)
     target = copy_run(source, out) if out is not None else source
     calibration = calibrate_run(target, held, footage, FeatureCache(), say)
-    for name, one in calibration.label_sets.items():
-        typer.echo(f"{name}: temperature {one.temperature:.2f}")
-        for point in one.operating_points:
+    for name, fitted in calibration.label_sets.items():
+        typer.echo(f"{name}: temperature {fitted.temperature:.2f}")
+        for point in fitted.operating_points:
             alarms = "-" if point.false_alarms_per_hour is None else f"{point.false_alarms_per_hour:.0f}"
             flagged = "-" if point.false_alarm_frac is None else f"{point.false_alarm_frac:.1%}"
             typer.echo(

@@ -40,7 +40,7 @@ def export(
     if form not in ("jsonl", *FORMATS):
         raise InputError(unknown("format", form, ("jsonl", *FORMATS)))
     log = _log(reports, state)
-    chosen = [one for one in log.decisions() if not user or one.user in user]
+    chosen = [decision for decision in log.decisions() if not user or decision.user in user]
     if form == "jsonl":
         typer.echo(f"{out}: {write_lines(chosen, out)} decisions")
     else:

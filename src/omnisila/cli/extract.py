@@ -38,7 +38,7 @@ def extract(
     failures = [failure.reason for failure in inputs.failed]
     for item in inputs.files:
         try:
-            extracted = cache.extracted(item.path, profile)
+            extracted = cache.ensure_features(item.path, profile)
         except OmnisilaError as error:
             failures.append(str(error))
             continue

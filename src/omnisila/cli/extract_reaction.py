@@ -76,7 +76,7 @@ def frames(
     say(f"{out}: {done} clips, of which {counted.known} were there before")
     for modality, clips in counted.missing.items():
         say(f"  missing {modality}: {clips} of {done} clips")
-    for warning, clips in sorted(counted.warned.items(), key=lambda one: -one[1]):
+    for warning, clips in sorted(counted.warned.items(), key=lambda pair: -pair[1]):
         say(f"  {warning}: {clips} of {done} clips")
     say(f"  clip by clip: {out / NOTES}")
     _end((reason for _, reason in counted.failed), out / FAILED)

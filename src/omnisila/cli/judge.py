@@ -72,7 +72,7 @@ def judge(
     from rich.console import Console
 
     from omnisila.cli.scored_systems import asked_and_said, echo_scores
-    from omnisila.evaluation.judging import JudgeConfig, Unjudged, estimated, resumed
+    from omnisila.evaluation.judging import JudgeConfig, Unjudged, estimate_judging, resume_verdicts
     from omnisila.evaluation.mean_ratings import add_scores, judged_scores
     from omnisila.evaluation.stated_causes import stated_causes
 
@@ -80,11 +80,11 @@ def judge(
     asked, systems = asked_and_said(examples, predictions, split)
     causes = stated_causes(asked, systems)
     config = JudgeConfig(parallel=parallel)
-    expected = estimated(causes, resumed(out, endpoint), config, endpoint)
+    expected = estimate_judging(causes, resume_verdicts(out, endpoint), config, endpoint)
     if estimate:
-        typer.echo(_told(expected))
+        typer.echo(_estimate_text(expected))
         return
-    console.print(_told(expected))
+    console.print(_estimate_text(expected))
     failed = 0
     if expected.causes:
         with endpoint.build() as client:
@@ -95,7 +95,7 @@ def judge(
                 else:
                     rating = "no rating in the answer" if outcome.rating is None else f"{outcome.rating:g}"
                     console.print(f"{number}/{expected.causes} {outcome.system}, {outcome.example_id}: {rating}")
-    result = judged_scores(causes, resumed(out, endpoint), draws)
+    result = judged_scores(causes, resume_verdicts(out, endpoint), draws)
     if scores is not None:
         add_scores(scores, result)
     if not quiet:
@@ -107,7 +107,7 @@ def judge(
         raise typer.Exit(1)
 
 
-def _told(expected: "Expected") -> str:
+def _estimate_text(expected: "Expected") -> str:
     price = "" if expected.price is None else f", price about {expected.price:.2f}"
     return (
         f"{expected.causes} causes to judge, {expected.already_done} done, {expected.empty} empty: "

@@ -47,7 +47,7 @@ def learn_camera(
     check_replaceable(out)
 
     from omnisila.cameras.camera import spoken
-    from omnisila.cameras.deciding import decided, events, reviewed
+    from omnisila.cameras.deciding import agreed_decisions, apply_decisions, events
     from omnisila.cameras.unusual import UNUSUAL
     from omnisila.inference.analyzer import Analyzer
     from omnisila.inference.learning_cameras import CameraLearner, Learnt
@@ -59,7 +59,7 @@ def learn_camera(
     asked = listed(labels) if labels else tuple(run.record.labels)
     learner = CameraLearner(Analyzer(run, AnalyzerConfig(labels=asked), FeatureCache()), out)
     reported = [label for name in asked for label in run.record.labels.get(name, ())]
-    agreed = decided(decisions, [*reported, UNUSUAL]) if decisions else ()
+    agreed = agreed_decisions(decisions, [*reported, UNUSUAL]) if decisions else ()
     say = (lambda _: None) if quiet else (lambda line: typer.echo(path_text(line), err=True))
 
     def tell(ended: Learnt) -> None:
@@ -70,8 +70,8 @@ def learn_camera(
         say(f"note: {note}")
     failed = [*inputs.failed, *learner.learn(inputs.files, events(agreed), tell)]
     if learner.camera is not None and agreed:
-        failed += learner.learn(learner.outdated(events(agreed)), events(agreed), tell)
-        learner.camera = reviewed(learner.camera, agreed)
+        failed += learner.learn(learner.find_outdated(events(agreed)), events(agreed), tell)
+        learner.camera = apply_decisions(learner.camera, agreed)
         learner.camera.save(out)
     for failure in failed:
         typer.echo(f"failed: {path_text(failure.reason)}", err=True)

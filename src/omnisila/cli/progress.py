@@ -56,7 +56,7 @@ class BatchProgress:
         self._bars.update(self._file, completed=first + extent * share)
         self._bars.update(self._all, completed=self._done + first + extent * share)
 
-    def finished(self, outcome: Outcome, notes: Collection[str] = ()) -> None:
+    def report_outcome(self, outcome: Outcome, notes: Collection[str] = ()) -> None:
         """A file ended; says what was found. Warnings among ``notes`` hold for the run and are told once."""
         self._done += 1
         self._bars.update(self._all, completed=self._done)
@@ -64,10 +64,10 @@ class BatchProgress:
         if outcome.state == "skipped":
             self.say(f"{name}: already analysed, nothing changed")
         elif outcome.analysis is not None:
-            warnings = [one for one in outcome.analysis.warnings if one not in self._told]
+            warnings = [warning for warning in outcome.analysis.warnings if warning not in self._told]
             for line in _lines(name, outcome.analysis, warnings):
                 self.say(line)
-            self._told.update(one for one in warnings if one in notes)
+            self._told.update(warning for warning in warnings if warning in notes)
 
     def say(self, line: str) -> None:
         """A line as it is."""
@@ -83,7 +83,7 @@ class BatchProgress:
 
 
 def _lines(name: str, analysis: Analysis, warnings: Sequence[str]) -> list[str]:
-    told = [] if analysis.labels == (REACTION.name,) else [_counted(len(analysis.findings))]
+    told = [] if analysis.labels == (REACTION.name,) else [_count_text(len(analysis.findings))]
     if analysis.intensities:
         told.append(", ".join(f"{label} {value:.2f}" for label, value in analysis.intensities.items()))
     elif REACTION.name in analysis.labels:
@@ -97,7 +97,7 @@ def _lines(name: str, analysis: Analysis, warnings: Sequence[str]) -> list[str]:
     return lines + [f"  note: {warning}" for warning in warnings]
 
 
-def _counted(findings: int) -> str:
+def _count_text(findings: int) -> str:
     return "nothing to report" if findings == 0 else f"{findings} finding{'s' if findings > 1 else ''}"
 
 

@@ -72,16 +72,18 @@ def _write(
 
 def _score(key: Path | None, sheets: list[Path], scores: Path | None, draws: int, quiet: bool) -> None:
     from omnisila.cli.scored_systems import echo_scores
-    from omnisila.evaluation.mean_ratings import add_scores, summed
+    from omnisila.evaluation.mean_ratings import add_scores, sum_ratings
     from omnisila.evaluation.rating_tables import key_of, rating_scores, read_ratings
     from omnisila.evaluation.score_files import read_scores
 
     result = rating_scores(read_ratings(key or key_of(sheets), sheets), draws)
     if scores is not None:
-        known = {one.system: one for one in read_scores(scores)} if scores.exists() else {}
+        known = {system.system: system for system in read_scores(scores)} if scores.exists() else {}
         result = tuple(
-            one.replace(scores=(*one.scores, *summed(known[one.system], one))) if one.system in known else one
-            for one in result
+            system.replace(scores=(*system.scores, *sum_ratings(known[system.system], system)))
+            if system.system in known
+            else system
+            for system in result
         )
         add_scores(scores, result)
     if not quiet:

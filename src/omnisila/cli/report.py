@@ -52,7 +52,7 @@ def report(
     from omnisila.data.asked_examples import Asked, asked_examples
     from omnisila.errors import InputError, check_known
     from omnisila.evaluation.score_files import read_scores
-    from omnisila.report.score_report import FORMATS, Material, together, write_score_report
+    from omnisila.report.score_report import FORMATS, Material, join_score_files, write_score_report
 
     known_sets(labels or ())
     wanted = listed([formats])
@@ -60,9 +60,9 @@ def report(
     if predictions and examples is None:
         raise InputError("--predictions without the examples that they answer. Give --examples too.")
     asked = Asked((), (), "") if examples is None else asked_examples(examples, split)
-    said = _said(predictions or [], asked)
+    said = _read_predictions(predictions or [], asked)
     material = Material(
-        together([(path, read_scores(path)) for path in scores]), asked.examples, said, tuple(log or ())
+        join_score_files([(path, read_scores(path)) for path in scores]), asked.examples, said, tuple(log or ())
     )
     written = write_score_report(material, out, wanted, video)
     if quiet:
@@ -72,7 +72,7 @@ def report(
     typer.echo(f"{out}: {len(written.files)} files")
 
 
-def _said(paths: "list[Path]", asked: "Asked") -> "dict[str, Sequence[Prediction]]":
+def _read_predictions(paths: "list[Path]", asked: "Asked") -> "dict[str, Sequence[Prediction]]":
     """Each system's predictions.
 
     Raises:

@@ -57,7 +57,9 @@ def score(
     asked = asked_examples(examples, split)
     if not quiet:
         typer.echo(f"{examples}: {len(asked.examples)} examples of split {asked.split}")
-    systems = [read_predictions(path, asked.examples, name, asked.others) for name, path in map(_named, predictions)]
+    systems = [
+        read_predictions(path, asked.examples, name, asked.others) for name, path in map(_name_and_path, predictions)
+    ]
     check_names(systems)
 
     from omnisila.evaluation.score_files import write_scores
@@ -89,8 +91,10 @@ def _with_ratings(result: "tuple[Scores, ...]", decisions: Path, draws: int) -> 
     from omnisila.records import records
     from omnisila.schema import Scores
 
-    rated = {one.system: one.scores for one in rating_scores(decided_ratings(records(decisions, Decision)), draws)}
-    known = [one.replace(scores=(*one.scores, *rated.pop(one.system, ()))) for one in result]
+    rated = {
+        system.system: system.scores for system in rating_scores(decided_ratings(records(decisions, Decision)), draws)
+    }
+    known = [system.replace(scores=(*system.scores, *rated.pop(system.system, ()))) for system in result]
     return (*known, *(Scores(system=name, scores=scores) for name, scores in rated.items()))
 
 
@@ -110,6 +114,6 @@ def _left_out(system: "System", scores: "Scores") -> "Iterator[str]":
             yield f"{labels} spans that fit no video: {score.note}; average precision takes them as they were said"
 
 
-def _named(argument: str) -> tuple[str | None, Path]:
+def _name_and_path(argument: str) -> tuple[str | None, Path]:
     name, equals, path = argument.partition("=")
     return (name, Path(path)) if equals and name and not Path(argument).exists() else (None, Path(argument))

@@ -79,7 +79,7 @@ def serve(
             hosts=tuple(allow_host or ()),
             trusted_origins=tuple(trusted_origin or ()),
             base_path=base_path,
-            accounts=tuple(one.account for one in invited),
+            accounts=tuple(guest.account for guest in invited),
             local_user=User(name=name, role="admin"),
             blur_faces=blur_faces,
             retain_days=retain_days,

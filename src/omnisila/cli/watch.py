@@ -68,7 +68,7 @@ def watch(
     for option, value in (("--for", for_s), ("--keep-days", keep_days), ("--keep-gb", keep_gb)):
         if value is not None and value <= 0:
             raise typer.BadParameter(f"{value:g} is not above 0", param_hint=option)
-    addresses = distinct([Address.parse(one) for one in streams])
+    addresses = distinct([Address.parse(stream) for stream in streams])
     settings = WatchSettings(
         out=out,
         transport=transport,
@@ -82,7 +82,7 @@ def watch(
     if labels:
         asked = asked.replace(labels=listed(labels))
     secret = secret_of(out / ".omnisila" / "watch.secret", os.environ.get(SECRET)) if notify else b""
-    targets = [target(one, secret) for one in notify or ()]
+    targets = [target(item, secret) for item in notify or ()]
     analyzer = load(model, asked)
     if not isinstance(analyzer, Analyzer):
         raise InputError("watch looks for events and faces, not for reactions. Leave reaction out of --labels.")
@@ -106,4 +106,6 @@ def _accepted(out: Path) -> frozenset[str]:
     path = out / STATE_FOLDER / DATABASE
     if not path.is_file():
         return frozenset()
-    return frozenset(one.video_sha256 for one in DecisionLog(Store(path)).decisions() if one.verdict == "accepted")
+    return frozenset(
+        decision.video_sha256 for decision in DecisionLog(Store(path)).decisions() if decision.verdict == "accepted"
+    )

@@ -132,11 +132,11 @@ def parse_located(text: str, labels: LabelSet) -> tuple[Located, ...] | None:
     if plain == NOTHING:
         return ()
     names = "|".join(re.escape(label) for label in sorted(labels.labels, key=len, reverse=True))
-    one = re.compile(f"({names}) from {_TIME} to {_TIME}")
+    pattern = re.compile(f"({names}) from {_TIME} to {_TIME}")
     found: list[Located] = []
     at = 0
     while True:
-        match = one.match(plain, at)
+        match = pattern.match(plain, at)
         if match is None or float(match[3]) <= float(match[2]):
             return None
         found.append(Located(match[1], Span(start_s=float(match[2]), end_s=float(match[3]))))

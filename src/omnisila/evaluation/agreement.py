@@ -41,7 +41,9 @@ def agreement(
     if not len(paired):
         who = "a single rater" if values.shape[1] == 1 else "no cause has two ratings"
         return Agreement(None, None, 0, f"{who}: agreement needs two ratings of one cause")
-    differences = [np.abs(one - other)[~np.isnan(one - other)] for one, other in itertools.combinations(paired.T, 2)]
+    differences = [
+        np.abs(first - other)[~np.isnan(first - other)] for first, other in itertools.combinations(paired.T, 2)
+    ]
     mean_difference = float(np.concatenate(differences).mean())
     if len(np.unique(paired[~np.isnan(paired)])) == 1:
         note = "all ratings are the same number: chance would agree as well"

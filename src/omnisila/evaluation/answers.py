@@ -100,12 +100,12 @@ def match_answers(examples: Iterable[Example], system: System) -> Answers:
     return Answers(pairs, strangers, repeated, stale, system.strays)
 
 
-def named(labels: str, scores: Iterable[Score]) -> tuple[Score, ...]:
+def with_label_set(labels: str, scores: Iterable[Score]) -> tuple[Score, ...]:
     """Scores whose variant begins with the label set."""
     return tuple(score.replace(variant=f"{labels}; {score.variant}") for score in scores)
 
 
-def numbered(names: Iterable[str]) -> Int[np.ndarray, "items"]:
+def number_names(names: Iterable[str]) -> Int[np.ndarray, "items"]:
     """Each name's number, in order of first appearance."""
     numbers: dict[str, int] = {}
     return np.array([numbers.setdefault(name, len(numbers)) for name in names], dtype=np.int64)

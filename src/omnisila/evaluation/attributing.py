@@ -70,7 +70,7 @@ def semantic_similarity(truth: Sequence[str], written: Sequence[str], encoder: S
     count = len(truth)
     if not count:
         return SemanticSimilarity(np.nan, np.array([], dtype=np.float64), np.nan)
-    true, text = _embedded(truth, encoder), _embedded(written, encoder)
+    true, text = _embed(truth, encoder), _embed(written, encoder)
     per_text = 100 * (true * text).sum(axis=1)
     everything = 100 * float(true.sum(axis=0) @ text.sum(axis=0))
     shuffled = (everything - float(per_text.sum())) / (count * (count - 1)) if count > 1 else np.nan
@@ -96,12 +96,12 @@ def labels_named_or_nearest(
     named = labels_named(texts, labels)
     open_rows = [row for row, text in enumerate(texts) if named[row] < 0 and text.strip()]
     if open_rows:
-        near = _embedded([texts[row] for row in open_rows], encoder) @ _embedded(labels, encoder).T
+        near = _embed([texts[row] for row in open_rows], encoder) @ _embed(labels, encoder).T
         named[open_rows] = near.argmax(axis=1)
     return named
 
 
-def _embedded(texts: Sequence[str], encoder: SentenceEncoder) -> Float[np.ndarray, "texts width"]:
+def _embed(texts: Sequence[str], encoder: SentenceEncoder) -> Float[np.ndarray, "texts width"]:
     vectors = np.asarray(encoder.encode(texts), dtype=np.float64)
     written = np.array([bool(text.strip()) for text in texts])[:, None]
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -21,7 +21,7 @@ from omnisila.evaluation.locating import false_alarms_per_hour, frame_detection
 from omnisila.evaluation.tables import Footage, SpanTable
 from omnisila.operating_points import Method, OperatingPoint
 from omnisila.schema import Span
-from omnisila.spans import Curve, SpanShape, Thresholds, flagged_stretches, smoothed
+from omnisila.spans import Curve, SpanShape, Thresholds, flagged_stretches, smooth_curve
 
 TARGETS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)
 _TEMPERATURES = (0.05, 20.0)
@@ -137,7 +137,9 @@ class _Fit:
         )
         self.truth = {name: _table(enumerate(_stretches(video, name) for video in videos)) for name in curves}
         self.curves = {
-            name: [smoothed(video.curves[name], shape.smooth_s) if name in video.curves else None for video in videos]
+            name: [
+                smooth_curve(video.curves[name], shape.smooth_s) if name in video.curves else None for video in videos
+            ]
             for name in curves
             if len(self.truth[name].video)
         }
@@ -148,7 +150,7 @@ class _Fit:
         fitted = {name: limit for name, limit in thresholds.items() if limit is not None}
         if not fitted or len(fitted) < len(thresholds):
             return None
-        truth, flagged = _joined(self.truth.values()), _joined(map(self._flagged, fitted, fitted.values()))
+        truth, flagged = _join_tables(self.truth.values()), _join_tables(map(self._flag, fitted, fitted.values()))
         frames = frame_detection(truth, flagged, self.footage, self.config.grid_hz)
         return OperatingPoint(
             fnr_target=fnr_target,
@@ -186,18 +188,18 @@ class _Fit:
         """Mean missed share per eventful video at a candidate; remembered, for targets ask for the same ones."""
         candidates, known = self._candidates(name), {}
 
-        def missed(index: int) -> float:
+        def missed_share(index: int) -> float:
             if index not in known:
-                flagged = self._flagged(name, self._hysteresis(candidates[index]))
+                flagged = self._flag(name, self._hysteresis(candidates[index]))
                 known[index] = frame_detection(self.truth[name], flagged, self.footage, self.config.grid_hz).fnr_macro
             return known[index]
 
-        return missed
+        return missed_share
 
     def _hysteresis(self, on: float) -> Thresholds:
         return Thresholds(on=float(on), off=float(on) * self.config.off_frac)
 
-    def _flagged(self, name: str, thresholds: Thresholds) -> SpanTable:
+    def _flag(self, name: str, thresholds: Thresholds) -> SpanTable:
         return _table(
             (index, flagged_stretches(curve, thresholds, self.shape))
             for index, curve in enumerate(self.curves[name])
@@ -221,7 +223,7 @@ def _table(
     return SpanTable(video, np.zeros_like(video), start_s, end_s, np.ones(len(video)))
 
 
-def _joined(tables: Iterable[SpanTable]) -> SpanTable:
+def _join_tables(tables: Iterable[SpanTable]) -> SpanTable:
     tables = tuple(tables)
     return SpanTable(*(np.concatenate(columns) for columns in zip(*tables, strict=True)))
 

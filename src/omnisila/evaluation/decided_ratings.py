@@ -14,25 +14,27 @@ def decided_ratings(decisions: Iterable[Decision]) -> Ratings:
     A system is a model's name with its digest, as ``score`` calls the system that a folder of analyses is. What people
     added themselves has no cause of a model. A cause that was accepted but not rated counts as unrated.
     """
-    said = [one for one in decisions if one.model_start_s is not None]
-    wanted = dict.fromkeys(one.finding for one in said if one.verdict == "accepted" or one.rating is not None)
-    users = tuple(sorted({one.user for one in said}))
-    first = {one.finding: one for one in reversed(said)}
+    said = [decision for decision in decisions if decision.model_start_s is not None]
+    wanted = dict.fromkeys(
+        decision.finding for decision in said if decision.verdict == "accepted" or decision.rating is not None
+    )
+    users = tuple(sorted({decision.user for decision in said}))
+    first = {decision.finding: decision for decision in reversed(said)}
     place = {finding: row for row, finding in enumerate(wanted)}
     values = np.full((len(wanted), len(users)), np.nan)
-    for one in said:
-        if one.finding in place and one.rating is not None:
-            values[place[one.finding], users.index(one.user)] = one.rating
+    for decision in said:
+        if decision.finding in place and decision.rating is not None:
+            values[place[decision.finding], users.index(decision.user)] = decision.rating
     return Ratings(tuple(_cause(first[finding]) for finding in wanted), users, values)
 
 
-def _cause(one: Decision) -> RatedCause:
+def _cause(decision: Decision) -> RatedCause:
     return RatedCause(
-        id=one.finding,
-        systems=(one.model,),
-        example_id=one.finding,
-        video=one.video,
-        labels=one.labels,
-        label=one.label,
-        cause=one.cause or "",
+        id=decision.finding,
+        systems=(decision.model,),
+        example_id=decision.finding,
+        video=decision.video,
+        labels=decision.labels,
+        label=decision.label,
+        cause=decision.cause or "",
     )

@@ -31,7 +31,7 @@ def grid_of(footage: Footage, rate_hz: float = GRID_HZ) -> Grid:
     return Grid(rate_hz, np.concatenate([[0], np.cumsum(counts)]))
 
 
-def covered(grid: Grid, table: SpanTable) -> Bool[np.ndarray, "frames"]:
+def covered_frames(grid: Grid, table: SpanTable) -> Bool[np.ndarray, "frames"]:
     """Which frames lie in any of the spans."""
     first, past = _frame_ranges(grid, table)
     change = np.zeros(grid.frames + 1, dtype=np.int32)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
-from omnisila.evaluation.grid import GRID_HZ, covered, frame_scores, grid_of
+from omnisila.evaluation.grid import GRID_HZ, covered_frames, frame_scores, grid_of
 from omnisila.evaluation.tables import Footage, SpanTable
 
 Labels = Int[np.ndarray, "items"]
@@ -116,7 +116,7 @@ def frame_ranking(windows: SpanTable, truth: SpanTable, footage: Footage, rate_h
         rate_hz: the grid.
     """
     grid = grid_of(footage, rate_hz)
-    positive, score = covered(grid, truth), frame_scores(grid, windows)
+    positive, score = covered_frames(grid, truth), frame_scores(grid, windows)
     if not grid.frames:
         return Ranking(np.nan, np.nan)
     first = np.flatnonzero(np.r_[True, (score[1:] != score[:-1]) | (positive[1:] != positive[:-1])])

@@ -23,13 +23,13 @@ _ALONE = re.compile(rf"[\"'*_`\s(\[]*{_NUMBER}[\"'*_`\s)\].]*")
 _THOUGHT = re.compile(r".*</think(?:ing)?>", re.DOTALL)
 
 
-def judge_prompt(one: StatedCause) -> str:
+def judge_prompt(cause: StatedCause) -> str:
     """The question about one cause; texts stand on one line each, between marks, so that none can pass for the rest."""
-    about = f'labelled "{one.label}"' if one.label else "whose label is not known"
+    about = f'labelled "{cause.label}"' if cause.label else "whose label is not known"
     return (
         f"A stretch of a video is {about}. People wrote why; a system, which saw the video too, also said why.\n"
-        f"<true cause>{_flat(one.example.answer)}</true cause>\n"
-        f"<stated cause>{_flat(one.cause)}</stated cause>\n"
+        f"<true cause>{_flat(cause.example.answer)}</true cause>\n"
+        f"<stated cause>{_flat(cause.cause)}</stated cause>\n"
         "Judge how well the stated cause agrees with the true one, by two things alike: whether it conveys the same "
         "sentiment or event, and whether it names the same clues (who, what they do, with what, where). Other words "
         "for the same are no fault. What contradicts the true cause, or is added and does not follow from it, counts "

@@ -98,39 +98,39 @@ class Judge:
             OutputError: ``out`` cannot be written.
             RecordError: ``out`` holds a line that no judge wrote.
         """
-        known = resumed(out, self.endpoint.config)
+        known = resume_verdicts(out, self.endpoint.config)
         waiting: dict[str, list[StatedCause]] = {}
-        for one in _unjudged(causes, known):
-            prompt = judge_prompt(one)
+        for cause in _causes_to_judge(causes, known):
+            prompt = judge_prompt(cause)
             twin = known.by_prompt.get(prompt)
             if twin is None:
-                waiting.setdefault(prompt, []).append(one)
+                waiting.setdefault(prompt, []).append(cause)
             else:
-                yield from self._kept(out, [_of(twin, one)])
+                yield from self._append(out, [_of(twin, cause)])
         questions = list(waiting.items())
         with ThreadPoolExecutor(self.config.parallel) as pool:
             for begin in range(0, len(questions), self.config.parallel):
                 asked = questions[begin : begin + self.config.parallel]
-                outcomes = list(pool.map(lambda question: self._asked(question[0], question[1][0]), asked))
+                outcomes = list(pool.map(lambda question: self._ask(question[0], question[1][0]), asked))
                 for (_, alike), outcome in zip(asked, outcomes, strict=True):
                     if isinstance(outcome, Verdict):
-                        yield from self._kept(out, [_of(outcome, one) for one in alike])
+                        yield from self._append(out, [_of(outcome, cause) for cause in alike])
                 for (_, alike), outcome in zip(asked, outcomes, strict=True):
                     if isinstance(outcome, InputError):
                         raise outcome
                     if isinstance(outcome, OmnisilaError):
-                        yield from (Unjudged(one.example.id, one.system, str(outcome)) for one in alike)
+                        yield from (Unjudged(cause.example.id, cause.system, str(outcome)) for cause in alike)
 
-    def _asked(self, prompt: str, one: StatedCause) -> Verdict | OmnisilaError:
+    def _ask(self, prompt: str, cause: StatedCause) -> Verdict | OmnisilaError:
         """Errors are handed back, so that the answers beside them are written first."""
         try:
             reply = self.endpoint.ask(prompt)
         except OmnisilaError as error:
             return error
         return Verdict(
-            example_id=one.example.id,
-            system=one.system,
-            cause=one.cause,
+            example_id=cause.example.id,
+            system=cause.system,
+            cause=cause.cause,
             prompt_version=PROMPT_VERSION,
             prompt=prompt,
             base_url=self.endpoint.config.base_url,
@@ -144,7 +144,7 @@ class Judge:
         )
 
     @staticmethod
-    def _kept(out: Path, verdicts: list[Verdict]) -> list[Verdict]:
+    def _append(out: Path, verdicts: list[Verdict]) -> list[Verdict]:
         records.append(out, verdicts)
         return verdicts
 
@@ -155,10 +155,10 @@ class Known(NamedTuple):
     by_cause: Mapping[tuple[str, str], Verdict]
     by_prompt: Mapping[str, Verdict]
 
-    def of(self, one: StatedCause) -> Verdict | None:
+    def of(self, cause: StatedCause) -> Verdict | None:
         """The verdict on this very cause; one on another text of the same system and example does not count."""
-        verdict = self.by_cause.get((one.system, one.example.id))
-        return verdict if verdict is not None and verdict.prompt == judge_prompt(one) else None
+        verdict = self.by_cause.get((cause.system, cause.example.id))
+        return verdict if verdict is not None and verdict.prompt == judge_prompt(cause) else None
 
 
 def known_verdicts(verdicts: Iterable[Verdict], endpoint: EndpointConfig) -> Known:
@@ -173,7 +173,7 @@ def known_verdicts(verdicts: Iterable[Verdict], endpoint: EndpointConfig) -> Kno
     return Known(by_cause, {verdict.prompt: verdict for verdict in mine})
 
 
-def resumed(out: Path, endpoint: EndpointConfig) -> Known:
+def resume_verdicts(out: Path, endpoint: EndpointConfig) -> Known:
     """What a file already holds; what a kill left of a last line is taken off, a missing file holds nothing.
 
     Raises:
@@ -184,11 +184,13 @@ def resumed(out: Path, endpoint: EndpointConfig) -> Known:
     return known_verdicts(records.records(out, Verdict) if out.exists() else (), endpoint)
 
 
-def estimated(causes: Sequence[StatedCause], known: Known, config: JudgeConfig, endpoint: EndpointConfig) -> Estimate:
+def estimate_judging(
+    causes: Sequence[StatedCause], known: Known, config: JudgeConfig, endpoint: EndpointConfig
+) -> Estimate:
     """What judging the causes that have no verdict will take; nothing is asked. Four letters count as a token."""
-    left = _unjudged(causes, known)
-    empty = sum(not one.cause for one in causes)
-    prompts = {judge_prompt(one) for one in left} - known.by_prompt.keys()
+    left = _causes_to_judge(causes, known)
+    empty = sum(not cause.cause for cause in causes)
+    prompts = {judge_prompt(cause) for cause in left} - known.by_prompt.keys()
     prompt_tokens = sum(map(len, prompts)) // 4
     completion_tokens = len(prompts) * config.tokens_per_answer
     price = None
@@ -200,10 +202,10 @@ def estimated(causes: Sequence[StatedCause], known: Known, config: JudgeConfig, 
     return Estimate(len(left), done, empty, len(prompts), prompt_tokens, completion_tokens, price)
 
 
-def _unjudged(causes: Sequence[StatedCause], known: Known) -> list[StatedCause]:
-    return [one for one in causes if one.cause and known.of(one) is None]
+def _causes_to_judge(causes: Sequence[StatedCause], known: Known) -> list[StatedCause]:
+    return [cause for cause in causes if cause.cause and known.of(cause) is None]
 
 
-def _of(verdict: Verdict, one: StatedCause) -> Verdict:
+def _of(verdict: Verdict, cause: StatedCause) -> Verdict:
     """The verdict on an equal question, as this cause's own."""
-    return verdict.replace(example_id=one.example.id, system=one.system, cause=one.cause)
+    return verdict.replace(example_id=cause.example.id, system=cause.system, cause=cause.cause)

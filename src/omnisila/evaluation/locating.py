@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from omnisila.evaluation.grid import GRID_HZ, covered, grid_of
+from omnisila.evaluation.grid import GRID_HZ, covered_frames, grid_of
 from omnisila.evaluation.identifying import f_from_counts
-from omnisila.evaluation.tables import Footage, SpanTable, merged, ranges, touches
+from omnisila.evaluation.tables import Footage, SpanTable, merge_spans, ranges, touches
 
 TIOUS = (0.1, 0.2, 0.3)
 
@@ -69,7 +69,7 @@ def mean_average_precision(
         labels: how many labels there are.
         tious: a prediction is right when it overlaps a free true span of its label by at least this.
     """
-    hit = matched(truth, predicted, labels, tious)
+    hit = match_predictions(truth, predicted, labels, tious)
     per_label = np.full((len(tious), labels), np.nan)
     tied = 0
     for label in range(labels):
@@ -98,7 +98,7 @@ def interpolated_average_precision(
     return (envelope * hit).sum(axis=1) / positives
 
 
-def matched(
+def match_predictions(
     truth: SpanTable, predicted: SpanTable, labels: int, tious: tuple[float, ...]
 ) -> Bool[np.ndarray, "tious predictions"]:
     """Which predictions are right at each threshold.
@@ -193,7 +193,7 @@ def false_alarms_per_hour(truth: SpanTable, predicted: SpanTable, footage: Foota
     An alarm is a stretch that any label flags: overlapping or touching spans are one. Hours with events are left out
     of the count because footage in use has few, while test sets are made of them.
     """
-    alarms, events = merged(predicted), merged(truth)
+    alarms, events = merge_spans(predicted), merge_spans(truth)
     eventless_s = float(footage.duration_s.sum() - (events.end_s - events.start_s).sum())
     return _ratio(float((~touches(alarms, events)).sum()), eventless_s / 3600)
 
@@ -203,7 +203,7 @@ def _frames_per_video(
 ) -> Float[np.ndarray, "counts videos"]:
     """Positive, flagged, rightly flagged and all frames of each video."""
     grid = grid_of(footage, rate_hz)
-    positive, flagged = covered(grid, truth), covered(grid, predicted)
+    positive, flagged = covered_frames(grid, truth), covered_frames(grid, predicted)
     counts = [_per_video(frames, grid.first) for frames in (positive, flagged, positive & flagged)]
     return np.array([*counts, np.diff(grid.first)], dtype=np.float64)
 

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from omnisila.evaluation.answers import Chosen, numbered
+from omnisila.evaluation.answers import Chosen, number_names
 from omnisila.evaluation.judge_questions import HIGHEST, LOWEST, PROMPT_VERSION
 from omnisila.evaluation.judging import Known, Verdict
-from omnisila.evaluation.named_scores import measured
+from omnisila.evaluation.named_scores import make_score
 from omnisila.evaluation.score_files import read_scores, write_scores
 from omnisila.evaluation.significance import DRAWS, with_intervals
 from omnisila.evaluation.stated_causes import StatedCause
@@ -38,14 +38,20 @@ def judged_scores(causes: Sequence[StatedCause], known: Known, draws: int = DRAW
     An empty cause has the lowest rating: a system cannot gain by keeping silent. What the judge did not rate is the
     judge's failure, is left out of the mean and counted.
     """
-    found = [(one, known.of(one) if one.cause else None) for one in causes]
+    found = [(cause, known.of(cause) if cause.cause else None) for cause in causes]
     models = ", ".join(sorted({verdict.model for _, verdict in found if verdict is not None})) or "no answer yet"
     temperatures = {verdict.temperature for _, verdict in found if verdict is not None}
     heat = "".join(f", temperature {value:g}" for value in temperatures if value is not None)
     recipe = f"{JUDGED}, {models}{heat}, prompt {PROMPT_VERSION}"
     rows = [
-        Rated(one.system, one.example.labels, one.label, one.example.video, _rating(one, verdict and verdict.rating))
-        for one, verdict in found
+        Rated(
+            cause.system,
+            cause.example.labels,
+            cause.label,
+            cause.example.video,
+            _rating(cause, verdict and verdict.rating),
+        )
+        for cause, verdict in found
     ]
     return tuple(
         Scores(
@@ -55,7 +61,7 @@ def judged_scores(causes: Sequence[StatedCause], known: Known, draws: int = DRAW
                 *_judging_counts([pair for pair in found if pair[0].system == system], recipe),
             ),
         )
-        for system in dict.fromkeys(one.system for one in causes)
+        for system in dict.fromkeys(cause.system for cause in causes)
     )
 
 
@@ -70,21 +76,21 @@ def mean_ratings(rows: Sequence[Rated], recipe: str, draws: int = DRAWS) -> Iter
         ) -> tuple[Score, ...]:
             return (_mean(ratings[chosen], f"{labels}; {recipe}"),)
 
-        videos = numbered(row.video for row in mine)
+        videos = number_names(row.video for row in mine)
         yield from with_intervals(overall, videos, draws) if draws else overall(np.arange(len(mine)))
         for label in sorted({row.label for row in mine if row.label}):
             of_label = np.array([row.label == label for row in mine])
             yield _mean(ratings[of_label], f"{labels}; {label}; {recipe}")
 
 
-def summed(judged: Scores, human: Scores) -> tuple[Score, ...]:
+def sum_ratings(judged: Scores, human: Scores) -> tuple[Score, ...]:
     """The judge's mean plus the people's, 2 to 16, for each label set that both have: what Table 3 prints as Atr-R.
 
     No interval: both are means over the same causes, and their bounds do not add.
     """
     people = {score.variant.partition(f"; {HUMAN}")[0]: score for score in _whole(human, HUMAN)}
     return tuple(
-        measured(
+        make_score(
             ATR_R,
             score.variant.replace(JUDGED, SUM, 1) + ", as summed in Omni-SILA Table 3",
             score.value + other.value,
@@ -104,20 +110,20 @@ def add_scores(path: Path, added: Iterable[Scores]) -> None:
         RecordError: the file is there, but is no scores.json.
         OutputError: it cannot be written.
     """
-    systems = {one.system: one for one in read_scores(path)} if path.exists() else {}
-    for one in added:
-        new = {(score.metric, score.variant) for score in one.scores}
-        old = systems[one.system].scores if one.system in systems else ()
+    systems = {system.system: system for system in read_scores(path)} if path.exists() else {}
+    for system in added:
+        new = {(score.metric, score.variant) for score in system.scores}
+        old = systems[system.system].scores if system.system in systems else ()
         kept = (score for score in old if (score.metric, score.variant) not in new)
-        systems[one.system] = Scores(system=one.system, scores=(*kept, *one.scores))
+        systems[system.system] = Scores(system=system.system, scores=(*kept, *system.scores))
     write_scores(path, tuple(systems.values()))
 
 
 def _judging_counts(found: Sequence[tuple[StatedCause, Verdict | None]], recipe: str) -> Iterator[Score]:
     """Zeros are said too."""
-    for labels in dict.fromkeys(one.example.labels for one, _ in found):
-        mine = [(one, verdict) for one, verdict in found if one.example.labels == labels]
-        asked = [verdict for one, verdict in mine if one.cause]
+    for labels in dict.fromkeys(cause.example.labels for cause, _ in found):
+        mine = [(cause, verdict) for cause, verdict in found if cause.example.labels == labels]
+        asked = [verdict for cause, verdict in mine if cause.cause]
         unparsed = sum(verdict is not None and verdict.rating is None for verdict in asked)
         counts = [
             ("empty causes", f"count, rated {LOWEST}", len(mine) - len(asked)),
@@ -125,18 +131,18 @@ def _judging_counts(found: Sequence[tuple[StatedCause, Verdict | None]], recipe:
             ("causes without a verdict", "count, not in the mean", sum(verdict is None for verdict in asked)),
         ]
         for metric, what, value in counts:
-            yield measured(metric, f"{labels}; {recipe}; {what}", value, len(mine))
+            yield make_score(metric, f"{labels}; {recipe}; {what}", value, len(mine))
 
 
-def _rating(one: StatedCause, rating: float | None) -> float:
-    if not one.cause:
+def _rating(cause: StatedCause, rating: float | None) -> float:
+    if not cause.cause:
         return LOWEST
     return np.nan if rating is None else rating
 
 
 def _mean(ratings: Float[np.ndarray, "items"], variant: str) -> Score:
     rated = ratings[~np.isnan(ratings)]
-    return measured(ATR_R, variant, float(rated.mean()) if len(rated) else np.nan, len(rated))
+    return make_score(ATR_R, variant, float(rated.mean()) if len(rated) else np.nan, len(rated))
 
 
 def _whole(scores: Scores, kind: str) -> list[Score]:

@@ -30,8 +30,8 @@ def identifying_scores(
         positive_score: the probability of a positive label, for AUC and AP.
         unit: what an item is: ``window``, ``clip`` or ``video``.
     """
-    is_positive = _among(truth, positive)
-    says_positive = _among(predicted, positive)
+    is_positive = _is_among(truth, positive)
+    says_positive = _is_among(predicted, positive)
     macro = identifying.macro_over_videos
     values = [
         ("accuracy", f"{unit} level", identifying.accuracy(truth, predicted)),
@@ -52,7 +52,7 @@ def identifying_scores(
             ("AUC", f"{unit} level, positive labels as one", ranking.auc),
             ("AP", f"{unit} level, positive labels as one", ranking.average_precision),
         ]
-    return tuple(measured(metric, variant, value, len(truth)) for metric, variant, value in values)
+    return tuple(make_score(metric, variant, value, len(truth)) for metric, variant, value in values)
 
 
 def locating_scores(
@@ -83,25 +83,25 @@ def locating_scores(
     videos = len(footage.names)
     return (
         *average_precision_scores(truth, predicted if stated is None else stated, labels, tious),
-        measured("FNR", f"frames, micro; {grid}", frames.fnr_micro, videos),
-        measured("FNR", f"frames, macro over eventful videos; {grid}", frames.fnr_macro, frames.eventful_videos),
-        measured("precision", f"frames; {grid}", frames.precision, videos),
-        measured("F2", f"frames, micro; {grid}", frames.f2_micro, videos),
-        measured(
+        make_score("FNR", f"frames, micro; {grid}", frames.fnr_micro, videos),
+        make_score("FNR", f"frames, macro over eventful videos; {grid}", frames.fnr_macro, frames.eventful_videos),
+        make_score("precision", f"frames; {grid}", frames.precision, videos),
+        make_score("F2", f"frames, micro; {grid}", frames.f2_micro, videos),
+        make_score(
             "false-positive rate",
             f"frames of eventless videos; {grid}",
             frames.normal_false_positive_rate,
             videos - frames.eventful_videos,
         ),
-        measured(
+        make_score(
             "false alarms per hour",
             "stretches that touch no event, per eventless hour",
             locating.false_alarms_per_hour(truth, predicted, footage),
             videos,
         ),
-        measured("AUC", f"frames; {scored}; {grid}", ranking.auc, videos),
-        measured("AP", f"frames; {scored}; {grid}", ranking.average_precision, videos),
-        measured("positive frames", f"share; {grid}", frames.positive_frac, videos),
+        make_score("AUC", f"frames; {scored}; {grid}", ranking.auc, videos),
+        make_score("AP", f"frames; {scored}; {grid}", ranking.average_precision, videos),
+        make_score("positive frames", f"share; {grid}", frames.positive_frac, videos),
     )
 
 
@@ -113,25 +113,27 @@ def average_precision_scores(
     rule, spans = "ActivityNet interpolation, ties by input order", len(truth.video)
     return (
         *(
-            measured("mAP@tIoU", f"{of}{tiou:g}; {rule}", float(value), spans)
+            make_score("mAP@tIoU", f"{of}{tiou:g}; {rule}", float(value), spans)
             for tiou, value in zip(tious, precisions.per_tiou, strict=True)
         ),
-        measured("mAP@tIoU", f"{of}mean of {', '.join(f'{tiou:g}' for tiou in tious)}; {rule}", precisions.mean, spans),
-        measured("tied scores", f"{of}share of predictions", precisions.tied_frac, len(predicted.video)),
+        make_score(
+            "mAP@tIoU", f"{of}mean of {', '.join(f'{tiou:g}' for tiou in tious)}; {rule}", precisions.mean, spans
+        ),
+        make_score("tied scores", f"{of}share of predictions", precisions.tied_frac, len(predicted.video)),
     )
 
 
 def refused_score(refused: Refused) -> Score:
     """How many predicted spans cover no time of their video, and why; average precision takes them as wrong."""
     note = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in refused._asdict().items() if count)
-    return measured("refused spans", "count", refused.total, 1, note or None)
+    return make_score("refused spans", "count", refused.total, 1, note or None)
 
 
-def measured(metric: str, variant: str, value: float, count: int, note: str | None = None) -> Score:
+def make_score(metric: str, variant: str, value: float, count: int, note: str | None = None) -> Score:
     """A score; a value that is not a number is none."""
     known = None if math.isnan(value) else float(value)
     return Score(metric=metric, variant=variant, value=known, count=count, note=note)
 
 
-def _among(labels: Int[np.ndarray, "items"], chosen: Collection[int]) -> Bool[np.ndarray, "items"]:
+def _is_among(labels: Int[np.ndarray, "items"], chosen: Collection[int]) -> Bool[np.ndarray, "items"]:
     return np.isin(labels, list(chosen))

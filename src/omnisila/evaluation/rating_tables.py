@@ -18,7 +18,7 @@ from omnisila.config import Frozen
 from omnisila.errors import InputError, OutputError, RecordError
 from omnisila.evaluation.agreement import HIGHEST, LOWEST, Agreement, agreement
 from omnisila.evaluation.mean_ratings import HUMAN, Rated, mean_ratings
-from omnisila.evaluation.named_scores import measured
+from omnisila.evaluation.named_scores import make_score
 from omnisila.evaluation.significance import DRAWS
 from omnisila.evaluation.stated_causes import StatedCause
 from omnisila.files import write_atomically
@@ -64,16 +64,16 @@ def rating_sheet(sheet: Path, key: Path, causes: Sequence[StatedCause], seed: in
         if path.exists():
             raise OutputError(f"{path}: exists and may belong to ratings. Choose another name.")
     alike: dict[tuple[str, str], list[StatedCause]] = {}
-    for one in causes:
-        alike.setdefault((one.example.id, one.cause), []).append(one)
+    for cause in causes:
+        alike.setdefault((cause.example.id, cause.cause), []).append(cause)
     rows = [(_rated_cause(group, seed), group[0]) for group in alike.values()]
     shown = [row for row in rows if row[0].cause]
     text = io.StringIO()
     table = csv.writer(text)
     table.writerow(COLUMNS)
-    for item, one in (shown[index] for index in np.random.default_rng(seed).permutation(len(shown))):
-        times = f"{one.example.start_s:.3f}", f"{one.example.end_s:.3f}"
-        table.writerow((item.id, *map(_inert, (item.video, *times, item.label, item.cause)), ""))
+    for item, cause in (shown[index] for index in np.random.default_rng(seed).permutation(len(shown))):
+        times = f"{cause.example.start_s:.3f}", f"{cause.example.end_s:.3f}"
+        table.writerow((item.id, *map(_escape_formula, (item.video, *times, item.label, item.cause)), ""))
     write_atomically(key, "".join(item.model_dump_json() + "\n" for item, _ in rows))
     write_atomically(sheet, "\ufeff" + text.getvalue())  # the mark tells spreadsheets that it is UTF-8
     return len(shown)
@@ -93,7 +93,7 @@ def read_ratings(key: Path, sheets: Sequence[Path]) -> Ratings:
     if not sheets or len(set(raters)) < len(raters):
         raise InputError(f"tables {', '.join(map(str, sheets)) or 'none'}. Give each rater's, under a name of its own.")
     causes = tuple(records(key, RatedCause))
-    position = {one.id: index for index, one in enumerate(causes)}
+    position = {cause.id: index for index, cause in enumerate(causes)}
     values = np.full((len(causes), len(sheets)), np.nan)
     for column, path in enumerate(sheets):
         for name, rating in _sheet_ratings(path, position).items():
@@ -110,7 +110,7 @@ def key_of(sheets: Sequence[Path]) -> Path:
     """
     there = sorted({key for sheet in sheets for key in sheet.parent.glob(f"*{KEY_SUFFIX}")})
     asked = {row.values.get("id", "").strip() for sheet in sheets for row in read_table(sheet, keep_ragged=True).rows}
-    fitting = [key for key in there if asked <= {one.id for one in records(key, RatedCause)}]
+    fitting = [key for key in there if asked <= {cause.id for cause in records(key, RatedCause)}]
     if len(fitting) != 1:
         found = "several hold these rows" if fitting else "none of them holds these rows"
         names = f": of {', '.join(map(str, there))} {found}" if there else ""
@@ -131,19 +131,21 @@ def rating_scores(ratings: Ratings, draws: int = DRAWS) -> tuple[Scores, ...]:
         InputError: krippendorff is not installed.
     """
     recipe = f"{HUMAN}, mean of {len(ratings.raters)} rater{'s' if len(ratings.raters) > 1 else ''}"
-    systems = dict.fromkeys(system for one in ratings.causes for system in one.systems)
+    systems = dict.fromkeys(system for cause in ratings.causes for system in cause.systems)
     shared = _agreement_scores(agreement(ratings.values), len(ratings.raters))
     result = []
     for system in systems:
         rows = [
-            Rated(system, one.labels, one.label, one.video, _mean_rating(one, values))
-            for one, values in zip(ratings.causes, ratings.values, strict=True)
-            if system in one.systems
+            Rated(system, cause.labels, cause.label, cause.video, _mean_rating(cause, values))
+            for cause, values in zip(ratings.causes, ratings.values, strict=True)
+            if system in cause.systems
         ]
-        mine = [one for one in ratings.causes if system in one.systems]
+        mine = [cause for cause in ratings.causes if system in cause.systems]
         counts = (
-            measured("empty causes", f"{recipe}; count, rated {LOWEST}", sum(not one.cause for one in mine), len(mine)),
-            measured(
+            make_score(
+                "empty causes", f"{recipe}; count, rated {LOWEST}", sum(not cause.cause for cause in mine), len(mine)
+            ),
+            make_score(
                 "unrated causes",
                 f"{recipe}; count, not in the mean",
                 sum(bool(np.isnan(row.rating)) for row in rows),
@@ -158,14 +160,14 @@ def rating_scores(ratings: Ratings, draws: int = DRAWS) -> tuple[Scores, ...]:
 def _agreement_scores(found: Agreement, raters: int) -> tuple[Score, ...]:
     who = f"{HUMAN}, {raters} rater{'s' if raters > 1 else ''}, all systems' causes"
     return (
-        _stated("Krippendorff's alpha", f"{who}; ordinal", found.alpha, found),
-        _stated("difference of raters", f"{who}; mean over pairs of ratings", found.mean_difference, found),
+        _score_or_none("Krippendorff's alpha", f"{who}; ordinal", found.alpha, found),
+        _score_or_none("difference of raters", f"{who}; mean over pairs of ratings", found.mean_difference, found),
     )
 
 
-def _stated(metric: str, variant: str, value: float | None, found: Agreement) -> Score:
+def _score_or_none(metric: str, variant: str, value: float | None, found: Agreement) -> Score:
     note = found.note if value is None else None
-    return measured(metric, variant, np.nan if value is None else value, found.causes, note)
+    return make_score(metric, variant, np.nan if value is None else value, found.causes, note)
 
 
 def _rated_cause(group: Sequence[StatedCause], seed: int) -> RatedCause:
@@ -173,7 +175,7 @@ def _rated_cause(group: Sequence[StatedCause], seed: int) -> RatedCause:
     digest = hashlib.sha256("\0".join((str(seed), first.example.id, first.cause)).encode())
     return RatedCause(
         id=f"r{digest.hexdigest()[:12]}",  # a letter first: spreadsheets would read 12e45 as a number
-        systems=tuple(one.system for one in group),
+        systems=tuple(cause.system for cause in group),
         example_id=first.example.id,
         video=first.example.video,
         labels=first.example.labels,
@@ -221,6 +223,6 @@ def _rating(said: str) -> int:
     return int(value)
 
 
-def _inert(text: str) -> str:
+def _escape_formula(text: str) -> str:
     """A cell that no spreadsheet takes for a formula; ids and ratings alone are read back."""
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 
 from omnisila.evaluation.answers import CHANCE, FLAG_ALL, FLAG_NONE, Answers, Chosen, Part, check_names, match_answers
 from omnisila.evaluation.attributing import SentenceEncoder
-from omnisila.evaluation.named_scores import measured
+from omnisila.evaluation.named_scores import make_score
 from omnisila.evaluation.parts import attribute, identify, locate, react
 from omnisila.evaluation.significance import DRAWS, paired_bootstrap, paired_t_test, with_intervals
 from omnisila.labels import label_set
@@ -42,7 +42,7 @@ def score_systems(
     return (
         *(_own_scores(examples, system, draws, encoder) for system in systems),
         *_trivial_scores(examples, encoder),
-        *(_compared(examples, first, other, draws, encoder) for other in others),
+        *(_compare(examples, first, other, draws, encoder) for other in others),
     )
 
 
@@ -63,7 +63,7 @@ def _trivial_scores(examples: Sequence[Example], encoder: SentenceEncoder | None
     return (Scores(system=name, scores=tuple(scores)) for name, scores in rows.items() if scores)
 
 
-def _compared(
+def _compare(
     examples: Sequence[Example], first: System, second: System, draws: int, encoder: SentenceEncoder | None
 ) -> Scores:
     """What the second has more than the first, on the same videos drawn together."""
@@ -72,7 +72,7 @@ def _compared(
         parts_of(match_answers(examples, second), encoder),
         strict=True,
     )
-    scores = tuple(score for one, other in both for score in _differences(one, other, draws))
+    scores = tuple(score for first, other in both for score in _differences(first, other, draws))
     return Scores(system=f"{second.name} minus {first.name}", scores=scores)
 
 
@@ -100,19 +100,19 @@ def _differences(first: Part, second: Part, draws: int) -> Iterator[Score]:
 
     differences = paired_bootstrap(values(first), values(second), first.groups, draws)
     for score, (interval, p_value) in zip(shared, differences, strict=True):
-        difference = measured(f"difference of {score.metric}", score.variant, interval.value, score.count)
+        difference = make_score(f"difference of {score.metric}", score.variant, interval.value, score.count)
         bounds = {"low": interval.low, "high": interval.high, "p_value": p_value}
         yield difference.replace(**{name: value for name, value in bounds.items() if not np.isnan(value)})
     yield _t_test(first, second)
 
 
 def _t_test(first: Part, second: Part) -> Score:
-    one, other = first.per_item(), second.per_item()
-    per_video = [_means(item.values, first.groups) for item in (one, other)]
+    left, other = first.per_item(), second.per_item()
+    per_video = [_means(item.values, first.groups) for item in (left, other)]
     both = ~np.isnan(per_video[0]) & ~np.isnan(per_video[1])
     test = paired_t_test(per_video[0][both], per_video[1][both])
     mean = float((per_video[1] - per_video[0])[both].mean()) if both.any() else np.nan
-    score = measured(f"difference of {one.metric}", f"{one.variant}; mean over videos, t-test", mean, test.pairs)
+    score = make_score(f"difference of {left.metric}", f"{left.variant}; mean over videos, t-test", mean, test.pairs)
     return score if np.isnan(test.p_value) else score.replace(p_value=test.p_value)
 
 
@@ -136,10 +136,10 @@ def _counts(answers: Answers) -> Iterator[Score]:
     malformed = Counter(example.task for example, said in answers.pairs if said is not None and not said.parse_ok)
     for metric, count in (("missing predictions", missing), ("malformed predictions", malformed)):
         for task in asked:
-            yield measured(metric, f"{task}, count", count[task], asked[task])
+            yield make_score(metric, f"{task}, count", count[task], asked[task])
     total = len(answers.pairs)
-    yield measured("predictions without an example", "count", answers.strangers, total)
-    yield measured("predictions of another version of their example", "count, never scored", answers.stale, total)
-    yield measured("repeated predictions", "count, the first counts", answers.repeated, total)
+    yield make_score("predictions without an example", "count", answers.strangers, total)
+    yield make_score("predictions of another version of their example", "count, never scored", answers.stale, total)
+    yield make_score("repeated predictions", "count, the first counts", answers.repeated, total)
     seconds = [said.seconds for _, said in answers.pairs if said is not None and said.seconds is not None]
-    yield measured("seconds per example", "mean", float(np.mean(seconds)) if seconds else np.nan, len(seconds))
+    yield make_score("seconds per example", "mean", float(np.mean(seconds)) if seconds else np.nan, len(seconds))

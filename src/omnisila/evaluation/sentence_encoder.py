@@ -53,7 +53,7 @@ class FolderEncoder:
         except (RuntimeError, AssertionError) as error:
             raise InputError(f"device {device!r}: {_first_line(error)}. Give cpu, cuda or another one here.") from None
         self.sha256 = weights_sha256(folder)
-        self._model, self._tokenizer = _loaded(folder, self._device)
+        self._model, self._tokenizer = _load(folder, self._device)
         self.max_tokens = self._limit(_setting(folder / "sentence_bert_config.json"))
         self._known: dict[str, np.ndarray] = {}
         self._title = title or folder.resolve().name
@@ -68,11 +68,11 @@ class FolderEncoder:
         new = sorted({text for text in texts if text not in self._known}, key=len)  # like lengths waste no padding
         for begin in range(0, len(new), _BATCH):
             batch = new[begin : begin + _BATCH]
-            self._known.update(zip(batch, self._encoded(batch), strict=True))
+            self._known.update(zip(batch, self._encode_batch(batch), strict=True))
         width = self._model.config.hidden_size
         return np.stack([self._known[text] for text in texts]) if texts else np.empty((0, width), dtype=np.float32)
 
-    def _encoded(self, texts: list[str]) -> Float[np.ndarray, "texts width"]:
+    def _encode_batch(self, texts: list[str]) -> Float[np.ndarray, "texts width"]:
         import torch
         from torch.nn import functional as F
 
@@ -149,7 +149,7 @@ def _minilm_folder() -> Path:
     return Path(package.submodule_search_locations[0], "model")
 
 
-def _loaded(folder: Path, device: "torch.device") -> tuple[Any, Any]:
+def _load(folder: Path, device: "torch.device") -> tuple[Any, Any]:
     """Model and tokenizer; of weights only the pooler's may be missing, as the mean does not pass through it."""
     from safetensors import SafetensorError
     from transformers import AutoModel, AutoTokenizer

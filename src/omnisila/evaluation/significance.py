@@ -58,7 +58,7 @@ def bootstrap(
         seed: of the draws.
     """
     values = np.asarray(metrics(np.arange(len(groups))), dtype=np.float64)
-    drawn = _drawn(metrics, groups, draws, seed)
+    drawn = _draw_metrics(metrics, groups, draws, seed)
     return tuple(_interval(value, column, level) for value, column in zip(values, drawn.T, strict=True))
 
 
@@ -75,9 +75,9 @@ def paired_bootstrap(
     def difference(chosen: Chosen) -> Float[np.ndarray, "metrics"]:
         return np.asarray(second(chosen) - first(chosen), dtype=np.float64)
 
-    drawn = _drawn(difference, groups, draws, seed)
+    drawn = _draw_metrics(difference, groups, draws, seed)
     return tuple(
-        PairedDifference(_interval(value, column, level), _two_sided(column))
+        PairedDifference(_interval(value, column, level), _two_sided_p(column))
         for value, column in zip(difference(np.arange(len(groups))), drawn.T, strict=True)
     )
 
@@ -114,7 +114,7 @@ def with_intervals(
     )
 
 
-def _drawn(
+def _draw_metrics(
     metrics: Callable[[Chosen], Float[np.ndarray, "metrics"]],
     groups: Shaped[np.ndarray, "items"],
     draws: int,
@@ -131,7 +131,7 @@ def _drawn(
     )
 
 
-def _two_sided(drawn: Float[np.ndarray, "draws"]) -> float:
+def _two_sided_p(drawn: Float[np.ndarray, "draws"]) -> float:
     drawn = drawn[~np.isnan(drawn)]
     if len(drawn) < 2:
         return np.nan

@@ -19,7 +19,7 @@ class Footage(NamedTuple):
     duration_s: Float[np.ndarray, "videos"]
 
     def at(self, videos: Int[np.ndarray, "chosen"]) -> "Footage":
-        """The chosen videos, which may repeat; goes with ``resampled`` tables."""
+        """The chosen videos, which may repeat; goes with ``resample`` tables."""
         return Footage(tuple(self.names[video] for video in videos), self.duration_s[videos])
 
 
@@ -126,7 +126,7 @@ def tabulate_truth(rows: Iterable[SpanRow], footage: Footage, labels: Sequence[s
     return table
 
 
-def resampled(table: SpanTable, videos: Int[np.ndarray, "chosen"]) -> SpanTable:
+def resample(table: SpanTable, videos: Int[np.ndarray, "chosen"]) -> SpanTable:
     """The spans of the chosen videos; a video chosen twice becomes two, and positions become those in ``videos``.
 
     Spans of one video keep their input order, by which ties of scores are broken. Those of no known video (-1) are no
@@ -148,7 +148,7 @@ def ranges(first: Int[np.ndarray, "ranges"], counts: Int[np.ndarray, "ranges"]) 
     return np.repeat(first - before, counts) + np.arange(counts.sum())
 
 
-def merged(table: SpanTable) -> SpanTable:
+def merge_spans(table: SpanTable) -> SpanTable:
     """Overlapping and touching spans of a video as one, whatever their labels; ordered by video and time.
 
     ``label`` and ``score`` are those of each stretch's first span.

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from omnisila.evaluation.locating import TIOUS, matched, mean_average_precision
+from omnisila.evaluation.locating import TIOUS, match_predictions, mean_average_precision
 from omnisila.evaluation.tables import SpanTable
 from omnisila.schema import Score
 
@@ -28,7 +28,7 @@ def tsl300_f2(
     Neither at an operating point nor over frames, so not comparable to those. A label with true spans but without
     predictions has precision and recall 0, where the published scorer stops.
     """
-    hit = matched(truth, predicted, labels, tious)
+    hit = match_predictions(truth, predicted, labels, tious)
     precisions, recalls = [], []
     for label in np.unique(truth.label):
         mine = np.flatnonzero(predicted.label == label)

@@ -11,7 +11,7 @@ from pathlib import Path
 from omnisila.cameras.unusual import UNUSUAL_SET
 from omnisila.digests import finding_id
 from omnisila.files import path_text
-from omnisila.inference.attributing import attributed, ranked_cause, seen_over, written_cause
+from omnisila.inference.attributing import attribute_span, ranked_cause, seen_over, written_cause
 from omnisila.inference.fixed_camera import FixedCamera, camera_facts
 from omnisila.inference.scoring import Scored, Scorer
 from omnisila.inference.seeing import See, seeing
@@ -79,23 +79,25 @@ class Analyzer:
         Raises:
             MediaError: it cannot be read as a video.
         """
-        path, report = Path(path), progress or silent
+        path, report = Path(path), progress or is_silent
         timings: dict[str, float] = {}
-        with timed(timings, "features"):
-            extracted = self.extracted(path, lambda share: report("features", share))
+        with time_stage(timings, "features"):
+            extracted = self.extract_features(path, lambda share: report("features", share))
         timings |= {f"features/{stage}": seconds for stage, seconds in extracted.seconds.items()}
-        with timed(timings, "locate"):
+        with time_stage(timings, "locate"):
             rating = self.camera.rating(path, extracted.info) if self.camera else None
-            scored = self.scored(extracted, lambda share: report("locate", share), rating.passing if rating else iter)
+            scored = self.score_windows(
+                extracted, lambda share: report("locate", share), rating.passing if rating else iter
+            )
             unusual = tuple(rating.unusual(self.cache.shards(extracted))) if rating else ()
-        with timed(timings, "attribute"):
+        with time_stage(timings, "attribute"):
             found = [(name, span) for name in self.scorer.label_sets for span in self.scorer.spans(name, scored)]
             found = [(name, span) for name, span in found if self.camera is None or self.camera.reports(span)]
             findings: list[Finding] = []
             for number, (name, span) in enumerate(found):
                 report("attribute", number / len(found))
                 weights = scored.weights_over(span.span) if self.run.model.scenes else None
-                findings.append(self.attributed(name, span, weights, extracted))
+                findings.append(self.attribute_span(name, span, weights, extracted))
             for span, cause in unusual:
                 findings.append(
                     Finding(
@@ -110,13 +112,13 @@ class Analyzer:
                     )
                 )
         report("attribute", 1.0)
-        findings.sort(key=lambda one: (one.span.start_s, one.span.end_s))
+        findings.sort(key=lambda finding: (finding.span.start_s, finding.span.end_s))
         return Analysis(
             video=video_identity(path, extracted.sha256, extracted.info, extracted.decoded_ratio),
             labels=(*self.scorer.label_sets, *((UNUSUAL_SET,) if self.camera else ())),
             labels_not_scored=self.scorer.labels_not_scored,
             model=self.run.record.identity,
-            findings=tuple(one.replace(id=_id(extracted.sha256, one)) for one in findings),
+            findings=tuple(finding.replace(id=_id(extracted.sha256, finding)) for finding in findings),
             anomaly_curve=self.scorer.curve(scored),
             expert_weights=scored.weight_points() if self.run.model.scenes else (),
             camera=self.camera.use if self.camera else None,
@@ -124,15 +126,15 @@ class Analyzer:
             timings_s={stage: round(seconds, 3) for stage, seconds in timings.items()},
         )
 
-    def extracted(self, path: Path, progress: Callable[[float], None] | None = None) -> Extracted:
+    def extract_features(self, path: Path, progress: Callable[[float], None] | None = None) -> Extracted:
         """The video's scene features, from the cache where they are there.
 
         Raises:
             MediaError: it cannot be read as a video.
         """
-        return self.cache.extracted(path, self.sem, progress)
+        return self.cache.ensure_features(path, self.sem, progress)
 
-    def scored(
+    def score_windows(
         self,
         extracted: Extracted,
         progress: Callable[[float], None] | None = None,
@@ -140,17 +142,17 @@ class Analyzer:
     ) -> Scored:
         """Every window of a video, scored by the likelihood of each label; ``passing`` sees each on its way."""
         cut = passing(windows(self.cache.shards(extracted), self.window, extracted.info.duration_s))
-        return self.scorer.scored(cut, self.see(extracted), extracted.info.duration_s, progress)
+        return self.scorer.score_windows(cut, self.see(extracted), extracted.info.duration_s, progress)
 
     def see(self, extracted: Extracted) -> See:
         """How windows of a video become the model's input."""
         return seeing(self.run, extracted.path, lambda span: self.cache.shards(extracted, span))
 
-    def attributed(
+    def attribute_span(
         self, name: str, found: LabelledSpan, weights: ExpertWeights | None, extracted: Extracted
     ) -> Finding:
         """A span as a finding with its cause and evidence; ``weights``: the experts' over the span, if any."""
-        return attributed(
+        return attribute_span(
             self.run.model,
             self.scorer.label_sets[name],
             self.run.record.labels[name],
@@ -194,7 +196,7 @@ def _id(video_sha256: str, found: Finding) -> str:
     return finding_id(video_sha256, found.labels, found.label, found.span.start_s, found.span.end_s)
 
 
-def silent(_stage: str, _share: float) -> None:
+def is_silent(_stage: str, _share: float) -> None:
     """No one is told."""
 
 
@@ -218,7 +220,7 @@ def video_identity(path: Path, digest: str, info: VideoInfo, decoded_ratio: floa
 
 
 @contextmanager
-def timed(timings: dict[str, float], stage: str) -> Iterator[None]:
+def time_stage(timings: dict[str, float], stage: str) -> Iterator[None]:
     """Note the seconds that a stage takes."""
     began = time.perf_counter()
     yield

@@ -11,7 +11,7 @@ from omnisila.data.instructions import Instruction, Located, parse_located, rend
 from omnisila.digests import digest
 from omnisila.endpoint import Endpoint, EndpointConfig
 from omnisila.errors import InputError
-from omnisila.inference.analyzer import Progress, silent, timed, video_identity
+from omnisila.inference.analyzer import Progress, is_silent, time_stage, video_identity
 from omnisila.inference.attributing import MAX_CAUSE_TOKENS, seen_over
 from omnisila.inference.frozen_llm import ANSWER_TOKENS, FRAMES, FrozenLLM
 from omnisila.inference.run_folders import OPENAI, QUERY
@@ -138,19 +138,19 @@ class AskedAnalyzer:
             MediaError: it cannot be read as a video.
             OmnisilaError: the model gives no answer.
         """
-        path, report = Path(path), progress or silent
+        path, report = Path(path), progress or is_silent
         timings: dict[str, float] = {}
-        with timed(timings, "features"):
-            extracted = self.cache.extracted(path, self.sem, lambda share: report("features", share))
+        with time_stage(timings, "features"):
+            extracted = self.cache.ensure_features(path, self.sem, lambda share: report("features", share))
         findings: list[Finding] = []
         unread: list[str] = []
-        with timed(timings, "locate"):
+        with time_stage(timings, "locate"):
             asked = [(name, self._located(name, path, extracted.info, unread)) for name in self.config.labels]
-        with timed(timings, "attribute"):
+        with time_stage(timings, "attribute"):
             for name, located in asked:
-                findings += (self._found(name, one, path, extracted) for one in located)
+                findings += (self._found(name, item, path, extracted) for item in located)
         report("attribute", 1.0)
-        findings.sort(key=lambda one: (one.span.start_s, one.span.end_s))
+        findings.sort(key=lambda finding: (finding.span.start_s, finding.span.end_s))
         return Analysis(
             video=video_identity(path, extracted.sha256, extracted.info, extracted.decoded_ratio),
             labels=self.config.labels,
@@ -170,19 +170,19 @@ class AskedAnalyzer:
         located = parse_located(answer, known)
         if located is None:
             unread.append(f"{name}: the answer is not of the form that was asked for: {' '.join(answer.split())!r}")
-        inside = (one for one in located or () if one.label != known.quiet and one.span.start_s < info.duration_s)
+        inside = (item for item in located or () if item.label != known.quiet and item.span.start_s < info.duration_s)
         return iter(
             [
-                Located(one.label, Span(start_s=one.span.start_s, end_s=min(one.span.end_s, info.duration_s)))
-                for one in inside
+                Located(item.label, Span(start_s=item.span.start_s, end_s=min(item.span.end_s, info.duration_s)))
+                for item in inside
             ]
         )
 
-    def _found(self, name: str, one: Located, path: Path, extracted: Extracted) -> Finding:
-        question = render_instruction(Instruction("attribute", label_set(name), one.label))
-        cause = self.llm.ask(path, (one.span.start_s, one.span.end_s), question, MAX_CAUSE_TOKENS).strip()
-        evidence = seen_over(one.span, lambda part: self.cache.shards(extracted, part)).evidence
+    def _found(self, name: str, located: Located, path: Path, extracted: Extracted) -> Finding:
+        question = render_instruction(Instruction("attribute", label_set(name), located.label))
+        cause = self.llm.ask(path, (located.span.start_s, located.span.end_s), question, MAX_CAUSE_TOKENS).strip()
+        evidence = seen_over(located.span, lambda part: self.cache.shards(extracted, part)).evidence
         return Finding(
-            span=one.span, label=one.label, labels=name, score=1.0, cause=cause or None, cause_by="model",
+            span=located.span, label=located.label, labels=name, score=1.0, cause=cause or None, cause_by="model",
             evidence=evidence,
         )  # fmt: skip

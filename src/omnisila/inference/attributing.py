@@ -47,7 +47,7 @@ Cause = Callable[[SceneModel, Found], str | None]
 
 
 @torch.inference_mode()
-def attributed(
+def attribute_span(
     model: SceneModel,
     labels: LabelSet,
     trained: Sequence[str],
@@ -103,7 +103,7 @@ def seen_over(span: Span, shards_within: ShardsWithin) -> SeenOver:
     step_s = span.duration_s / KEY_TIMES
     times_s = [span.start_s + (i + 0.5) * step_s for i in range(KEY_TIMES)]
     evidence, summary = seen_in(shards_within(span), _looks(span, times_s))
-    return SeenOver(thinned(evidence, times_s), clauses(evidence, summary))
+    return SeenOver(thin_evidence(evidence, times_s), clauses(evidence, summary))
 
 
 def written_cause(model: SceneModel, found: Found) -> str | None:
@@ -129,7 +129,7 @@ def ranked_cause(model: SceneModel, found: Found) -> str | None:
         model,
         found.inputs.scenes,
         found.inputs.visual,
-        [Asked(render_instruction(Instruction("attribute", labels, one)), texts) for one in asked],
+        [Asked(render_instruction(Instruction("attribute", labels, name)), texts) for name in asked],
     )
     log_probs = rows[0].log_probs[0] - (rows[1].log_probs[0] if len(rows) > 1 else 0.0)
     speaks = scene_influence(model, labels, found.trained, found.label, found.inputs)
@@ -159,7 +159,7 @@ def scene_influence(
     values, mask, area = inputs.visual[:3]
     area = None if area is None else area.expand(versions, -1)
     visual = Entities(values.expand(versions, -1, -1, -1), mask.expand(versions, -1, -1), area)
-    asked = Asked(render_instruction(Instruction("identify", labels)), tuple(render_label(one) for one in trained))
+    asked = Asked(render_instruction(Instruction("identify", labels)), tuple(render_label(label) for label in trained))
     (likelihood,) = label_likelihoods(model, scenes, visual, [asked])
     whole, *left_out = likelihood.log_probs.log_softmax(-1)[:, list(trained).index(label)].tolist()
     return {scene: whole - without for scene, without in zip(inputs.scenes, left_out, strict=True)}
@@ -179,7 +179,7 @@ def _looks(span: Span, times_s: Iterable[float]) -> list[Span]:
     return [Span(start_s=time_s - LOOK_S / 2, end_s=time_s + LOOK_S / 2) for time_s in times_s]
 
 
-def thinned(evidence: Evidence, times_s: Sequence[float]) -> Evidence:
+def thin_evidence(evidence: Evidence, times_s: Sequence[float]) -> Evidence:
     """Only what was seen at the sample of each kind nearest to one of the times."""
 
     def near(items: Sequence[Any]) -> tuple[Any, ...]:

@@ -142,7 +142,7 @@ class Batch:
         wanted = _Record(
             sha256=sha256(item.path), path=path_text(item.path), link=link, identity=self.identity, files={}
         )
-        found = self._found(item)
+        found = self._earlier_record(item)
         same = (found.sha256, found.identity) == (wanted.sha256, wanted.identity)
         whole = {suffix: kept for suffix, kept in found.files.items() if self._is_whole(item, suffix, kept)}
         kept = whole if same and (found.path, found.link) == (wanted.path, wanted.link) else {}
@@ -194,7 +194,7 @@ class Batch:
                     f"{item.path}: its result {path} would replace that of {name}. Rename one, or give each a folder."
                 )
 
-    def _found(self, item: Input) -> _Record:
+    def _earlier_record(self, item: Input) -> _Record:
         """The record of an earlier run; of one that is damaged or of another version, all outputs may be left."""
         marker, left = self._marker(item), self.suffixes
         try:
@@ -231,9 +231,9 @@ def _key(path: Path) -> str:
     return unicodedata.normalize("NFC", str(path)).casefold()
 
 
-def _is_same_file(one: Path, other: Path) -> bool:
+def _is_same_file(first: Path, other: Path) -> bool:
     try:
-        return one.samefile(other)
+        return first.samefile(other)
     except OSError:
         return False
 

@@ -29,11 +29,11 @@ class Both:
     @property
     def identity(self) -> ModelIdentity:
         """Which models answer; the digest is over both."""
-        one, other = self.scenes.identity, self.reaction.identity
+        first, other = self.scenes.identity, self.reaction.identity
         return ModelIdentity(
-            name=f"{one.name} and {other.name}",
-            version=one.version,
-            digest=digest(f"{one.digest}{other.digest}"),
+            name=f"{first.name} and {other.name}",
+            version=first.version,
+            digest=digest(f"{first.digest}{other.digest}"),
         )
 
     @property

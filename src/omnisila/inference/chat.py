@@ -17,7 +17,7 @@ from omnisila.inference.seeing import seeing
 from omnisila.inference.settings import AnalyzerConfig
 from omnisila.inference.taught_questions import TaughtQuestions
 from omnisila.models.checkpoint import Run
-from omnisila.models.tokens import prompted
+from omnisila.models.tokens import batch_prompts
 from omnisila.scenes.cache import FeatureCache
 from omnisila.scenes.extractor import Entities
 from omnisila.scenes.profile import LoadedWhenNeeded
@@ -41,7 +41,7 @@ class Chat:
     def __init__(self, run: Run, video: Path, cache: FeatureCache) -> None:
         self.model, self.llm = run.model, run.model.video_llm
         profile = run.record.sem.at_rate(run.record.window.rate_hz)
-        extracted = cache.extracted(video, LoadedWhenNeeded(profile))
+        extracted = cache.ensure_features(video, LoadedWhenNeeded(profile))
         whole = Span(start_s=0.0, end_s=max(extracted.info.duration_s, 1e-3))
         window = cache.window(extracted, whole, run.record.window)
         if window is None:
@@ -59,7 +59,7 @@ class Chat:
             InputError: the conversation is longer than the model reads.
         """
         self._hear(question, max_tokens)
-        tokens = prompted([self._ids], self.llm.pad_id)
+        tokens = batch_prompts([self._ids], self.llm.pad_id)
         made = self.llm.generate(self._embeds, tokens, max_tokens, 1, self._read)
         said, end = made.ids[0], self.llm.answer_ids("")[-1]
         self._add(said if said[-1] == end else (*said, end))
@@ -77,7 +77,7 @@ class Chat:
         if self._ids:
             self._add(ids)
             return
-        self._embeds = self.model.read(scenes, visual, prompted([ids], self.llm.pad_id)).embeds
+        self._embeds = self.model.read(scenes, visual, batch_prompts([ids], self.llm.pad_id)).embeds
         self._ids = ids
 
     def _add(self, ids: Sequence[int]) -> None:
@@ -117,7 +117,11 @@ class TaughtChat:
         mine = [finding for finding in self._analysis.findings if finding.labels == labels.name]
         if asked.task == "locate":
             return render_located([Located(finding.label, finding.span) for finding in mine])
-        best = max((one for one in mine if asked.label in (None, one.label)), key=lambda one: one.score, default=None)
+        best = max(
+            (finding for finding in mine if asked.label in (None, finding.label)),
+            key=lambda finding: finding.score,
+            default=None,
+        )
         if asked.task == "identify":
             return render_label(best.label if best is not None else str(labels.quiet))
         if best is None:

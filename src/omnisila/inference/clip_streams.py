@@ -13,7 +13,7 @@ import torch
 from omnisila.errors import InputError
 from omnisila.inference.frozen_llm import TEXT_STREAMS, FrozenLLM, Prompt
 from omnisila.models.probing import PROMPTS
-from omnisila.models.reaction import ReactionBatch, stacked
+from omnisila.models.reaction import ReactionBatch, stack_clips
 from omnisila.models.reaction_run import ReactionRecord
 from omnisila.models.reaction_sources import POOLED, TEMPLATES, PooledSource
 from omnisila.scenes.reaction.clip import MODALITIES, Clip
@@ -135,9 +135,9 @@ class FeatureStreams:
             lines = (text,) if isinstance(text, str) else text
             clip = Clip(video, span, text if any(line.strip() for line in lines) else None)
             seconds = {"description": time.perf_counter() - began}
-        found = extract_clip(extractor.accepted(clip), extractor, self.cache).features
+        found = extract_clip(extractor.accept(clip), extractor, self.cache).features
         assert found is not None  # what fails raises
-        batch = stacked([found.modalities], self.record.widths)
+        batch = stack_clips([found.modalities], self.record.widths)
         missing = tuple(name for name in found.missing if name in self.config.modalities)
         return ReadClip(batch, missing, found.warnings, seconds | found.seconds)
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from omnisila.camera_use import CameraLimit, CameraUse
 from omnisila.cameras.camera import ALARMS_PER_HOUR, Camera, CameraFacts, Verdicts, calibration_digests, spoken
-from omnisila.cameras.likeness import described
+from omnisila.cameras.likeness import window_vector
 from omnisila.cameras.sightings import recorded_at
 from omnisila.cameras.tails import MEASURED_ALARMS, thresholds_at
 from omnisila.cameras.unusual import Unusual, UnusualSpan
@@ -60,7 +60,9 @@ class FixedCamera:
         self.camera = Camera.load(path)
         self.camera.check(str(path), facts)
         wanted = self.alarms_per_hour = alarms_per_hour or ALARMS_PER_HOUR
-        self.calibrations = {name: self.camera.calibration(name, one, wanted) for name, one in own.items()}
+        self.calibrations = {
+            name: self.camera.calibration(name, calibration, wanted) for name, calibration in own.items()
+        }
         self.rule = Unusual(self.camera, wanted)
         self.use = CameraUse(
             digest=file_digest(path),
@@ -72,8 +74,8 @@ class FixedCamera:
         )
 
     def _limits(self, own: Mapping[str, LabelSetCalibration]) -> Iterator[CameraLimit]:
-        for name, one in own.items():
-            for label, found, raised in self.camera.limits(name, one, self.alarms_per_hour):
+        for name, calibration in own.items():
+            for label, found, raised in self.camera.limits(name, calibration, self.alarms_per_hour):
                 on = round(thresholds_at(found.log_odds, 0.0).on, 4)
                 yield CameraLimit(labels=name, label=label, on=on, measured=found.measured, raised=raised)
 
@@ -82,8 +84,8 @@ class FixedCamera:
         """What can be promised from the footage that was learnt."""
         hours, wanted = spoken(self.camera.hours), self.alarms_per_hour
         how = "read off its ordinary footage"
-        if not all(one.measured for one in self.use.limits):
-            most = max(Counter(one.labels for one in self.use.limits).values())
+        if not all(limit.measured for limit in self.use.limits):
+            most = max(Counter(limit.labels for limit in self.use.limits).values())
             how = (
                 "in part extrapolated from the strongest scores in it, an estimate and no promise: about "
                 f"{MEASURED_ALARMS * most / wanted:.0f} hours would measure it"
@@ -123,7 +125,7 @@ class Rating:
         """The same windows."""
         for window in windows:
             self._spans.append(window.span)
-            self._described.append(described(window))
+            self._described.append(window_vector(window))
             yield window
 
     def unusual(self, shards: Iterable[SceneShard]) -> Iterator[UnusualSpan]:

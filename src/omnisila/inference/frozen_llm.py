@@ -16,7 +16,7 @@ from omnisila.media.video import probe
 from omnisila.models.backbone import SHOWN
 from omnisila.models.pretrained_llm import VideoBackboneConfig, usual_precision
 from omnisila.models.probing import PROMPTS, Pooling, pooled_tokens
-from omnisila.models.tokens import prompted
+from omnisila.models.tokens import batch_prompts
 from omnisila.models.transformers_llm import TransformersVideoLLM
 from omnisila.scenes.extractor import Entities
 
@@ -100,7 +100,7 @@ class FrozenLLM:
 
     def _pictures(self, video: Path, times_s: Sequence[float]) -> UInt8[Tensor, "frames height width 3"]:
         shown = {
-            frame.time_s: self.llm.backbone.fitted(frame.image.unsqueeze(0))[0] for frame in each_at(video, times_s)
+            frame.time_s: self.llm.backbone.fit_frames(frame.image.unsqueeze(0))[0] for frame in each_at(video, times_s)
         }
         return torch.stack([shown[time_s] for time_s in times_s])
 
@@ -113,5 +113,5 @@ class FrozenLLM:
         self, visual: Entities, prompt: str, max_tokens: int, times_s: Sequence[float] = ()
     ) -> tuple[str, ...]:
         batch, frames = visual.values.shape[:2]
-        tokens = prompted([self.llm.prompt_ids(prompt, frames, 0, times_s)] * batch, self.llm.pad_id)
+        tokens = batch_prompts([self.llm.prompt_ids(prompt, frames, 0, times_s)] * batch, self.llm.pad_id)
         return self.llm.generate(self.llm.embed(tokens.ids, visual), tokens, max_tokens, 1).texts

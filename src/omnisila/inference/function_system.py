@@ -22,7 +22,7 @@ class FunctionSystem:
         self.name, self.function = name, function
 
     @classmethod
-    def named(cls, name: str) -> Self:
+    def from_name(cls, name: str) -> Self:
         """The function that ``module:function`` stands for, importable from here.
 
         Raises:

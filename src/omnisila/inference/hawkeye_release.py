@@ -126,14 +126,16 @@ class ReleaseSystem:
             files = self._features(Path(mine[0].video).with_suffix(""))
             wanted = {example.id: self._clips(example, files) for example in mine}
             began = time.perf_counter()
-            answered = self._answered(video, label_set(name), sorted({k for ks in wanted.values() for k in ks}), files)
+            answered = self._answer_clips(
+                video, label_set(name), sorted({k for ks in wanted.values() for k in ks}), files
+            )
             seconds = (time.perf_counter() - began) / len(mine)
             for example in mine:
                 yield self._prediction(example, answered, wanted[example.id]).replace(seconds=seconds)
 
     def _features(self, video: Path) -> dict[int, ClipFiles]:
         """The feature files of a video's clips, counted from 0."""
-        poses, relations = (_numbered(_folder(self.folder, kinds, video)) for kinds in (POSES, RELATIONS))
+        poses, relations = (_feature_files(_folder(self.folder, kinds, video)) for kinds in (POSES, RELATIONS))
         alone = sorted(poses.keys() ^ relations.keys())
         if alone:
             have, lack = (POSES, RELATIONS) if alone[0] in poses else (RELATIONS, POSES)
@@ -156,7 +158,9 @@ class ReleaseSystem:
         return tuple(range(first, past))
 
     @torch.inference_mode()
-    def _answered(self, video: Path, labels: LabelSet, clips: Sequence[int], files: dict[int, ClipFiles]) -> Answered:
+    def _answer_clips(
+        self, video: Path, labels: LabelSet, clips: Sequence[int], files: dict[int, ClipFiles]
+    ) -> Answered:
         settings = self.settings
         step_s = settings.clip_s / settings.frames
         asked = [
@@ -167,7 +171,9 @@ class ReleaseSystem:
         for first in range(0, len(clips), BATCH_CLIPS):
             batch = clips[first : first + BATCH_CLIPS]
             times_s = [clip * settings.clip_s + (i + 0.5) * step_s for clip in batch for i in range(settings.frames)]
-            shown = torch.stack([self.llm.backbone.fitted(frame.image[None])[0] for frame in frames_at(video, times_s)])
+            shown = torch.stack(
+                [self.llm.backbone.fit_frames(frame.image[None])[0] for frame in frames_at(video, times_s)]
+            )
             visual = self.llm.backbone.encode(shown.unflatten(0, (len(batch), settings.frames)).to(self.device))
             scenes = to_device(clip_inputs([files[k] for k in batch]), self.device)
             said, which = answers_likelihood(self.model, scenes, visual, asked)
@@ -184,9 +190,9 @@ class ReleaseSystem:
 
     def _prediction(self, example: Example, answered: Answered, clips: Sequence[int]) -> Prediction:
         rows = answered.probabilities[[answered.clips.index(clip) for clip in clips]]
-        return self._identified(example, rows) if example.task == "identify" else self._located(example, rows, clips)
+        return self._identify(example, rows) if example.task == "identify" else self._locate(example, rows, clips)
 
-    def _identified(self, example: Example, rows: Float[np.ndarray, "clips labels"]) -> Prediction:
+    def _identify(self, example: Example, rows: Float[np.ndarray, "clips labels"]) -> Prediction:
         """A stretch shows what any of its clips shows."""
         labels = label_set(example.labels)
         likeliest = np.clip(rows[int(rows[:, -1].argmin())], 0.0, 1.0)
@@ -204,7 +210,7 @@ class ReleaseSystem:
             posterior={**shares, **({labels.quiet: 1.0 - anomaly} if labels.quiet else {})},
         )
 
-    def _located(self, example: Example, rows: Float[np.ndarray, "clips labels"], clips: Sequence[int]) -> Prediction:
+    def _locate(self, example: Example, rows: Float[np.ndarray, "clips labels"], clips: Sequence[int]) -> Prediction:
         """Consecutive clips that are anomalous are one finding, of the label that is likeliest over all of them."""
         labels, clip_s = label_set(example.labels), self.settings.clip_s
         start_s, end_s = (np.array([(clip + past) * clip_s for clip in clips]) for past in (0, 1))
@@ -248,7 +254,7 @@ def _folder(root: Path, kinds: Sequence[str], video: Path) -> Path:
     return found
 
 
-def _numbered(folder: Path) -> dict[int, Path]:
+def _feature_files(folder: Path) -> dict[int, Path]:
     """The feature files of a folder by the number that their names end with."""
     found = {path.stem.rpartition("_")[2]: path for path in folder.glob("*.npy")}
     numbered = {int(number): path for number, path in found.items() if number.isdecimal()}

@@ -64,7 +64,7 @@ def expand(arguments: Sequence[str | PathLike[str]]) -> Inputs:
     notes: list[str] = []
     for argument in (os.fspath(argument) for argument in arguments):
         try:
-            for item in _named(argument, notes):
+            for item in _expand_argument(argument, notes):
                 found.setdefault(os.path.abspath(item.path), item)  # noqa: PTH100  resolve() would follow links
         except InputError as error:
             failed.append(Failure(argument, path_text(str(error))))
@@ -73,7 +73,7 @@ def expand(arguments: Sequence[str | PathLike[str]]) -> Inputs:
     return Inputs(_with_unique_names(found), tuple(failed), tuple(dict.fromkeys(notes)))
 
 
-def _named(argument: str, notes: list[str]) -> Iterator[Input]:
+def _expand_argument(argument: str, notes: list[str]) -> Iterator[Input]:
     path = Path(argument)
     if path.is_dir():
         yield from _below(path, path, notes)

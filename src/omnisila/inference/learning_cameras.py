@@ -74,7 +74,7 @@ class CameraLearner:
             tell(ended)
         return tuple(failed)
 
-    def outdated(self, events: Mapping[str, Sequence[Span]]) -> tuple[Input, ...]:
+    def find_outdated(self, events: Mapping[str, Sequence[Span]]) -> tuple[Input, ...]:
         """The videos of which stretches were learnt that are none of its ordinary footage.
 
         Raises:
@@ -96,12 +96,12 @@ class CameraLearner:
         left_out = tuple(events.get(sha256, known[sha256].events if sha256 in known else ()))
         if sha256 in known and known[sha256].events == left_out:
             return Learnt(item, "known", known[sha256].seconds)
-        extracted = self.analyzer.extracted(item.path)
+        extracted = self.analyzer.extract_features(item.path)
         info = extracted.info
         camera = self.camera or Camera(self._facts.replace(width_px=info.width_px, height_px=info.height_px), {})
         camera.check_picture(item.path, info.width_px, info.height_px)
         kept = WindowsKept(sha256)
-        scored = self.analyzer.scored(extracted, passing=lambda windows: kept.passing(windows, left_out))
+        scored = self.analyzer.score_windows(extracted, passing=lambda windows: kept.passing(windows, left_out))
         if not scored.spans:
             raise MediaError(f"{item.path}: not one window of it could be decoded. Give footage that plays.")
         added = row(

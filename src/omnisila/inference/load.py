@@ -78,6 +78,6 @@ def load(
         reaction = ReactionAnalyzer(load_reaction(asked.reaction.folder), asked.reaction.settings, kept)
     if scenes is not None and reaction is not None:
         return Both(scenes, reaction)
-    one = scenes or reaction
-    assert one is not None  # at least one label set is asked for
-    return one
+    analyzer = scenes or reaction
+    assert analyzer is not None  # at least one label set is asked for
+    return analyzer

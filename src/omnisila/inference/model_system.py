@@ -43,7 +43,7 @@ class ModelSystem:
         for example in examples:
             self._check(example)
         began = time.perf_counter()
-        extracted = self.analyzer.extracted(video)
+        extracted = self.analyzer.extract_features(video)
         features_s = time.perf_counter() - began
         for prediction in self._answers(video, examples, extracted):
             yield prediction.replace(seconds=features_s + (prediction.seconds or 0.0))
@@ -52,18 +52,18 @@ class ModelSystem:
         """Answers with the seconds that each took once the features were known."""
         identified = [example for example in examples if example.task == "identify"]
         for first in range(0, len(identified), BATCH_EXAMPLES):
-            yield from self._identified(identified[first : first + BATCH_EXAMPLES], extracted)
+            yield from self._identify(identified[first : first + BATCH_EXAMPLES], extracted)
         located = [example for example in examples if example.task == "locate"]
         if located:
             began = time.perf_counter()
             findings = self.analyzer.analyze(video).findings
             seconds = (time.perf_counter() - began) / len(located)
             for example in located:
-                yield self._located(example, findings).replace(seconds=seconds)
+                yield self._locate(example, findings).replace(seconds=seconds)
         for example in examples:
             if example.task in ("attribute", "describe"):
                 began = time.perf_counter()
-                prediction = self._said(example, extracted)
+                prediction = self._answer(example, extracted)
                 yield prediction.replace(seconds=time.perf_counter() - began)
 
     def _check(self, example: Example) -> None:
@@ -75,11 +75,11 @@ class ModelSystem:
                 f"{example.labels!r}. It answers {', '.join(MODEL_TASKS)} of {', '.join(self.run.record.labels)}."
             )
 
-    def _identified(self, examples: Sequence[Example], extracted: Extracted) -> Iterator[Prediction]:
+    def _identify(self, examples: Sequence[Example], extracted: Extracted) -> Iterator[Prediction]:
         began = time.perf_counter()
         windows = [self._windows(example, extracted) for example in examples]
         inputs = self.analyzer.see(extracted)([window for some in windows for window in some])
-        judged = self.analyzer.scorer.judged(inputs, sorted({example.labels for example in examples}))
+        judged = self.analyzer.scorer.judge_windows(inputs, sorted({example.labels for example in examples}))
         seconds = (time.perf_counter() - began) / len(examples)
         past = 0
         for some, example in zip(windows, examples, strict=True):
@@ -102,7 +102,7 @@ class ModelSystem:
                 seconds=seconds,
             )
 
-    def _located(self, example: Example, findings: Sequence[Finding]) -> Prediction:
+    def _locate(self, example: Example, findings: Sequence[Finding]) -> Prediction:
         """What was found in the example's stretch of the video; spans are cut to it."""
         mine: list[Finding] = []
         for finding in findings:
@@ -113,7 +113,7 @@ class ModelSystem:
         return Prediction(example_id=example.id, system=self.name, answer=answer, findings=tuple(mine))
 
     @torch.inference_mode()
-    def _said(self, example: Example, extracted: Extracted) -> Prediction:
+    def _answer(self, example: Example, extracted: Extracted) -> Prediction:
         asked = parse_instruction(example.instruction)
         if asked is not None and asked.task != example.task:
             asked = None
@@ -123,13 +123,13 @@ class ModelSystem:
         if asked is None or asked.labels is None or asked.label is None:
             generated = self.run.model.generate(inputs.scenes, inputs.visual, [example.instruction])
             return Prediction(example_id=example.id, system=self.name, answer=generated.texts[0])
-        judged = self.analyzer.scorer.judged(inputs, [asked.labels.name])[asked.labels.name]
+        judged = self.analyzer.scorer.judge_windows(inputs, [asked.labels.name])[asked.labels.name]
         trained = self.run.record.labels[asked.labels.name]
         score = float(judged.posterior[0, trained.index(asked.label)]) if asked.label in trained else 0.0
         span = Span(start_s=example.start_s, end_s=example.end_s)
         found = LabelledSpan(span=span, label=asked.label, score=score)
         weights = judged.weights(0) if self.run.model.scenes else None
-        finding = self.analyzer.attributed(asked.labels.name, found, weights, extracted)
+        finding = self.analyzer.attribute_span(asked.labels.name, found, weights, extracted)
         return Prediction(example_id=example.id, system=self.name, answer=finding.cause or NOTHING, findings=(finding,))
 
     def _windows(self, example: Example, extracted: Extracted) -> list[Window]:

@@ -68,7 +68,7 @@ def predict(
         OutputError: ``out`` cannot be written.
     """
     check_examples(examples, split)
-    done, outdated = _answered(out, system.name, examples, footage)
+    done, outdated = _read_answered(out, system.name, examples, footage)
     before, answered, unparsed = len(done), 0, 0
     failed: list[Failure] = []
     wanted = (example for example in records(examples, Example) if split in (None, example.split))
@@ -97,13 +97,13 @@ def _of_video(system: System, video: Path, examples: list[Example]) -> Iterator[
         raise InputError(f"{video}: not the footage that the examples were prepared from. Prepare the examples again.")
     digests = {example.id: example.digest for example in examples}
     answers = (
-        one.replace(example_digest=digests[one.example_id], video_sha256=footage)
-        for one in system.predictions(video, examples)
+        prediction.replace(example_digest=digests[prediction.example_id], video_sha256=footage)
+        for prediction in system.predictions(video, examples)
     )
     portion: list[Prediction] = []
     try:
-        for one in answers:
-            portion.append(one)
+        for answer in answers:
+            portion.append(answer)
             if len(portion) == PORTION:
                 yield portion
                 portion = []
@@ -113,7 +113,7 @@ def _of_video(system: System, video: Path, examples: list[Example]) -> Iterator[
     yield portion
 
 
-def _answered(out: Path, name: str, examples: Path, footage: Path) -> tuple[set[str], int]:
+def _read_answered(out: Path, name: str, examples: Path, footage: Path) -> tuple[set[str], int]:
     """The examples that the file answers already, and how many answers were taken out of it as outdated."""
     cut_half_line(out)
     said: dict[str, Prediction] = {}
@@ -128,16 +128,16 @@ def _answered(out: Path, name: str, examples: Path, footage: Path) -> tuple[set[
         now: str | None = None
         for example in group:
             sources.add(example.id.rpartition("#")[0])
-            one = said.get(example.id)
-            if one is not None:
+            item = said.get(example.id)
+            if item is not None:
                 now = now or _identity(footage / video)
-                matches = one.example_digest == example.digest and now in (None, one.video_sha256)
+                matches = item.example_digest == example.digest and now in (None, item.video_sha256)
                 (answered if matches else changed).add(example.id)
     gone = {name for name in said.keys() - answered - changed if name.rpartition("#")[0] in sources - {""}}
     if changed | gone:
-        append(outdated_file(out), (one for name, one in said.items() if name in changed | gone))
-        kept = (one for name, one in said.items() if name not in changed | gone)
-        write_atomically(out, "".join(one.model_dump_json() + "\n" for one in kept))
+        append(outdated_file(out), (prediction for name, prediction in said.items() if name in changed | gone))
+        kept = (prediction for name, prediction in said.items() if name not in changed | gone)
+        write_atomically(out, "".join(prediction.model_dump_json() + "\n" for prediction in kept))
     return answered, len(changed | gone)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from omnisila.errors import InputError
-from omnisila.inference.analyzer import Progress, not_scored, silent, timed, video_identity
+from omnisila.inference.analyzer import Progress, is_silent, not_scored, time_stage, video_identity
 from omnisila.inference.clip_streams import FACE, clip_streams
 from omnisila.inference.settings import AnalyzerConfig, check_reaction_settings
 from omnisila.labels import REACTION
@@ -92,17 +92,17 @@ class ReactionAnalyzer:
         Raises:
             MediaError: it cannot be read as a video.
         """
-        path, report = Path(path), progress or silent
+        path, report = Path(path), progress or is_silent
         timings: dict[str, float] = {}
-        with timed(timings, STAGE):
+        with time_stage(timings, STAGE):
             footage = _footage(path, whole=False)
             whole, over_time = self._measure_all(path, footage, report)
-            if any(UNDECODED in line for one in (whole, *over_time) for line in one.warnings):
+            if any(UNDECODED in line for stretch in (whole, *over_time) for line in stretch.warnings):
                 footage = _footage(path, whole=True)  # damage inside leaves other stretches, and is told as a share
                 whole, over_time = self._measure_all(path, footage, report)
         report(STAGE, 1.0)
-        for one in over_time if over_time == [whole] else [whole, *over_time]:
-            for part, seconds in one.seconds.items():
+        for stretch in over_time if over_time == [whole] else [whole, *over_time]:
+            for part, seconds in stretch.seconds.items():
                 timings[f"{STAGE}/{part}"] = timings.get(f"{STAGE}/{part}", 0.0) + seconds
         return Analysis(
             video=video_identity(path, video_digest(path), footage.info, footage.decoded_ratio),
@@ -114,9 +114,9 @@ class ReactionAnalyzer:
             expert_weights=(),
             intensities=whole.intensities,
             intensity_curve=tuple(
-                IntensityPoint(start_s=one.span.start_s, end_s=one.span.end_s, intensities=one.intensities)
-                for one in over_time
-                if one.intensities is not None
+                IntensityPoint(start_s=stretch.span.start_s, end_s=stretch.span.end_s, intensities=stretch.intensities)
+                for stretch in over_time
+                if stretch.intensities is not None
             ),
             warnings=tuple(dict.fromkeys(self._warnings(footage, whole, over_time))),
             timings_s={stage: round(seconds, 3) for stage, seconds in timings.items()},
@@ -125,17 +125,17 @@ class ReactionAnalyzer:
     def _measure_all(self, path: Path, footage: "_Footage", report: Progress) -> tuple[Measured, list[Measured]]:
         """The whole video, and its windows; of a video of one window both are the same."""
         window_s, hop_s = self.config.window_s or WINDOW_S, self.config.hop_s
-        spans = [one for run in footage.runs for one in clip_windows(run.end_s, window_s, hop_s, run.start_s)]
-        whole = self.measured(path, Span(start_s=0.0, end_s=footage.runs[-1].end_s))
+        spans = [window for run in footage.runs for window in clip_windows(run.end_s, window_s, hop_s, run.start_s)]
+        whole = self.measure_span(path, Span(start_s=0.0, end_s=footage.runs[-1].end_s))
         if len(spans) == 1:
             return whole, [whole]
         over_time: list[Measured] = []
         for number, span in enumerate(spans):
             report(STAGE, number / len(spans))
-            over_time.append(self.measured(path, span))
+            over_time.append(self.measure_span(path, span))
         return whole, over_time
 
-    def measured(self, path: Path, span: Span) -> Measured:
+    def measure_span(self, path: Path, span: Span) -> Measured:
         """What the model says of one stretch.
 
         Raises:
@@ -181,9 +181,9 @@ def clip_windows(end_s: float, window_s: float, hop_s: float | None = None, star
 
 def missing_over_time(windows: Sequence[Measured]) -> Iterator[str]:
     """One line on the windows in which no face, sound or text was found, and on those that have no answer for it."""
-    without = {what: sum(name in one.missing for one in windows) for name, what in _TOLD.items()}
+    without = {what: sum(name in window.missing for window in windows) for name, what in _TOLD.items()}
     told = [f"no {what} in {count}" for what, count in without.items() if count]
-    if blind := sum(one.intensities is None for one in windows):
+    if blind := sum(window.intensities is None for window in windows):
         told.append(f"nothing that the model reads in {blind}, of which nothing is said")
     if told:
         yield f"of {len(windows)} window{'s' if len(windows) > 1 else ''}: {'; '.join(told)}"

@@ -57,7 +57,7 @@ class ReactionSystem:
                 )
         for example in examples:
             began = time.perf_counter()
-            found = self.analyzer.measured(video, Span(start_s=example.start_s, end_s=example.end_s)).intensities
+            found = self.analyzer.measure_span(video, Span(start_s=example.start_s, end_s=example.end_s)).intensities
             yield Prediction(
                 example_id=example.id,
                 system=self.name,

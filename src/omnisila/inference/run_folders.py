@@ -38,7 +38,7 @@ class Answering(NamedTuple):
     @property
     def folders(self) -> tuple[Path, ...]:
         """The run folders that are loaded."""
-        return tuple(one.folder for one in self if one is not None)
+        return tuple(run.folder for run in self if run is not None)
 
 
 def answering(model: str, settings: AnalyzerConfig) -> Answering:
@@ -200,7 +200,7 @@ def check_system(model: str, settings: AnalyzerConfig) -> None:
                 f"model {model!r}: no such folder. Give the one with the authors' checkpoint and features."
             )
     elif is_function(model):
-        FunctionSystem.named(model)
+        FunctionSystem.from_name(model)
     elif model.startswith(QUERY):
         check_source(model.removeprefix(QUERY))
 

@@ -93,7 +93,7 @@ class Scorer:
         )
 
     @torch.inference_mode()
-    def scored(
+    def score_windows(
         self, windows: Iterable[Window], see: See, duration_s: float, progress: Callable[[float], None] | None = None
     ) -> Scored:
         """Every window of a video, in order.
@@ -109,9 +109,9 @@ class Scorer:
         size = BATCH_WINDOWS if self.run.pretrained is None else PRETRAINED_BATCH_WINDOWS
         for batch in _batches(windows, size):
             spans += [window.span for window in batch]
-            judged = self.judged(see(batch), tuple(self.label_sets))
-            for name, one in judged.items():
-                posteriors[name].append(one.posterior)
+            judged = self.judge_windows(see(batch), tuple(self.label_sets))
+            for name, rated in judged.items():
+                posteriors[name].append(rated.posterior)
             weights.append(next(iter(judged.values())).expert_weights)  # the scenes do not depend on the question
             if progress is not None:
                 progress(min(spans[-1].end_s / max(duration_s, 1e-6), 1.0))
@@ -122,10 +122,10 @@ class Scorer:
         )
 
     @torch.inference_mode()
-    def judged(self, inputs: WindowBatch, names: Sequence[str]) -> dict[str, Judged]:
+    def judge_windows(self, inputs: WindowBatch, names: Sequence[str]) -> dict[str, Judged]:
         """The calibrated posterior of each window over the labels that the model was trained on, by label set."""
         found = self._likelihood(inputs, names)
-        return {name: self._calibrated(name, one, inputs) for name, one in zip(names, found, strict=True)}
+        return {name: self._calibrate(name, likelihood, inputs) for name, likelihood in zip(names, found, strict=True)}
 
     def spans(self, name: str, scored: Scored, until_s: float = float("inf")) -> tuple[LabelledSpan, ...]:
         """What of a label set was found, and when; ``until_s`` as in ``spans.flagged_stretches``."""
@@ -150,13 +150,13 @@ class Scorer:
         points: list[CurvePoint] = []
         for index, span in enumerate(scored.spans):
             rows = {
-                name: dict(zip(self.run.record.labels[name], map(_rounded, matrix[index]), strict=True))
+                name: dict(zip(self.run.record.labels[name], map(_round_score, matrix[index]), strict=True))
                 for name, matrix in scored.posteriors.items()
             }
             first = next(iter(self.label_sets.values()))
             row = rows[first.name]
             score = 1.0 - row[first.quiet] if first.quiet in row else max(row.values())
-            points.append(CurvePoint(start_s=span.start_s, end_s=span.end_s, score=_rounded(score), posterior=rows))
+            points.append(CurvePoint(start_s=span.start_s, end_s=span.end_s, score=_round_score(score), posterior=rows))
         return tuple(points)
 
     def _likelihood(self, inputs: WindowBatch, names: Sequence[str]) -> list[Likelihood]:
@@ -188,7 +188,7 @@ class Scorer:
             log_probs = log_probs - self._of_nothing[name].log_probs
         return log_probs / likelihood.token_counts.to(log_probs.device) if way.length_normalised else log_probs
 
-    def _calibrated(self, name: str, likelihood: Likelihood, inputs: WindowBatch) -> Judged:
+    def _calibrate(self, name: str, likelihood: Likelihood, inputs: WindowBatch) -> Judged:
         labels, quiet = self.run.record.labels[name], self.label_sets[name].quiet
         probability = posterior(self._log_probs(name, likelihood), self.calibrations[name].temperature).cpu()
         if name == FACE_BOUND and quiet in labels and "face" in self.run.model.scenes:
@@ -217,10 +217,10 @@ def _mean_weights(
 
 
 def _weights(row: Float[np.ndarray, "experts"]) -> ExpertWeights:
-    return {name: _rounded(value) for name, value in zip(SCENES, row, strict=True)}
+    return {name: _round_score(value) for name, value in zip(SCENES, row, strict=True)}
 
 
-def _rounded(value: float) -> float:
+def _round_score(value: float) -> float:
     return round(min(max(float(value), 0.0), 1.0), 4)
 
 

@@ -82,6 +82,6 @@ def pictures(llm: TransformersVideoLLM, video: Path, items: Sequence[Window], de
     height_px = width_px = 0
     for frame in each_at(video, (time_s for window in items for time_s in window.times_s)):
         height_px, width_px = frame.image.shape[:2]  # the same for all: media gives a video one size
-        shown[frame.time_s] = llm.backbone.fitted(frame.image.to(device).unsqueeze(0))[0]
+        shown[frame.time_s] = llm.backbone.fit_frames(frame.image.to(device).unsqueeze(0))[0]
     frames = torch.stack([torch.stack([shown[time_s] for time_s in window.times_s]) for window in items])
     return Pictures(frames, (height_px, width_px))

@@ -40,7 +40,7 @@ def stated_intensities(text: str) -> dict[str, float]:
     """The intensity of each emotion for which the text states one, and one only, from 0 to 1; the others are absent."""
     plain = _RANGE.sub("", _MARKERS.sub("", text))
     said: dict[str, set[float]] = {}
-    for name, values in _named(plain):
+    for name, values in _numbers_by_name(plain):
         said.setdefault(_LABEL_OF[name.lower()], set()).update(values)
     if not said:
         return _in_order(plain)
@@ -48,7 +48,7 @@ def stated_intensities(text: str) -> dict[str, float]:
     return {label: single[label] for label in REACTION.labels if 0 <= single.get(label, -1.0) <= 1}
 
 
-def _named(text: str) -> list[tuple[str, list[float]]]:
+def _numbers_by_name(text: str) -> list[tuple[str, list[float]]]:
     """Every name with the numbers that are its own: the one ``for`` it where there is one, else those behind it."""
     number_first = {match.start("name"): match for match in _NUMBER_FIRST.finditer(text)}
     rest = list(text)

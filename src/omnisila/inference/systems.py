@@ -55,7 +55,7 @@ def system(model: str, cache: FeatureCache | None = None, settings: AnalyzerConf
     if model.startswith(ASKED):
         return Querying(model, asked_llm(model, settings or AnalyzerConfig()))
     if is_function(model):
-        return FunctionSystem.named(model)
+        return FunctionSystem.from_name(model)
     if is_reaction(model_folder(model)):
         return ReactionSystem(model, cache)
     return ModelSystem(model, cache or FeatureCache(), settings)

@@ -15,8 +15,8 @@ class TaughtQuestions:
     """
 
     def __init__(self, labels: Mapping[str, Sequence[str]]) -> None:
-        asked = [one for name, trained in labels.items() for one in _instructions(name, trained)]
-        self._taught = {_plain(render_instruction(one)): one for one in asked}
+        asked = [instruction for name, trained in labels.items() for instruction in _instructions(name, trained)]
+        self._taught = {_plain(render_instruction(example)): example for example in asked}
 
     @property
     def texts(self) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ from torch import Tensor
 from omnisila.config import Config
 from omnisila.errors import MediaError
 from omnisila.media.clock import Clock, clock_of
-from omnisila.media.container import check_file, demuxed, open_container
+from omnisila.media.container import check_file, demux, open_container
 
 RATE_HZ = 16_000
 SILENT_PEAK = 1e-4  # -80 dBFS: below it a track is a muted microphone's
@@ -154,7 +154,7 @@ class SoundReader:
         return None
 
     def _frames(self, container: InputContainer, stream: AudioStream) -> Iterator[tuple[Packet, AudioFrame]]:
-        for packet in demuxed(container, (stream,), self._fail):
+        for packet in demux(container, (stream,), self._fail):
             try:
                 frames: Any = packet.decode()
             except FFmpegError:
@@ -201,12 +201,12 @@ class _Run:
     def blocks(self, frame: AudioFrame) -> Iterator[Block]:
         self.end_s += frame.samples / frame.sample_rate
         frame.pts = None  # the resampler would stretch sound to fit rounded stamps
-        yield from self._placed(frame)
+        yield from self._place(frame)
 
     def rest(self) -> Iterator[Block]:
-        yield from self._placed(None)
+        yield from self._place(None)
 
-    def _placed(self, frame: AudioFrame | None) -> Iterator[Block]:
+    def _place(self, frame: AudioFrame | None) -> Iterator[Block]:
         for part in self._resampler.resample(frame):
             # libav's own mixing adds channels up beyond full scale; an average cannot
             channels = part.to_ndarray().reshape(-1, self._channels)

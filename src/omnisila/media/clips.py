@@ -68,7 +68,7 @@ def cut(
         rate_hz = min(reader.info.rate_hz or quality.rate_hz, quality.rate_hz)
         frames = reader.at_rate(rate_hz, start_s=start_s, end_s=end_s, long_side_px=quality.long_side_px)
         if blur_at is not None:
-            frames = (Frame(frame.time_s, blurred(frame.image, blur_at(frame.time_s))) for frame in frames)
+            frames = (Frame(frame.time_s, blur_boxes(frame.image, blur_at(frame.time_s))) for frame in frames)
         data = _encode(frames, rate_hz, quality.crf, _BUDGET_SHARE * max_bytes * 8 / (end_s - start_s))
         if data is None:
             raise MediaError(f"{path}: no pictures between {start_s:.1f} and {end_s:.1f} s. Ask for a time inside it.")
@@ -87,7 +87,7 @@ def jpeg(
     blur: Sequence[Box] = (),
 ) -> bytes:
     """A frame as a JPEG file, scaled down to a long side if given."""
-    picture = Image.fromarray(blurred(image, blur).numpy())
+    picture = Image.fromarray(blur_boxes(image, blur).numpy())
     if long_side_px is not None:
         picture.thumbnail((long_side_px, long_side_px), Image.Resampling.LANCZOS)
     file = io.BytesIO()
@@ -95,7 +95,7 @@ def jpeg(
     return file.getvalue()
 
 
-def blurred(image: UInt8[Tensor, "height width 3"], boxes: Sequence[Box]) -> UInt8[Tensor, "height width 3"]:
+def blur_boxes(image: UInt8[Tensor, "height width 3"], boxes: Sequence[Box]) -> UInt8[Tensor, "height width 3"]:
     """A copy in which the boxes, with a margin, are smeared beyond recognition; without boxes the image itself."""
     if not boxes:
         return image

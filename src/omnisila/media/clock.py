@@ -23,7 +23,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from omnisila.digests import kept_by_version
-from omnisila.media.container import EditList, demuxed, open_container, video_stream
+from omnisila.media.container import EditList, demux, open_container, video_stream
 from omnisila.media.layout import is_cut_off, unread
 from omnisila.schema import Span
 
@@ -154,7 +154,7 @@ def _read(path: Path) -> Clock:
     packets = _Packets()
     with open_container(path) as container:
         stream, edits = video_stream(path, container), EditList()
-        for packet in demuxed(container, tuple(container.streams)):
+        for packet in demux(container, tuple(container.streams)):
             if packet.size and packet.stream_index == stream.index and not edits.leaves_out(packet):
                 packets.add(packet)
             if packet.size and packet.pts is not None:
@@ -172,10 +172,12 @@ def _read(path: Path) -> Clock:
     start_s = min(begin_s, *known) if known else 0.0
     times_s, parts, strays_s = _counted_on(packets, start_s, frame_s)
     in_order = sorted(times_s)
-    hold_s = max(HOLD_S, _HOLD_FRAMES * _usual((later - one for one, later in pairwise(in_order)), frame_s))
+    hold_s = max(HOLD_S, _HOLD_FRAMES * _usual((later - time_s for time_s, later in pairwise(in_order)), frame_s))
     end_s = claimed_s = _end_s(times_s, packets.display_s, hold_s, frame_s)
     first = [Span(start_s=0.0, end_s=in_order[0])] if in_order and in_order[0] > hold_s else []
-    holes = [Span(start_s=one + frame_s, end_s=later) for one, later in pairwise(in_order) if later - one > hold_s]
+    holes = [
+        Span(start_s=time_s + frame_s, end_s=later) for time_s, later in pairwise(in_order) if later - time_s > hold_s
+    ]
     passed_over = unread(path)
     notes = [*_notes(parts, strays_s, (*first, *holes)), *([passed_over] if passed_over else [])]
     if stated_s is not None and len(parts) == 1 and not strays_s:
@@ -228,7 +230,9 @@ def _counted_on(
             continue
         again = shown_s < newest_s - _OVERLAP_S if packets.key[number] else order < last_s - slack_s
         if again:
-            leading = [one for one in packets.shown_s[number : number + REORDERED] if abs(one - shown_s) < slack_s]
+            leading = [
+                time_s for time_s in packets.shown_s[number : number + REORDERED] if abs(time_s - shown_s) < slack_s
+            ]
             parts.append(Part(packets.place[number], end_s - min(leading), end_s))
             newest_s = -math.inf
         newest_s, last_s = max(newest_s, shown_s), order
@@ -255,17 +259,17 @@ def _places(packets: _Packets) -> dict[int, int]:
 def _notes(parts: tuple[Part, ...], strays_s: list[float], holes: tuple[Span, ...]) -> Iterator[str]:
     if len(parts) > 1:
         yield (
-            f"timestamps jump back at {_listed(f'{part.begin_s:.1f}' for part in parts[1:])} s: "
+            f"timestamps jump back at {_list_some(f'{part.begin_s:.1f}' for part in parts[1:])} s: "
             "what follows is counted on from there"
         )
     if strays_s:
-        yield f"timestamps at {_listed(f'{time_s:.1f}' for time_s in strays_s)} s are not believed: counted on"
+        yield f"timestamps at {_list_some(f'{time_s:.1f}' for time_s in strays_s)} s are not believed: counted on"
     if holes:
-        stretches = _listed(f"{hole.start_s:.1f}-{hole.end_s:.1f}" for hole in holes)
+        stretches = _list_some(f"{hole.start_s:.1f}-{hole.end_s:.1f}" for hole in holes)
         yield f"the file has no pictures for {stretches} s: that time is not judged"
 
 
-def _listed(texts: Iterable[str]) -> str:
+def _list_some(texts: Iterable[str]) -> str:
     some = list(texts)
     more = f" and {len(some) - _LISTED} more" if len(some) > _LISTED else ""
     return ", ".join(some[:_LISTED]) + more

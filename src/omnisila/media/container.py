@@ -137,7 +137,7 @@ def video_streams(container: InputContainer) -> list[VideoStream]:
     return [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
 
 
-def demuxed(
+def demux(
     container: InputContainer, streams: tuple[Stream, ...], failed: Callable[[FFmpegError], None] | None = None
 ) -> Iterator[Packet]:
     """The packets of some streams, past damage; the last are empty and flush the decoder."""

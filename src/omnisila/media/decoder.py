@@ -13,7 +13,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from omnisila.media.clock import REORDERED, Clock, Picture
-from omnisila.media.container import EditList, check_pixels, demuxed, video_streams
+from omnisila.media.container import EditList, check_pixels, demux, video_streams
 from omnisila.media.pictures import look_notes
 
 _TICK_S = 1e-3
@@ -138,7 +138,7 @@ class Decoder:
         number, edits = 0, EditList()
         if seek:
             self._seek(first)
-        for packet in demuxed(self._container, (self._stream,), self._fail):
+        for packet in demux(self._container, (self._stream,), self._fail):
             if packet.size and not edits.leaves_out(packet):
                 if seek:
                     landed = None if packet.pos is None else self._clock.at_place.get(packet.pos)
@@ -147,7 +147,7 @@ class Decoder:
                     if landed > first:
                         return
                     number, seek = landed, False
-                packet = _unmarked(packet)
+                packet = _unmark(packet)
                 packet.pts = number
                 number += 1
                 if number <= first:
@@ -232,7 +232,7 @@ class Decoder:
         account.pictures += 1
 
 
-def _unmarked(packet: Packet) -> Packet:
+def _unmark(packet: Packet) -> Packet:
     """A packet that libav decodes to a picture, although it may be marked as one that is not shown."""
     if not packet.is_discard:
         return packet

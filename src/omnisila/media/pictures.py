@@ -81,10 +81,10 @@ class Size(NamedTuple):
         scale = long_side_px / max(self)
         return Size(max(1, round(self.width_px * scale)), max(1, round(self.height_px * scale)))
 
-    def turned(self, orientation: Orientation) -> "Size":
+    def turn(self, orientation: Orientation) -> "Size":
         return Size(self.height_px, self.width_px) if orientation.transpose else self
 
-    def fitted(self, outer: "Size") -> "Size":
+    def fit_inside(self, outer: "Size") -> "Size":
         """This size scaled to touch ``outer`` from inside; all of ``outer`` where only rounding keeps it from that."""
         scale = min(outer.width_px / self.width_px, outer.height_px / self.height_px)
         inner = Size(max(1, round(self.width_px * scale)), max(1, round(self.height_px * scale)))
@@ -95,7 +95,7 @@ def shown_size(frame: VideoFrame) -> Size:
     """The picture's size with square pixels, upright. ``frame.opaque`` holds the pixels' shape, None for squares."""
     aspect = float(frame.opaque) if isinstance(frame.opaque, Fraction) else 1.0
     size = Size(max(1, round(frame.width * aspect)), frame.height)
-    return size.turned(Orientation.of(frame))
+    return size.turn(Orientation.of(frame))
 
 
 def look_notes(frame: VideoFrame, before: VideoFrame | None = None, time_s: float = 0.0) -> Iterator[str]:
@@ -142,8 +142,8 @@ class PictureConverter:
 
     def _convert(self, frame: VideoFrame, grey: bool) -> Tensor:
         orientation = Orientation.of(frame)
-        inner = shown_size(frame).fitted(self._size)
-        pixels = orientation.apply(self._pixels(frame, inner.turned(orientation), grey))
+        inner = shown_size(frame).fit_inside(self._size)
+        pixels = orientation.apply(self._pixels(frame, inner.turn(orientation), grey))
         if inner != self._size:
             left_px, top_px = (self._size.width_px - inner.width_px) // 2, (self._size.height_px - inner.height_px) // 2
             whole = np.zeros((self._size.height_px, self._size.width_px, *pixels.shape[2:]), np.uint8)

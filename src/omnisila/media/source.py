@@ -121,7 +121,7 @@ class VideoSource:
         self._clock = clock_of(path)
         self.claimed_s, self.notes = self._clock.claimed_s, self._clock.notes
         self.account = Account()
-        with _opened(path, limits, self._clock, threads=False) as (container, stream, decoder):
+        with _open(path, limits, self._clock, threads=False) as (container, stream, decoder):
             first = next(decoder.pictures(), None)
             if first is None:
                 raise MediaError(_no_picture(path, stream, decoder.account))
@@ -138,13 +138,13 @@ class VideoSource:
         """Pictures from the one shown at ``start_s``, or an earlier one, to the end of the file."""
         # where timestamps repeat, a leap to one may end anywhere; packets that are not decoded cost little
         if start_s > _SEEK_FROM_S and len(self._clock.parts) == 1:
-            with _opened(self._path, self._limits, self._clock) as (_, _, decoder):
-                landed = _landed(decoder, start_s)
+            with _open(self._path, self._limits, self._clock) as (_, _, decoder):
+                landed = _land(decoder, start_s)
                 if landed is not None:
                     self.account = decoder.account
                     yield from landed
                     return
-        with _opened(self._path, self._limits, self._clock) as (_, _, decoder):
+        with _open(self._path, self._limits, self._clock) as (_, _, decoder):
             self.account = decoder.account
             yield from decoder.pictures(start_s)
 
@@ -212,13 +212,13 @@ def _picture_info(path: Path, image: Image.Image, duration_s: float, rate_hz: fl
 
 
 @contextmanager
-def _opened(path: Path, limits: DecodeLimits, clock: Clock, threads: bool = True) -> Iterator[Opened]:
+def _open(path: Path, limits: DecodeLimits, clock: Clock, threads: bool = True) -> Iterator[Opened]:
     with open_container(path) as container:
         stream = video_stream(path, container)
         yield Opened(container, stream, Decoder(path, container, stream, limits.max_pixels, clock, threads))
 
 
-def _landed(decoder: Decoder, start_s: float) -> Iterator[Picture] | None:
+def _land(decoder: Decoder, start_s: float) -> Iterator[Picture] | None:
     """The pictures after a seek, or None where the container cannot seek or landed too late."""
     pictures = decoder.pictures(start_s, seek=True)
     try:

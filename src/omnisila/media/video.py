@@ -186,7 +186,9 @@ class VideoReader:
         return PictureConverter(Size(self.info.width_px, self.info.height_px), long_side_px)
 
     def _grid(self, rate_hz: float, start_s: float, end_s: float | None) -> Iterator[tuple[float, Picture]]:
-        return on_grid(self.pictures(start_s), rate_hz, start_s, end_s, self._last_until_s, lambda one: one.hole_from_s)
+        return on_grid(
+            self.pictures(start_s), rate_hz, start_s, end_s, self._last_until_s, lambda picture: picture.hole_from_s
+        )
 
     def _empty_s(self, start_s: float, end_s: float) -> float:
         """How much of a stretch the file has no pictures for."""

@@ -141,14 +141,14 @@ class Backbone(ABC):
     def project(self, visual: Entities) -> Float[Tensor, "batch video_tokens width"]:
         """Visual features as the language model's video tokens, zero for frames that are masked out."""
 
-    def fitted(
+    def fit_frames(
         self, frames: UInt8[Tensor, "images height width 3"]
     ) -> UInt8[Tensor, "images fitted_height fitted_width 3"]:
         """Frames at ``size_px`` in whole grey levels; by default squeezed, by antialiased bicubic interpolation."""
         return resize_frames(frames, *self.size_px)
 
     def shown_area(self, height_px: int, width_px: int) -> Area:  # noqa: ARG002 (by default all, whatever the shape)
-        """The part of frames of that shape that ``fitted`` keeps and the patches cover."""
+        """The part of frames of that shape that ``fit_frames`` keeps and the patches cover."""
         return WHOLE_FRAME
 
     def deep_layers(self) -> Sequence[nn.Module]:

@@ -25,7 +25,7 @@ class SceneSequence(NamedTuple):
     is_action: Bool[Tensor, "tokens"]
 
 
-def joined(action: FrameTokens, relation: FrameTokens) -> SceneSequence:
+def join_tokens(action: FrameTokens, relation: FrameTokens) -> SceneSequence:
     """[X_c+1 ; X_s]: in each frame the action graph's tokens, then the relation graph's."""
     values = torch.cat([action.values, relation.values], dim=2)
     present = torch.cat([action.mask, relation.mask], dim=2)
@@ -59,7 +59,7 @@ class Packed(NamedTuple):
         wide = places.unsqueeze(-1).expand(-1, -1, h.values.shape[-1])
         return cls(h.values.gather(1, wide), h.present.gather(1, places), places, h.present.shape[1])
 
-    def unpacked(self, values: Float[Tensor, "batch packed numbers"]) -> Float[Tensor, "batch tokens numbers"]:
+    def unpack(self, values: Float[Tensor, "batch packed numbers"]) -> Float[Tensor, "batch tokens numbers"]:
         """Values back in the sequence, zero where a token is absent."""
         whole = values.new_zeros(len(values), self.length, values.shape[-1])
         return whole.scatter(1, self.places.unsqueeze(-1).expand_as(values), values * self.present.unsqueeze(-1))
@@ -98,7 +98,7 @@ class BalancedHeterogeneousMoE(nn.Module):
         visible = seeing_present(packed.present)
         outputs = torch.stack([expert(packed.values, visible) for expert in self.experts], dim=2)
         y = self.norm((weights.unsqueeze(-1) * outputs).sum(2).to(self.norm.weight.dtype))
-        return Mixed(packed.unpacked(y), packed.unpacked(weights))
+        return Mixed(packed.unpack(y), packed.unpack(weights))
 
 
 class NoMixture(nn.Module):

@@ -34,7 +34,7 @@ from omnisila.models.run_files import (
     read_contents,
     read_record,
     run_calibration,
-    sealed,
+    seal_record,
     write_run,
 )
 from omnisila.models.scene_model import SceneModel
@@ -127,14 +127,14 @@ def save_run(
     Raises:
         OutputError: the folder cannot be written.
     """
-    language, scene = _stored(model, half)
+    language, scene = _tensors_to_store(model, half)
     contents = {SCENE: save_safetensors(scene)}
     if isinstance(record.video_llm, CompactConfig):
         contents |= {LANGUAGE: save_safetensors(language), **_tokenizer_files(model)}
     elif record.video_llm.lora is not None:
         files = adapter_files(cast("Any", model.video_llm).model)
         contents |= {f"{ADAPTER}/{name}": content for name, content in files.items()}
-    record = sealed(record, contents)
+    record = seal_record(record, contents)
     if write:
         write_run(folder, record, contents, calibration)
     return record
@@ -192,7 +192,7 @@ def _named_tensors(model: nn.Module) -> list[tuple[str, Tensor]]:
     return [*model.named_parameters(), *((key, value) for key, value in model.named_buffers() if key in stored)]
 
 
-def _stored(model: SceneModel, half: bool) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def _tensors_to_store(model: SceneModel, half: bool) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """The language side, where the folder holds all of it, and the scene side."""
     parameters = dict(model.named_parameters())
     language: dict[str, Tensor] = {}

@@ -112,13 +112,13 @@ def generate_answers(
         rows = zip(output.sequences, counts, strict=True)
         counts = [_stop_place(tokenizer, row[:count], stop) for row, count in rows]
 
-    def made(rows: Sequence[Sequence[Any]]) -> tuple[tuple[Any, ...], ...]:
+    def make_rows(rows: Sequence[Sequence[Any]]) -> tuple[tuple[Any, ...], ...]:
         return tuple(tuple(row[:count]) for row, count in zip(rows, counts, strict=True))
 
     texts = tuple(tokenizer.batch_decode(output.sequences, skip_special_tokens=True))
     if stop:
         texts = tuple(text.partition(stop)[0].strip() for text in texts)
-    return Generated(texts, made(scores.tolist()), made(output.sequences.tolist()))
+    return Generated(texts, make_rows(scores.tolist()), make_rows(output.sequences.tolist()))
 
 
 def _stop_place(tokenizer: PreTrainedTokenizerBase, ids: Tensor, stop: str) -> int:

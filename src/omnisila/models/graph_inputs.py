@@ -49,7 +49,7 @@ class JointReading(Config):
     def of(cls, layout: Layout, *names: str) -> Self:
         """The joints as a layout has them; by default its ``joints`` alone."""
         slices = [layout.slice(name) for name in names or ("joints",)]
-        parts = tuple((one.start, (one.stop - one.start) // JOINTS) for one in slices)
+        parts = tuple((part.start, (part.stop - part.start) // JOINTS) for part in slices)
         return cls(features=layout.feature_width, parts=parts)
 
     @property
@@ -157,7 +157,7 @@ class PatchGrid(Config):
         cells = corners / torch.tensor([self.columns, self.rows]).repeat(2)
         return torch.cat([torch.zeros(self.class_tokens, 4), cells])
 
-    def located(
+    def locate_boxes(
         self, boxes: Float[Tensor, "batch frames boxes 4"], area: Float[Tensor, "batch 4"] | None
     ) -> Float[Tensor, "batch frames boxes 4"]:
         """Boxes in fractions of the area, from frame fractions; they may reach over its ends, or lie outside.

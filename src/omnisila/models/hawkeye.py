@@ -21,7 +21,7 @@ from omnisila.models.bh_moe import (
     ConstraintConfig,
     NoConstraint,
     NoMixture,
-    joined,
+    join_tokens,
 )
 from omnisila.models.compact import CompactVideoLLM
 from omnisila.models.graph_inputs import FrameTokens, JointReading, PatchGrid, TripletReading, check_width
@@ -164,7 +164,7 @@ class Hawkeye(SceneModel):
         Raises:
             InputError: features of another width, another grid of patches, or too many frames.
         """
-        h = joined(*self.graphs(scenes, visual))
+        h = join_tokens(*self.graphs(scenes, visual))
         y, weights = self.moe(h)
         frames = (visual.mask.shape[1], -1)
         mask = h.present.unflatten(1, frames)

@@ -65,11 +65,11 @@ def load_release(model: HawkeyeRelease, path: Path) -> HawkeyeRelease:
     parts = {
         name: getattr(model, name) for name in ("pose_tower", "scene_tower", "moe", "projector")
     }  # the Video-LLM has a checkpoint of its own
-    load_into(nn.ModuleDict(parts), read_state(path), path, renamed)
+    load_into(nn.ModuleDict(parts), read_state(path), path, our_name)
     return model
 
 
-def renamed(key: str) -> str | None:
+def our_name(key: str) -> str | None:
     """Our name of a published tensor; None for those that the scene side has no use for."""
     for wrapper in _WRAPPERS:
         key = key.removeprefix(wrapper)
@@ -115,17 +115,17 @@ def clip_inputs(clips: Sequence[ClipFiles]) -> SceneInputs:
     Raises:
         InputError: as ``read_poses`` and ``read_triplets``.
     """
-    action = _batched([read_poses(clip.pose).flatten(1) for clip in clips], PEOPLE)
-    relation = _batched([read_triplets(clip.scene) for clip in clips], TRIPLETS)
+    action = _batch_rows([read_poses(clip.pose).flatten(1) for clip in clips], PEOPLE)
+    relation = _batch_rows([read_triplets(clip.scene) for clip in clips], TRIPLETS)
     return {"action": action, "relation": relation}
 
 
-def _batched(rows: Sequence[Float[Tensor, "_ features"]], most: int) -> Entities:
+def _batch_rows(rows: Sequence[Float[Tensor, "_ features"]], most: int) -> Entities:
     values = torch.zeros(len(rows), 1, most, rows[0].shape[-1])
     mask = torch.zeros(len(rows), 1, most, dtype=torch.bool)
-    for clip, one in enumerate(rows):
-        values[clip, 0, : len(one)] = one[:most]
-        mask[clip, 0, : len(one)] = True
+    for clip, row in enumerate(rows):
+        values[clip, 0, : len(row)] = row[:most]
+        mask[clip, 0, : len(row)] = True
     return Entities(values, mask)
 
 

@@ -67,18 +67,18 @@ class ReleaseExpert(nn.Module):
     def forward(
         self, h: Float[Tensor, "batch tokens width"], visible: Bool[Tensor, "batch tokens tokens"]
     ) -> Float[Tensor, "batch tokens width"]:
-        normed = _normed(h, self.attention_norm)
+        normed = _normalise(h, self.attention_norm)
         queries, keys, values = (
             linear(normed).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
             for linear in (self.query, self.key, self.value)
         )
         mixed = attend(queries, keys, values, visible.unsqueeze(1)).transpose(1, 2).flatten(-2)
         h = h + self.attention_out(mixed)
-        normed = _normed(h, self.feedforward_norm)
+        normed = _normalise(h, self.feedforward_norm)
         return h + self.down(F.silu(self.gate(normed)) * self.up(normed))
 
 
-def _normed(h: Float[Tensor, "batch tokens width"], norm: nn.RMSNorm) -> Float[Tensor, "batch tokens width"]:
+def _normalise(h: Float[Tensor, "batch tokens width"], norm: nn.RMSNorm) -> Float[Tensor, "batch tokens width"]:
     """In float32: bfloat16 would round what all features share."""
     weight = norm.weight
     return F.rms_norm(h.float(), norm.normalized_shape, weight.float(), norm.eps).to(weight.dtype)

@@ -88,13 +88,13 @@ def load_languagebind(path: Path, dtype: torch.dtype = torch.bfloat16, device: s
             "LanguageBind_Video_merge or Video-LLaVA-7B; the transformers port (-hf) has lost it."
         )
 
-    def renamed(key: str) -> str | None:
+    def our_name(key: str) -> str | None:
         """Other towers, the language model and transformers' old index buffer are no part of this tower."""
         own = key.startswith(prefix) and not key.endswith("position_ids")
         return key.removeprefix(prefix) if own else None
 
     tower = languagebind_tower(tower_config(path), state[prefix + _MARK].shape[1])
-    load_into(tower.vision_model, state, path, renamed)
+    load_into(tower.vision_model, state, path, our_name)
     return tower.to(device, dtype)
 
 

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from omnisila.models.scene_model import Perceived, SceneModel
-from omnisila.models.tokens import IGNORED, continuation_log_probs, continued
+from omnisila.models.tokens import IGNORED, batch_continuations, continuation_log_probs
 from omnisila.scenes.extractor import Entities, SceneInputs
 from omnisila.scenes.summaries import summaries
 
@@ -31,7 +31,7 @@ def answer_likelihood(
     """
     llm = model.video_llm
     prompts = model.prompts(instructions, scenes, visual)
-    branches = continued(prompts, [llm.answer_ids(answer) for answer in answers], llm.pad_id)
+    branches = batch_continuations(prompts, [llm.answer_ids(answer) for answer in answers], llm.pad_id)
     logits, perception = model(scenes, visual, branches.tokens)
     return Likelihood(continuation_log_probs(logits, branches), branches.counts, perception)
 
@@ -56,19 +56,23 @@ def answers_likelihood(
         contexts: what each window's instructions begin with; by default nothing.
     """
     llm, before = model.video_llm, contexts or [""] * len(visual.values)
-    prompts = [model.prompts([text + one.instruction for text in before], scenes, visual) for one in asked]
-    shared = _shared(next(iter(zip(*prompts, strict=True))))
+    prompts = [model.prompts([text + question.instruction for text in before], scenes, visual) for question in asked]
+    shared = _shared_prefix(next(iter(zip(*prompts, strict=True))))
     # windows differ in how many places they have, never in the words that follow
     rests = [rows[0][shared:] for rows in prompts]
-    branches = continued(
+    branches = batch_continuations(
         [row[: len(row) - len(rests[0])] for row in prompts[0]],
-        [[*rest, *llm.answer_ids(answer)] for rest, one in zip(rests, asked, strict=True) for answer in one.answers],
+        [
+            [*rest, *llm.answer_ids(answer)]
+            for rest, question in zip(rests, asked, strict=True)
+            for answer in question.answers
+        ],
         llm.pad_id,
-        [len(rest) for rest, one in zip(rests, asked, strict=True) for _ in one.answers],
+        [len(rest) for rest, question in zip(rests, asked, strict=True) for _ in question.answers],
     )
     logits, perception = model(scenes, visual, branches.tokens)
-    log_probs = continuation_log_probs(logits, branches).split([len(one.answers) for one in asked], dim=1)
-    counts = branches.counts.split([len(one.answers) for one in asked])
+    log_probs = continuation_log_probs(logits, branches).split([len(question.answers) for question in asked], dim=1)
+    counts = branches.counts.split([len(question.answers) for question in asked])
     return [Likelihood(*both, perception) for both in zip(log_probs, counts, strict=True)]
 
 
@@ -82,12 +86,12 @@ def label_likelihoods(
         return found
     seen = summaries(scenes, visual, votes.reads)
     return [
-        one._replace(log_probs=votes.weighed(one.log_probs, question.answers, seen))
-        for one, question in zip(found, asked, strict=True)
+        item._replace(log_probs=votes.weighed(item.log_probs, question.answers, seen))
+        for item, question in zip(found, asked, strict=True)
     ]
 
 
-def _shared(prompts: Sequence[Sequence[int]]) -> int:
+def _shared_prefix(prompts: Sequence[Sequence[int]]) -> int:
     """How many tokens all prompts begin with; at least one is left to each."""
     shortest = min(len(prompt) for prompt in prompts) - 1
     alike = (len(set(column)) == 1 for column in zip(*prompts, strict=False))

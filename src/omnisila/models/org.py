@@ -161,7 +161,7 @@ class ObjectRelationGraph(nn.Module):
         triplets = self.reading.read(_first(relations, self.triplets))
         graph = triplet_graph(triplets, self.min_overlap)
         ends = triplets.end_classes.shape[2]
-        boxes = self.grid.located(triplets.end_boxes, area)
+        boxes = self.grid.locate_boxes(triplets.end_boxes, area)
         x_m = object_aware_masking(video, boxes, graph.present[..., :ends], self.cells)
         objects = self.classes(triplets.end_classes.to(self.classes.weight.dtype)) + x_m.box_means()
         predicates = self.predicates(triplets.predicates.to(self.predicates.weight.dtype))

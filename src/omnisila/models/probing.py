@@ -17,7 +17,7 @@ from omnisila.config import Config
 from omnisila.errors import InputError
 from omnisila.models.layers import masked_mean
 from omnisila.models.reaction import EMOTIONS, ReactionBatch, ReactionModel
-from omnisila.models.tokens import IGNORED, Tokens, answered, prompted
+from omnisila.models.tokens import IGNORED, Tokens, batch_answers, batch_prompts
 from omnisila.models.video_llm import VideoLLM
 from omnisila.scenes.extractor import Entities
 
@@ -94,13 +94,13 @@ def pooled_tokens(
     """
     batch, frames = visual.values.shape[:2]
     prompts = [llm.prompt_ids(instruction, frames, 0)] * batch
-    tokens = prompted(prompts, llm.pad_id)
+    tokens = batch_prompts(prompts, llm.pad_id)
     pooled = tokens.visible[:, -1]  # all but padding
     if pooling == "video":
         pooled = pooled & (tokens.ids == llm.video_id)
     elif pooling == "answer":
         said = llm.generate(llm.embed(tokens.ids, visual), tokens, answer_tokens, 1).texts
-        tokens, targets = answered(prompts, [llm.answer_ids(text) for text in said], llm.pad_id)
+        tokens, targets = batch_answers(prompts, [llm.answer_ids(text) for text in said], llm.pad_id)
         pooled = F.pad(targets != IGNORED, (tokens.prompt_length - 1, 0))
     states = last_hidden_states(llm, llm.embed(tokens.ids, visual), tokens)
     return masked_mean(states.float(), pooled.to(states.device))

@@ -95,7 +95,7 @@ class ReactionModel(nn.Module):
         """Take mean and spread of the features from training clips; by default a model needs none."""
 
 
-def stacked(clips: Sequence[Mapping[str, Stream]], names: Iterable[str]) -> ReactionBatch:
+def stack_clips(clips: Sequence[Mapping[str, Stream]], names: Iterable[str]) -> ReactionBatch:
     """Clips as extractors give them, side by side in those modalities; others are left out.
 
     Raises:

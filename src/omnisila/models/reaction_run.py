@@ -15,7 +15,7 @@ from omnisila.models.baselines.expression_share import ExpressionShareConfig
 from omnisila.models.probing import ProbeConfig
 from omnisila.models.reaction import ReactionModel
 from omnisila.models.reaction_sources import DescribedSource, PooledSource
-from omnisila.models.run_files import LANGUAGE, RUN, RunSummary, read_contents, read_record, sealed, write_run
+from omnisila.models.run_files import LANGUAGE, RUN, RunSummary, read_contents, read_record, seal_record, write_run
 from omnisila.models.temporal_av import TemporalAVConfig
 from omnisila.models.viper import ViPERConfig
 from omnisila.scenes.reaction.config import ReactionFeatureConfig
@@ -87,7 +87,7 @@ def save_reaction(folder: Path, model: ReactionModel, record: ReactionRecord) ->
         OutputError: the folder cannot be written.
     """
     contents = {LANGUAGE: save({name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()})}
-    record = sealed(record, contents)
+    record = seal_record(record, contents)
     write_run(folder, record, contents)
     return record
 

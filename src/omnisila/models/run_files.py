@@ -123,7 +123,7 @@ def read_record(folder: Path, kind: type[Record]) -> Record:
         raise WeightsError(f"{path}: {first_fault(error)}. It was written by another version; train again.") from error
 
 
-def sealed(record: Record, contents: Mapping[str, bytes]) -> Record:
+def seal_record(record: Record, contents: Mapping[str, bytes]) -> Record:
     """The record of a model whose files have these contents."""
     return record.replace(sha256={name: digest(content) for name, content in contents.items()})
 
@@ -134,7 +134,7 @@ def write_run(
     """Write a run folder, all files or none. Thresholds of another model that stood there are taken away.
 
     Args:
-        record: of these contents (``sealed``).
+        record: of these contents (``seal_record``).
         contents: file of the folder -> its bytes.
 
     Raises:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from omnisila.models.tokens import Tokens, prompted
+from omnisila.models.tokens import Tokens, batch_prompts
 from omnisila.models.video_llm import Generated, VideoLLM
 from omnisila.models.votes import LabelVotes
 from omnisila.scene_registry import PUBLISHED, SceneName
@@ -85,5 +85,5 @@ class SceneModel(nn.Module, ABC):
         self, scenes: SceneInputs, visual: Entities, instructions: Sequence[str], max_tokens: int = 64, beams: int = 1
     ) -> Generated:
         """The likeliest answer to each window's instruction."""
-        tokens = prompted(self.prompts(instructions, scenes, visual), self.video_llm.pad_id)
+        tokens = batch_prompts(self.prompts(instructions, scenes, visual), self.video_llm.pad_id)
         return self.video_llm.generate(self.read(scenes, visual, tokens).embeds, tokens, max_tokens, beams)

@@ -50,7 +50,7 @@ class TemporalAV(ReactionModel):
 
     def forward(self, batch: ReactionBatch) -> Float[Tensor, "batch emotions"]:
         there = self.there(batch)
-        there = there & self._kept(there.any(-1)).unsqueeze(-1)
+        there = there & self._draw_shown(there.any(-1)).unsqueeze(-1)
         sequences = [
             self.encoders[name](self.read(batch, name), there[:, index]) + self.kinds[index]
             for index, name in enumerate(self.widths)
@@ -71,7 +71,7 @@ class TemporalAV(ReactionModel):
         for name, encoder in self.encoders.items():
             cast("ModalityEncoder", encoder).standardise.fit(batch.values[name][batch.masks[name]].float())
 
-    def _kept(self, known: Bool[Tensor, "batch modalities"]) -> Bool[Tensor, "batch modalities"]:
+    def _draw_shown(self, known: Bool[Tensor, "batch modalities"]) -> Bool[Tensor, "batch modalities"]:
         """Which modalities of each clip are shown: in training some are hidden, never all that there are."""
         if not self.training or not self.modality_dropout:
             return known

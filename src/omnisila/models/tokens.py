@@ -49,7 +49,7 @@ class Continued(NamedTuple):
     counts: Int[Tensor, "continuations"]
 
 
-def prompted(prompts: Sequence[Sequence[int]], pad_id: int) -> Tokens:
+def batch_prompts(prompts: Sequence[Sequence[int]], pad_id: int) -> Tokens:
     """Prompts alone, padded on the left."""
     length = max(len(prompt) for prompt in prompts)
     ids = torch.tensor([[pad_id] * (length - len(prompt)) + list(prompt) for prompt in prompts])
@@ -58,9 +58,9 @@ def prompted(prompts: Sequence[Sequence[int]], pad_id: int) -> Tokens:
     return _with_diagonal(ids, _causal(positions >= 0), positions.clamp(min=0), length)
 
 
-def answered(prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]], pad_id: int) -> Answered:
+def batch_answers(prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]], pad_id: int) -> Answered:
     """Prompts with the answers a model is to learn, each ending in its terminator; answers are padded on the right."""
-    start = prompted(prompts, pad_id)
+    start = batch_prompts(prompts, pad_id)
     length = max(len(answer) for answer in answers)
     targets = torch.tensor([[*answer, *[IGNORED] * (length - len(answer))] for answer in answers])
     fed = targets[:, :-1]  # the last token is predicted, never read
@@ -70,7 +70,7 @@ def answered(prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]],
     return Answered(_with_diagonal(ids, _causal(real), positions, start.prompt_length), targets)
 
 
-def continued(
+def batch_continuations(
     prompts: Sequence[Sequence[int]],
     continuations: Sequence[Sequence[int]],
     pad_id: int,
@@ -81,7 +81,7 @@ def continued(
     Args:
         given: how many tokens of each continuation are read without being predicted; default none.
     """
-    start = prompted(prompts, pad_id)
+    start = batch_prompts(prompts, pad_id)
     batch, steps = len(prompts), [(owner, step) for owner, ids in enumerate(continuations) for step in range(len(ids))]
     owner = torch.tensor([owner for owner, _ in steps])
     step = torch.tensor([step for _, step in steps])

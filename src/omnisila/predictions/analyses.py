@@ -102,7 +102,7 @@ def _answers(analysis: Analysis, examples: Sequence[Example], system: str) -> It
         yield Prediction(example_id=example.id, system=system, answer=answer, findings=findings, seconds=seconds)
     for example in examples:
         if example.task == "identify" and (posterior := _posterior(analysis, example)):
-            yield _identified(example, posterior, system)
+            yield _identify(example, posterior, system)
 
 
 def _posterior(analysis: Analysis, example: Example) -> dict[str, float]:
@@ -118,7 +118,7 @@ def _posterior(analysis: Analysis, example: Example) -> dict[str, float]:
     return {label: min(share / scored_s, 1.0) for label, share in total.items()}
 
 
-def _identified(example: Example, posterior: dict[str, float], system: str) -> Prediction:
+def _identify(example: Example, posterior: dict[str, float], system: str) -> Prediction:
     labels = label_set(example.labels)
     best = max(posterior, key=posterior.__getitem__)
     span = Span(start_s=example.start_s, end_s=example.end_s)

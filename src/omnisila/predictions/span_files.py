@@ -117,7 +117,7 @@ def read_spans(path: Path, place: Place) -> list[VideoSpans]:
     content = json_content(read_text(path, place), place)
     if not isinstance(content, dict) or "data" in content:
         return list(_label_studio(content if isinstance(content, list) else [content], place))
-    return list(_fiftyone(content, place) if "labels" in content else _activitynet(content, place))
+    return list(_fiftyone_rows(content, place) if "labels" in content else _activitynet(content, place))
 
 
 def _table(path: Path, place: Place) -> Iterator[VideoSpans]:
@@ -153,16 +153,21 @@ def _activitynet(content: object, place: Place) -> Iterator[VideoSpans]:
         yield video, spans
 
 
-def _fiftyone(content: object, place: Place) -> Iterator[VideoSpans]:
+def _fiftyone_rows(content: object, place: Place) -> Iterator[VideoSpans]:
     for video, entries in check(content, _FiftyOne, place).labels.items():
         where = place.within(f"video {video!r}")
         yield (
             video,
             [
                 StatedSpan(
-                    where, one.timestamps, one.label, one.confidence, one.attributes.labels, one.attributes.cause
+                    where,
+                    entry.timestamps,
+                    entry.label,
+                    entry.confidence,
+                    entry.attributes.labels,
+                    entry.attributes.cause,
                 )
-                for one in entries or ()
+                for entry in entries or ()
             ],
         )
 

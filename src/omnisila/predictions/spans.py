@@ -38,7 +38,7 @@ class StatedSpan(NamedTuple):
 
     def reportable(self, labels: LabelSet) -> str | None:
         """The label of the set that the span carries; None where it is the quiet one or of another set."""
-        label = labels.called(self.label) if self.labels in (None, labels.name) else None
+        label = labels.find_label(self.label) if self.labels in (None, labels.name) else None
         return label if label in labels.reportable else None
 
 
@@ -109,7 +109,7 @@ def answer_by_spans(
     for name, span in ((name, span) for name, spans in stated for span in spans):
         if span.labels is not None and span.labels not in label_sets:
             continue  # of a label set that nothing was asked about
-        if all(label_set(known).called(span.label) is None for known in label_sets):
+        if all(label_set(known).find_label(span.label) is None for known in label_sets):
             raise span.place.error(f"label {span.label!r} is in none of the label sets {', '.join(label_sets)}")
         if not 0 <= span.score <= 1:
             raise span.place.error(f"score {span.score:g}; map scores into [0, 1] in a way that keeps their order")
@@ -146,8 +146,8 @@ def _identify(example: Example, spans: Sequence[StatedSpan], is_window: bool, sy
     labels, whole = label_set(example.labels), Span(start_s=example.start_s, end_s=example.end_s)
     found = _findings(example, spans)
     over = label_over if is_window else longest_label
-    label = over([Truth(span=one.span, label=one.label) for one in found], whole, labels.quiet or "")
-    scores = [one.score for one in found if one.label == label and overlap_s(one.span, whole) > 0]
+    label = over([Truth(span=event.span, label=event.label) for event in found], whole, labels.quiet or "")
+    scores = [event.score for event in found if event.label == label and overlap_s(event.span, whole) > 0]
     findings = located_findings([Located(label, whole)], labels.name, max(scores)) if scores else ()
     return Prediction(example_id=example.id, system=system, answer=render_label(label), findings=findings)
 

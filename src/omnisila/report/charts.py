@@ -55,16 +55,18 @@ def anomaly_curve(points: Sequence[CurvePoint], duration_s: float, max_points: i
 
 def strongest_intensity(points: Sequence[IntensityPoint], duration_s: float, max_points: int) -> Curve:
     """The curve of whichever emotion is strongest in each window."""
-    strongest = [_Value(one.start_s, one.end_s, (max(one.intensities.values()),)) for one in points]
+    strongest = [_Value(point.start_s, point.end_s, (max(point.intensities.values()),)) for point in points]
     return _curve(strongest, duration_s, max_points)
 
 
 def intensity_lines(points: Sequence[IntensityPoint], duration_s: float) -> dict[str, str]:
     """One line a label through the middles of the windows; a long one is averaged."""
     labels = tuple(points[0].intensities) if points else ()
-    values = [_Value(one.start_s, one.end_s, tuple(one.intensities[label] for label in labels)) for one in points]
+    values = [
+        _Value(point.start_s, point.end_s, tuple(point.intensities[label] for label in labels)) for point in points
+    ]
     lines = dict.fromkeys(labels, "")
-    for run in (_thinned(run, len(points), _MAX_POINTS, fmean) for run in _runs(values)):
+    for run in (_thin(run, len(points), _MAX_POINTS, fmean) for run in _runs(values)):
         through = _through(run, duration_s)
         for index, label in enumerate(labels):
             lines[label] += _path([(x, HEIGHT * (1 - heights[index])) for x, heights in through])
@@ -73,10 +75,12 @@ def intensity_lines(points: Sequence[IntensityPoint], duration_s: float) -> dict
 
 def expert_areas(points: Sequence[ExpertWeightsPoint], duration_s: float) -> dict[SceneName, str]:
     """The scenes' weights stacked to 1, from the first scene at the bottom; time without any scene stays empty."""
-    values = [_Value(one.start_s, one.end_s, tuple(one.weights.get(scene, 0.0) for scene in SCENES)) for one in points]
+    values = [
+        _Value(point.start_s, point.end_s, tuple(point.weights.get(scene, 0.0) for scene in SCENES)) for point in points
+    ]
     runs = _runs([value for value in values if sum(value.values) > 0])
     areas: dict[SceneName, str] = dict.fromkeys(SCENES, "")
-    for run in (_thinned(run, len(points), _MAX_POINTS, fmean) for run in runs):
+    for run in (_thin(run, len(points), _MAX_POINTS, fmean) for run in runs):
         stacked = [(x, _cumulative(weights)) for x, weights in _through(run, duration_s)]
         for index, scene in enumerate(SCENES):
             upper = [(x, HEIGHT * (1 - heights[index + 1])) for x, heights in stacked]
@@ -110,7 +114,7 @@ def ticks(duration_s: float, zoom: int) -> tuple[Tick, ...]:
 def _curve(values: Sequence[_Value], duration_s: float, max_points: int) -> Curve:
     """Peaks are kept where neighbours are merged."""
     line, area = "", ""
-    for run in (_thinned(run, len(values), max_points, max) for run in _runs(values)):
+    for run in (_thin(run, len(values), max_points, max) for run in _runs(values)):
         top = [(x, HEIGHT * (1 - heights[0])) for x, heights in _through(run, duration_s)]
         line += _path(top)
         area += f"{_path(top)}V{HEIGHT}H{_number(top[0][0])}Z"
@@ -128,16 +132,16 @@ def _runs(values: Iterable[_Value]) -> list[list[_Value]]:
     return runs
 
 
-def _thinned(run: list[_Value], total: int, most: int, merge: Callable[[Sequence[float]], float]) -> list[_Value]:
+def _thin(run: list[_Value], total: int, most: int, merge: Callable[[Sequence[float]], float]) -> list[_Value]:
     """Neighbours merged until the whole has few enough points."""
     every = -(-total // most)
     return [
-        _Value(run[i].start_s, run[min(i + every, len(run)) - 1].end_s, _merged(run[i : i + every], merge))
+        _Value(run[i].start_s, run[min(i + every, len(run)) - 1].end_s, _merge(run[i : i + every], merge))
         for i in range(0, len(run), every)
     ]
 
 
-def _merged(values: Sequence[_Value], merge: Callable[[Sequence[float]], float]) -> tuple[float, ...]:
+def _merge(values: Sequence[_Value], merge: Callable[[Sequence[float]], float]) -> tuple[float, ...]:
     return tuple(merge(column) for column in zip(*(value.values for value in values), strict=True))
 
 

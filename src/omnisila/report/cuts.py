@@ -53,7 +53,7 @@ def write_cuts(
         OutputError: a clip cannot be written, or an old one not removed.
     """
     reader = VideoReader(video)
-    names = [cut_name(number, one, finder is not None) for number, one in enumerate(analysis.findings, start=1)]
+    names = [cut_name(number, finding, finder is not None) for number, finding in enumerate(analysis.findings, start=1)]
     remove_cuts(folder, keep=() if again else names)
     files: list[Path] = []
     failed: list[str] = []

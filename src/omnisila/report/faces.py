@@ -93,7 +93,7 @@ class FaceFinder:
         height_px, width_px = image.shape[:2]
         people = found.boxes_frac[found.classes == _PERSON]
         faceless = (intersections(people, faces) < _MOST * areas(faces)).all(1)
-        return _widened(torch.cat([faces, self._upper(people[faceless], width_px / height_px)]))
+        return _widen(torch.cat([faces, self._upper(people[faceless], width_px / height_px)]))
 
     def _upper(self, people: Float[Tensor, "people 4"], aspect: float) -> Float[Tensor, "people 4"]:
         """The part of each person's box that may hold the head; all of it where the person is as wide as high."""
@@ -104,7 +104,7 @@ class FaceFinder:
         return people
 
 
-def _widened(boxes: Float[Tensor, "n 4"]) -> Float[Tensor, "n 4"]:
+def _widen(boxes: Float[Tensor, "n 4"]) -> Float[Tensor, "n 4"]:
     margin = (boxes[:, 2:] - boxes[:, :2]) * _MARGIN_FRAC
     return torch.cat([boxes[:, :2] - margin, boxes[:, 2:] + margin], 1).clamp(0, 1)
 

@@ -9,7 +9,16 @@ from markupsafe import Markup
 from omnisila.report import charts
 from omnisila.report.previews import highest
 from omnisila.report.templates import render
-from omnisila.report.wording import by_strength, clock, headline, kind, located, score_text, spoken, strongest
+from omnisila.report.wording import (
+    by_strength,
+    clock,
+    duration_text,
+    headline,
+    kind,
+    located_label_sets,
+    score_text,
+    strongest,
+)
 from omnisila.schema import Analysis
 
 _MAX_SPARK_POINTS = 200  # of a row's small curve
@@ -57,21 +66,24 @@ class IndexEntry(NamedTuple):
     def of(cls, analysis: Analysis, name: str, href: str | None = None, thumbnail: bytes | None = None) -> Self:
         """The row of an analysed video."""
         ends_s = (analysis.video.duration_s, *(point.end_s for point in analysis.anomaly_curve), 0.04)
-        duration_s = max(*ends_s, *(one.span.end_s for one in analysis.findings))
+        duration_s = max(*ends_s, *(finding.span.end_s for finding in analysis.findings))
         found = [analysis.findings[number] for number in by_strength(analysis.findings)]
         peak = highest(analysis.anomaly_curve)
         felt = strongest(analysis.intensities) if analysis.intensities else None
-        placed = charts.bars([(number, one.span) for number, one in enumerate(found)], duration_s)
+        placed = charts.bars([(number, finding.span) for number, finding in enumerate(found)], duration_s)
         return cls(
             name=name,
             href=href,
             duration_s=analysis.video.duration_s,
-            findings=tuple(IndexFinding(kind(one), headline(one), clock(one.span.start_s), one.score) for one in found),
+            findings=tuple(
+                IndexFinding(kind(finding), headline(finding), clock(finding.span.start_s), finding.score)
+                for finding in found
+            ),
             bars=tuple(sorted(placed, key=lambda bar: bar.number)),
             curve=_spark(analysis, duration_s).area,
             peak=peak.score if peak else felt[1] if felt else 0.0,
             reaction=f"{felt[0]} {score_text(felt[1])}" if felt else None,
-            measured=not located(analysis),
+            measured=not located_label_sets(analysis),
             warnings=len(analysis.warnings),
             thumbnail=thumbnail,
         )
@@ -82,25 +94,30 @@ class IndexEntry(NamedTuple):
         return self.findings[0].score if self.findings else None
 
 
-def ranked(entries: Sequence[IndexEntry]) -> list[IndexEntry]:
+def rank_entries(entries: Sequence[IndexEntry]) -> list[IndexEntry]:
     """By the best finding's score; then videos without findings by their peak, see ``IndexEntry``; failed ones last."""
     return sorted(
         entries,
-        key=lambda one: (one.failure is not None, -(one.score if one.score is not None else -1.0), -one.peak, one.name),
+        key=lambda entry: (
+            entry.failure is not None,
+            -(entry.score if entry.score is not None else -1.0),
+            -entry.peak,
+            entry.name,
+        ),
     )
 
 
 def render_index(entries: Sequence[IndexEntry]) -> str:
     """The index as HTML text: one self-contained page whose only addresses are those of the videos' pages."""
-    order = ranked(entries)
+    order = rank_entries(entries)
     return render(
         "index.html",
         entries=[entry for entry in order if entry.failure is None],
         failed=[entry for entry in order if entry.failure is not None],
         with_findings=sum(bool(entry.findings) for entry in order),
         measured=all(entry.measured for entry in order if entry.failure is None),
-        hours=spoken(sum(entry.duration_s for entry in order)),
-        spoken=spoken,
+        hours=duration_text(sum(entry.duration_s for entry in order)),
+        spoken=duration_text,
         score_text=score_text,
         picture=_picture,
     )

@@ -38,7 +38,7 @@ def _richness(evidence: Evidence, time_s: float) -> tuple[int, int]:
 
 
 def _nearest(items: Sequence[Any], time_s: float) -> tuple[Any, ...]:
-    nearest_s = min((item.time_s for item in items), key=lambda one: abs(one - time_s), default=None)
+    nearest_s = min((item.time_s for item in items), key=lambda item: abs(item - time_s), default=None)
     if nearest_s is None or abs(nearest_s - time_s) > TOLERANCE_S:
         return ()
     return tuple(item for item in items if item.time_s == nearest_s)

@@ -100,12 +100,12 @@ def overlay(evidence: Evidence, time_s: float, width_px: int, height_px: int) ->
         height=round(plane.height, 1),
         unit=plane.unit,
         faces=tuple(
-            plane.boxed(face.box, "{} {:.2f}".format(*strongest(face.expressions)) if face.expressions else "face")
+            plane.place_box(face.box, "{} {:.2f}".format(*strongest(face.expressions)) if face.expressions else "face")
             for face in seen.faces
         ),
         people=tuple(plane.figure(person) for person in seen.people),
         objects=tuple(
-            plane.boxed(thing.box, f"{thing.name} {thing.score:.2f}")
+            plane.place_box(thing.box, f"{thing.name} {thing.score:.2f}")
             for thing in (*seen.objects, *seen.others)
             if thing.name != "person" and thing.box is not None
         ),
@@ -126,14 +126,16 @@ class _Plane:
         right, bottom = box.right_frac * self.width, box.bottom_frac * self.height
         return Rectangle(round(x, 1), round(y, 1), round(max(right - x, 1), 1), round(max(bottom - y, 1), 1))
 
-    def boxed(self, box: Box, text: str) -> Boxed:
+    def place_box(self, box: Box, text: str) -> Boxed:
         rectangle = self.rectangle(box)
         return Boxed(rectangle, self.label(rectangle.x, rectangle.y - self.unit / 3, text))
 
     def figure(self, person: PersonEvidence) -> Figure:
         by_name = {joint.name: joint for joint in person.joints if joint.score >= _FAINT_JOINT}
         limbs = tuple(
-            self._limb(by_name[one], by_name[other]) for one, other in _LIMBS if one in by_name and other in by_name
+            self._limb(by_name[first], by_name[other])
+            for first, other in _LIMBS
+            if first in by_name and other in by_name
         )
         joints = tuple(Joint(*self._place(joint), joint.score >= _SURE_JOINT) for joint in by_name.values())
         return Figure(self.rectangle(person.box), limbs, joints)
@@ -160,14 +162,14 @@ class _Plane:
     def _place(self, joint: JointEvidence) -> tuple[float, float]:
         return round(joint.x_frac * self.width, 1), round(joint.y_frac * self.height, 1)
 
-    def _limb(self, one: JointEvidence, other: JointEvidence) -> Segment:
-        return Segment(*self._place(one), *self._place(other), min(one.score, other.score) >= _SURE_JOINT)
+    def _limb(self, first: JointEvidence, other: JointEvidence) -> Segment:
+        return Segment(*self._place(first), *self._place(other), min(first.score, other.score) >= _SURE_JOINT)
 
 
-def _collide(one: Rectangle, other: Rectangle) -> bool:
+def _collide(first: Rectangle, other: Rectangle) -> bool:
     return (
-        one.x < other.x + other.width
-        and other.x < one.x + one.width
-        and one.y < other.y + other.height
-        and other.y < one.y + one.height
+        first.x < other.x + other.width
+        and other.x < first.x + first.width
+        and first.y < other.y + other.height
+        and other.y < first.y + first.height
     )

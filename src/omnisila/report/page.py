@@ -21,17 +21,17 @@ from omnisila.report.reactions import shown_reactions
 from omnisila.report.templates import render
 from omnisila.report.wording import (
     Sightings,
-    between,
     by_strength,
     clock,
+    duration_text,
     headline,
     kind,
     lane,
-    located,
+    located_label_sets,
     score_text,
     scored_labels,
     sightings,
-    spoken,
+    span_text,
     summary,
     why,
 )
@@ -124,12 +124,12 @@ def render_page(
         name=name,
         folder=None if folder == "." else folder,
         summary=summary(analysis),
-        length=spoken(video.duration_s),
+        length=duration_text(video.duration_s),
         duration_s=duration_s,
         findings=findings,
         strongest=by_strength(analysis.findings)[0] if findings else None,
-        lanes=tuple(_lane(labels, analysis, duration_s) for labels in located(analysis)),
-        events=bool(located(analysis)) or REACTION.name not in analysis.labels,
+        lanes=tuple(_lane(labels, analysis, duration_s) for labels in located_label_sets(analysis)),
+        events=bool(located_label_sets(analysis)) or REACTION.name not in analysis.labels,
         reactions=shown_reactions(analysis, duration_s),
         kinds=[name for name, _ in groupby(sorted(kind(finding) for finding in analysis.findings))],
         curve=charts.anomaly_curve(analysis.anomaly_curve, duration_s),
@@ -141,11 +141,11 @@ def render_page(
         poster=_picture(media.poster) if media.poster else None,
         poster_when=clock(media.poster.time_s, tenths=True) if media.poster else None,
         faces_blurred=media.faces_blurred,
-        original_href=_safe(original_href),
+        original_href=_safe_link(original_href),
         timings=_timings(analysis),
         model_card=_markdown(model_card) if model_card else None,
         calibration_note=calibration_note,
-        record=_embedded(analysis.model_dump_json()),
+        record=_embed_json(analysis.model_dump_json()),
         width_for_height=max(video.width_px, 1) / max(video.height_px, 1),
     )
 
@@ -165,9 +165,9 @@ def _finding(number: int, finding: Finding, media: FindingMedia, analysis: Analy
         kind=kind(finding),
         headline=headline(finding),
         lane=lane(finding.labels),
-        when=between(finding.span.start_s, finding.span.end_s),
+        when=span_text(finding.span.start_s, finding.span.end_s),
         start=clock(finding.span.start_s, tenths=True),
-        length=spoken(finding.span.duration_s),
+        length=duration_text(finding.span.duration_s),
         score=score_text(finding.score),
         score_pct=round(100 * finding.score, 1),
         cause=finding.cause,
@@ -187,7 +187,7 @@ def _finding(number: int, finding: Finding, media: FindingMedia, analysis: Analy
 
 
 def _lane(labels: str, analysis: Analysis, duration_s: float) -> Lane:
-    spans = [(number, one.span) for number, one in enumerate(analysis.findings) if one.labels == labels]
+    spans = [(number, finding.span) for number, finding in enumerate(analysis.findings) if finding.labels == labels]
     bars = charts.bars(spans, duration_s)
     return Lane(lane(labels), bars, max((bar.row for bar in bars), default=0) + 1)
 
@@ -219,12 +219,12 @@ def _picture(frame: KeyFrame) -> Markup:
     return Markup(f"data:image/jpeg;base64,{b64encode(frame.jpeg).decode()}")
 
 
-def _embedded(json_text: str) -> Markup:
+def _embed_json(json_text: str) -> Markup:
     """JSON that no parser of HTML can take for markup."""
     return Markup(json_text.translate({ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"}))
 
 
-def _safe(href: str | None) -> str | None:
+def _safe_link(href: str | None) -> str | None:
     """A link to a file or a web address; a name that merely looks like a scheme stays a name."""
     if href is None or urlsplit(href).scheme in ("", "file", "http", "https"):
         return href

@@ -20,7 +20,7 @@ _SAME_FOOTAGE = (
 
 def paper_table(printed: PrintedTable, systems: Sequence[Scores]) -> Table | None:
     """The table with the rows of all systems that have a figure for any of its columns; None without any such row."""
-    ours = [row for one in systems if not is_difference(one) if (row := _row(printed, one)) is not None]
+    ours = [row for system in systems if not is_difference(system) if (row := _row(printed, system)) is not None]
     if not any(row.source == "ours" for row in ours):
         return None
     ours.sort(key=lambda row: row.source == "reference")  # stable: systems stay in their order
@@ -69,7 +69,7 @@ def _variants(printed: PrintedTable, systems: Sequence[Scores]) -> Iterator[str]
     """What each measured column is, exactly; columns of one kind are told together."""
     told: dict[str, list[PrintedColumn]] = {}
     for column in printed.columns:
-        found = (score_of(column, one.scores) for one in systems if not is_difference(one))
+        found = (score_of(column, system.scores) for system in systems if not is_difference(system))
         for variant in dict.fromkeys(score.variant for score in found if score is not None and score.value is not None):
             which = variant.replace(f"; {column.head}", "; the column's label")
             unit = "" if column.scale == 1 else f", x {column.scale:g}"
@@ -80,6 +80,6 @@ def _variants(printed: PrintedTable, systems: Sequence[Scores]) -> Iterator[str]
 def _heads(columns: Sequence[PrintedColumn], printed: PrintedTable) -> str:
     """Their headings; the shared one alone where all that it spans are meant."""
     group = columns[0].group
-    if group and len(columns) > 1 and list(columns) == [one for one in printed.columns if one.group == group]:
+    if group and len(columns) > 1 and list(columns) == [column for column in printed.columns if column.group == group]:
         return group
     return ", ".join(f"{column.group} {column.head}".strip() for column in columns)

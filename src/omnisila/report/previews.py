@@ -90,7 +90,7 @@ def collect_media(
     count = PER_FINDING if len(analysis.findings) <= _MAX_THREE_FRAME_FINDINGS else 1
     times_s = {number: key_times(analysis.findings[number], count) for number in by_strength(analysis.findings)}
     frames = _frames(studio, times_s, int(budget * _PICTURE_SHARE))
-    used = sum(len(frame.jpeg) for one in frames.values() for frame in one)
+    used = sum(len(frame.jpeg) for pictures in frames.values() for frame in pictures)
     pieces = {number: _piece(analysis.findings[number], analysis) for number in times_s}
     clips = _clips(studio, pieces, budget - used)
     shown = (FindingMedia(frames[number], clips.get(number)) for number in range(len(analysis.findings)))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from omnisila.labels import REACTION
 from omnisila.report import charts
 from omnisila.report.previews import strongest_window
-from omnisila.report.wording import between, clock, score_text, strongest
+from omnisila.report.wording import clock, score_text, span_text, strongest
 from omnisila.schema import Analysis, IntensityPoint
 
 _COLOURS = 7  # of the style sheet
@@ -57,12 +57,12 @@ def _strongest(curve: Sequence[IntensityPoint]) -> str:
     if top is None:
         return ""
     label, value = strongest(top.intensities)
-    return f"{label}, {score_text(value)} at {between(top.start_s, top.end_s)}"
+    return f"{label}, {score_text(value)} at {span_text(top.start_s, top.end_s)}"
 
 
 def _peak(label: str, curve: Sequence[IntensityPoint]) -> str:
     """When a label is strongest; nothing where there is but one window."""
     if len(curve) < 2:
         return ""
-    point = max(curve, key=lambda one: one.intensities[label])
+    point = max(curve, key=lambda point: point.intensities[label])
     return f"{score_text(point.intensities[label])} at {clock(point.start_s)}"

@@ -80,7 +80,7 @@ def tables_of(systems: Sequence[Scores]) -> tuple[tuple[Table, ...], tuple[str, 
     return tables, tuple(absent)
 
 
-def together(files: Sequence[tuple[Path, Sequence[Scores]]]) -> tuple[Scores, ...]:
+def join_score_files(files: Sequence[tuple[Path, Sequence[Scores]]]) -> tuple[Scores, ...]:
     """The scores of several files, one entry a system.
 
     A figure without a label set (a count of answers) that two files give differently is told apart by its file.
@@ -93,13 +93,13 @@ def together(files: Sequence[tuple[Path, Sequence[Scores]]]) -> tuple[Scores, ..
         for system in systems:
             known = found.setdefault(system.system, {})
             for score in system.scores:
-                known |= _added(known, system.system, score, path)
+                known |= _add_score(known, system.system, score, path)
     return tuple(Scores(system=name, scores=tuple(scores.values())) for name, scores in found.items())
 
 
 def with_inference_time(material: Material) -> tuple[Scores, ...]:
     """The scores, with the inference time of the systems whose predictions say it."""
-    known = {one.system: one for one in material.scores}
+    known = {system.system: system for system in material.scores}
     for system, predictions in material.predictions.items():
         before = known.get(system, Scores(system=system, scores=()))
         known[system] = before.replace(scores=(*before.scores, *inference_time(material.examples, predictions)))
@@ -130,7 +130,7 @@ def _figures(systems: Sequence[Scores], material: Material, folder: Path, video:
     return _Drawn(tuple(files), tuple(shown), tuple(left_out))
 
 
-def _added(
+def _add_score(
     known: Mapping[tuple[str, str], Score], system: str, score: Score, path: Path
 ) -> dict[tuple[str, str], Score]:
     before = known.get((score.metric, score.variant))

@@ -41,8 +41,8 @@ def is_trivial(system: str) -> bool:
 
 def all_scores(systems: Sequence[Scores]) -> Table:
     """Every metric in every variant, a system a column."""
-    own = [one for one in systems if not is_difference(one)]
-    known = [{(score.metric, score.variant): score for score in one.scores} for one in own]
+    own = [system for system in systems if not is_difference(system)]
+    known = [{(score.metric, score.variant): score for score in system.scores} for system in own]
     keys = list(dict.fromkeys(key for scores in known for key in scores))
     order = {metric: index for index, metric in enumerate(dict.fromkeys(metric for metric, _ in keys))}
     keys.sort(key=lambda key: order[key[0]])  # stable: variants stay in their order
@@ -59,7 +59,7 @@ def all_scores(systems: Sequence[Scores]) -> Table:
         heads=("metric", "variant"),
         columns=(
             Column(head="count", digits=0),
-            *(Column(head=one.system, digits=4) for one in own),
+            *(Column(head=system.system, digits=4) for system in own),
             Column(head="note"),
         ),
         rows=tuple(rows),
@@ -74,12 +74,12 @@ def differences(systems: Sequence[Scores]) -> Table | None:
     """What each later system has more than the first, with p-values; None without such scores."""
     rows = [
         Row(
-            names=(one.system, score.metric.removeprefix(_DIFFERENCE), score.variant),
+            names=(system.system, score.metric.removeprefix(_DIFFERENCE), score.variant),
             cells=(_cell(score), _p_cell(score.p_value), Cell(value=score.count)),
         )
-        for one in systems
-        if is_difference(one)
-        for score in one.scores
+        for system in systems
+        if is_difference(system)
+        for score in system.scores
     ]
     if not rows:
         return None
@@ -96,13 +96,13 @@ def differences(systems: Sequence[Scores]) -> Table | None:
 def per_label(systems: Sequence[Scores]) -> tuple[PerLabel, ...]:
     """Everything that is scored label by label, in the order of the label set."""
     found: dict[tuple[str, str, str], dict[str, dict[str, Score]]] = {}
-    for one in systems:
-        if is_difference(one):
+    for system in systems:
+        if is_difference(system):
             continue
-        for score in one.scores:
+        for score in system.scores:
             if (parts := _label_parts(score)) is not None:
                 labels, label, variant = parts
-                found.setdefault((labels, score.metric, variant), {}).setdefault(one.system, {})[label] = score
+                found.setdefault((labels, score.metric, variant), {}).setdefault(system.system, {})[label] = score
     return tuple(_per_label(*key, scores) for key, scores in found.items())
 
 
@@ -139,9 +139,13 @@ def per_label_table(figures: PerLabel) -> Table:
 
 
 def _per_label(labels: str, metric: str, variant: str, scores: dict[str, dict[str, Score]]) -> PerLabel:
-    names = tuple(name for name in LABEL_SETS[labels].labels if any(name in one for one in scores.values()))
+    names = tuple(name for name in LABEL_SETS[labels].labels if any(name in by_label for by_label in scores.values()))
     return PerLabel(
-        labels, metric, variant, names, tuple((name, tuple(map(one.get, names))) for name, one in scores.items())
+        labels,
+        metric,
+        variant,
+        names,
+        tuple((name, tuple(map(by_label.get, names))) for name, by_label in scores.items()),
     )
 
 

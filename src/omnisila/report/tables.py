@@ -68,7 +68,9 @@ class Table(Frozen):
     @property
     def groups(self) -> tuple[tuple[str, int], ...]:
         """The shared headings, with how many columns each spans."""
-        return tuple((group, len(list(columns))) for group, columns in groupby(self.columns, lambda one: one.group))
+        return tuple(
+            (group, len(list(columns))) for group, columns in groupby(self.columns, lambda column: column.group)
+        )
 
 
 def cell_text(cell: Cell, digits: int) -> str:

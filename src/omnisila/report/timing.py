@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from omnisila.evaluation.named_scores import measured
+from omnisila.evaluation.named_scores import make_score
 from omnisila.schema import Example, Prediction, Score
 
 METRIC = "inference time"
@@ -11,12 +11,18 @@ VARIANT = "seconds per minute of video"
 
 def inference_time(examples: Sequence[Example], predictions: Sequence[Prediction]) -> tuple[Score, ...]:
     """Seconds a system took for a minute of video, label set by label set, over the locate answers that say it."""
-    seconds = {one.example_id: one.seconds for one in predictions if one.seconds is not None}
+    seconds = {
+        prediction.example_id: prediction.seconds for prediction in predictions if prediction.seconds is not None
+    }
     scores = []
     for labels in dict.fromkeys(example.labels for example in examples):
-        timed = [one for one in examples if one.task == "locate" and one.labels == labels and one.id in seconds]
-        footage_s = sum(one.end_s - one.start_s for one in timed)
+        timed = [
+            example
+            for example in examples
+            if example.task == "locate" and example.labels == labels and example.id in seconds
+        ]
+        footage_s = sum(example.end_s - example.start_s for example in timed)
         if footage_s > 0:
-            spent_s = sum(seconds[one.id] for one in timed)
-            scores.append(measured(METRIC, f"{labels}; {VARIANT}", 60 * spent_s / footage_s, len(timed)))
+            spent_s = sum(seconds[example.id] for example in timed)
+            scores.append(make_score(METRIC, f"{labels}; {VARIANT}", 60 * spent_s / footage_s, len(timed)))
     return tuple(scores)

@@ -49,13 +49,13 @@ def clock(time_s: float, tenths: bool = False) -> str:
     return f"{text}.{tenth}" if tenths else text
 
 
-def between(start_s: float, end_s: float) -> str:
+def span_text(start_s: float, end_s: float) -> str:
     """A span as ``0:08–0:14``, with tenths where whole seconds would hide its length."""
     tenths = any(abs(time_s - round(time_s)) > 0.05 for time_s in (start_s, end_s)) and end_s - start_s < 60
     return f"{clock(start_s, tenths)}–{clock(end_s, tenths)}"
 
 
-def spoken(duration_s: float) -> str:
+def duration_text(duration_s: float) -> str:
     """A duration as people say it: ``22 seconds``, ``1 h 2 min``."""
     if duration_s < 10:
         return f"{duration_s:.1f} seconds"
@@ -99,22 +99,22 @@ def by_strength(findings: Sequence[Finding]) -> list[int]:
     return sorted(range(len(findings)), key=lambda number: (-findings[number].score, findings[number].span.start_s))
 
 
-def located(analysis: Analysis) -> tuple[str, ...]:
+def located_label_sets(analysis: Analysis) -> tuple[str, ...]:
     """The label sets that give findings; of reactions only intensities are measured."""
     return tuple(labels for labels in analysis.labels if labels != REACTION.name)
 
 
 def strongest(intensities: Mapping[str, float]) -> tuple[str, float]:
     """The label with the greatest intensity; the first one of equals."""
-    return max(intensities.items(), key=lambda one: one[1])
+    return max(intensities.items(), key=lambda item: item[1])
 
 
 def summary(analysis: Analysis) -> str:
     """One to three sentences: what, when, and how strong the reactions are."""
-    told = [_events(analysis)] if located(analysis) else []
+    told = [_events(analysis)] if located_label_sets(analysis) else []
     if analysis.intensities:
         label, value = strongest(analysis.intensities)
-        over = "" if told else f" over {spoken(analysis.video.duration_s)} of video"
+        over = "" if told else f" over {duration_text(analysis.video.duration_s)} of video"
         told.append(f"The strongest reaction{over}: {label}, {score_text(value)} of 1.")
     elif REACTION.name in analysis.labels:
         count = len(analysis.intensity_curve)
@@ -126,9 +126,11 @@ def summary(analysis: Analysis) -> str:
 
 
 def _events(analysis: Analysis) -> str:
-    length = spoken(analysis.video.duration_s)
+    length = duration_text(analysis.video.duration_s)
     if not analysis.findings:
-        asked = sum(len(labels.scored) for labels in scored_labels(analysis) if labels.name in located(analysis))
+        asked = sum(
+            len(labels.scored) for labels in scored_labels(analysis) if labels.name in located_label_sets(analysis)
+        )
         scored = f"none of the {asked} labels that were looked for" if asked else "nothing that was looked for"
         return f"Nothing to report: in {length} of video, {scored} reached its threshold."
     best = analysis.findings[by_strength(analysis.findings)[0]]
@@ -146,14 +148,16 @@ def scored_labels(analysis: Analysis) -> tuple[ScoredLabels, ...]:
         known: LabelSet | None = LABEL_SETS.get(name)
         every = known.labels if known else tuple(posterior.get(name, {}))
         missing = set(analysis.labels_not_scored)
-        scored = tuple(posterior[name]) if name in posterior else tuple(one for one in every if one not in missing)
+        scored = (
+            tuple(posterior[name]) if name in posterior else tuple(label for label in every if label not in missing)
+        )
         quiet = known.quiet if known else None
         found.append(
             ScoredLabels(
                 name,
                 lane(name),
-                tuple(one for one in scored if one != quiet),
-                tuple(one for one in every if one in missing),
+                tuple(label for label in scored if label != quiet),
+                tuple(label for label in every if label in missing),
             )
         )
     return tuple(found)
@@ -168,17 +172,19 @@ def sightings(evidence: Evidence) -> Sightings:
     people = [(f"track {person.track}", person.time_s, person.score) for person in evidence.people]
     objects = [(thing.name, thing.time_s, thing.score) for thing in evidence.objects if thing.name != "person"]
     triplets = [
-        (f"{one.subject} {one.predicate.replace('_', ' ')} {one.object}", one.time_s, one.score)
-        for one in evidence.triplets
+        (f"{thing.subject} {thing.predicate.replace('_', ' ')} {thing.object}", thing.time_s, thing.score)
+        for thing in evidence.triplets
     ]
     others: dict[SceneName, list[tuple[str, float, float]]] = defaultdict(list)
-    for one in evidence.others:
-        others[one.scene].append((one.name, one.time_s, one.score))
-    told = {scene: _told(items) for scene, items in others.items()}
-    return Sightings(_told(faces), _told(people), _told(objects), _told(triplets), told)
+    for other in evidence.others:
+        others[other.scene].append((other.name, other.time_s, other.score))
+    told = {scene: _count_sightings(items) for scene, items in others.items()}
+    return Sightings(
+        _count_sightings(faces), _count_sightings(people), _count_sightings(objects), _count_sightings(triplets), told
+    )
 
 
-def _told(items: Sequence[tuple[str, float, float]]) -> tuple[Sighting, ...]:
+def _count_sightings(items: Sequence[tuple[str, float, float]]) -> tuple[Sighting, ...]:
     seen: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for text, time_s, score in items:
         seen[text].append((time_s, score))
@@ -187,4 +193,4 @@ def _told(items: Sequence[tuple[str, float, float]]) -> tuple[Sighting, ...]:
         first_s, last_s = min(time_s for time_s, _ in at), max(time_s for time_s, _ in at)
         when = clock(first_s, True) if first_s == last_s else f"{clock(first_s, True)}–{clock(last_s, True)}"
         told.append(Sighting(text, when, len(at), max(score for _, score in at)))
-    return tuple(sorted(told, key=lambda one: (-one.times, -one.score, one.text)))
+    return tuple(sorted(told, key=lambda sighting: (-sighting.times, -sighting.score, sighting.text)))

@@ -60,7 +60,7 @@ class Report:
     def writers(self) -> Mapping[str, Writer]:
         """By suffix, what makes each output's content."""
         exporters = [exporter(name) for name in self.wanted if name != PAGE]
-        writers: dict[str, Writer] = {one.suffix: _exported(one.export) for one in exporters}
+        writers: dict[str, Writer] = {exporter.suffix: _writer_of(exporter.export) for exporter in exporters}
         if PAGE in self.wanted:
             writers[PAGE] = self._page
         return writers
@@ -87,7 +87,7 @@ class Report:
         again = outcome.state == "done"
         try:
             cuts = write_cuts(
-                item.path, outcome.analysis or self._written(item), folder, finder=self._finder, again=again
+                item.path, outcome.analysis or self._read_analysis(item), folder, finder=self._finder, again=again
             )
         except Exception as error:
             return (failure_reason(item, error),)
@@ -135,7 +135,7 @@ class Report:
         if outcome.state == "failed":
             return IndexEntry(name=path_text(item.name), failure=outcome.reason or "failed")
         try:
-            analysis = self._written(item)
+            analysis = self._read_analysis(item)
         except (OSError, OmnisilaError) as error:  # another program's doing, since it was written
             return IndexEntry(name=path_text(item.name), failure=path_text(str(error)))
         try:
@@ -145,7 +145,7 @@ class Report:
         page = output_path(self.out, item.name, PAGE)
         return IndexEntry.of(analysis, path_text(item.name), _link(page, self.out), picture)
 
-    def _written(self, item: Input) -> Analysis:
+    def _read_analysis(self, item: Input) -> Analysis:
         return parse_analysis(output_path(self.out, item.name, "json").read_text(encoding="utf-8"))
 
 
@@ -154,7 +154,7 @@ def _link(path: Path, folder: Path) -> str:
     return quote(os.fsencode(Path(relpath(path, folder)).as_posix()))
 
 
-def _exported(export: Callable[[Analysis], str]) -> Writer:
+def _writer_of(export: Callable[[Analysis], str]) -> Writer:
     def write(analysis: Analysis, _item: Input) -> str:
         return export(analysis)
 

@@ -125,7 +125,7 @@ class ActionExtractor(nn.Module, SceneExtractor):
         for frame, (time_s, tracks) in enumerate(zip(times_s, people, strict=True)):
             mine = slice(at, at + len(tracks))
             things = [t for t in objects[frame] if t.class_index != PERSON]
-            described, state = _described(time_s, tracks, things, joints[mine], aspect, state)
+            described, state = _describe_people(time_s, tracks, things, joints[mine], aspect, state)
             values[frame, : len(tracks)] = described
             LAYOUT.read(values[frame, : len(tracks)], "embedding").copy_(embedding[mine])
             mask[frame, : len(tracks)] = True
@@ -163,7 +163,7 @@ def _largest(tracks: tuple[Track, ...], min_height_frac: float) -> tuple[Track, 
     return tuple(sorted(people, key=size, reverse=True)[:MAX_PEOPLE])
 
 
-def _described(
+def _describe_people(
     time_s: float,
     tracks: tuple[Track, ...],
     things: list[Track],

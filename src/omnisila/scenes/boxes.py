@@ -31,7 +31,7 @@ def overlaps(a: Float[Tensor, "n 4"], b: Float[Tensor, "m 4"]) -> Float[Tensor, 
     return torch.where(union > 0, shared / union.clamp(min=1e-12), torch.zeros_like(shared))
 
 
-def suppressed(
+def suppress_overlaps(
     boxes: Float[Tensor, "n 4"], scores: Float[Tensor, "n"], max_overlap: float, *, by_smaller: bool = False
 ) -> Int[Tensor, "kept"]:
     """Greedy non-maximum suppression: indices that stay, best first; ties stay in input order.

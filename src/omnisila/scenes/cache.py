@@ -55,14 +55,14 @@ class Extracted(Frozen):
 class FeatureCache(Store):
     """Features of whole videos. What the disk does not take stays in memory with what is known of its video."""
 
-    def extracted(self, path: Path, sem: SceneModeling, progress: Progress | None = None) -> Extracted:
+    def ensure_features(self, path: Path, sem: SceneModeling, progress: Progress | None = None) -> Extracted:
         """Make sure that a video's features are there; what is known of it.
 
         Raises:
             MediaError: the video cannot be read.
         """
         video = sha256(path)
-        known = self._known(video, sem.config.digest)
+        known = self._find_known(video, sem.config.digest)
         if known is None:
             return self._extract(path, video, sem, progress)
         # the same video may lie in several places; what is cached came from one of them
@@ -94,7 +94,7 @@ class FeatureCache(Store):
     def _folder(self, video_digest: str, extractor_digest: str) -> Path:
         return entry(self.root / "features", video_digest, extractor_digest)
 
-    def _known(self, video_digest: str, extractor_digest: str) -> Extracted | None:
+    def _find_known(self, video_digest: str, extractor_digest: str) -> Extracted | None:
         folder = self._folder(video_digest, extractor_digest)
         try:
             known = Extracted.model_validate_json((folder / "video.json").read_bytes())
@@ -110,7 +110,7 @@ class FeatureCache(Store):
         folder = self._folder(video_digest, config.digest)
         frames = reader.with_luma(config.rate_hz, config.luma_per_frame, long_side_px=config.long_side_px)
 
-        def reported() -> Iterator:
+        def report_shards() -> Iterator:
             for sample in frames:
                 if progress is not None:
                     progress(min(sample.frame.time_s / duration_s, 1.0))
@@ -121,7 +121,7 @@ class FeatureCache(Store):
         files: dict[str, str] = {}
         unkept: dict[str, bytes] = {}
         seconds: dict[str, float] = {}
-        for index, shard in enumerate(sem.extract(reported(), seconds)):
+        for index, shard in enumerate(sem.extract(report_shards(), seconds)):
             for name, stream in shard.streams.items():
                 rates[name] = stream.rate_hz
                 content = save({"values": stream.values.contiguous(), "mask": stream.mask.contiguous()})

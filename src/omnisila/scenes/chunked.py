@@ -107,7 +107,7 @@ class VideoState:
     frames: int = 0
 
     @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
+    def time_stage(self, stage: str) -> Iterator[None]:
         """Add the time spent inside to a stage's seconds."""
         began = time.perf_counter()
         yield
@@ -168,7 +168,7 @@ class SceneEnrichedModeling:
             start = state.frames
             chunks: list[dict[str, Sampled]] = []
             while (left := start + most - state.frames) > 0:
-                with state.timed("decode"):
+                with state.time_stage("decode"):
                     chunk = [] if following is None else [following]
                     chunk += itertools.islice(source, min(self.config.chunk_frames, left) - len(chunk))
                     following = next(source, None)
@@ -197,7 +197,7 @@ class SceneEnrichedModeling:
         times_s = [state.begin_s + (state.frames + i) / rate_hz for i in range(len(frames))]
         classes = self.objects.layout.words["class"]
         chunk = Chunk(frames, following, images, copy_of, times_s, state.frames, rate_hz, [], [], classes, None)
-        with state.timed(OBJECTS):
+        with state.time_stage(OBJECTS):
             places = chunk.places(self.objects.rate_hz)
             looked = self.objects.look(images, copy_of[places], [times_s[i] for i in places], state.tracker)
             state.tracker = looked.tracker
@@ -208,7 +208,7 @@ class SceneEnrichedModeling:
             chunk = chunk._replace(seen=looked.seen, relations=looked.relations)
         streams = {OBJECTS: looked.objects}
         for name, extractor in self.extractors.items():
-            with state.timed(name):
+            with state.time_stage(name):
                 streams[name], state.streams[name] = extractor.extract(chunk, state.streams[name])
         return streams
 

@@ -63,7 +63,9 @@ class FaceScene(nn.Module, SceneExtractor):
         return Sampled(*self(chunk.pictures(self.rate_hz))), state
 
     @abstractmethod
-    def _described(self, images: Tensor, picture: Tensor, boxes: Tensor, scores: Tensor) -> Float[Tensor, "faces w"]:
+    def _describe_faces(
+        self, images: Tensor, picture: Tensor, boxes: Tensor, scores: Tensor
+    ) -> Float[Tensor, "faces w"]:
         """Rows of faces: which picture each is in, where in frame fractions, how surely."""
 
     @torch.inference_mode()
@@ -84,7 +86,7 @@ class FaceScene(nn.Module, SceneExtractor):
             boxes = torch.cat([faces.boxes_frac[index] for faces, index in zip(found, kept, strict=True)])
             scores = torch.cat([faces.scores[index] for faces, index in zip(found, kept, strict=True)])
             slot = torch.cat([torch.arange(len(index)) for index in kept])
-            described = self._described(batch, picture, boxes, scores)
+            described = self._describe_faces(batch, picture, boxes, scores)
             values[start + picture, slot] = described
             mask[start + picture, slot] = True
         return values, mask
@@ -105,7 +107,9 @@ class FaceExtractor(FaceScene):
     def of_profile(cls, profile: Any, shared: EfficientNetLite0) -> "FaceExtractor":
         return profile.face.build(shared)
 
-    def _described(self, images: Tensor, picture: Tensor, boxes: Tensor, scores: Tensor) -> Float[Tensor, "faces w"]:
+    def _describe_faces(
+        self, images: Tensor, picture: Tensor, boxes: Tensor, scores: Tensor
+    ) -> Float[Tensor, "faces w"]:
         pixels = frame_pixels(boxes, images.shape[1], images.shape[2])
         planar = images.permute(0, 3, 1, 2)
         expression = self.expression(square_crops(planar, picture, squares(pixels), INPUT_PX))

@@ -144,22 +144,22 @@ class ObjectDetector(nn.Module):
             detections += self.detector.detect(batch, self.config.min_score)
         seen: list[tuple[Track, ...]] = []
         for found, time_s in zip(detections, times_s, strict=True):
-            state = followed(state, found, time_s, self.config)
-            seen.append(current(state, time_s, self.config.max_objects))
+            state = follow_tracks(state, found, time_s, self.config)
+            seen.append(current_tracks(state, time_s, self.config.max_objects))
         return seen, state
 
     def rows(self, seen: list[tuple[Track, ...]]) -> tuple[Float[Tensor, "frames objects width"], Bool[Tensor, "f o"]]:
         """Entity vectors and mask."""
-        return written(seen, LAYOUT, self.config.max_objects)
+        return track_vectors(seen, LAYOUT, self.config.max_objects)
 
 
-def current(state: TrackerState, time_s: float, count: int) -> tuple[Track, ...]:
+def current_tracks(state: TrackerState, time_s: float, count: int) -> tuple[Track, ...]:
     """The tracks seen at that very time, likeliest first, at most so many."""
     seen = [track for track in state.tracks if track.time_s == time_s]
     return tuple(sorted(seen, key=lambda track: -track.score)[:count])
 
 
-def written(
+def track_vectors(
     seen: list[tuple[Track, ...]], layout: Layout, count: int
 ) -> tuple[Float[Tensor, "frames objects width"], Bool[Tensor, "frames objects"]]:
     """Tracks as entity vectors, with a mask.
@@ -185,7 +185,7 @@ def written(
     return values, mask
 
 
-def followed(state: TrackerState, found: Detections, time_s: float, config: ObjectsConfig) -> TrackerState:
+def follow_tracks(state: TrackerState, found: Detections, time_s: float, config: ObjectsConfig) -> TrackerState:
     """Tracks after one more detection frame: matched by overlap with where each was expected, of its own class."""
     tracks, number = list(state.tracks), state.next_number
     updated: list[Track] = []

@@ -82,13 +82,13 @@ def entry(folder: Path, content_digest: str, maker_digest: str) -> Path:
     return folder / content_digest[:2] / f"{content_digest}-{maker_digest[:16]}"
 
 
-def packed(tensors: dict[str, Tensor], facts: dict[str, str]) -> bytes:
+def pack(tensors: dict[str, Tensor], facts: dict[str, str]) -> bytes:
     """A safetensors file with the digest of its tensors."""
     return save(tensors, {**facts, _DIGEST: _digest(tensors)})
 
 
-def unpacked(file: Path) -> Stored:
-    """What ``packed`` made.
+def unpack(file: Path) -> Stored:
+    """What ``pack`` made.
 
     Raises:
         RecordError: the file is missing or damaged.

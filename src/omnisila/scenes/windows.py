@@ -95,7 +95,7 @@ def windows(shards: Iterable[SceneShard], config: WindowConfig, duration_s: floa
         duration_s: where the video ends; None takes the end of the last shard.
     """
     for run in runs(shards):
-        yield from _tiled(run, config, float("inf") if duration_s is None else duration_s)
+        yield from _tile_shards(run, config, float("inf") if duration_s is None else duration_s)
 
 
 def runs(shards: Iterable[SceneShard]) -> Iterator[Iterator[SceneShard]]:
@@ -111,13 +111,13 @@ def runs(shards: Iterable[SceneShard]) -> Iterator[Iterator[SceneShard]]:
     return (run for _, run in groupby(shards, run_of))
 
 
-def _tiled(shards: Iterable[SceneShard], config: WindowConfig, duration_s: float) -> Iterator[Window]:
+def _tile_shards(shards: Iterable[SceneShard], config: WindowConfig, duration_s: float) -> Iterator[Window]:
     """Windows over shards that touch."""
     kept: SceneShard | None = None
     index, begin_s, last_end_s, context_s = 0, 0.0, 0.0, max(config.context_s, 0.0)
     for shard in shards:
         begin_s = shard.start_s if kept is None else begin_s
-        kept = shard if kept is None else joined(kept, shard)
+        kept = shard if kept is None else join_shards(kept, shard)
         last_end_s = shard.end_s
         known_s = min(duration_s, shard.end_s) - begin_s
         while (index + 1) * config.window_s + context_s <= known_s:
@@ -188,7 +188,7 @@ def stack(items: Sequence[Window]) -> WindowBatch:
     return WindowBatch(scenes, visual)
 
 
-def joined(first: SceneShard, second: SceneShard) -> SceneShard:
+def join_shards(first: SceneShard, second: SceneShard) -> SceneShard:
     """Two consecutive shards as one."""
     pairs = {name: (stream, second.streams[name]) for name, stream in first.streams.items()}
     streams = {
@@ -198,7 +198,7 @@ def joined(first: SceneShard, second: SceneShard) -> SceneShard:
     return SceneShard(first.start_s, second.end_s, streams, first.layouts)
 
 
-def cut(shard: SceneShard, span: Span) -> SceneShard:
+def cut_shard(shard: SceneShard, span: Span) -> SceneShard:
     """The samples of a shard that describe a span: those within it, and the ones held into it."""
     return _from(shard, span.start_s, span.end_s)
 
@@ -219,7 +219,7 @@ def _from(shard: SceneShard, start_s: float, end_s: float = float("inf")) -> Sce
 def _at(shard: SceneShard, span: Span, times_s: tuple[float, ...]) -> Window:
     """A window's frames at the given times; times outside the shard are masked."""
 
-    def held(name: str) -> SceneFrames:
+    def held_frames(name: str) -> SceneFrames:
         stream = shard.streams[name]
         features = shard.layouts[name].feature_width
         places = [
@@ -233,4 +233,4 @@ def _at(shard: SceneShard, span: Span, times_s: tuple[float, ...]) -> Window:
         values, mask = stream.values[index, :, :features], stream.mask[index] & inside[:, None]
         return SceneFrames(values * mask[..., None], mask)
 
-    return Window(span, {name: held(name) for name in model_streams(shard.streams)}, times_s)
+    return Window(span, {name: held_frames(name) for name in model_streams(shard.streams)}, times_s)

@@ -45,16 +45,16 @@ class Reviewers(Frozen):
 
 def reviewers(decisions: Sequence[Decision]) -> Reviewers:
     """Compare people on the findings that they share; the best-scored disagreements are listed first."""
-    users = tuple(sorted({one.user for one in decisions}))
+    users = tuple(sorted({decision.user for decision in decisions}))
     by_finding: dict[str, list[Decision]] = {}
-    for one in decisions:
-        by_finding.setdefault(one.finding, []).append(one)
+    for decision in decisions:
+        by_finding.setdefault(decision.finding, []).append(decision)
     shared = [group for group in by_finding.values() if len(group) > 1]
     differing = sorted((group for group in shared if _differ(group)), key=lambda group: -group[0].score)
     return Reviewers(
         users=users,
-        verdict=_alike(shared, users, lambda one: _VERDICTS.get(one.verdict or ""), nominal=True),
-        rating=_alike(shared, users, lambda one: one.rating, nominal=False),
+        verdict=_alike(shared, users, lambda decision: _VERDICTS.get(decision.verdict or ""), nominal=True),
+        rating=_alike(shared, users, lambda decision: decision.rating, nominal=False),
         disagreements=tuple(_disagreement(group) for group in differing[:MAX_LISTED]),
     )
 
@@ -66,7 +66,7 @@ def _alike(
     *,
     nominal: bool,
 ) -> Alike:
-    rows = [{one.user: value(one) for one in group} for group in groups]
+    rows = [{decision.user: value(decision) for decision in group} for group in groups]
     table = np.array([[np.nan if row.get(user) is None else row[user] for user in users] for row in rows], dtype=float)
     try:
         found = agreement(table.reshape(len(rows), len(users)), "nominal" if nominal else "ordinal")
@@ -77,17 +77,19 @@ def _alike(
 
 def _differ(group: Sequence[Decision]) -> bool:
     """Whether two of them give other verdicts, or accept it as something else or somewhere else."""
-    for one, other in combinations([said for said in group if said.verdict is not None], 2):
-        if one.verdict != other.verdict:
+    for first, other in combinations([said for said in group if said.verdict is not None], 2):
+        if first.verdict != other.verdict:
             return True
-        if one.verdict == "accepted" and (one.final_label != other.final_label or _overlap(one, other) < _SAME_SPAN):
+        if first.verdict == "accepted" and (
+            first.final_label != other.final_label or _overlap(first, other) < _SAME_SPAN
+        ):
             return True
     return False
 
 
-def _overlap(one: Decision, other: Decision) -> float:
-    shared_s = min(one.end_s, other.end_s) - max(one.start_s, other.start_s)
-    return max(shared_s, 0.0) / (max(one.end_s, other.end_s) - min(one.start_s, other.start_s))
+def _overlap(first: Decision, other: Decision) -> float:
+    shared_s = min(first.end_s, other.end_s) - max(first.start_s, other.start_s)
+    return max(shared_s, 0.0) / (max(first.end_s, other.end_s) - min(first.start_s, other.start_s))
 
 
 def _disagreement(group: Sequence[Decision]) -> Disagreement:
@@ -98,10 +100,14 @@ def _disagreement(group: Sequence[Decision]) -> Disagreement:
         label=first.label,
         start_s=first.start_s,
         end_s=first.end_s,
-        says=tuple(f"{one.user}: {_said(one)}" for one in group),
+        says=tuple(f"{decision.user}: {_answer_of(decision)}" for decision in group),
     )
 
 
-def _said(one: Decision) -> str:
-    what = f"{one.verdict or 'no verdict'}"
-    return f"{what}, {one.final_label}, {one.start_s:.3f}-{one.end_s:.3f} s" if one.verdict == "accepted" else what
+def _answer_of(decision: Decision) -> str:
+    what = f"{decision.verdict or 'no verdict'}"
+    return (
+        f"{what}, {decision.final_label}, {decision.start_s:.3f}-{decision.end_s:.3f} s"
+        if decision.verdict == "accepted"
+        else what
+    )

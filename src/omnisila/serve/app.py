@@ -72,8 +72,8 @@ def _style(name: str) -> Response:
 
 
 def _scene_colours() -> Response:
-    light = "".join(f".{one.name} {{ --mark: {one.colours[0]}; }}\n" for one in SCENES.values())
-    dark = "".join(f".{one.name} {{ --mark: {one.colours[1]}; }}\n" for one in SCENES.values())
+    light = "".join(f".{scene.name} {{ --mark: {scene.colours[0]}; }}\n" for scene in SCENES.values())
+    dark = "".join(f".{scene.name} {{ --mark: {scene.colours[1]}; }}\n" for scene in SCENES.values())
     return Response(f"{light}@media (prefers-color-scheme: dark) {{\n{dark}}}\n", media_type="text/css")
 
 

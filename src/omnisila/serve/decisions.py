@@ -14,7 +14,7 @@ from omnisila.decisions import Decision
 from omnisila.digests import digest
 from omnisila.errors import InputError
 from omnisila.labels import LABEL_SETS
-from omnisila.serve.states import Change, State, decision_of, replayed, state_row
+from omnisila.serve.states import Change, State, decision_of, replay_log, state_row
 from omnisila.serve.store import DECISIONS, FINDINGS, REPORTS, STATES, STEPS, SUBJECTS, Row, Store
 
 MAX_AT_ONCE = 1000  # findings of one change
@@ -53,8 +53,8 @@ class DecisionLog:
         if not 0 < len(findings) <= MAX_AT_ONCE:
             raise InputError(f"{len(findings)} findings in one change; give 1 to {MAX_AT_ONCE}.")
         with self._store.write() as connection:
-            if known := _answered(connection, user, request):
-                return _saved(connection, user, known)
+            if known := _answered_findings(connection, user, request):
+                return _save_outcome(connection, user, known)
             moves = []
             for finding in dict.fromkeys(findings):
                 subject = _subject(connection, finding)
@@ -65,7 +65,7 @@ class DecisionLog:
                     moves.append(_Move(subject, before, after))
             if moves:
                 _do(connection, user, request, moves)
-            return _saved(connection, user, findings)
+            return _save_outcome(connection, user, findings)
 
     def add(self, user: str, request: str, report: int, labels: str, label: str, span: tuple[float, float]) -> Saved:
         """Add a finding that the model missed, accepted by who adds it.
@@ -75,8 +75,8 @@ class DecisionLog:
             OutputError: it could not be saved.
         """
         with self._store.write() as connection:
-            if known := _answered(connection, user, request):
-                return _saved(connection, user, known)
+            if known := _answered_findings(connection, user, request):
+                return _save_outcome(connection, user, known)
             found = connection.execute(sql.select(REPORTS).where(REPORTS.c.id == report)).mappings().one_or_none()
             if found is None:
                 raise InputError(f"report {report} does not exist. Load the page again.")
@@ -91,7 +91,7 @@ class DecisionLog:
             _check(State(label=label, start_s=start_s, end_s=end_s), subject)
             move = _Move(subject, State(present=False), State(verdict="accepted"))
             _do(connection, user, request, [move])
-            return _saved(connection, user, [subject["finding"]])
+            return _save_outcome(connection, user, [subject["finding"]])
 
     def undo(self, user: str, request: str) -> Saved:
         """Take back the user's last step that stands; nothing where there is none."""
@@ -126,7 +126,7 @@ class DecisionLog:
     def replay(self) -> None:
         """Make all states anew from the log."""
         with self._store.write() as connection:
-            states, steps = replayed(connection.execute(sql.select(DECISIONS).order_by(DECISIONS.c.id)).mappings())
+            states, steps = replay_log(connection.execute(sql.select(DECISIONS).order_by(DECISIONS.c.id)).mappings())
             for table, rows in ((STATES, states), (STEPS, steps)):
                 connection.execute(sql.delete(table))
                 if rows:
@@ -134,11 +134,11 @@ class DecisionLog:
 
     def _back_and_forth(self, user: str, request: str, kind: Literal["undo", "redo"]) -> Saved:
         with self._store.write() as connection:
-            if known := _answered(connection, user, request):
-                return _saved(connection, user, known)
+            if known := _answered_findings(connection, user, request):
+                return _save_outcome(connection, user, known)
             step = _next_step(connection, user, kind)
             if step is None:
-                return _saved(connection, user, ())
+                return _save_outcome(connection, user, ())
             made = connection.execute(
                 sql.select(DECISIONS).where(DECISIONS.c.step == step).order_by(DECISIONS.c.id)
             ).mappings()
@@ -153,7 +153,7 @@ class DecisionLog:
             _write(connection, user, request, moves, kind, step)
             status = "undone" if kind == "undo" else "done"
             connection.execute(sql.update(STEPS).where(STEPS.c.step == step).values(status=status))
-            return _saved(connection, user, [move.subject["finding"] for move in moves])
+            return _save_outcome(connection, user, [move.subject["finding"] for move in moves])
 
 
 def state_of(connection: sql.Connection, user: str, finding: str) -> State:
@@ -172,7 +172,7 @@ class _Move(NamedTuple):
 _SAME_SUBJECT = sql.and_(STATES.c.finding == SUBJECTS.c.finding, STATES.c.analysis == SUBJECTS.c.analysis)
 
 
-def _answered(connection: sql.Connection, user: str, request: str) -> list[str]:
+def _answered_findings(connection: sql.Connection, user: str, request: str) -> list[str]:
     """The findings that a request changed which was sent before."""
     same = sql.and_(DECISIONS.c.user == user, DECISIONS.c.request == request)
     return list(connection.execute(sql.select(DECISIONS.c.finding).where(same).order_by(DECISIONS.c.id)).scalars())
@@ -265,9 +265,9 @@ def _next_step(connection: sql.Connection, user: str, kind: Literal["undo", "red
     return connection.execute(sql.select(number).where(STEPS.c.user == user, STEPS.c.status == status)).scalar_one()
 
 
-def _saved(connection: sql.Connection, user: str, findings: Iterable[str]) -> Saved:
+def _save_outcome(connection: sql.Connection, user: str, findings: Iterable[str]) -> Saved:
     return Saved(
-        tuple(Touched(one, state_of(connection, user, one)) for one in dict.fromkeys(findings)),
+        tuple(Touched(finding, state_of(connection, user, finding)) for finding in dict.fromkeys(findings)),
         _next_step(connection, user, "undo") is not None,
         _next_step(connection, user, "redo") is not None,
     )

@@ -24,7 +24,7 @@ def write_lines(decisions: Iterable[Decision], path: Path) -> int:
         OutputError: the file cannot be written.
     """
     with written_aside(path) as file:
-        return sum(bool(file.write(one.model_dump_json().encode() + b"\n")) for one in decisions)
+        return sum(bool(file.write(decision.model_dump_json().encode() + b"\n")) for decision in decisions)
 
 
 def write_files(decisions: Iterable[Decision], form: str, folder: Path) -> tuple[Path, ...]:
@@ -46,32 +46,34 @@ def write_files(decisions: Iterable[Decision], form: str, folder: Path) -> tuple
 
 def analyses(decisions: Iterable[Decision]) -> Iterator[Analysis]:
     """Each video with its accepted findings; several people's of one finding stand side by side."""
-    ordered = sorted(decisions, key=lambda one: (one.video, one.video_sha256, one.start_s))
-    for (video, sha256), group in groupby(ordered, key=lambda one: (one.video, one.video_sha256)):
+    ordered = sorted(decisions, key=lambda decision: (decision.video, decision.video_sha256, decision.start_s))
+    for (video, sha256), group in groupby(ordered, key=lambda decision: (decision.video, decision.video_sha256)):
         mine = list(group)
         yield Analysis(
             video=VideoIdentity(
                 path=path_text(video),
                 sha256=sha256,
-                duration_s=max(one.duration_s for one in mine),
+                duration_s=max(decision.duration_s for decision in mine),
                 rate_hz=None,
                 width_px=0,
                 height_px=0,
                 decoded_ratio=1.0,
             ),
-            labels=tuple(dict.fromkeys(one.labels for one in mine)),
+            labels=tuple(dict.fromkeys(decision.labels for decision in mine)),
             labels_not_scored=(),
             model=ModelIdentity(name="reviewed", version=_users(mine), digest=""),
-            findings=tuple(_finding(one) for one in mine if one.verdict == "accepted"),
+            findings=tuple(_finding(decision) for decision in mine if decision.verdict == "accepted"),
             anomaly_curve=(),
             expert_weights=(),
         )
 
 
 def _users(decisions: Sequence[Decision]) -> str:
-    return ", ".join(dict.fromkeys(one.user for one in decisions))
+    return ", ".join(dict.fromkeys(decision.user for decision in decisions))
 
 
-def _finding(one: Decision) -> Finding:
-    span = Span(start_s=one.start_s, end_s=one.end_s)
-    return Finding(span=span, label=one.final_label, labels=one.labels, score=one.score, cause=one.cause)
+def _finding(decision: Decision) -> Finding:
+    span = Span(start_s=decision.start_s, end_s=decision.end_s)
+    return Finding(
+        span=span, label=decision.final_label, labels=decision.labels, score=decision.score, cause=decision.cause
+    )

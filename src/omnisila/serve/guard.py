@@ -75,14 +75,14 @@ class Guard:
         limit = self.settings.max_upload_bytes if path.startswith(UPLOADS) else self.settings.max_body_bytes
         if path.startswith(CHAT):
             limit = min(limit, MAX_CHAT_BYTES)
-        await self.app(scope, _counted(receive, headers, limit), answer)
+        await self.app(scope, _limit_body(receive, headers, limit), answer)
 
     def _refusal(self, scope: Scope, headers: Headers, path: str) -> Response | None:
         """Why a request goes no further, or the way it must take first; sets the user."""
         if not self._is_served(headers.get("host", "")):
-            return _refused(421, "this host name is not served here. Start the server with --allow-host.")
+            return _refuse(421, "this host name is not served here. Start the server with --allow-host.")
         if scope["method"] not in _SAFE and not self._is_own(headers):
-            return _refused(403, "changes come from the page itself, or from a --trusted-origin.")
+            return _refuse(403, "changes come from the page itself, or from a --trusted-origin.")
         if self.settings.base_path and scope["path"] == self.settings.base_path:
             return RedirectResponse(f"{self.settings.base_path}/", 308)
         state = scope.setdefault("state", {})
@@ -98,7 +98,7 @@ class Guard:
                     {"WWW-Authenticate": "Bearer"},
                 )
             if token is not None and scope["method"] == "GET":
-                return self._admitted(scope, token, query)
+                return self._admit(scope, token, query)
             state["user"] = user
         return None
 
@@ -116,9 +116,9 @@ class Guard:
     def _user(self, headers: Headers, token: str | None) -> User | None:
         scheme, _, shown = headers.get("authorization", "").partition(" ")
         bearer = shown.strip() if scheme.lower() == "bearer" else None
-        for one in (token, bearer, self._cookie(headers)):
-            if one:
-                return self.settings.account(one)
+        for candidate in (token, bearer, self._cookie(headers)):
+            if candidate:
+                return self.settings.account(candidate)
         return None
 
     @property
@@ -133,7 +133,7 @@ class Guard:
             return None
         return found.value if found else None
 
-    def _admitted(self, scope: Scope, token: str, query: Iterable[tuple[str, str]]) -> Response:
+    def _admit(self, scope: Scope, token: str, query: Iterable[tuple[str, str]]) -> Response:
         """Put the token into a cookie and take it out of the address."""
         rest = urlencode(list(query))
         # relative: a proxy may have shown the page below another path than the one that arrives here
@@ -151,7 +151,7 @@ class Guard:
         return response
 
 
-def _refused(status: int, reason: str) -> Response:
+def _refuse(status: int, reason: str) -> Response:
     return JSONResponse({"error": {"message": reason}}, status)
 
 
@@ -161,7 +161,7 @@ def _token_in(scope: Scope) -> tuple[str | None, list[tuple[str, str]]]:
     return dict(pairs).get("token"), [pair for pair in pairs if pair[0] != "token"]
 
 
-def _counted(receive: Receive, headers: Headers, limit: int) -> Receive:
+def _limit_body(receive: Receive, headers: Headers, limit: int) -> Receive:
     """``receive`` that ends with status 413 once a body is longer than it may be."""
     too_long = HTTPException(413, f"the request is longer than {limit} bytes, the most that is taken here.")
     taken = 0

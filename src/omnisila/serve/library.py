@@ -139,7 +139,7 @@ class Library:
             values = {"id": kept, "path": path, "folder": PurePosixPath(path).parent.as_posix(), **row}
             report = connection.execute(sql.insert(REPORTS).values(values)).inserted_primary_key[0]  # type: ignore[index]
             if analysis is not None:
-                rows = [*_findings(analysis, report), *_added(connection, analysis.video.sha256, path, report)]
+                rows = [*_findings(analysis, report), *_added_findings(connection, analysis.video.sha256, path, report)]
                 if rows:
                     connection.execute(sql.insert(FINDINGS), rows)
 
@@ -190,7 +190,7 @@ def _findings(analysis: Analysis, report: int) -> Iterator[dict[str, Any]]:
         }
 
 
-def _added(connection: sql.Connection, video_sha256: str, path: str, report: int) -> Iterator[dict[str, Any]]:
+def _added_findings(connection: sql.Connection, video_sha256: str, path: str, report: int) -> Iterator[dict[str, Any]]:
     """What people added to this report and did not take back."""
     standing = sql.and_(STATES.c.finding == SUBJECTS.c.finding, STATES.c.user == SUBJECTS.c.added_by, STATES.c.present)
     here = sql.and_(SUBJECTS.c.video_sha256 == video_sha256, SUBJECTS.c.report == path)

@@ -64,20 +64,20 @@ class Previews:
         """
         name = digest(sha256, f"{stretch.start_s}-{stretch.end_s}", "blurred" if self._blur else "plain")
         path = self._folder / f"{name[:40]}.mp4"
-        if _touched(path):
+        if _touch(path):
             return path
         if not self._places.acquire(blocking=False):
             return None
         try:
             with self._workers:
-                if not _touched(path):  # another request may have made it meanwhile
-                    write_atomically(path, self._made(video, stretch))
+                if not _touch(path):  # another request may have made it meanwhile
+                    write_atomically(path, self._make(video, stretch))
                     self._tidy(path)
         finally:
             self._places.release()
         return path
 
-    def _made(self, video: Path, stretch: Stretch) -> bytes:
+    def _make(self, video: Path, stretch: Stretch) -> bytes:
         given = (str(video), str(stretch.start_s), str(stretch.end_s), "blur" if self._blur else "plain")
         return processes.answer(__name__, given, _TIMEOUT_S)
 
@@ -93,7 +93,7 @@ class Previews:
                 path.unlink(missing_ok=True)
 
 
-def _touched(path: Path) -> bool:
+def _touch(path: Path) -> bool:
     """Whether it is there; then it counts as used now."""
     try:
         os.utime(path)

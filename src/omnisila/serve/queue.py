@@ -104,7 +104,7 @@ def page(store: Store, user: str, wanted: PageRequest) -> Page:
         InputError: ``after`` is none that a page gave.
     """
     after, limit = wanted.after, wanted.limit
-    query = _filtered(sql.select(*_COLUMNS), user, wanted)
+    query = _filter_rows(sql.select(*_COLUMNS), user, wanted)
     if after is not None:
         score, row = _place(after)
         later = sql.or_(FINDINGS.c.score < score, sql.and_(FINDINGS.c.score == score, FINDINGS.c.row > row))
@@ -114,20 +114,20 @@ def page(store: Store, user: str, wanted: PageRequest) -> Page:
         rows = connection.execute(query).mappings().all()
         total = undecided = None
         if after is None:
-            counts = _filtered(sql.select(sql.func.count(), sql.func.count(STATES.c.verdict)), user, wanted)
+            counts = _filter_rows(sql.select(sql.func.count(), sql.func.count(STATES.c.verdict)), user, wanted)
             total, decided = tuple[int, ...](connection.execute(counts).one())
             undecided = total - decided
     more = len(rows) > limit
     last = f"{rows[limit - 1]['score']!r}:{rows[limit - 1]['row']}" if more else None
-    return Page(findings=tuple(map(_listed, rows[:limit])), after=last, total=total, undecided=undecided)
+    return Page(findings=tuple(map(_list_row, rows[:limit])), after=last, total=total, undecided=undecided)
 
 
 def of_report(store: Store, user: str, report: int) -> tuple[Listed, ...]:
     """All findings of one report, in the order of time."""
-    query = _filtered(sql.select(*_COLUMNS), user, QueueFilter()).where(FINDINGS.c.report == report)
+    query = _filter_rows(sql.select(*_COLUMNS), user, QueueFilter()).where(FINDINGS.c.report == report)
     with store.read() as connection:
         rows = connection.execute(query.order_by(FINDINGS.c.start_s, FINDINGS.c.row)).mappings().all()
-    return tuple(map(_listed, rows))
+    return tuple(map(_list_row, rows))
 
 
 def one(store: Store, user: str, finding: str) -> Listed:
@@ -136,12 +136,12 @@ def one(store: Store, user: str, finding: str) -> Listed:
     Raises:
         InputError: it is not in the library.
     """
-    query = _filtered(sql.select(*_COLUMNS), user, QueueFilter()).where(FINDINGS.c.finding == finding).limit(1)
+    query = _filter_rows(sql.select(*_COLUMNS), user, QueueFilter()).where(FINDINGS.c.finding == finding).limit(1)
     with store.read() as connection:
         row = connection.execute(query).mappings().one_or_none()
     if row is None:
         raise InputError(f"finding {finding} is in no report any more. Load the page again.")
-    return _listed(row)
+    return _list_row(row)
 
 
 def number_of(store: Store, report: int, finding: str) -> int | None:
@@ -174,7 +174,7 @@ def choices(store: Store) -> Choices:
     return Choices(labels=labels, folders=_with_parents(folders.items()))
 
 
-def _filtered(query: Any, user: str, wanted: QueueFilter) -> Any:
+def _filter_rows(query: Any, user: str, wanted: QueueFilter) -> Any:
     mine = sql.and_(STATES.c.finding == FINDINGS.c.finding, STATES.c.user == user)
     query = query.select_from(FINDINGS.join(REPORTS, FINDINGS.c.report == REPORTS.c.id).outerjoin(STATES, mine))
     if wanted.labels is not None:
@@ -195,7 +195,7 @@ def _filtered(query: Any, user: str, wanted: QueueFilter) -> Any:
     return query
 
 
-def _listed(row: Any) -> Listed:
+def _list_row(row: Any) -> Listed:
     state = State() if row["state_present"] is None else State(**{n: row[f"state_{n}"] for n in State.model_fields})
     names = Listed.model_fields.keys() - {"state"}
     return Listed(**{name: row[name] for name in names}, state=state)

@@ -44,8 +44,8 @@ def run(settings: ServeSettings, invited: Sequence[Invited], say: Callable[[str]
         say(f"{settings.reports}: review at {address}")
         if settings.accounts:
             say("A token is asked for. Each link is for one person alone:")
-        for one in invited:
-            say(f"  {one.account.name} ({one.account.role}): {address}?token={one.token}")
+        for guest in invited:
+            say(f"  {guest.account.name} ({guest.account.role}): {address}?token={guest.token}")
         config = uvicorn.Config(
             app, log_level="warning", access_log=False, proxy_headers=False, timeout_graceful_shutdown=_GRACE_S
         )

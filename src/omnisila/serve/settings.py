@@ -99,7 +99,7 @@ class ServeSettings(Config):
     def account(self, token: str) -> Account | None:
         """Whose token it is."""
         shown = digest(token)
-        return next((one for one in self.accounts if one.token_sha256 == shown), None)
+        return next((known for known in self.accounts if known.token_sha256 == shown), None)
 
 
 def is_loopback(host: str) -> bool:

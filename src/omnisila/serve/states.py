@@ -55,7 +55,7 @@ class Change(Frozen):
         return state.replace(**given)
 
 
-def replayed(log: Iterable[Row]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def replay_log(log: Iterable[Row]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Rows of states and of steps that follow from the log, oldest first."""
     states: dict[tuple[str, str], dict[str, Any]] = {}
     steps: dict[int, dict[str, Any]] = {}

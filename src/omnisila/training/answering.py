@@ -17,7 +17,7 @@ from omnisila.config import Config
 from omnisila.errors import TrainingError
 from omnisila.models.likelihood import language_loss
 from omnisila.models.scene_model import SceneModel
-from omnisila.models.tokens import IGNORED, answered
+from omnisila.models.tokens import IGNORED, batch_answers
 from omnisila.models.transformers_llm import TransformersVideoLLM
 from omnisila.models.video_llm import VideoLLM
 from omnisila.scenes.extractor import SceneInputs, to_device
@@ -140,7 +140,7 @@ class Answering:
         device, llm = self.parallel.device, self.llm
         visual = self.llm.see(part.frames.to(device), part.seen, part.video_px)
         scenes = to_device(part.scenes, device)
-        asked = answered(self.model.prompts(part.instructions, scenes, visual), part.answers, llm.pad_id)
+        asked = batch_answers(self.model.prompts(part.instructions, scenes, visual), part.answers, llm.pad_id)
         read = torch.tensor([failure is None for failure in part.failures])
         targets = asked.targets.where(read.unsqueeze(1), torch.tensor(IGNORED))  # what was not seen cannot be learnt
         output = self.model(scenes, visual, asked.tokens)

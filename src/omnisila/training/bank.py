@@ -52,11 +52,11 @@ class FeatureBank:
         start_s, end_s = self.span_s[window].tolist()
         return Span(start_s=start_s, end_s=end_s)
 
-    def picked(self, chosen: Int[Tensor, "batch"]) -> Picked:
+    def pick(self, chosen: Int[Tensor, "batch"]) -> Picked:
         """The row numbers of some windows; a copy that may be changed."""
         return {name: index[chosen].long() for name, index in self.index.items()}
 
-    def gathered(self, picked: Picked) -> WindowBatch:
+    def gather(self, picked: Picked) -> WindowBatch:
         """The batch that row numbers stand for."""
         scenes = {name: Entities(self.rows[name][places].float(), places > 0) for name, places in picked.items()}
         visual = scenes.pop(VISUAL)
@@ -64,7 +64,7 @@ class FeatureBank:
 
     def batch(self, chosen: Int[Tensor, "batch"]) -> WindowBatch:
         """Some windows as the models read them."""
-        return self.gathered(self.picked(chosen))
+        return self.gather(self.pick(chosen))
 
 
 def bank_of(
@@ -77,17 +77,17 @@ def bank_of(
     """
     jobs = (Job(clip, copy) for copy in copies for clip in clips)
     numbers = (number for _ in copies for number in range(len(clips)))
-    return banked(((number, job.copy, store.shard(job)) for number, job in zip(numbers, jobs, strict=True)), config)
+    return build_bank(((number, job.copy, store.shard(job)) for number, job in zip(numbers, jobs, strict=True)), config)
 
 
-def banked(shards: Iterable[tuple[int, int, SceneShard]], config: WindowConfig) -> FeatureBank:
+def build_bank(shards: Iterable[tuple[int, int, SceneShard]], config: WindowConfig) -> FeatureBank:
     """A bank of shards, each with the number of its clip and of the copy."""
     rows: dict[str, list[Tensor]] = {}
     used: dict[str, int] = {}
     index: dict[str, list[Tensor]] = {}
     facts: list[tuple[int, int, float, float]] = []
     for number, copy, shard in shards:
-        numbered, added = _numbered(shard, used)
+        numbered, added = _number_rows(shard, used)
         for name, new in added.items():
             rows.setdefault(name, [torch.zeros(1, new.shape[1], dtype=torch.float16)]).append(new)
             used[name] = used.get(name, 1) + len(new)
@@ -105,7 +105,7 @@ def banked(shards: Iterable[tuple[int, int, SceneShard]], config: WindowConfig) 
     )
 
 
-def _numbered(shard: SceneShard, used: dict[str, int]) -> tuple[SceneShard, dict[str, Tensor]]:
+def _number_rows(shard: SceneShard, used: dict[str, int]) -> tuple[SceneShard, dict[str, Tensor]]:
     """The shard with row numbers for values, and the rows themselves."""
     streams: dict[str, SceneStream] = {}
     added: dict[str, Tensor] = {}

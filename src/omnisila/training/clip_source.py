@@ -54,7 +54,7 @@ def prepared_videos(
     failed: dict[str, str] = {}
     for number, video in enumerate(videos, 1):
         try:
-            extracted[video] = cache.extracted(footage / video, sem)
+            extracted[video] = cache.ensure_features(footage / video, sem)
         except MediaError as error:
             failed[video] = str(error)
         if tell is not None:

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from omnisila.config import Config
-from omnisila.models.bh_moe import joined
+from omnisila.models.bh_moe import join_tokens
 from omnisila.models.compact import CompactVideoLLM
 from omnisila.models.experts import SceneExpert
 from omnisila.models.hawkeye import Hawkeye
@@ -84,7 +84,7 @@ def _hawkeye_parts(model: Hawkeye) -> HeadedParts:
 
     def read(batch: WindowBatch) -> tuple[dict[str, Tokens], Float[Tensor, ""]]:
         graphs = model.graphs(batch.scenes, batch.visual)
-        h = joined(graphs.action, graphs.relation)
+        h = join_tokens(graphs.action, graphs.relation)
         y, weights = model.moe(h)
         tokens = {
             "action": Tokens(graphs.action.values.flatten(1, 2), graphs.action.mask.flatten(1)),
@@ -125,7 +125,7 @@ def head_tuning(
 
     def step_losses(_: int, random: torch.Generator) -> Iterator[Float[Tensor, ""]]:
         drawn = sampler.draw(config.batch_size, random)
-        truth, allowed = questions.truth(drawn), questions.allowed(drawn)
+        truth, allowed = questions.truth(drawn), questions.allowed_answers(drawn)
         tokens, loss = headed.read(data.batch(drawn.windows, random))
         for name, (values, mask) in tokens.items():
             seen = mask.any(1)

@@ -32,7 +32,7 @@ class TrainingLog:
         self._curves: Any = None
 
     def __call__(self, report: StepReport) -> None:
-        self._curves = self._curves or self._begun(report.step)
+        self._curves = self._curves or self._begin(report.step)
         line = LoggedStep(stage=self.stage, step=report.step, loss=report.loss, gradient_norm=report.gradient_norm)
         append(self.path, [line])
         self._curves.add_scalar(f"{self.stage}/loss", report.loss, report.step)
@@ -40,7 +40,7 @@ class TrainingLog:
         if report.step + 1 == report.steps:
             self._curves.close()
 
-    def _begun(self, step: int) -> Any:
+    def _begin(self, step: int) -> Any:
         if self.path.exists():
             cut_half_line(self.path)
             before = list(records(self.path, LoggedStep))

@@ -77,7 +77,7 @@ def train(
     """
     optimisation = config.optim.build(module, config.steps)
     identity = _identity(module, config, material)
-    first = _resumed(state_folder, optimisation, identity) if state_folder is not None else 0
+    first = _resume(state_folder, optimisation, identity) if state_folder is not None else 0
     module.train()
     random = torch.Generator()
     for step in range(first, config.steps):
@@ -85,7 +85,7 @@ def train(
         random.manual_seed(seed)
         with torch.random.fork_rng(devices=[]), _memory_named(step, config):
             torch.manual_seed(seed + 1 + parallel.rank)
-            loss = sum(_descended(step_losses(step, random), parallel.device, config.bfloat16))
+            loss = sum(_descend(step_losses(step, random), parallel.device, config.bfloat16))
             norm = optimisation.step(step)
         report = StepReport(step, config.steps, parallel.total(loss) / parallel.world, norm)
         _check_finite(report, config)
@@ -98,7 +98,7 @@ def train(
     module.eval()
 
 
-def _descended(losses: Iterable[Float[Tensor, ""]], device: torch.device, bfloat16: bool) -> Iterator[float]:
+def _descend(losses: Iterable[Float[Tensor, ""]], device: torch.device, bfloat16: bool) -> Iterator[float]:
     """The values of the losses, after the gradients of each."""
     parts = iter(losses)
     while True:
@@ -147,7 +147,7 @@ def _save(folder: Path, optimisation: Optimisation, identity: str, done: int, pa
     parallel.wait()
 
 
-def _resumed(folder: Path, optimisation: Optimisation, identity: str) -> int:
+def _resume(folder: Path, optimisation: Optimisation, identity: str) -> int:
     """Restore what stands in the folder; how many steps are done already."""
     path = folder / STATE_FILE
     if not path.exists():

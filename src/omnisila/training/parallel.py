@@ -45,7 +45,7 @@ class Parallel(NamedTuple):
         if self.world > 1:
             dist.barrier()
 
-    def told(self, mine: Told) -> list[Told]:
+    def exchange(self, mine: Told) -> list[Told]:
         """What each process has to say, in their order; all wait for the last."""
         if self.world == 1:
             return [mine]

@@ -56,7 +56,7 @@ class Perturbation:
         """
         config, count = self.config, len(is_still)
         places = {
-            name: torch.where(is_still[:, None, None], _held(rows, picked["visual"]), rows)
+            name: torch.where(is_still[:, None, None], _hold_frames(rows, picked["visual"]), rows)
             for name, rows in picked.items()
         }
 
@@ -85,7 +85,7 @@ class Perturbation:
         return {name: rows * seen[:, :, None] for name, rows in places.items()}
 
 
-def _held(
+def _hold_frames(
     rows: Int[Tensor, "batch frames entities"], visual: Int[Tensor, "batch frames 1"]
 ) -> Int[Tensor, "batch frames entities"]:
     """Every frame as the first one that exists: a still may be shown for as long as one likes."""

@@ -104,7 +104,7 @@ class EpochHistory(Frozen):
         """The epoch with the highest score, the first of equals."""
         return max(self.epochs, key=lambda epoch: (epoch.score, -epoch.number), default=None)
 
-    def ended(self, config: RegressionConfig) -> bool:
+    def has_ended(self, config: RegressionConfig) -> bool:
         """Whether the last epochs brought nothing better."""
         best = self.best
         return bool(config.patience and best and self.epochs[-1].number - best.number >= config.patience)
@@ -151,7 +151,7 @@ def mean_squared_error(
     return F.mse_loss(predicted, truth)
 
 
-def predicted(
+def predict_intensities(
     model: ReactionModel, clips: Clips, places: Int[Tensor, "places"], batch: int = 64
 ) -> Float[Tensor, "places emotions"]:
     """Intensities of the clips at these places, in their order."""
@@ -187,10 +187,10 @@ def fit(
     model.fit_standardisation(data.clips.batch(rest[spread]))
     seen = _identity(config, data, model, material)
     epochs = _Epochs(model, data, config, score, rest, held, state_folder, seen, on_step, on_epoch)
-    if not epochs.history.ended(config):
+    if not epochs.history.has_ended(config):
         with suppress(_EndedError):
-            train(model, epochs.losses, config.loop(len(rest)), state_folder, epochs.stepped, material=seen)
-    best = epochs.restored()
+            train(model, epochs.losses, config.loop(len(rest)), state_folder, epochs.finish_step, material=seen)
+    best = epochs.restore_best()
     model.eval()
     return Fitted(epochs.history.epochs, best, len(rest), len(held))
 
@@ -220,7 +220,7 @@ class _Epochs:
         self.on_step, self.on_epoch = on_step, on_epoch
         self.per_epoch = config.steps_per_epoch(len(rest))
         self.device = next(model.parameters()).device
-        self.history = self._found(seen)
+        self.history = self._history_of(seen)
         self._losses: list[float] = []
 
     def losses(self, step: int, _random: torch.Generator) -> Iterator[Float[Tensor, ""]]:
@@ -231,7 +231,7 @@ class _Epochs:
         batch = self.data.clips.batch(chosen).to(self.device)
         yield mean_squared_error(self.model(batch), self.data.truth[chosen].to(self.device))
 
-    def stepped(self, report: StepReport) -> None:
+    def finish_step(self, report: StepReport) -> None:
         """Measure at the end of an epoch, keep the weights of the best, stop where nothing gets better."""
         if self.on_step is not None:
             self.on_step(report)
@@ -239,22 +239,22 @@ class _Epochs:
         if (report.step + 1) % self.per_epoch:
             return
         number = report.step // self.per_epoch
-        guesses = predicted(self.model, self.data.clips, self.held)
+        guesses = predict_intensities(self.model, self.data.clips, self.held)
         score = self.score(self.data.truth[self.held], guesses)
         epoch = Epoch(number=number, loss=sum(self._losses) / len(self._losses), score=score)
         self._losses.clear()
         # an epoch that a killed run had measured already takes its own place again
-        kept = tuple(one for one in self.history.epochs if one.number < number)
+        kept = tuple(epoch for epoch in self.history.epochs if epoch.number < number)
         self.history = self.history.replace(epochs=(*kept, epoch))
         if self.history.best == epoch:
             write_atomically(self.folder / BEST, save({k: v.contiguous() for k, v in self.model.state_dict().items()}))
         write_atomically(self.folder / EPOCHS, self.history.model_dump_json(indent=1))
         if self.on_epoch is not None:
             self.on_epoch(epoch)
-        if self.history.ended(self.config):
+        if self.history.has_ended(self.config):
             raise _EndedError
 
-    def restored(self) -> Epoch:
+    def restore_best(self) -> Epoch:
         """Put the best epoch's weights into the model."""
         best = self.history.best
         if best is None:
@@ -262,7 +262,7 @@ class _Epochs:
         self.model.load_state_dict(load_file(self.folder / BEST, device=str(self.device)))
         return best
 
-    def _found(self, seen: str) -> EpochHistory:
+    def _history_of(self, seen: str) -> EpochHistory:
         path = self.folder / EPOCHS
         try:
             history = EpochHistory.model_validate_json(path.read_bytes()) if path.exists() else EpochHistory(seen=seen)

@@ -95,5 +95,5 @@ class LabelQuestions:
     def truth(self, drawn: Batch) -> Int[Tensor, "batch"]:
         return torch.tensor([self.answers.index(label) for label in drawn.label])
 
-    def allowed(self, drawn: Batch) -> Bool[Tensor, "batch answers"]:
+    def allowed_answers(self, drawn: Batch) -> Bool[Tensor, "batch answers"]:
         return torch.stack([self._allowed[name] for name in drawn.labels])

@@ -15,7 +15,7 @@ from omnisila.models.icm import ICM
 from omnisila.models.iec import ImplicitEnhancedCausal, confounder_dictionary
 from omnisila.models.likelihood import answer_likelihood, label_language_loss, label_loss, language_loss
 from omnisila.models.scene_model import SceneModel
-from omnisila.models.tokens import answered
+from omnisila.models.tokens import batch_answers
 from omnisila.scene_registry import SCENES
 from omnisila.scenes.extractor import SceneInputs
 from omnisila.scenes.windows import WindowBatch
@@ -133,7 +133,7 @@ def task_tuning(
         instructions = [sets[name].identify for name in drawn.labels]
         likelihood = answer_likelihood(model, batch.scenes, batch.visual, instructions, questions.answers)
         truth = questions.truth(drawn)
-        loss = label_loss(likelihood.log_probs, truth, questions.allowed(drawn), config.label_smoothing)
+        loss = label_loss(likelihood.log_probs, truth, questions.allowed_answers(drawn), config.label_smoothing)
         loss = loss + config.language_weight * label_language_loss(likelihood.log_probs, truth, likelihood.token_counts)
         loss = model.total_loss(loss, likelihood.perception)
         if config.causes:
@@ -171,6 +171,6 @@ def _answer_loss(
     """L_lm of one answer a window, and what the scene side made of the windows (a ``Perceived``)."""
     llm = model.video_llm
     prompts = model.prompts(instructions, batch.scenes, batch.visual)
-    asked = answered(prompts, [llm.answer_ids(answer) for answer in answers], llm.pad_id)
+    asked = batch_answers(prompts, [llm.answer_ids(answer) for answer in answers], llm.pad_id)
     output = model(batch.scenes, batch.visual, asked.tokens)
     return language_loss(output.logits, asked.targets), output.perception

@@ -36,5 +36,5 @@ class TuningData:
 
     def batch(self, chosen: Int[Tensor, "batch"], random: torch.Generator) -> WindowBatch:
         """Some windows, perturbed."""
-        picked = self.bank.picked(chosen)
-        return self.bank.gathered(self.perturb(picked, self.is_still[chosen], self.is_act[chosen], random))
+        picked = self.bank.pick(chosen)
+        return self.bank.gather(self.perturb(picked, self.is_still[chosen], self.is_act[chosen], random))

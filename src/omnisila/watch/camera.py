@@ -211,7 +211,7 @@ class Camera:
             labels=tuple(scorer.label_sets),
             labels_not_scored=scorer.labels_not_scored,
             model=self._analyzer.identity,
-            findings=tuple(one for one in (_moved(clip.finding, begin_s, info.duration_s),) if one is not None),
+            findings=tuple(item for item in (_moved(clip.finding, begin_s, info.duration_s),) if item is not None),
             anomaly_curve=tuple(point for point in moved if point is not None),
             expert_weights=(),
             warnings=self._analyzer.notes,
@@ -224,7 +224,9 @@ def _moved(record: Any, by_s: float, end_s: float) -> Any:
         span = record.span
         start_s, stop_s = max(span.start_s - by_s, 0.0), min(span.end_s - by_s, end_s)
         evidence = record.evidence.select(
-            lambda some: tuple(one.replace(time_s=one.time_s - by_s) for one in some if 0 <= one.time_s - by_s < end_s)
+            lambda some: tuple(
+                item.replace(time_s=item.time_s - by_s) for item in some if 0 <= item.time_s - by_s < end_s
+            )
         )
         return record.replace(span=Span(start_s=start_s, end_s=stop_s), evidence=evidence) if stop_s > start_s else None
     start_s, stop_s = max(record.start_s - by_s, 0.0), min(record.end_s - by_s, end_s)

@@ -10,7 +10,7 @@ import numpy as np
 
 from omnisila.errors import InputError
 from omnisila.inference.analyzer import Analyzer
-from omnisila.inference.attributing import attributed, ranked_cause
+from omnisila.inference.attributing import attribute_span, ranked_cause
 from omnisila.inference.scoring import Scored
 from omnisila.inference.seeing import seeing
 from omnisila.media.frames import LumaFrame
@@ -70,7 +70,7 @@ class Locator:
         scorer = self._analyzer.scorer
         for window in windows(self._extracted(frames), self._analyzer.window):
             with self._lock:
-                scored = scorer.scored([window], self._see, 1.0)
+                scored = scorer.score_windows([window], self._see, 1.0)
             self._windows.append(scored)
             changes = self.tracker.add(window.span, {name: rows[0] for name, rows in scored.posteriors.items()})
             yield Step(scorer.curve(scored)[0], changes)
@@ -86,7 +86,7 @@ class Locator:
         shown = Span(start_s=begin_s, end_s=span.end_s)
         analyzer, end_s = self._analyzer, self._shards[-1].end_s
         with self._lock:
-            finding = attributed(
+            finding = attribute_span(
                 analyzer.run.model,
                 analyzer.scorer.label_sets[labels],
                 analyzer.run.record.labels[labels],
@@ -102,7 +102,7 @@ class Locator:
     def curve(self, span: Span) -> tuple[CurvePoint, ...]:
         """The windows over a span, as far as they are kept."""
         points = self._analyzer.scorer.curve(self._scored())
-        return tuple(one for one in points if one.end_s > span.start_s and one.start_s < span.end_s)
+        return tuple(point for point in points if point.end_s > span.start_s and point.start_s < span.end_s)
 
     def _extracted(self, frames: Iterator[LumaFrame]) -> Iterator[SceneShard]:
         for shard in self._sem.extract(frames):
@@ -112,15 +112,15 @@ class Locator:
             yield shard
 
     def _within(self, span: Span) -> Iterator[SceneShard]:
-        return (one for one in tuple(self._shards) if one.end_s > span.start_s and one.start_s < span.end_s)
+        return (shard for shard in tuple(self._shards) if shard.end_s > span.start_s and shard.start_s < span.end_s)
 
     def _scored(self) -> Scored:
         """The windows that are kept, as one."""
         kept = tuple(self._windows)
         return Scored(
-            tuple(one.spans[0] for one in kept),
-            {name: np.concatenate([one.posteriors[name] for one in kept]) for name in kept[0].posteriors},
-            np.concatenate([one.expert_weights for one in kept]),
+            tuple(item.spans[0] for item in kept),
+            {name: np.concatenate([item.posteriors[name] for item in kept]) for name in kept[0].posteriors},
+            np.concatenate([item.expert_weights for item in kept]),
         )
 
 

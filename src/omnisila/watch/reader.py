@@ -276,7 +276,7 @@ def _step(stream: VideoStream) -> int:
 
 def _chained(first: Shown, rest: Iterator[Shown]) -> Iterator[Picture]:
     yield first.picture
-    yield from (one.picture for one in rest)
+    yield from (item.picture for item in rest)
 
 
 def _lost(error: Exception) -> StreamLostError:

@@ -36,8 +36,10 @@ def retire(
     for log in folder.glob("*/????-??-??/??.jsonl"):
         if log.stat().st_mtime < oldest_s:
             went += _remove(log)
-    clips = sorted((one for one in _clips(folder) if not _sha256(one.path) & accepted), key=lambda one: one.changed_s)
-    total = sum(one.size_bytes for one in _clips(folder))
+    clips = sorted(
+        (clip for clip in _clips(folder) if not _sha256(clip.path) & accepted), key=lambda clip: clip.changed_s
+    )
+    total = sum(clip.size_bytes for clip in _clips(folder))
     for clip in clips:
         if clip.changed_s >= oldest_s and (keep_bytes is None or total <= keep_bytes):
             break

@@ -56,7 +56,7 @@ class PacketRing:
     def end_s(self) -> float:
         """How far it reaches."""
         with self._lock:
-            return max((one.time_s for one in list(self._packets)[-16:]), default=0.0)
+            return max((packet.time_s for packet in list(self._packets)[-16:]), default=0.0)
 
     def add(self, packet: Packet, time_s: float) -> None:
         """Keep a packet; the oldest group of pictures goes when it lies before what is kept."""
@@ -86,8 +86,10 @@ class PacketRing:
         """
         with self._lock:
             packets = list(self._packets)
-        first = max((n for n, one in enumerate(packets) if one.is_key and one.time_s <= start_s + 1e-6), default=0)
-        chosen = [one for one in packets[first:] if one.time_s < end_s]
+        first = max(
+            (n for n, packet in enumerate(packets) if packet.is_key and packet.time_s <= start_s + 1e-6), default=0
+        )
+        chosen = [packet for packet in packets[first:] if packet.time_s < end_s]
         if not chosen:
             raise MediaError(
                 f"{path}: nothing between {start_s:.1f} and {end_s:.1f} s is kept. Keep more of the stream."
@@ -100,25 +102,25 @@ class PacketRing:
                 aside.replace(path)
             finally:
                 aside.unlink(missing_ok=True)
-        return min(one.time_s for one in chosen)
+        return min(item.time_s for item in chosen)
 
     def _mux(self, path: Path, packets: list[Kept]) -> None:
         assert self._described is not None  # made of the first packet
         with av.open(str(path), "w", options={"movflags": "+faststart"} if path.suffix == ".mp4" else {}) as output:
             stream = output.add_stream_from_template(self._described.streams.video[0])
-            begin = min(min(one.pts, one.dts) for one in packets)
+            begin = min(min(packet.pts, packet.dts) for packet in packets)
             before = -1
-            for one in packets:
-                packet = Packet(one.content)
+            for item in packets:
+                packet = Packet(item.content)
                 packet.stream, packet.time_base = stream, self._time_base
-                packet.dts = before = max(one.dts - begin, before + 1)
-                packet.pts = max(one.pts - begin, before)
-                packet.duration, packet.is_keyframe = one.duration, one.is_key
+                packet.dts = before = max(item.dts - begin, before + 1)
+                packet.pts = max(item.pts - begin, before)
+                packet.duration, packet.is_keyframe = item.duration, item.is_key
                 output.mux(packet)
 
     def _second_key(self) -> int | None:
         """The number of the second key packet."""
-        return next((n for n, one in enumerate(self._packets) if n and one.is_key), None)
+        return next((n for n, packet in enumerate(self._packets) if n and packet.is_key), None)
 
 
 def _described(stream: VideoStream, first: Packet) -> InputContainer:

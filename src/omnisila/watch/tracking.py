@@ -80,7 +80,9 @@ class Tracker:
         self.spans: list[Span] = []
         self._rows: dict[str, list[np.ndarray]] = {name: [] for name in label_sets}
         self._known: list[_Known] = []
-        self._need_s = 3 * window_s + max(one.shape.smooth_s + one.shape.merge_gap_s for one in calibrations.values())
+        self._need_s = 3 * window_s + max(
+            calibration.shape.smooth_s + calibration.shape.merge_gap_s for calibration in calibrations.values()
+        )
 
     def add(self, span: Span, rows: Mapping[str, Float[np.ndarray, "labels"]]) -> tuple[Located, ...]:
         """One more window with its posteriors; what that settles."""
@@ -145,23 +147,23 @@ class Tracker:
         for place in reversed(range(len(spans))):
             end_s = spans[place].span.end_s
             later = zip(spans[place + 1 :], may_change[place + 1 :], strict=True)
-            part = any(changes and abs(one.span.start_s - end_s) < _SAME_S for one, changes in later)
+            part = any(changes and abs(item.span.start_s - end_s) < _SAME_S for item, changes in later)
             grows = end_s + gap_s >= grows_from_s - _SAME_S or part
             may_change[place] = grows and end_s > final_before_s
         return may_change
 
     def _matched(self, labels: str, spans: Sequence[LabelledSpan], may_change: list[bool]) -> Iterator[Located]:
         """Changes of a label set's findings, given its spans now."""
-        mine = [one for one in self._known if one.labels == labels]
-        others = [one for one in self._known if one.labels != labels]
+        mine = [item for item in self._known if item.labels == labels]
+        others = [item for item in self._known if item.labels != labels]
         kept: list[_Known] = []
         for found, is_open in zip(spans, may_change, strict=True):
-            done = next((one for one in mine if one.closed and one.found[:2] == found[:2]), None)
+            done = next((item for item in mine if item.closed and item.found[:2] == found[:2]), None)
             if done is not None:
                 mine.remove(done)
                 kept.append(done)
                 continue
-            near = [one for one in mine if not one.closed and _shared_s(one.found.span, found.span) > 0]
+            near = [item for item in mine if not item.closed and _shared_s(item.found.span, found.span) > 0]
             before = max(near, key=partial(_likeness, found), default=None)
             if before is not None:
                 mine.remove(before)
@@ -187,7 +189,7 @@ class Tracker:
             self._drop(len(self.spans))
             return
         end_s = self.spans[-1].end_s
-        first_open_s = min((one.found.span.start_s for one in self._known if not one.closed), default=float("inf"))
+        first_open_s = min((item.found.span.start_s for item in self._known if not item.closed), default=float("inf"))
         loud = np.zeros(len(self.spans), bool)
         for name in self._calibrations:
             for curve, thresholds in self._curves(name):
@@ -207,12 +209,12 @@ class Tracker:
         for rows in (self.spans, *self._rows.values()):
             del rows[:count]
         start_s = self.spans[0].start_s if self.spans else float("inf")
-        self._known = [one for one in self._known if one.found.span.end_s > start_s or not one.closed]
+        self._known = [item for item in self._known if item.found.span.end_s > start_s or not item.closed]
 
 
 def _likeness(found: LabelledSpan, known: _Known) -> tuple[bool, float]:
     return known.found.label == found.label, _shared_s(known.found.span, found.span)
 
 
-def _shared_s(one: Span, other: Span) -> float:
-    return min(one.end_s, other.end_s) - max(one.start_s, other.start_s)
+def _shared_s(first: Span, other: Span) -> float:
+    return min(first.end_s, other.end_s) - max(first.start_s, other.start_s)

@@ -58,16 +58,16 @@ class Watch:
         self._told: set[str] = set()
         self._telling = threading.Lock()
         lock = threading.Lock()
-        if any(one.kind != "folder" for one in addresses):
+        if any(address.kind != "folder" for address in addresses):
             check_live(analyzer)
         sem = LoadedWhenNeeded(live_profile(analyzer.sem.config))
         self.streams = [
-            Folder(one, analyzer, settings, self._tell)
-            if one.kind == "folder"
-            else Camera(one, analyzer, sem, lock, settings, self._tell)
-            for one in addresses
+            Folder(address, analyzer, settings, self._tell)
+            if address.kind == "folder"
+            else Camera(address, analyzer, sem, lock, settings, self._tell)
+            for address in addresses
         ]
-        if any(isinstance(one, Camera) for one in self.streams):
+        if any(isinstance(stream, Camera) for stream in self.streams):
             _ = sem.loaded  # before threads would load it twice
 
     def run(
@@ -79,7 +79,7 @@ class Watch:
             InputError: the port of the metrics is taken.
         """
         stop = stop or threading.Event()
-        meters = {one.address.name: one.meter for one in self.streams}
+        meters = {stream.address.name: stream.meter for stream in self.streams}
         ends: list[Callable[[], None]] = []
         if metrics_port is not None:
             try:
@@ -87,22 +87,24 @@ class Watch:
             except OSError as error:
                 raise InputError(f"port {metrics_port}: {error.strerror}. Give another --metrics.") from None
         self.outbox.start()
-        for one in self.streams:
-            one.start()
+        for stream in self.streams:
+            stream.start()
         until_s = float("inf") if for_s is None else time.monotonic() + for_s
         retire_s = time.monotonic()
         try:
-            while not stop.is_set() and time.monotonic() < until_s and any(one.is_running for one in self.streams):
+            while (
+                not stop.is_set() and time.monotonic() < until_s and any(stream.is_running for stream in self.streams)
+            ):
                 if time.monotonic() >= retire_s:
                     retire_s = time.monotonic() + _RETIRE_S
                     self._retire()
                 stop.wait(min(0.2, max(until_s - time.monotonic(), 0.0)))
         finally:
-            for one in self.streams:
-                one.stop()
+            for stream in self.streams:
+                stream.stop()
             end_s = time.monotonic() + _END_S
-            for one in self.streams:
-                one.join(max(end_s - time.monotonic(), 0.0))
+            for stream in self.streams:
+                stream.join(max(end_s - time.monotonic(), 0.0))
             self.outbox.stop(_SEND_S if self._has_targets else 0.0)
             for end in ends:
                 end()

@@ -14,7 +14,7 @@ PICKLED = ("valley", "ChatUniVi", "mplug-owl")  # model types of which pickles a
 _FETCHED = ("*.json", WEIGHTS, "*.model", "*.txt", "*.jinja")  # configurations, weights and tokenizers; no pickles
 
 
-def located(source: str) -> str:
+def locate_source(source: str) -> str:
     """A path that is relative and leads nowhere from here, looked for in ``$OMNISILA_MODELS``; else the source itself.
 
     So that a run's record can name files and folders without saying where on a machine they lie.
@@ -25,7 +25,7 @@ def located(source: str) -> str:
     return source
 
 
-def checkpoint(source: str, where_from: str) -> Path:
+def locate_checkpoint(source: str, where_from: str) -> Path:
     """The file of a checkpoint that no hub has.
 
     Args:
@@ -34,7 +34,7 @@ def checkpoint(source: str, where_from: str) -> Path:
     Raises:
         WeightsError: it is missing.
     """
-    path = Path(located(source)).expanduser()
+    path = Path(locate_source(source)).expanduser()
     if not path.exists():
         shared = os.environ.get("OMNISILA_MODELS")
         also = f"nor in $OMNISILA_MODELS ({shared})" if shared else "and $OMNISILA_MODELS is not set"

@@ -33,15 +33,17 @@ def load_into(
     Raises:
         WeightsError: keys are missing, left over or of another shape; the message names the first and counts the rest.
     """
-    found = _renamed(state, renamed, source)
+    found = _rename_tensors(state, renamed, source)
     wanted = module.state_dict()
     faults = {
         "missing": sorted(key for key in wanted.keys() - found.keys() if not key.endswith(COUNTER)),
         "left over": sorted(key for key in found.keys() - wanted.keys() if not key.endswith(COUNTER)),
-        "of another shape": [f"{key} is {shape}, wanted {own}" for key, shape, own in _reshaped(wanted, found)],
+        "of another shape": [
+            f"{key} is {shape}, wanted {own}" for key, shape, own in _shape_differences(wanted, found)
+        ],
     }
     if any(faults.values()):
-        said = "; ".join(f"{len(keys)} {fault} ({listed(keys)})" for fault, keys in faults.items() if keys)
+        said = "; ".join(f"{len(keys)} {fault} ({list_some(keys)})" for fault, keys in faults.items() if keys)
         raise WeightsError(
             f"{source}: not the weights of {type(module).__name__}, which has {len(wanted)} tensors: {said}. "
             "Give the checkpoint of that network, or build it with the sizes that the checkpoint was trained with."
@@ -63,16 +65,16 @@ def fill(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], fault: str, 
     problems = [
         *(f"missing {key}" for key in sorted(wanted.keys() - found.keys())),
         *(f"left over {key}" for key in sorted(found.keys() - wanted.keys())),
-        *(f"{key} is {shape}, wanted {own}" for key, shape, own in _reshaped(wanted, found)),
+        *(f"{key} is {shape}, wanted {own}" for key, shape, own in _shape_differences(wanted, found)),
     ]
     if problems:
-        raise WeightsError(f"{fault}: {listed(problems, '; ')}. {advice}")
+        raise WeightsError(f"{fault}: {list_some(problems, '; ')}. {advice}")
     with torch.no_grad():
         for key, tensor in wanted.items():
             tensor.copy_(found[key])
 
 
-def _reshaped(
+def _shape_differences(
     wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]
 ) -> Iterator[tuple[str, tuple[int, ...], tuple[int, ...]]]:
     for key, tensor in wanted.items():
@@ -80,7 +82,7 @@ def _reshaped(
             yield key, tuple(found[key].shape), tuple(tensor.shape)
 
 
-def _renamed(
+def _rename_tensors(
     state: Mapping[str, Tensor], renamed: Callable[[str], str | None] | None, source: Path | str
 ) -> dict[str, Tensor]:
     if renamed is None:
@@ -89,13 +91,13 @@ def _renamed(
     twice = [name for name, count in Counter(names.values()).items() if count > 1]
     if twice:
         raise WeightsError(
-            f"{source}: several of its tensors mean the same one of ours ({listed(twice)}). "
+            f"{source}: several of its tensors mean the same one of ours ({list_some(twice)}). "
             "Give the checkpoint of one network alone."
         )
     return {name: state[key] for key, name in names.items()}
 
 
-def listed(names: Sequence[str], between: str = ", ") -> str:
+def list_some(names: Sequence[str], between: str = ", ") -> str:
     """The first few, and how many more there are."""
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return between.join(names[:NAMED]) + more

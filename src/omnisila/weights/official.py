@@ -21,7 +21,7 @@ from torch import Tensor
 from omnisila.digests import digest, file_digest
 from omnisila.errors import WeightsError
 from omnisila.files import write_atomically
-from omnisila.weights.loading import listed
+from omnisila.weights.loading import list_some
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "module")  # keys under which training scripts put the weights
 PREFIXES = ("module.", "_orig_mod.")  # what DataParallel and torch.compile put before every key
@@ -44,12 +44,12 @@ def read_state(path: Path) -> dict[str, Tensor]:
     if path.is_dir():
         path = _in_folder(path)
     if path.name.endswith(".index.json"):
-        return _sharded(path)
+        return _read_shards(path)
     head = _head(path)
     if head[8:9] == b"{":  # safetensors: the length of the header, then the header
         return _read_safetensors(path)
     if head[:4] == b"PK\x03\x04" or head[:1] == b"\x80":
-        return _unwrapped(_read_pickle(path, zipped=head[:1] == b"P"), path)
+        return _unwrap(_read_pickle(path, zipped=head[:1] == b"P"), path)
     raise WeightsError(f"{path}: {_what_came(head)}. {_WANTED}")
 
 
@@ -134,16 +134,16 @@ def _read_pickle(path: Path, zipped: bool) -> Any:
     except pickle.UnpicklingError as error:
         name = _CODE.search(str(error))
         if name is None:
-            raise _damaged(path, error) from error
+            raise _damage_error(path, error) from error
         raise WeightsError(
             f"{path}: a pickle that runs code to be read ({name[1]}), which could do anything; it is not run. "
             f"{_WANTED} Ask its author for safetensors, or save only its state_dict where you trust it."
         ) from error
     except Exception as error:  # a damaged pickle makes its reader fail in any way
-        raise _damaged(path, error) from error
+        raise _damage_error(path, error) from error
 
 
-def _damaged(path: Path, error: Exception) -> WeightsError:
+def _damage_error(path: Path, error: Exception) -> WeightsError:
     inner = str(error).rpartition("WeightsUnpickler error:")[2].strip()
     said = inner.partition("\n")[0].partition(". ")[0][:160]
     return WeightsError(
@@ -152,7 +152,7 @@ def _damaged(path: Path, error: Exception) -> WeightsError:
     )
 
 
-def _unwrapped(content: Any, path: Path) -> dict[str, Tensor]:
+def _unwrap(content: Any, path: Path) -> dict[str, Tensor]:
     """The mapping of names to tensors inside what a training script saved."""
     while isinstance(content, Mapping):  # a figure of merit may lie beside the weights, as a tensor too
         wrapper = next((name for name in WRAPPERS if isinstance(content.get(name), Mapping)), None)
@@ -165,7 +165,9 @@ def _unwrapped(content: Any, path: Path) -> dict[str, Tensor]:
         if isinstance(value, Tensor)
     }
     if not state:
-        held = f"the keys {listed(list(map(str, content)))}" if isinstance(content, Mapping) else type(content).__name__
+        held = (
+            f"the keys {list_some(list(map(str, content)))}" if isinstance(content, Mapping) else type(content).__name__
+        )
         raise WeightsError(
             f"{path}: holds no weights but {held}. Wanted tensors by name, or such a mapping under one of "
             f"{', '.join(WRAPPERS)}."
@@ -181,7 +183,7 @@ def _in_folder(folder: Path) -> Path:
         found = sorted(folder.glob(pattern))
         if len(found) > 1:
             raise WeightsError(
-                f"{folder}: {len(found)} checkpoints ({listed([path.name for path in found])}) and no index.json "
+                f"{folder}: {len(found)} checkpoints ({list_some([path.name for path in found])}) and no index.json "
                 "that joins them. Give the path of one file, or put the index beside them."
             )
         if found:
@@ -189,13 +191,13 @@ def _in_folder(folder: Path) -> Path:
     raise WeightsError(f"{folder}: no checkpoint in this folder. {_WANTED}")
 
 
-def _sharded(index: Path) -> dict[str, Tensor]:
+def _read_shards(index: Path) -> dict[str, Tensor]:
     places = _weight_map(index)
     names = sorted(set(places.values()))
     absent = [name for name in names if not (index.parent / name).is_file()]
     if absent:
         raise WeightsError(
-            f"{index}: {len(absent)} of its {len(names)} files are not beside it ({listed(absent)}). Download them."
+            f"{index}: {len(absent)} of its {len(names)} files are not beside it ({list_some(absent)}). Download them."
         )
     state: dict[str, Tensor] = {}
     for name in names:
@@ -203,7 +205,7 @@ def _sharded(index: Path) -> dict[str, Tensor]:
         lost = sorted(key for key, place in places.items() if place == name and key not in held)
         if lost:
             raise WeightsError(
-                f"{index.parent / name}: lacks {len(lost)} tensors that {index.name} promises ({listed(lost)}). "
+                f"{index.parent / name}: lacks {len(lost)} tensors that {index.name} promises ({list_some(lost)}). "
                 "Download files and index of one version."
             )
         state |= held
@@ -222,7 +224,7 @@ def _weight_map(index: Path) -> dict[str, str]:
         raise WeightsError(f"{index}: weight_map is not tensor -> file. {_AGAIN}")
     outside = sorted({name for name in places.values() if Path(name).name != name})
     if outside:
-        raise WeightsError(f"{index}: names files elsewhere ({listed(outside)}). Wanted names of files beside it.")
+        raise WeightsError(f"{index}: names files elsewhere ({list_some(outside)}). Wanted names of files beside it.")
     return places
 
 

@@ -11,7 +11,7 @@ from transformers import AutoConfig, AutoTokenizer, BitsAndBytesConfig, PreTrain
 
 from omnisila.errors import WeightsError
 from omnisila.weights.checkpoint_files import CONFIG, WEIGHTS, first_line, model_folder
-from omnisila.weights.loading import listed
+from omnisila.weights.loading import list_some
 
 Model = TypeVar("Model", bound=PreTrainedModel)
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -59,13 +59,13 @@ def load_pretrained(
             folder, dtype=dtype, use_safetensors=True, output_loading_info=True, **options
         )
     except (OSError, RuntimeError, ValueError, SafetensorError) as error:
-        raise _damaged(folder, error) from error
+        raise _damage_error(folder, error) from error
     problems = [f"missing {key}" for key in sorted(found["missing_keys"])]
     if whole:
         problems += [f"left over {key}" for key in sorted(found["unexpected_keys"]) if not _is_buffer(model, key)]
     if problems:
         raise WeightsError(
-            f"{folder}: the weights are not those of {model_class.__name__}: {listed(problems, '; ')}. "
+            f"{folder}: the weights are not those of {model_class.__name__}: {list_some(problems, '; ')}. "
             "Download the checkpoint again."
         )
     return model.eval()
@@ -102,7 +102,7 @@ def read_config(source: str | Path) -> Any:
     try:
         return AutoConfig.from_pretrained(path.parent)
     except (OSError, ValueError, KeyError) as error:
-        raise _damaged(path, error) from error
+        raise _damage_error(path, error) from error
 
 
 def read_settings(path: Path) -> dict[str, Any]:
@@ -146,5 +146,5 @@ def _check_files(folder: Path) -> None:
             raise WeightsError(f"{path}: damaged or cut short ({first_line(error)}). Download it again.") from error
 
 
-def _damaged(path: Path, error: Exception) -> WeightsError:
+def _damage_error(path: Path, error: Exception) -> WeightsError:
     return WeightsError(f"{path}: cannot be loaded ({first_line(error)}). Copy or download the folder again.")

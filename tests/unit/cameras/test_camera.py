@@ -81,9 +81,9 @@ def test_a_file_that_is_no_whole_camera_is_refused_in_one_line(
     elif spoil == "text":
         path.write_text("a yard")
     elif spoil == "foreign":
-        from omnisila.scenes.store import packed
+        from omnisila.scenes.store import pack
 
-        path.write_bytes(packed(dict(camera.with_row(learnt_row("a.mp4", WALK)).tensors), {}))
+        path.write_bytes(pack(dict(camera.with_row(learnt_row("a.mp4", WALK)).tensors), {}))
     elif spoil == "folder":
         path.unlink()
         path.mkdir()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from omnisila.cameras.deciding import decided, events, verdicts
+from omnisila.cameras.deciding import agreed_decisions, events, verdicts
 from omnisila.decisions import Decision
 from omnisila.digests import finding_id
 from omnisila.errors import RecordError
@@ -38,7 +38,7 @@ def test_reviewers_who_disagree_are_not_heard(tmp_path: Path) -> None:
         decision(0.0, "accepted"), decision(0.0, "rejected", user="bob"),
         decision(10.0, "rejected"), decision(10.0, "rejected", user="bob"), decision(20.0, None),
     )  # fmt: skip
-    assert [one.start_s for one in decided(path, LABELS)] == [10.0]
+    assert [one.start_s for one in agreed_decisions(path, LABELS)] == [10.0]
 
 
 def test_a_least_score_parts_what_was_rejected_from_what_was_accepted() -> None:
@@ -70,10 +70,10 @@ def test_accepted_stretches_are_no_ordinary_footage() -> None:
 )
 def test_decisions_on_unknown_findings_are_refused(tmp_path: Path, wrong: Decision, told: str) -> None:
     with pytest.raises(RecordError, match=told):
-        decided(written(tmp_path / "d.jsonl", wrong), LABELS)
+        agreed_decisions(written(tmp_path / "d.jsonl", wrong), LABELS)
 
 
 def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "d.jsonl").write_text('{"video": "a.mp4"}\n')
     with pytest.raises(RecordError, match="line 1: no Decision"):
-        decided(tmp_path / "d.jsonl", LABELS)
+        agreed_decisions(tmp_path / "d.jsonl", LABELS)

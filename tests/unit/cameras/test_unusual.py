@@ -7,7 +7,7 @@ import pytest
 
 from omnisila.cameras.camera import Camera
 from omnisila.cameras.footage import Row
-from omnisila.cameras.likeness import described
+from omnisila.cameras.likeness import window_vector
 from omnisila.cameras.sightings import Paces, recorded_at, sightings
 from omnisila.cameras.unusual import Unusual, UnusualSpan
 from tests.unit.cameras.conftest import Person, cut, shard
@@ -33,7 +33,7 @@ def found(camera: Camera, people: Sequence[Sequence[Person]], name: str = "new.m
     spans, numbers = [], []
     for window in cut(drawn):
         spans.append(window.span)
-        numbers.append(described(window))
+        numbers.append(window_vector(window))
     return list(Unusual(camera, 0.2).spans(spans, numbers, [drawn], 4 / 3, recorded_at(Path(name))))
 
 

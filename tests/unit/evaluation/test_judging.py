@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from omnisila.endpoint import EndpointConfig
 from omnisila.errors import InputError, RecordError
 from omnisila.evaluation.judge_questions import rating_in
-from omnisila.evaluation.judging import JudgeConfig, Unjudged, Verdict, estimated, resumed
+from omnisila.evaluation.judging import JudgeConfig, Unjudged, Verdict, estimate_judging, resume_verdicts
 from omnisila.evaluation.mean_ratings import judged_scores
 from omnisila.evaluation.stated_causes import StatedCause, stated_causes
 from omnisila.records import records
@@ -101,7 +101,7 @@ def test_scores_are_those_worked_out_by_hand(chat_server: Callable[..., Any], tm
     _run(server, causes[:2], out)
     _run(server, causes, out)
 
-    (ours,) = judged_scores(causes, resumed(out, _config(server)), draws=50)
+    (ours,) = judged_scores(causes, resume_verdicts(out, _config(server)), draws=50)
 
     found = _values(ours)
     assert found["Atr-R", f"explicit; {RECIPE}"] == (pytest.approx((9 + 4 + 1) / 3), 3)
@@ -120,7 +120,7 @@ def test_an_estimate_counts_what_a_run_asks(chat_server: Callable[..., Any], tmp
     causes = _causes(ours=["x", "y", "", "z"], other=["x", "q", None, "z"])
     _run(server, causes[:2], out)
     before = server.requests
-    expected = estimated(causes, resumed(out, config), JudgeConfig(), config)
+    expected = estimate_judging(causes, resume_verdicts(out, config), JudgeConfig(), config)
     assert expected[:4] == (4, 2, 2, 2)
     assert expected.price == expected.prompt_tokens > 0
     assert len(_run(server, causes, out)) == expected.causes
@@ -133,7 +133,7 @@ def test_a_changed_cause_is_judged_again(chat_server: Callable[..., Any], tmp_pa
     _run(server, _causes(ours=["old"]), out)
     _run(server, _causes(ours=["new"]), out)
     causes = _causes(ours=["new"])[:1]
-    assert judged_scores(causes, resumed(out, _config(server)), draws=0)[0].scores[0].value == 9
+    assert judged_scores(causes, resume_verdicts(out, _config(server)), draws=0)[0].scores[0].value == 9
 
 
 def test_what_fails_leaves_no_line_and_what_came_beside_it_stays(
@@ -159,7 +159,7 @@ def test_a_half_line_is_taken_off_and_a_foreign_one_named(chat_server: Callable[
     assert _run(server, _causes(ours=["x", "y"]), out) == []
     out.write_text('{"id": 1}\n')
     with pytest.raises(RecordError, match=r"judged\.jsonl, line 1: no Verdict"):
-        resumed(out, _config(server))
+        resume_verdicts(out, _config(server))
 
 
 def test_a_cause_cannot_end_its_mark(chat_server: Callable[..., Any], tmp_path: Path) -> None:

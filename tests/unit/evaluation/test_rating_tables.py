@@ -11,7 +11,7 @@ import pytest
 
 from omnisila.errors import InputError, OutputError, RecordError
 from omnisila.evaluation.agreement import agreement
-from omnisila.evaluation.mean_ratings import add_scores, summed
+from omnisila.evaluation.mean_ratings import add_scores, sum_ratings
 from omnisila.evaluation.rating_tables import RatedCause, rating_scores, rating_sheet, read_ratings
 from omnisila.evaluation.score_files import read_scores
 from omnisila.evaluation.stated_causes import StatedCause
@@ -197,7 +197,7 @@ def test_the_papers_sum_and_its_place_in_a_scores_file(tmp_path: Path) -> None:
     )
     human = Scores(system="ICM", scores=(Score(metric="Atr-R", variant=people, value=4.95, count=25),))
 
-    (both,) = summed(judged, human)
+    (both,) = sum_ratings(judged, human)
 
     assert both.value == pytest.approx(13.97)  # as Table 3 prints
     assert both.variant == "explicit; LLM judge 1-10 + human 1-6, seer, prompt 1, as summed in Omni-SILA Table 3"
@@ -210,4 +210,4 @@ def test_the_papers_sum_and_its_place_in_a_scores_file(tmp_path: Path) -> None:
     assert {score.variant: score.value for score in kept.scores} == {
         judge: 1.0, negative: 8.0, people: 4.95, both.variant: both.value,
     }  # fmt: skip
-    assert summed(Scores(system="ICM", scores=()), human) == ()
+    assert sum_ratings(Scores(system="ICM", scores=()), human) == ()

@@ -5,7 +5,7 @@ import pytest
 
 from omnisila.evaluation.named_scores import locating_scores
 from omnisila.evaluation.significance import bootstrap, paired_bootstrap, with_intervals
-from omnisila.evaluation.tables import Footage, resampled, tabulate
+from omnisila.evaluation.tables import Footage, resample, tabulate
 from omnisila.systems import SpanRow
 
 
@@ -95,7 +95,7 @@ def test_scores_get_their_bounds() -> None:
     predicted = tabulate([SpanRow(name, "Fire", 2, 4, 0.7) for name in "abe"], footage, ["Fire"]).table
 
     scores = with_intervals(
-        lambda chosen: locating_scores(resampled(truth, chosen), resampled(predicted, chosen), footage.at(chosen), 1),
+        lambda chosen: locating_scores(resample(truth, chosen), resample(predicted, chosen), footage.at(chosen), 1),
         np.array(footage.names),
         draws=60,
     )

@@ -6,8 +6,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from omnisila.errors import DataSetError
-from omnisila.evaluation.grid import covered, frame_scores, grid_of
-from omnisila.evaluation.tables import Footage, SpanTable, merged, resampled, tabulate, tabulate_truth, touches
+from omnisila.evaluation.grid import covered_frames, frame_scores, grid_of
+from omnisila.evaluation.tables import Footage, SpanTable, merge_spans, resample, tabulate, tabulate_truth, touches
 from omnisila.systems import SpanRow
 
 LABELS = ("Fighting", "Fire")
@@ -66,8 +66,8 @@ def test_malformed_truth_stops_with_the_first_bad_span() -> None:
 def test_no_spans_at_all() -> None:
     empty = tabulate([], FOOTAGE, LABELS).table
 
-    assert len(merged(empty).video) == 0
-    assert not covered(grid_of(FOOTAGE), empty).any()
+    assert len(merge_spans(empty).video) == 0
+    assert not covered_frames(grid_of(FOOTAGE), empty).any()
     assert touches(table(row(0, 1)), empty).tolist() == [False]
 
 
@@ -81,7 +81,7 @@ def test_merging_joins_overlapping_and_touching_spans_of_one_video() -> None:
         row(3, 4, video="b.mp4"),
     )
 
-    stretches = merged(spans)
+    stretches = merge_spans(spans)
 
     assert list(zip(stretches.video.tolist(), stretches.start_s, stretches.end_s, strict=True)) == [
         (0, 0, 4.5), (0, 5, 6), (1, 0, 1), (1, 3, 4),
@@ -99,7 +99,7 @@ def test_a_video_drawn_twice_becomes_two() -> None:
     spans = table(row(1, 2), row(0, 4, video="b.mp4"), row(3, 5, score=0.5))
 
     outside = tabulate([row(3, 4, video="c.mp4")], FOOTAGE, LABELS).stated
-    drawn = resampled(SpanTable(*map(np.concatenate, zip(spans, outside, strict=True))), np.array([1, 0, 0]))
+    drawn = resample(SpanTable(*map(np.concatenate, zip(spans, outside, strict=True))), np.array([1, 0, 0]))
 
     assert drawn.video.tolist() == [0, 1, 1, 2, 2, -1], "what is of no video is in every draw"
     assert drawn.start_s.tolist() == [0, 1, 3, 1, 3, 3]
@@ -114,7 +114,7 @@ def test_frames_are_those_at_k_over_the_rate_within_half_open_spans() -> None:
     ).table
 
     assert grid.first.tolist() == [0, 9, 13]
-    assert np.flatnonzero(covered(grid, spans)).tolist() == [1, 2, 3, 11, 12]
+    assert np.flatnonzero(covered_frames(grid, spans)).tolist() == [1, 2, 3, 11, 12]
     assert frame_scores(grid, spans)[[0, 1, 3, 4, 11]].tolist() == [0, 0.3, 0.3, 0, 0.9]
 
 
@@ -122,7 +122,7 @@ def test_times_that_floating_point_cannot_hold_fall_on_their_frame() -> None:
     footage = Footage(("a",), np.array([0.7]))
 
     assert np.flatnonzero(
-        covered(grid_of(footage, 10.0), tabulate([SpanRow("a", "Fire", 0.3, 0.6)], footage, LABELS)[0])
+        covered_frames(grid_of(footage, 10.0), tabulate([SpanRow("a", "Fire", 0.3, 0.6)], footage, LABELS)[0])
     ).tolist() == [3, 4, 5]
 
 
@@ -144,5 +144,5 @@ def test_covered_frames_and_scores_agree_with_a_loop(spans: list[tuple[int, int,
             if start_s <= (frame - grid.first[video]) / rate_hz < end_s:
                 inside[frame].append(score)
 
-    assert covered(grid, found).tolist() == [bool(scores) for scores in inside]
+    assert covered_frames(grid, found).tolist() == [bool(scores) for scores in inside]
     assert frame_scores(grid, found).tolist() == [max(scores, default=0.0) for scores in inside]

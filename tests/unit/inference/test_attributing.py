@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from omnisila.inference.attributing import scene_influence, thinned
+from omnisila.inference.attributing import scene_influence, thin_evidence
 from omnisila.inference.run_folders import run_folder
 from omnisila.labels import IMPLICIT
 from omnisila.models.checkpoint import Run, load_run
@@ -44,5 +44,5 @@ def test_a_label_that_was_not_trained_has_no_influences(run: Run):
 def test_evidence_is_kept_at_the_samples_nearest_to_the_key_times():
     box = Box(left_frac=0.1, top_frac=0.1, right_frac=0.2, bottom_frac=0.2)
     objects = tuple(ObjectEvidence(time_s=t / 2, track=1, name="car", box=box, score=0.9) for t in range(20))
-    kept = thinned(Evidence(objects=objects), [0.1, 4.3]).objects
+    kept = thin_evidence(Evidence(objects=objects), [0.1, 4.3]).objects
     assert [item.time_s for item in kept] == [0.0, 4.5]

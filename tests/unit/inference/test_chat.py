@@ -11,7 +11,7 @@ from omnisila.inference.chat import Chat, TaughtChat
 from omnisila.inference.run_folders import run_folder
 from omnisila.labels import IMPLICIT
 from omnisila.models.checkpoint import load_run
-from omnisila.models.tokens import prompted
+from omnisila.models.tokens import batch_prompts
 from omnisila.scenes.cache import FeatureCache
 
 QUESTIONS = (IMPLICIT.identify, IMPLICIT.locate, IMPLICIT.identify)
@@ -29,7 +29,7 @@ def test_cached_turns_equal_reading_the_whole_conversation_again(talk: Chat) -> 
         (first,) = talk.model.prompts([question], talk.inputs.scenes, talk.inputs.visual)
         asked = [*before, *talk.llm.turn_ids(question)] if before else first
         with torch.no_grad():
-            anew = talk.llm.generate(talk._embeds[:, : len(asked)], prompted([asked], talk.llm.pad_id), 12, 1)
+            anew = talk.llm.generate(talk._embeds[:, : len(asked)], batch_prompts([asked], talk.llm.pad_id), 12, 1)
         assert said == anew.texts[0]
 
 

@@ -12,7 +12,7 @@ from omnisila.inference.querying import Querying
 from omnisila.inference.systems import System, system
 from omnisila.labels import IMPLICIT
 from omnisila.models.probing import PROMPTS, pooled_tokens
-from omnisila.models.tokens import prompted
+from omnisila.models.tokens import batch_prompts
 from omnisila.records import append, records
 from omnisila.schema import Example, Prediction
 
@@ -82,7 +82,7 @@ def test_the_form_of_an_answer_is_asked_for_and_read():
 
 def test_the_prompt_that_is_read_is_the_question_behind_the_frames(llm, make_video):
     video, question = make_video("1.mp4", frames=24, rate_hz=12), "Which event?"
-    tokens = prompted([llm.llm.prompt_ids(question, 3, 0)], llm.llm.pad_id)
+    tokens = batch_prompts([llm.llm.prompt_ids(question, 3, 0)], llm.llm.pad_id)
     with torch.inference_mode():
         embeds = llm.llm.embed(tokens.ids, llm.see(video, (0.0, 2.0)))
         wanted = llm.llm.generate(embeds, tokens, 4, 1).texts[0]

@@ -67,12 +67,12 @@ def test_a_video_is_analysed_with_evidence_beside_its_own_words(opened, make_vid
 def test_the_posterior_is_length_normalised_and_by_option_relative_to_an_empty_video(opened, make_video, contextual):
     analyzer = opened(contextual=contextual)
     path = make_video("a.mp4", frames=24, rate_hz=12)
-    extracted = analyzer.extracted(path)
+    extracted = analyzer.extract_features(path)
     batch = analyzer.see(extracted)(list(analyzer_windows(analyzer, extracted)))
     llm = analyzer.run.pretrained
     grey = torch.full((1, 8, *llm.backbone.size_px, 3), GREY, dtype=torch.uint8)
     nothing = llm.see(grey, torch.ones(1, 8, dtype=torch.bool), [llm.backbone.size_px])
-    scored = analyzer.scored(extracted)
+    scored = analyzer.score_windows(extracted)
     for name in ("implicit", "explicit"):
         log_probs = plain_log_probs(analyzer, batch.visual, name)
         if contextual:
@@ -89,7 +89,7 @@ def analyzer_windows(analyzer, extracted):
 
 def test_frames_outside_the_video_are_the_nearest_and_none_is_blanked(opened, make_video):
     analyzer = opened()
-    extracted = analyzer.extracted(make_video("a.mp4", frames=12, rate_hz=12))
+    extracted = analyzer.extract_features(make_video("a.mp4", frames=12, rate_hz=12))
     first = next(iter(analyzer_windows(analyzer, extracted)))
     assert first.times_s[0] < 0
     assert analyzer.see(extracted)([first]).visual.mask.all()
@@ -109,8 +109,8 @@ def test_what_was_seen_stands_in_the_prompt_by_option(opened, make_video, paint)
     ours, without = (each.scored(extracted).posteriors["implicit"] for each in (told, plain))
     assert not torch.allclose(torch.tensor(ours), torch.tensor(without))
     # each label set asked for alone says the same as both together, whatever is told of a window
-    alone = told.scorer.judged(told.see(extracted)([window]), ["explicit"])["explicit"].posterior[0]
-    both = told.scorer.judged(told.see(extracted)([window]), ["implicit", "explicit"])["explicit"].posterior[0]
+    alone = told.scorer.judge_windows(told.see(extracted)([window]), ["explicit"])["explicit"].posterior[0]
+    both = told.scorer.judge_windows(told.see(extracted)([window]), ["implicit", "explicit"])["explicit"].posterior[0]
     assert alone.tolist() == pytest.approx(both.tolist(), abs=1e-4)
     assert told.run.record.identity.digest != plain.run.record.identity.digest
 

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from omnisila.errors import MediaError
-from omnisila.media.clips import blurred, cut, jpeg
+from omnisila.media.clips import blur_boxes, cut, jpeg
 from omnisila.media.video import VideoReader
 from omnisila.schema import Box
 
@@ -80,11 +80,11 @@ def test_blurring_follows_the_boxes_of_each_time(make_video):
 def test_blur_leaves_the_rest_and_the_original_alone():
     image = torch.randint(0, 256, (100, 100, 3), dtype=torch.uint8)
     before = image.clone()
-    result = blurred(image, [BOX])
+    result = blur_boxes(image, [BOX])
     assert torch.equal(image, before)
     assert torch.equal(result[80:], image[80:])
     assert result[25:65, 25:55].float().std() < image[25:65, 25:55].float().std() / 3
-    assert blurred(image, []) is image
+    assert blur_boxes(image, []) is image
 
 
 def test_jpeg_is_small_and_right(make_video):

@@ -7,7 +7,7 @@ import torch
 
 from omnisila.models.decoding import generate_answers
 from omnisila.models.tokenizer import PAD, token_id, train_tokenizer
-from omnisila.models.tokens import prompted
+from omnisila.models.tokens import batch_prompts
 
 
 def test_a_padding_token_inside_an_answer_does_not_cut_it() -> None:
@@ -19,7 +19,7 @@ def test_a_padding_token_inside_an_answer_does_not_cut_it() -> None:
         generate=lambda **_: SimpleNamespace(sequences=made, scores=()),
         compute_transition_scores=lambda sequences, *_, **__: -sequences.float(),
     )
-    tokens = prompted([[1, 2]] * 3, pad_id)
+    tokens = batch_prompts([[1, 2]] * 3, pad_id)
     answers = generate_answers(
         transformers_model, tokenizer, torch.zeros(3, 2, 4), tokens, 4, 1, pad_id=pad_id, end_id=end_id, reads=64
     )

@@ -14,7 +14,7 @@ from omnisila.models.likelihood import (
     language_loss,
     posterior,
 )
-from omnisila.models.tokens import answered
+from omnisila.models.tokens import batch_answers
 from omnisila.models.video_llm import splice
 
 INSTRUCTIONS = ["Which event?", "Which sentiment does this video convey?", "Why"]
@@ -106,7 +106,7 @@ def test_likelihood_and_language_loss_are_the_same_number(make_tiny, make_window
     model, windows = make_tiny().model, make_windows()
     llm, truth = model.video_llm, [0, 2, 1]
     prompts = [llm.prompt_ids(instruction, 8) for instruction in INSTRUCTIONS]
-    given = answered(prompts, [llm.answer_ids(ANSWERS[index]) for index in truth], llm.pad_id)
+    given = batch_answers(prompts, [llm.answer_ids(ANSWERS[index]) for index in truth], llm.pad_id)
     with torch.no_grad():
         language = language_loss(model(windows.scenes, windows.visual, given.tokens).logits, given.targets)
         found = answer_likelihood(model, windows.scenes, windows.visual, INSTRUCTIONS, ANSWERS)
@@ -129,7 +129,7 @@ def test_generating_follows_the_likelihoods(make_tiny, make_windows):
     llm = model.video_llm
     with torch.no_grad():
         for row, instruction in enumerate(INSTRUCTIONS):
-            first = answered([llm.prompt_ids(instruction, 8)], [[llm.end_id]], llm.pad_id)
+            first = batch_answers([llm.prompt_ids(instruction, 8)], [[llm.end_id]], llm.pad_id)
             scenes = {name: type(e)(e.values[[row]], e.mask[[row]]) for name, e in windows.scenes.items()}
             visual = type(windows.visual)(windows.visual.values[[row]], windows.visual.mask[[row]])
             best = model(scenes, visual, first.tokens).logits[0, 0].log_softmax(-1).max()

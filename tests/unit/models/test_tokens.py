@@ -1,13 +1,13 @@
 """Prompts, answers and branches: what sees what, and which logit predicts which token."""
 
 from omnisila.models.tokenizer import train_tokenizer
-from omnisila.models.tokens import IGNORED, answered, continued, prompted
+from omnisila.models.tokens import IGNORED, batch_answers, batch_continuations, batch_prompts
 
 PAD = 0
 
 
 def test_prompts_end_together_and_padding_is_not_seen() -> None:
-    tokens = prompted([[5, 6, 7], [8]], PAD)
+    tokens = batch_prompts([[5, 6, 7], [8]], PAD)
     assert tokens.ids.tolist() == [[5, 6, 7], [0, 0, 8]]
     assert tokens.positions[1, -1] == 0
     assert tokens.visible[0].tolist() == [[True, False, False], [True, True, False], [True, True, True]]
@@ -15,7 +15,7 @@ def test_prompts_end_together_and_padding_is_not_seen() -> None:
 
 
 def test_answers_are_predicted_from_the_prompts_last_token_on() -> None:
-    tokens, targets = answered([[5, 6], [7]], [[1, 2, 3], [4, 3]], PAD)
+    tokens, targets = batch_answers([[5, 6], [7]], [[1, 2, 3], [4, 3]], PAD)
     assert tokens.ids.tolist() == [[5, 6, 1, 2], [0, 7, 4, 3]]
     assert targets.tolist() == [[1, 2, 3], [4, 3, IGNORED]]
     assert tokens.ids.shape[1] - tokens.prompt_length + 1 == targets.shape[1]
@@ -23,7 +23,7 @@ def test_answers_are_predicted_from_the_prompts_last_token_on() -> None:
 
 
 def test_branches_see_the_prompt_and_themselves_only() -> None:
-    branches = continued([[5, 6], [7]], [[1, 2, 3], [4, 3], [1]], PAD)
+    branches = batch_continuations([[5, 6], [7]], [[1, 2, 3], [4, 3], [1]], PAD)
     tokens = branches.tokens
     assert tokens.ids.tolist() == [[5, 6, 1, 2, 4], [0, 7, 1, 2, 4]]
     assert tokens.positions.tolist() == [[0, 1, 2, 3, 2], [0, 0, 1, 2, 1]]

@@ -17,7 +17,7 @@ from omnisila.models.lora import PRESETS, adapter_parameters, add_lora, set_grad
 from omnisila.models.pretrained_llm import from_pretrained
 from omnisila.models.quantised import quantisation
 from omnisila.models.sbm import router_balance_loss
-from omnisila.models.tokens import answered, prompted
+from omnisila.models.tokens import batch_answers, batch_prompts
 from omnisila.models.video_llm import VideoLLM, splice
 
 FRAMES = 8
@@ -56,7 +56,7 @@ def test_without_scene_tokens_logits_are_transformers_own(make_llava, make_video
     llm = make_llava(model, tokenizer)
     tower = llm.backbone.clip
     frames = pictures(len(questions))
-    tokens = prompted([llm.prompt_ids(question, FRAMES, scene_tokens=0) for question in questions], llm.pad_id)
+    tokens = batch_prompts([llm.prompt_ids(question, FRAMES, scene_tokens=0) for question in questions], llm.pad_id)
     pixels = torch.stack([tower.preprocessing.pixels(window) for window in frames])
     with torch.no_grad():
         ours = llm.decode(llm.embed(tokens.ids, tower.encode(frames)), tokens)
@@ -102,7 +102,7 @@ def test_nothing_is_cut_to_fit(parts):
     llm = parts[2]
     with pytest.raises(InputError, match=r"a prompt of \d+ tokens \(1000 visual, 200 scene\), the model reads 512"):
         llm.prompt_ids(QUESTION, 200)
-    tokens = prompted([llm.prompt_ids(QUESTION, 90, scene_tokens=0)], llm.pad_id)
+    tokens = batch_prompts([llm.prompt_ids(QUESTION, 90, scene_tokens=0)], llm.pad_id)
     embeds = torch.zeros(*tokens.ids.shape, llm.width)
     with pytest.raises(InputError, match=r"prompt and answer of \d+ tokens, the model reads 512"):
         llm.generate(embeds, tokens, max_tokens=100)
@@ -130,7 +130,7 @@ def test_features_of_another_tower_and_another_number_of_frames_are_refused(part
 def test_generating_without_scenes_says_what_transformers_says(parts):
     model, tower, llm = parts
     ids = llm.prompt_ids(QUESTION, FRAMES, scene_tokens=0)
-    tokens, frames = prompted([ids], llm.pad_id), pictures()
+    tokens, frames = batch_prompts([ids], llm.pad_id), pictures()
     made = llm.generate(llm.embed(tokens.ids, tower.encode(frames)), tokens, max_tokens=6)
     pixels = tower.preprocessing.pixels(frames[0]).unsqueeze(0)
     theirs = model.generate(
@@ -148,7 +148,7 @@ def test_an_icm_around_it_learns_a_step_and_answers(icm, parts, make_windows, ch
     add_lora(model, PRESETS["paper"])
     set_gradient_checkpointing(model, checkpointing)
     icm.train()
-    batch = answered(
+    batch = batch_answers(
         [llm.prompt_ids(QUESTION, FRAMES), llm.prompt_ids("Say which event it is.", FRAMES)],
         [llm.answer_ids("Fighting"), llm.answer_ids("Normal")],
         llm.pad_id,
@@ -174,7 +174,7 @@ def test_habits_of_a_checkpoint_do_not_change_the_likeliest_answer(make_llava, m
     model, tokenizer = make_video_llava()
     model.generation_config = GenerationConfig(repetition_penalty=50.0, max_length=3, no_repeat_ngram_size=1)
     _, tower, plain = parts
-    tokens, visual = prompted([plain.prompt_ids(QUESTION, FRAMES)], plain.pad_id), tower.encode(pictures())
+    tokens, visual = batch_prompts([plain.prompt_ids(QUESTION, FRAMES)], plain.pad_id), tower.encode(pictures())
     for llm in (plain, make_llava(model, tokenizer)):
         made = llm.generate(llm.embed(tokens.ids, visual), tokens, max_tokens=8, beams=2)
         assert made == plain.generate(plain.embed(tokens.ids, visual), tokens, max_tokens=8, beams=2)
@@ -187,7 +187,7 @@ def test_labels_behind_one_prompt_score_as_they_do_alone(icm, parts, make_window
         shared = answer_likelihood(icm, scenes, visual, [QUESTION], labels).log_probs[0]
         alone = []
         for label in labels:
-            batch = answered([llm.prompt_ids(QUESTION, FRAMES)], [llm.answer_ids(label)], llm.pad_id)
+            batch = batch_answers([llm.prompt_ids(QUESTION, FRAMES)], [llm.answer_ids(label)], llm.pad_id)
             log_probs = icm(scenes, visual, batch.tokens).logits.log_softmax(-1)
             alone.append(log_probs[0].gather(1, batch.targets[0].unsqueeze(1)).sum())
     torch.testing.assert_close(shared, torch.stack(alone), atol=1e-4, rtol=1e-4)
@@ -204,7 +204,7 @@ def test_frames_outside_the_video_get_zero_visual_tokens(parts):
 
 def test_scene_tokens_are_read(parts):
     _, tower, llm = parts
-    tokens = prompted([llm.prompt_ids(QUESTION, FRAMES)], llm.pad_id)
+    tokens = batch_prompts([llm.prompt_ids(QUESTION, FRAMES)], llm.pad_id)
     embeds = llm.embed(tokens.ids, tower.encode(pictures()))
     with torch.no_grad():
         logits = [
@@ -227,7 +227,7 @@ def test_a_folder_gives_the_same_model_without_an_image_tower(folder, parts):
     tower = llm.backbone.clip
     assert not any("image_tower" in name for name, _ in llm.named_parameters())
     _, same_tower, same = parts
-    tokens = prompted([same.prompt_ids(QUESTION, FRAMES)], same.pad_id)
+    tokens = batch_prompts([same.prompt_ids(QUESTION, FRAMES)], same.pad_id)
     assert llm.prompt_ids(QUESTION, FRAMES) == same.prompt_ids(QUESTION, FRAMES)
     assert llm.answer_ids("Fire") == same.answer_ids("Fire")
     with torch.no_grad():
@@ -240,7 +240,7 @@ def test_half_precision_reaches_every_part(folder):
     llm = from_pretrained(folder)
     visual = llm.backbone.encode(pictures())
     assert visual.values.dtype == torch.bfloat16
-    tokens = prompted([llm.prompt_ids(QUESTION, FRAMES)], llm.pad_id)
+    tokens = batch_prompts([llm.prompt_ids(QUESTION, FRAMES)], llm.pad_id)
     assert llm.decode(llm.embed(tokens.ids, visual), tokens).dtype == torch.bfloat16
 
 

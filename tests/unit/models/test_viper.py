@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from omnisila.errors import InputError
-from omnisila.models.reaction import EMOTIONS, FRAMES, WIDTHS, ReactionBatch, stacked
+from omnisila.models.reaction import EMOTIONS, FRAMES, WIDTHS, ReactionBatch, stack_clips
 from omnisila.models.viper import ViPERConfig
 from omnisila.scenes.reaction.clip import Modality
 
@@ -124,9 +124,9 @@ def test_a_missing_modality_and_another_profile_are_named():
 def test_clips_as_extractors_give_them_become_a_batch():
     one = {name: Modality.absent(FRAMES, width) for name, width in (SMALL | {"face": 2}).items()}
     other = one | {"audio": Modality(torch.ones(FRAMES, 5), torch.ones(FRAMES, dtype=torch.bool))}
-    batch = stacked([one, other], SMALL)
+    batch = stack_clips([one, other], SMALL)
     assert list(batch.values) == list(SMALL)
     assert batch.masks["audio"].any(1).tolist() == [False, True]
     assert built()(batch).shape == (2, EMOTIONS)
     with pytest.raises(InputError, match="clip 1: no fau"):
-        stacked([one, {name: one[name] for name in ("visual", "audio")}], SMALL)
+        stack_clips([one, {name: one[name] for name in ("visual", "audio")}], SMALL)

@@ -69,7 +69,7 @@ def painted(tower: Any, boxes: Sequence[Sequence[int]], width_px: int, height_px
     frames = torch.zeros(len(boxes), height_px, width_px, 3, dtype=torch.uint8)
     for frame, (left, top, right, bottom) in zip(frames, boxes, strict=True):
         frame[top:bottom, left:right] = 255
-    shown = tower.fitted(frames)[..., 0] > 127
+    shown = tower.fit_frames(frames)[..., 0] > 127
     return shown.unflatten(1, (SIDE, PATCH_PX)).unflatten(3, (SIDE, PATCH_PX)).any(4).any(2).flatten(1)
 
 
@@ -79,7 +79,7 @@ def masked(model: Hawkeye, boxes: Sequence[Sequence[int]], area: Tensor, width_p
     tokens = SIDE * SIDE + 1
     video = FrameTokens(torch.ones(1, 1, tokens, 1), torch.ones(1, 1, tokens, dtype=torch.bool))
     fractions = torch.tensor(boxes) / torch.tensor([width_px, height_px] * 2)
-    located = org.grid.located(fractions[None, None], area[None])
+    located = org.grid.locate_boxes(fractions[None, None], area[None])
     x_m = object_aware_masking(video, located, torch.ones(1, 1, len(boxes), dtype=torch.bool), org.cells)
     assert not x_m.inside[..., 0].any(), "the class token is in nobody's box"
     return x_m.inside[0, 0, :, 1:]
@@ -134,7 +134,7 @@ def test_training_and_inference_tell_it_for_each_window(model, backbone, make_vi
     extracted = prepared_videos(list(sizes), tmp_path, sem, cache).extracted
     tower, videos = backbone.backbone, list(sizes)
     examples = ExampleFile(tmp_path / "examples.jsonl", lambda _: True)
-    source = ClipSource(examples, tmp_path, extracted, cache, RECIPE.window, tower.fitted)
+    source = ClipSource(examples, tmp_path, extracted, cache, RECIPE.window, tower.fit_frames)
     losses = Answering(model, source, AnsweringConfig(batch_size=len(sizes), epochs=1, workers=0))
 
     told = areas_read(model)

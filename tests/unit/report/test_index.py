@@ -5,7 +5,7 @@ import io
 import pytest
 from PIL import Image
 
-from omnisila.report.index import IndexEntry, ranked, render_index
+from omnisila.report.index import IndexEntry, rank_entries, render_index
 
 
 def thumb() -> bytes:
@@ -30,10 +30,10 @@ def entries(make_analysis, make_finding):
 
 
 def test_the_ranking(entries):
-    names = [entry.name for entry in ranked(entries)]
+    names = [entry.name for entry in rank_entries(entries)]
     assert names == ["b & c/strong é.mp4", "a/weak.mp4", "restless.mp4", "quiet.mp4", "bad.mp4"]
     twins = [entries[0]._replace(name=name) for name in "ba"]
-    assert [entry.name for entry in ranked(twins)] == ["a", "b"]
+    assert [entry.name for entry in rank_entries(twins)] == ["a", "b"]
 
 
 def test_the_page_shows_all_in_that_order(entries, parsed):

@@ -3,7 +3,7 @@
 import pytest
 
 from omnisila.report.exports import csv, exporter, formats
-from omnisila.report.index import IndexEntry, ranked, render_index
+from omnisila.report.index import IndexEntry, rank_entries, render_index
 from omnisila.report.page import render_page
 from omnisila.report.previews import PageMedia, peak_s
 from omnisila.report.wording import summary
@@ -88,7 +88,7 @@ def test_a_page_of_the_whole_alone_and_of_one_window(make_reaction, parsed):
 def test_the_index_ranks_by_the_strongest_reaction(make_reaction, parsed):
     weak = make_reaction(intensities={**WHOLE, "Amusement": 0.31})
     entries = [IndexEntry.of(weak, "weak.mp4"), IndexEntry.of(make_reaction(), "strong.mp4")]
-    assert [one.name for one in ranked(entries)] == ["strong.mp4", "weak.mp4"]
+    assert [one.name for one in rank_entries(entries)] == ["strong.mp4", "weak.mp4"]
     assert all(one.curve for one in entries)
     text = parsed(render_index(entries)).text
     assert "Reactions measured in 2" in text

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from omnisila.errors import InputError
-from omnisila.report.score_report import tables_of, together
+from omnisila.report.score_report import join_score_files, tables_of
 from omnisila.report.score_tables import all_scores, differences, per_label, per_label_table
 from omnisila.report.timing import inference_time
 from omnisila.schema import Example, Prediction, Score, Scores
@@ -62,7 +62,7 @@ def test_left_out_tables_are_named() -> None:
 
 def test_two_files_of_one_system_are_one_entry() -> None:
     more = Scores(system="a", scores=(score("seconds per example", "mean", 3.0), A.scores[0]))
-    (one,) = together([(Path("x.json"), [A]), (Path("y.json"), [more])])
+    (one,) = join_score_files([(Path("x.json"), [A]), (Path("y.json"), [more])])
     assert [(item.variant, item.value) for item in one.scores][-1] == ("mean; y.json", 3.0)
     assert len(one.scores) == 5
 
@@ -70,7 +70,7 @@ def test_two_files_of_one_system_are_one_entry() -> None:
 def test_files_that_contradict_each_other_are_refused() -> None:
     other = Scores(system="a", scores=(score("FNR", "explicit; frames, micro", 0.4),))
     with pytest.raises(InputError, match=r"y\.json: a has FNR .* 0\.4, but 0\.5 in a file before it"):
-        together([(Path("x.json"), [A]), (Path("y.json"), [other])])
+        join_score_files([(Path("x.json"), [A]), (Path("y.json"), [other])])
 
 
 def test_inference_time_is_per_minute_of_answered_video() -> None:

@@ -28,9 +28,9 @@ def fresh(extracted: Extracted) -> bool:
 
 
 def test_a_second_look_reads_what_the_first_wrote(sem: SceneEnrichedModeling, video: Path, tmp_path: Path) -> None:
-    first = FeatureCache(tmp_path / "cache").extracted(video, sem)
+    first = FeatureCache(tmp_path / "cache").ensure_features(video, sem)
     cache = FeatureCache(tmp_path / "cache")
-    second = cache.extracted(video, sem)
+    second = cache.ensure_features(video, sem)
     assert fresh(first)
     assert not fresh(second)
     assert second == first.replace(seconds={})
@@ -47,9 +47,9 @@ def test_a_copy_under_another_name_is_known_and_keeps_its_name(
     sem: SceneEnrichedModeling, video: Path, tmp_path: Path
 ) -> None:
     cache, copy = FeatureCache(tmp_path / "cache"), tmp_path / "copy of it.mp4"
-    cache.extracted(video, sem)
+    cache.ensure_features(video, sem)
     shutil.copy(video, copy)
-    again = cache.extracted(copy, sem)
+    again = cache.ensure_features(copy, sem)
     assert not fresh(again)
     assert again.info.path == str(copy)
 
@@ -59,7 +59,7 @@ def test_a_damaged_file_is_extracted_again(
     sem: SceneEnrichedModeling, video: Path, tmp_path: Path, damage: str
 ) -> None:
     cache = FeatureCache(tmp_path / "cache")
-    whole = cache.extracted(video, sem)
+    whole = cache.ensure_features(video, sem)
     name = "video.json" if damage == "facts" else "visual-0000.safetensors"
     (file,) = (tmp_path / "cache").rglob(name)
     content = bytearray(file.read_bytes())
@@ -70,10 +70,10 @@ def test_a_damaged_file_is_extracted_again(
         file.write_bytes(content)
     else:
         file.write_bytes(content[: len(content) // 2])
-    again = cache.extracted(video, sem)
+    again = cache.ensure_features(video, sem)
     assert fresh(again)
     assert again.files == whole.files
-    assert not fresh(cache.extracted(video, sem))
+    assert not fresh(cache.ensure_features(video, sem))
 
 
 def test_what_a_killed_run_left_is_no_result(sem: SceneEnrichedModeling, video: Path, tmp_path: Path) -> None:
@@ -81,15 +81,15 @@ def test_what_a_killed_run_left_is_no_result(sem: SceneEnrichedModeling, video: 
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        FeatureCache(tmp_path / "cache").extracted(video, sem, kill)
-    assert fresh(FeatureCache(tmp_path / "cache").extracted(video, sem))
+        FeatureCache(tmp_path / "cache").ensure_features(video, sem, kill)
+    assert fresh(FeatureCache(tmp_path / "cache").ensure_features(video, sem))
 
 
 def test_a_video_that_cannot_be_read_leaves_nothing(
     sem: SceneEnrichedModeling, make_bad_file: Callable[[str, str], Path], tmp_path: Path
 ) -> None:
     with pytest.raises(MediaError):
-        FeatureCache(tmp_path / "cache").extracted(make_bad_file("no.mp4", "text"), sem)
+        FeatureCache(tmp_path / "cache").ensure_features(make_bad_file("no.mp4", "text"), sem)
     assert not list((tmp_path / "cache").rglob("*.*"))
 
 
@@ -97,7 +97,7 @@ def test_damage_in_the_video_is_remembered(
     sem: SceneEnrichedModeling, make_bad_file: Callable[[str, str], Path], tmp_path: Path
 ) -> None:
     path, cache = make_bad_file("short.mkv", "short"), FeatureCache(tmp_path / "cache")
-    first, second = cache.extracted(path, sem), cache.extracted(path, sem)
+    first, second = cache.ensure_features(path, sem), cache.ensure_features(path, sem)
     assert first.decoded_ratio < 0.9
     assert first.warnings
     assert (second.decoded_ratio, second.warnings) == (first.decoded_ratio, first.warnings)
@@ -110,7 +110,7 @@ def test_a_folder_that_cannot_be_written_is_replaced_and_said(
     cache = FeatureCache(tmp_path / "file" / "cache")
     assert cache.warning is not None
     assert "features are not kept" in cache.warning
-    assert len(list(cache.shards(cache.extracted(video, sem)))) == 1
+    assert len(list(cache.shards(cache.ensure_features(video, sem)))) == 1
     place = cache.root
     del cache
     assert not place.exists()
@@ -126,11 +126,11 @@ def test_the_environment_names_the_root(monkeypatch: pytest.MonkeyPatch, tmp_pat
 def test_features_from_before_layouts_were_recorded_are_known(
     sem: SceneEnrichedModeling, video: Path, tmp_path: Path
 ) -> None:
-    first = FeatureCache(tmp_path / "cache").extracted(video, sem)
+    first = FeatureCache(tmp_path / "cache").ensure_features(video, sem)
     (facts,) = (tmp_path / "cache").rglob("video.json")
     facts.write_text(first.model_dump_json(exclude={"layouts"}))
     cache = FeatureCache(tmp_path / "cache")
-    again = cache.extracted(video, sem)
+    again = cache.ensure_features(video, sem)
     assert not fresh(again)
     assert dict(next(cache.shards(again)).layouts) == embedded_layouts()
 
@@ -143,16 +143,16 @@ def test_a_full_disk_costs_the_cache_and_not_the_video(
     sem: SceneEnrichedModeling, video: Path, tmp_path: Path, full_disk: Callable[[], AbstractContextManager[None]]
 ) -> None:
     kept = FeatureCache(tmp_path / "kept")
-    wanted = content(kept, kept.extracted(video, sem))
+    wanted = content(kept, kept.ensure_features(video, sem))
     cache = FeatureCache(tmp_path / "cache")
     with full_disk():
-        extracted = cache.extracted(video, sem)
+        extracted = cache.ensure_features(video, sem)
     assert cache.holds(extracted)
     assert all(map(torch.equal, content(cache, extracted), wanted))
     assert "features are not kept" in (cache.warning or "")
     assert not list((tmp_path / "cache").rglob("video.json"))
     with full_disk():
-        assert not fresh(FeatureCache(tmp_path / "kept").extracted(video, sem)), "what was known still is"
+        assert not fresh(FeatureCache(tmp_path / "kept").ensure_features(video, sem)), "what was known still is"
 
 
 def test_a_file_in_the_place_of_the_features_costs_the_cache_alone(
@@ -160,7 +160,7 @@ def test_a_file_in_the_place_of_the_features_costs_the_cache_alone(
 ) -> None:
     (tmp_path / "features").write_text("in the way")
     cache = FeatureCache(tmp_path)
-    assert content(cache, cache.extracted(video, sem))
+    assert content(cache, cache.ensure_features(video, sem))
 
 
 def test_no_home_and_no_folder_for_temporary_files_cost_the_cache_alone(
@@ -170,7 +170,7 @@ def test_no_home_and_no_folder_for_temporary_files_cost_the_cache_alone(
     monkeypatch.setenv("OMNISILA_CACHE", str(tmp_path / "file" / "cache"))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
     cache = FeatureCache()
-    assert content(cache, cache.extracted(video, sem))
+    assert content(cache, cache.ensure_features(video, sem))
     assert not cache.root.exists() or cache.root == Path(os.devnull)
 
 
@@ -181,6 +181,6 @@ def test_a_name_that_is_no_text_is_ordinary(sem: SceneEnrichedModeling, video: P
         pytest.skip("this file system takes text alone")
     cache = FeatureCache(tmp_path / "cache")
     for _ in range(2):
-        extracted = cache.extracted(odd, sem)
+        extracted = cache.ensure_features(odd, sem)
         assert extracted.path == odd
         assert extracted.info.path.endswith("caf%E9.mp4")

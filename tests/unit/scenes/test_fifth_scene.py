@@ -30,7 +30,7 @@ from omnisila.scenes.sem import SEMConfig
 from omnisila.scenes.windows import WindowConfig
 from omnisila.schema import Analysis, SceneEvidence, Span
 from omnisila.spans import LabelledSpan
-from omnisila.training.bank import banked
+from omnisila.training.bank import build_bank
 from omnisila.training.heads import HeadTuningConfig
 from omnisila.training.loop import LoopConfig
 from omnisila.training.stages import SceneTuningConfig, TaskTuningConfig
@@ -121,7 +121,7 @@ def test_a_fifth_scene_goes_all_the_way(make_video: Callable[..., Path], tmp_pat
         for shard in sem.extract(VideoReader(path).with_luma(config.rate_hz, config.luma_per_frame))
     ]
     assert all(shard.streams["tone"].rate_hz == 2.0 for shard in shards)
-    bank = banked([(number, 0, shard) for number, shard in enumerate(shards)], WindowConfig())
+    bank = build_bank([(number, 0, shard) for number, shard in enumerate(shards)], WindowConfig())
     said = tuple(clauses(*seen_in([shards[int(clip)]], [bank.span(i)])) for i, clip in enumerate(bank.clip))
     assert ("a pale tone", "tone") in {(clause.text, clause.scene) for clause in said[-1]}
     clips = tuple(
@@ -142,7 +142,7 @@ def test_a_fifth_scene_goes_all_the_way(make_video: Callable[..., Path], tmp_pat
         assert sum(point.weights.values()) == pytest.approx(1.0, abs=1e-3)
     found = LabelledSpan(Span(start_s=0.0, end_s=2.0), "Fire", 0.8)
     weights = analysis.expert_weights[0].weights
-    finding = analyzer.attributed("implicit", found, weights, analyzer.extracted(paths[-1]))
+    finding = analyzer.attribute_span("implicit", found, weights, analyzer.extract_features(paths[-1]))
     assert {one.name for one in finding.evidence.others} == {"a pale tone"}
     analysis = analysis.replace(findings=(finding,))
     written = json.loads(analysis.model_dump_json())

@@ -5,7 +5,7 @@ import torch
 
 from omnisila.scenes.extractor import SceneStream
 from omnisila.scenes.nets.nanodet import COCO_CLASSES, Detections
-from omnisila.scenes.objects import LAYOUT, PERSON, ObjectsConfig, Track, TrackerState, evidence, followed
+from omnisila.scenes.objects import LAYOUT, PERSON, ObjectsConfig, Track, TrackerState, evidence, follow_tracks
 from omnisila.scenes.sem import SceneEnrichedModeling
 
 CAR, CUP = COCO_CLASSES.index("car"), COCO_CLASSES.index("cup")
@@ -29,7 +29,7 @@ def test_people_who_walk_past_each_other_keep_their_numbers() -> None:
     for step in range(9):
         right, left = 0.1 + 0.05 * step, 0.75 - 0.05 * step
         low = (PERSON, [left, 0.55, left + 0.1, 0.95])
-        state = followed(state, found(person(right), low), step / 2, config)
+        state = follow_tracks(state, found(person(right), low), step / 2, config)
         numbers = {float(track.box[1]): track.number for track in state.tracks}
         first = first or numbers
         assert numbers == first
@@ -37,8 +37,8 @@ def test_people_who_walk_past_each_other_keep_their_numbers() -> None:
 
 def test_velocity_carries_a_box_between_detections() -> None:
     config = ObjectsConfig()
-    state = followed(TrackerState(), found(person(0.1)), 0.0, config)
-    state = followed(state, found(person(0.15)), 0.5, config)
+    state = follow_tracks(TrackerState(), found(person(0.1)), 0.0, config)
+    state = follow_tracks(state, found(person(0.15)), 0.5, config)
     (track,) = state.tracks
     assert track.at(0.75)[0].item() == pytest.approx(0.175, abs=1e-6)
     assert track.at(9.0)[0].item() == pytest.approx(0.2, abs=1e-6), "carried on for half a second at most"
@@ -47,16 +47,16 @@ def test_velocity_carries_a_box_between_detections() -> None:
 def test_a_missed_detection_keeps_the_number_and_a_long_absence_ends_the_track() -> None:
     config = ObjectsConfig(max_misses=2)
     for missed, same in ((1, True), (2, True), (3, False)):
-        state = followed(TrackerState(), found(person(0.4)), 0.0, config)
+        state = follow_tracks(TrackerState(), found(person(0.4)), 0.0, config)
         for step in range(missed):
-            state = followed(state, found(), (step + 1) / 2, config)
-        state = followed(state, found(person(0.4)), (missed + 1) / 2, config)
+            state = follow_tracks(state, found(), (step + 1) / 2, config)
+        state = follow_tracks(state, found(person(0.4)), (missed + 1) / 2, config)
         assert (state.tracks[0].number == 0) is same, missed
 
 
 def test_a_class_never_takes_over_the_track_of_another() -> None:
-    state = followed(TrackerState(), found(person(0.4)), 0.0, ObjectsConfig())
-    state = followed(state, found((CAR, person(0.4)[1])), 0.5, ObjectsConfig())
+    state = follow_tracks(TrackerState(), found(person(0.4)), 0.0, ObjectsConfig())
+    state = follow_tracks(state, found((CAR, person(0.4)[1])), 0.5, ObjectsConfig())
     assert {(track.class_index, track.number) for track in state.tracks} == {(PERSON, 0), (CAR, 1)}
 
 

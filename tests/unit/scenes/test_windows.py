@@ -5,7 +5,7 @@ import torch
 
 from omnisila.scenes.extractor import SceneShard, SceneStream
 from omnisila.scenes.sem import embedded_layouts
-from omnisila.scenes.windows import Window, WindowConfig, cut, joined, stack, tiles, window_over, windows
+from omnisila.scenes.windows import Window, WindowConfig, cut_shard, join_shards, stack, tiles, window_over, windows
 from omnisila.schema import Span
 
 RATES_HZ = {"visual": 4.0, "objects": 2.0, "face": 1.0, "action": 4.0, "relation": 2.0, "background": 1.0}
@@ -161,7 +161,7 @@ def test_a_long_stretch_is_spread_and_ends_with_the_video() -> None:
 
 
 def test_a_cut_keeps_what_is_held_into_it() -> None:
-    part = cut(joined(shard(0, 4), shard(4, 8)), Span(start_s=3.25, end_s=4.75))
+    part = cut_shard(join_shards(shard(0, 4), shard(4, 8)), Span(start_s=3.25, end_s=4.75))
     assert part.streams["visual"].times_s.tolist() == [3.25 + i / 4 for i in range(6)]
     assert part.streams["background"].times_s.tolist() == [3.0, 4.0]
 

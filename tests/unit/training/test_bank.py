@@ -11,7 +11,7 @@ from omnisila.scenes.action import VIEW
 from omnisila.scenes.extractor import SceneShard, SceneStream
 from omnisila.scenes.sem import embedded_layouts
 from omnisila.scenes.windows import WindowConfig, stack, windows
-from omnisila.training.bank import FeatureBank, banked, load_bank, save_bank
+from omnisila.training.bank import FeatureBank, build_bank, load_bank, save_bank
 from omnisila.training.perturb import PerturbConfig
 from omnisila.training.sampling import BalancedSampler, Question
 
@@ -39,7 +39,7 @@ SHARDS = (shard(3, 0), shard(2, 1), shard(1, 2, view=False))
 
 @pytest.fixture
 def bank() -> FeatureBank:
-    return banked([(number, 0, one) for number, one in enumerate(SHARDS)], WindowConfig())
+    return build_bank([(number, 0, one) for number, one in enumerate(SHARDS)], WindowConfig())
 
 
 def test_a_batch_is_what_the_windows_are(bank: FeatureBank):
@@ -75,11 +75,11 @@ KEEP = PerturbConfig(
 def changed(bank: FeatureBank, chosen: list[int], still: list[bool], **shares: float):
     perturb = KEEP.replace(**shares).build(bank, torch.tensor([0, 1, 2]))
     acts = torch.tensor([window < 4 for window in chosen])
-    return perturb(bank.picked(torch.tensor(chosen)), torch.tensor(still), acts, torch.Generator().manual_seed(0))
+    return perturb(bank.pick(torch.tensor(chosen)), torch.tensor(still), acts, torch.Generator().manual_seed(0))
 
 
 def test_nothing_asked_nothing_changed(bank: FeatureBank):
-    before, after = bank.picked(torch.arange(5)), changed(bank, [0, 1, 2, 3, 4], [False] * 5)
+    before, after = bank.pick(torch.arange(5)), changed(bank, [0, 1, 2, 3, 4], [False] * 5)
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
 
@@ -95,7 +95,7 @@ def test_a_still_fills_all_frames_and_borrows_motion(bank: FeatureBank):
 
 
 def test_acts_swap_their_looks_among_each_other(bank: FeatureBank):
-    before, after = bank.picked(torch.arange(5)), changed(bank, [0, 1, 2, 3, 4], [False] * 5, look_swapped=1.0)
+    before, after = bank.pick(torch.arange(5)), changed(bank, [0, 1, 2, 3, 4], [False] * 5, look_swapped=1.0)
     donors = [next(i for i in range(5) if torch.equal(before["visual"][i], row)) for row in after["visual"]]
     assert sorted(donors[:4]) == [0, 1, 2, 3]
     assert donors != list(range(5))

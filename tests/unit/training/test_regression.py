@@ -23,7 +23,7 @@ from omnisila.training.regression import (
     fit,
     held_out,
     mean_squared_error,
-    predicted,
+    predict_intensities,
 )
 
 WIDTHS = {"visual": 9, "audio": 8, "fau": 7}
@@ -125,7 +125,7 @@ def test_a_planted_signal_is_found_in_each_modality_and_in_all(tmp_path, kind, n
         "tiny",
     )
     unseen = Planted(clips=80, names=names, seed=1)
-    guesses = predicted(model, unseen, torch.arange(80))
+    guesses = predict_intensities(model, unseen, torch.arange(80))
     assert mean_pearson(unseen.truth, guesses) > 0.35  # by chance 0.04
 
 
@@ -139,7 +139,7 @@ def test_a_probe_finds_it_in_pooled_tokens(tmp_path):
     probe = ProbeConfig(hidden=32).build({"pooled": WIDTHS["visual"]})
     fit(probe, Pooled().labelled, FAST.replace(epochs=15, learning_rate=5e-2), mean_pearson, tmp_path, "tiny")
     unseen = Pooled(clips=80, seed=1)
-    guesses = predicted(probe, unseen, torch.arange(80)).double().numpy()
+    guesses = predict_intensities(probe, unseen, torch.arange(80)).double().numpy()
     assert pearson(unseen.truth.double().numpy(), guesses).mean > 0.7
 
 
@@ -186,7 +186,7 @@ def test_it_ends_with_its_best_epoch_when_nothing_gets_better(tmp_path):
     assert fitted.epochs[-1].number == fitted.best.number + 2
     assert fitted.best.score == max(epoch.score for epoch in fitted.epochs)
     _, held = held_out(noise.groups, config.held_out_frac)
-    guesses = predicted(model, data, held).double().numpy()
+    guesses = predict_intensities(model, data, held).double().numpy()
     assert pearson(noise.truth[held].double().numpy(), guesses).mean == pytest.approx(fitted.best.score)
     assert fit(small_temporal(), noise, config, mean_pearson, tmp_path, "tiny") == fitted
     assert not model.training
@@ -212,7 +212,7 @@ def test_predictions_are_intensities():
     model = ViPERConfig(latents=2, width=8, layers=1, heads=2).build(WIDTHS).train()
     with torch.no_grad():
         model.perceiver.decoder.decoder.final_layer.bias.copy_(torch.linspace(-2, 3, EMOTIONS))
-    guesses = predicted(model, Planted(clips=5), torch.arange(5))
+    guesses = predict_intensities(model, Planted(clips=5), torch.arange(5))
     assert guesses.min() == 0
     assert guesses.max() == 1
     assert model.training

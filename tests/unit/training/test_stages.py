@@ -16,13 +16,13 @@ from omnisila.models.icm import ICM
 from omnisila.models.iec import IECConfig, ImplicitEnhancedCausal
 from omnisila.models.sbm import SBMConfig
 from omnisila.models.scene_model import SceneModel
-from omnisila.recipes.rows.compact import CompactTraining, Material, built, scene_tuned, task_tuned
+from omnisila.recipes.rows.compact import CompactTraining, Material, build_model, scene_tuned, task_tuned
 from omnisila.recipes.rows.hawkeye import CompactHawkeye
 from omnisila.recipes.rows.icm import CompactICM
 from omnisila.scenes.extractor import SceneShard, SceneStream
 from omnisila.scenes.sem import embedded_layouts
 from omnisila.scenes.windows import WindowConfig
-from omnisila.training.bank import banked
+from omnisila.training.bank import build_bank
 from omnisila.training.descriptions import CauseTable, load_descriptions, save_descriptions, scene_answer
 from omnisila.training.heads import HeadTuningConfig
 from omnisila.training.loop import LoopConfig, StepReport
@@ -85,7 +85,7 @@ def material() -> Material:
                        throughout=True, sources=(f"{number}",), is_still=number == 3)
         for number, one in enumerate(hot)
     )  # fmt: skip
-    bank = banked([(number, 0, shard(one, number)) for number, one in enumerate(hot)], WindowConfig())
+    bank = build_bank([(number, 0, shard(one, number)) for number, one in enumerate(hot)], WindowConfig())
     descriptions = tuple(
         (Clause("a dark view", "background", 2), Clause("a bus" if hot[int(clip)] else "a car", "relation", 1))
         for clip in bank.clip
@@ -133,7 +133,7 @@ def resumed(recipe: CompactTraining, material: Material, folder: Path, kill_afte
             if len(steps) == kill_after:
                 raise KilledError
 
-        model = built(recipe, material)
+        model = build_model(recipe, material)
         with contextlib.suppress(KilledError):
             task_tuned(recipe, material, model, range(6), folder, on_step)
         return model
@@ -152,7 +152,7 @@ def test_a_killed_training_resumes_to_the_same_weights(
 
 
 def test_task_tuning_fills_the_dictionary(material: Material):
-    model = built(RECIPE, material)
+    model = build_model(RECIPE, material)
     assert isinstance(model, ICM)
     assert isinstance(model.iec, ImplicitEnhancedCausal)
     before = model.iec.dictionary.detach().clone()
@@ -161,7 +161,7 @@ def test_task_tuning_fills_the_dictionary(material: Material):
 
 
 def test_head_tuning_reaches_both_graphs_and_the_mixture(material: Material):
-    untrained, model = built(HAWKEYE, material).state_dict(), built(HAWKEYE, material)
+    untrained, model = build_model(HAWKEYE, material).state_dict(), build_model(HAWKEYE, material)
     task_tuned(HAWKEYE.replace(task_tuning=TaskTuningConfig(loop=LOOP.replace(steps=0))), material, model, range(8))
     moved = {name.split(".")[0] for name, value in model.state_dict().items() if not value.equal(untrained[name])}
     assert moved == {"video", "asg", "org", "moe"}
@@ -174,7 +174,7 @@ def test_an_ablation_trains_with_its_part_left_out(material: Material):
         RECIPE.replace(left_out=("face", "action")),
         *(HAWKEYE.replace(**{part: None}) for part in ("asg", "org", "moe", "constraint", "scene_tuning")),
     ):
-        model = built(ablation, material)
+        model = build_model(ablation, material)
         task_tuned(ablation, material, model, range(8))
         assert weights(model).isfinite().all()
 

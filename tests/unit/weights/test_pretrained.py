@@ -9,7 +9,7 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification, BertModel, ViTModel
 
 from omnisila.errors import WeightsError
-from omnisila.weights.checkpoint_files import checkpoint, folder_digest, located, model_folder
+from omnisila.weights.checkpoint_files import folder_digest, locate_checkpoint, locate_source, model_folder
 from omnisila.weights.pretrained import load_pretrained, load_tokenizer, read_config, read_settings
 
 SIZES: dict[str, Any] = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
@@ -64,12 +64,12 @@ def test_what_is_no_folder_and_no_id_is_refused(source: str | Path) -> None:
 
 def test_paths_may_be_relative_to_the_models_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMNISILA_MODELS", raising=False)
-    assert located("owner/bert") == "owner/bert"
+    assert locate_source("owner/bert") == "owner/bert"
     with pytest.raises(WeightsError, match=r"pose\.pth: no such checkpoint, .*OMNISILA_MODELS is not set.*its page"):
-        checkpoint("pose.pth", "its page")
+        locate_checkpoint("pose.pth", "its page")
     monkeypatch.setenv("OMNISILA_MODELS", str(folder.parents[1]))
-    assert located("owner/bert") == str(folder)
-    assert folder_digest(located("owner/bert")) == folder_digest(str(folder))
+    assert locate_source("owner/bert") == str(folder)
+    assert folder_digest(locate_source("owner/bert")) == folder_digest(str(folder))
 
 
 def test_settings_and_tokenizers_that_cannot_be_read_are_named(folder: Path) -> None:

@@ -122,7 +122,7 @@ class Annotator:
                 yield Unwritten(span.id, str(error))
                 continue
             try:
-                written = self._written(span, times_s, pictures)
+                written = self._write_cause(span, times_s, pictures)
             except InputError:
                 raise
             except OmnisilaError as error:
@@ -136,14 +136,12 @@ class Annotator:
         frames = frames_at(footage / span.video, times_s, long_side_px=self.config.long_side_px)
         return times_s, [jpeg(frame.image, quality=self.config.jpeg_quality) for frame in frames]
 
-    def _written(self, span: UncausedSpan, times_s: tuple[float, ...], pictures: list[bytes]) -> WrittenCause:
+    def _write_cause(self, span: UncausedSpan, times_s: tuple[float, ...], pictures: list[bytes]) -> WrittenCause:
         prompts = [aspect_prompt(scene, span.label, span.span, len(pictures)) for scene in SCENES]
         with ThreadPoolExecutor(len(SCENES)) as pool:
-            answers = list(pool.map(lambda prompt: self._asked(prompt, pictures), prompts))
+            answers = list(pool.map(lambda prompt: self._ask(prompt, pictures), prompts))
         aspects = dict(zip(SCENES, answers, strict=True))
-        summary = self._asked(
-            summary_prompt(span.label, {scene: aspect.answer for scene, aspect in aspects.items()}), []
-        )
+        summary = self._ask(summary_prompt(span.label, {scene: aspect.answer for scene, aspect in aspects.items()}), [])
         return WrittenCause(
             **dict(span),
             cause="; ".join(clauses_of(summary.answer)) or None,
@@ -153,7 +151,7 @@ class Annotator:
             summary=summary,
         )
 
-    def _asked(self, prompt: str, pictures: list[bytes]) -> Exchange:
+    def _ask(self, prompt: str, pictures: list[bytes]) -> Exchange:
         reply = self.endpoint.ask(prompt, pictures)
         return Exchange(
             prompt=prompt,

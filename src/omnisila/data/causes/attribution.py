@@ -140,10 +140,10 @@ def _fast_moments(people: Sequence[PersonEvidence]) -> tuple[Counter[int], Count
     bodies: Counter[int] = Counter()
     for track, (first, second) in _steps(people):
         duration_s, height = second.time_s - first.time_s, _height(second.box)
-        if _between(_centre(first.box), _centre(second.box)) / height / duration_s >= FAST_BODY:
+        if _distance(_centre(first.box), _centre(second.box)) / height / duration_s >= FAST_BODY:
             bodies[track] += 1
         moved = [
-            _between(before, after) / height / duration_s
+            _distance(before, after) / height / duration_s
             for before, after in zip(_wrists_from_hips(first), _wrists_from_hips(second), strict=True)
             if before is not None and after is not None
         ]
@@ -189,7 +189,7 @@ def _objects(seen: Sequence[ObjectEvidence]) -> Iterator[Clause]:
     fast: Counter[str] = Counter()
     for _, (first, second) in _steps(vehicles):
         width = max(second.box.right_frac - second.box.left_frac, 1e-3)
-        if _between(_centre(first.box), _centre(second.box)) / width / (second.time_s - first.time_s) >= FAST_VEHICLE:
+        if _distance(_centre(first.box), _centre(second.box)) / width / (second.time_s - first.time_s) >= FAST_VEHICLE:
             fast[second.name] += 1
     for name, count in fast.items():
         sign = "fast vehicle" if _SIGN_OF_OBJECT.get(name) == "vehicle" else None
@@ -213,8 +213,8 @@ def _view(summary: SceneSummary) -> Iterator[Clause]:
 
 def _others(seen: Sequence[SceneEvidence]) -> Iterator[Clause]:
     times: dict[tuple[str, SceneName], set[float]] = defaultdict(set)
-    for one in seen:
-        times[one.name, one.scene].add(one.time_s)
+    for thing in seen:
+        times[thing.name, thing.scene].add(thing.time_s)
     yield from (Clause(name, scene, len(at)) for (name, scene), at in times.items())
 
 
@@ -230,7 +230,7 @@ def _steps(seen: Iterable[Seen]) -> Iterator[tuple[int, tuple[Seen, Seen]]]:
                 yield track, (first, second)
 
 
-def _joint(person: PersonEvidence, name: str) -> tuple[float, float] | None:
+def _find_joint(person: PersonEvidence, name: str) -> tuple[float, float] | None:
     for joint in person.joints:
         if joint.name == name and joint.score >= MIN_JOINT_SCORE:
             return joint.x_frac, joint.y_frac
@@ -238,8 +238,8 @@ def _joint(person: PersonEvidence, name: str) -> tuple[float, float] | None:
 
 
 def _wrists_from_hips(person: PersonEvidence) -> tuple[tuple[float, float] | None, ...]:
-    hips = [place for side in ("left", "right") if (place := _joint(person, f"{side}_hip")) is not None]
-    wrists = [_joint(person, f"{side}_wrist") for side in ("left", "right")]
+    hips = [place for side in ("left", "right") if (place := _find_joint(person, f"{side}_hip")) is not None]
+    wrists = [_find_joint(person, f"{side}_wrist") for side in ("left", "right")]
     if not hips:
         return (None, None)
     x, y = (sum(place[axis] for place in hips) / len(hips) for axis in (0, 1))
@@ -247,8 +247,8 @@ def _wrists_from_hips(person: PersonEvidence) -> tuple[tuple[float, float] | Non
 
 
 def _raises_an_arm(person: PersonEvidence) -> bool:
-    nose = _joint(person, "nose")
-    wrists = (_joint(person, "left_wrist"), _joint(person, "right_wrist"))
+    nose = _find_joint(person, "nose")
+    wrists = (_find_joint(person, "left_wrist"), _find_joint(person, "right_wrist"))
     return nose is not None and any(wrist is not None and wrist[1] < nose[1] for wrist in wrists)
 
 
@@ -257,7 +257,7 @@ def _is_lying(person: PersonEvidence) -> bool:
     width = person.box.right_frac - person.box.left_frac
     if width < LYING_RATIO * _height(person.box):
         return False
-    shoulder, hip = _joint(person, "left_shoulder"), _joint(person, "left_hip")
+    shoulder, hip = _find_joint(person, "left_shoulder"), _find_joint(person, "left_hip")
     return shoulder is not None and hip is not None and abs(hip[0] - shoulder[0]) > abs(hip[1] - shoulder[1])
 
 
@@ -269,7 +269,7 @@ def _centre(box: Box) -> tuple[float, float]:
     return (box.left_frac + box.right_frac) / 2, (box.top_frac + box.bottom_frac) / 2
 
 
-def _between(first: tuple[float, float], second: tuple[float, float]) -> float:
+def _distance(first: tuple[float, float], second: tuple[float, float]) -> float:
     return math.hypot(first[0] - second[0], first[1] - second[1])
 
 

@@ -85,7 +85,7 @@ def apply_causes(annotated: AnnotatedSet, causes: Mapping[str, str | None]) -> C
     """The annotations with each checked cause at its span; a rejected one leaves the span without a cause."""
     used: set[str] = set()
 
-    def checked(video: AnnotatedVideo) -> AnnotatedVideo:
+    def apply_checks(video: AnnotatedVideo) -> AnnotatedVideo:
         if not video.truth:
             return video
         ids = [span_id(annotated.name, video.id, truth) for truth in video.truth]
@@ -97,7 +97,7 @@ def apply_causes(annotated: AnnotatedSet, causes: Mapping[str, str | None]) -> C
             )
         )
 
-    videos = tuple(checked(video) for video in annotated.videos)
+    videos = tuple(apply_checks(video) for video in annotated.videos)
     return Confirmed(annotated.replace(videos=videos), tuple(name for name in causes if name not in used))
 
 

@@ -12,7 +12,7 @@ from omnisila.scene_registry import SCENES
 from omnisila.scenes import action, objects
 from omnisila.scenes.extractor import OBJECTS, SceneShard
 from omnisila.scenes.motion import moving_area
-from omnisila.scenes.windows import cut
+from omnisila.scenes.windows import cut_shard
 from omnisila.schema import Evidence, Span
 
 
@@ -34,7 +34,9 @@ def seen_in(shards: Iterable[SceneShard], looks: Sequence[Span]) -> Seen:
     moving: list[Tensor] = []
     colours: list[Tensor] = []
     for shard in shards:
-        for part in (cut(shard, look) for look in looks if look.start_s < shard.end_s and look.end_s > shard.start_s):
+        for part in (
+            cut_shard(shard, look) for look in looks if look.start_s < shard.end_s and look.end_s > shard.start_s
+        ):
             streams, layouts = part.streams, part.layouts
             found[OBJECTS] += objects.evidence(streams[OBJECTS], layouts[OBJECTS])
             for scene in (SCENES[name] for name in SCENES if name in streams):

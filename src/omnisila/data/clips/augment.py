@@ -77,7 +77,7 @@ class Augmenter:
         view = self._view(random, is_still=False)
         camera = _camera_path(random, view)
         for frame in frames:
-            yield Frame(frame.time_s / view.speed, _seen(frame.image, view, next(camera), 0.0, random))
+            yield Frame(frame.time_s / view.speed, _apply_view(frame.image, view, next(camera), 0.0, random))
 
     def still(self, image: UInt8[Tensor, "height width 3"], name: str, copy: int) -> Iterator[Frame]:
         """A still as one second of itself (copy 0) or as a short clip of a hand-held camera.
@@ -97,32 +97,35 @@ class Augmenter:
         for index in range(count):
             yield Frame(
                 index / self.config.still_rate_hz,
-                _seen(image, view, next(camera), math.log(view.zoom) * (index / count - 0.5), random),
+                _apply_view(image, view, next(camera), math.log(view.zoom) * (index / count - 0.5), random),
             )
 
     def _view(self, random: torch.Generator, is_still: bool) -> _View:
         config = self.config
 
-        def even(low: float, high: float) -> float:
+        def draw_uniform(low: float, high: float) -> float:
             return low + (high - low) * float(torch.rand((), generator=random))
 
         def ratio(most: float) -> float:
-            return math.exp(even(-math.log(most), math.log(most)))
+            return math.exp(draw_uniform(-math.log(most), math.log(most)))
 
-        side_frac = math.sqrt(even(config.min_area_frac, 1.0))
+        side_frac = math.sqrt(draw_uniform(config.min_area_frac, 1.0))
         stretch = math.sqrt(ratio(config.max_stretch))
         extent = (min(side_frac * stretch, 1.0), min(side_frac / stretch, 1.0))
         return _View(
             speed=ratio(config.max_speed),
-            flip=even(0, 1) < 0.5,
-            centre_frac=(even(extent[0] / 2, 1 - extent[0] / 2), even(extent[1] / 2, 1 - extent[1] / 2)),
+            flip=draw_uniform(0, 1) < 0.5,
+            centre_frac=(
+                draw_uniform(extent[0] / 2, 1 - extent[0] / 2),
+                draw_uniform(extent[1] / 2, 1 - extent[1] / 2),
+            ),
             extent_frac=extent,
-            brightness=even(-config.brightness, config.brightness),
+            brightness=draw_uniform(-config.brightness, config.brightness),
             contrast=ratio(config.contrast),
             gamma=ratio(config.gamma),
             saturation=ratio(config.saturation),
-            shake_frac=even(0, config.shake_frac) if is_still or even(0, 1) < 0.3 else 0.0,
-            noise=even(0, config.noise),
+            shake_frac=draw_uniform(0, config.shake_frac) if is_still or draw_uniform(0, 1) < 0.3 else 0.0,
+            noise=draw_uniform(0, config.noise),
             zoom=ratio(config.still_zoom) if is_still else 1.0,
         )
 
@@ -140,7 +143,7 @@ def _camera_path(random: torch.Generator, view: _View) -> Iterator[Float[Tensor,
         place = 0.8 * place + 0.6 * view.shake_frac * torch.randn(2, generator=random)
 
 
-def _seen(
+def _apply_view(
     image: UInt8[Tensor, "height width 3"],
     view: _View,
     camera: Float[Tensor, "2"],

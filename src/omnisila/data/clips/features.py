@@ -27,8 +27,8 @@ from omnisila.pool import Pool
 from omnisila.scenes.extractor import Layout, SceneShard, SceneStream
 from omnisila.scenes.profile import Profile, SceneModeling
 from omnisila.scenes.sem import embedded_layouts
-from omnisila.scenes.store import entry, packed, unpacked, video_digest
-from omnisila.scenes.windows import joined
+from omnisila.scenes.store import entry, pack, unpack, video_digest
+from omnisila.scenes.windows import join_shards
 
 LUMA_LONG_SIDE_PX = 160  # as VideoReader.with_luma gives them
 _LAYOUTS = TypeAdapter(dict[str, Layout])
@@ -72,7 +72,7 @@ class FeatureStore:
 
     def _holds(self, job: Job) -> bool:
         try:
-            unpacked(self.file(job))
+            unpack(self.file(job))
         except OmnisilaError:
             return False
         return True
@@ -85,7 +85,7 @@ class FeatureStore:
             MediaError: the clip cannot be read.
         """
         try:
-            tensors, facts = unpacked(self.file(job))
+            tensors, facts = unpack(self.file(job))
             layouts = _LAYOUTS.validate_json(facts["layouts"]) if "layouts" in facts else embedded_layouts()
             streams = {name: _dense(name, tensors, float(facts[f"{name}_hz"])) for name in layouts}
             return SceneShard(0.0, float(facts["end_s"]), streams, layouts)
@@ -101,7 +101,7 @@ class FeatureStore:
         """
         shard: SceneShard | None = None
         for part in sem.extract(luma_frames(job, self.root, sem.config, augmenter)):
-            shard = part if shard is None else joined(shard, part)
+            shard = part if shard is None else join_shards(shard, part)
         if shard is None:
             raise OmnisilaError(f"{job.clip.file(self.root)}: not a single frame. Fetch the data set again.")
         tensors: dict[str, Tensor] = {}
@@ -112,7 +112,7 @@ class FeatureStore:
             tensors[f"{name}.mask"] = stream.mask
             tensors[f"{name}.rows"] = stream.values[stream.mask].half().contiguous()
             facts[f"{name}_hz"] = repr(stream.rate_hz)
-        write_atomically(self.file(job), packed(tensors, facts))
+        write_atomically(self.file(job), pack(tensors, facts))
 
 
 def _dense(name: str, tensors: dict[str, Tensor], rate_hz: float) -> SceneStream:
@@ -136,7 +136,7 @@ def luma_frames(job: Job, root: Path, sem: Profile, augmenter: Augmenter) -> Ite
     if clip.is_still:
         frames = augmenter.still(next(iter(reader)).image, clip.path, copy)
     else:
-        frames = augmenter.clip(_kept(reader, sem), clip.path, copy)
+        frames = augmenter.clip(_distinct_frames(reader, sem), clip.path, copy)
     grid = on_grid(frames, sem.rate_hz * sem.luma_per_frame)
     image: Tensor | None = None
     waiting: tuple[Frame, list[Luma]] | None = None
@@ -152,7 +152,7 @@ def luma_frames(job: Job, root: Path, sem: Profile, augmenter: Augmenter) -> Ite
         yield LumaFrame(waiting[0], tuple(waiting[1]))
 
 
-def _kept(reader: VideoReader, sem: Profile) -> Iterator[Frame]:
+def _distinct_frames(reader: VideoReader, sem: Profile) -> Iterator[Frame]:
     """A clip's frames without repetitions."""
     last: Tensor | None = None
     for frame in reader.at_rate(reader.info.rate_hz or _SOURCE_RATE_HZ, long_side_px=sem.long_side_px):
@@ -203,7 +203,7 @@ def extract_all(
             if reason is not None:
                 failed[jobs[number]] = reason
             if tell is not None and pace.due(done):
-                tell(f"features: {pace.told(done)}")
+                tell(f"features: {pace.report(done)}")
     return failed
 
 

@@ -47,7 +47,7 @@ def folds(clips: Sequence[AnnotatedVideo], count: int = 5, seed: int = 0) -> tup
     strata = _strata(clips, groups, names)
     total = np.maximum(strata.sum(axis=0), 1.0)
     order = np.random.default_rng(seed)
-    trials = [_assigned(strata / np.sqrt(total), count, order) for _ in range(_TRIALS)]
+    trials = [_assign_groups(strata / np.sqrt(total), count, order) for _ in range(_TRIALS)]
     fold_of = dict(zip(names, min(trials, key=lambda trial: trial[0])[1].tolist(), strict=True))
     return tuple(fold_of[group] for group in groups)
 
@@ -68,7 +68,7 @@ def _strata(
     return counts
 
 
-def _assigned(
+def _assign_groups(
     strata: Float[np.ndarray, "groups strata"], count: int, order: np.random.Generator
 ) -> tuple[float, Int[np.ndarray, "groups"]]:
     """Give each group, large ones first, to the fold where it disturbs the balance least; and the imbalance left."""

@@ -20,12 +20,12 @@ def decided_examples(decisions: Iterable[Decision], say: Callable[[str], None]) 
         decisions: of any number of people.
         say: is told what was left out.
     """
-    given = [one for one in decisions if one.verdict is not None and one.labels in BUILT_IN]
-    given.sort(key=lambda one: (one.video_sha256, one.labels, one.finding, one.decided_utc))
+    given = [decision for decision in decisions if decision.verdict is not None and decision.labels in BUILT_IN]
+    given.sort(key=lambda decision: (decision.video_sha256, decision.labels, decision.finding, decision.decided_utc))
     examples = []
-    for _, group in groupby(given, key=lambda one: (one.video_sha256, one.labels)):
+    for _, group in groupby(given, key=lambda decision: (decision.video_sha256, decision.labels)):
         mine = list(group)
-        disputed = sum(len({one.verdict for one in said}) > 1 for said in _by_finding(mine))
+        disputed = sum(len({decision.verdict for decision in said}) > 1 for said in _by_finding(mine))
         if disputed:
             say(f"left out: {mine[0].video}: people differ about {disputed} findings")
             continue
@@ -34,15 +34,15 @@ def decided_examples(decisions: Iterable[Decision], say: Callable[[str], None]) 
 
 
 def _by_finding(decisions: Sequence[Decision]) -> Iterator[list[Decision]]:
-    for _, group in groupby(decisions, key=lambda one: one.finding):
+    for _, group in groupby(decisions, key=lambda decision: decision.finding):
         yield list(group)
 
 
 def _example(accepted: Sequence[Decision], about: Decision) -> Example:
     labels = BUILT_IN[about.labels]
     spans = sorted(
-        ((one.final_label, Span(start_s=one.start_s, end_s=one.end_s)) for one in accepted),
-        key=lambda one: (one[1].start_s, one[1].end_s),
+        ((event.final_label, Span(start_s=event.start_s, end_s=event.end_s)) for event in accepted),
+        key=lambda event: (event[1].start_s, event[1].end_s),
     )
     return Example(
         id=f"decided/{about.video_sha256[:16]}#{about.labels}",

@@ -37,7 +37,7 @@ class Durations:
         file_s = self.of_file(video.path)
         if stated_s is not None and file_s is not None and abs(stated_s - file_s) > _SAME_S:
             what = f"{video.path}: {stated_s:g} s stated, {file_s:g} s in the file"
-            self._left_out.changed("the file lasts otherwise than stated, and is believed", what)
+            self._left_out.note_change("the file lasts otherwise than stated, and is believed", what)
         return file_s
 
     def sha256_of(self, name: str) -> str | None:

@@ -17,7 +17,7 @@ class LeftOut:
         """``name`` (a video, a file) is left out because of ``reason``."""
         self._note(self.counts, reason, name)
 
-    def changed(self, reason: str, name: str) -> None:
+    def note_change(self, reason: str, name: str) -> None:
         """``name`` (an event, a duration) is not taken as it was annotated."""
         self._note(self.changes, reason, name)
 

@@ -93,7 +93,7 @@ def described_examples(
     for split in _SPLITS:
         of_split = {name: [item for item in items if item.split == split] for name, items in sets.items()}
         for chosen in mix(of_split, preparation.cap, preparation.seed):
-            example = _described(chosen, durations, left_out)
+            example = _describe_example(chosen, durations, left_out)
             if example is not None:
                 yield example
 
@@ -122,7 +122,7 @@ def _spread(name: str, items: Sequence[Described], most: int, seed: int) -> Iter
     return (((place + 0.5) / len(chosen), name, index) for place, index in enumerate(chosen))
 
 
-def _described(chosen: Mixed, durations: Durations, left_out: LeftOut) -> Example | None:
+def _describe_example(chosen: Mixed, durations: Durations, left_out: LeftOut) -> Example | None:
     """``labels`` of a description is the scene: it has no label set."""
     name, item = chosen
     clauses = clauses_of(item.text)

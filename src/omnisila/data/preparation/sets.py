@@ -41,10 +41,10 @@ def prepare_set(request: SetRequest, annotated: Mapping[str, AnnotatedSet], prep
     """
     left_out = LeftOut()
     if request.name == SCENE_TUNING:
-        sets = {name: _under(name, _parted(read, request)) for name, read in annotated.items()}
+        sets = {name: _under(name, _resplit(read, request)) for name, read in annotated.items()}
     else:
         sets = {
-            name: _parted(_with_causes(read, request.causes, left_out), request) for name, read in annotated.items()
+            name: _resplit(_with_causes(read, request.causes, left_out), request) for name, read in annotated.items()
         }
     malformed = tuple(row for annotated in sets.values() for row in annotated.malformed)
     described = {name: annotated.described for name, annotated in sets.items() if annotated.described}
@@ -55,7 +55,7 @@ def prepare_set(request: SetRequest, annotated: Mapping[str, AnnotatedSet], prep
         for annotated in sets.values():
             yield from _of_videos(label, annotated.videos, request, preparation, left_out)
         made = described_examples(described, Durations(request.footage, left_out), left_out, preparation)
-        yield from _rendered(made, request, left_out) if request.render else made
+        yield from _render_motions(made, request, left_out) if request.render else made
 
     return PreparedSet(label, examples(), malformed, left_out)
 
@@ -82,7 +82,7 @@ def _under(name: str, annotated: AnnotatedSet) -> AnnotatedSet:
     return annotated.model_copy(update={"described": tuple(moved)})
 
 
-def _rendered(examples: Iterable[Example], request: SetRequest, left_out: LeftOut) -> Iterator[Example]:
+def _render_motions(examples: Iterable[Example], request: SetRequest, left_out: LeftOut) -> Iterator[Example]:
     """Examples of motions with a drawn video in ``out/footage`` in place of the joints."""
     for example in examples:
         if not example.video.endswith(".npy"):
@@ -97,7 +97,7 @@ def _rendered(examples: Iterable[Example], request: SetRequest, left_out: LeftOu
         yield example.model_copy(update={"video": drawn})
 
 
-def _parted(annotated: AnnotatedSet, request: SetRequest) -> AnnotatedSet:
+def _resplit(annotated: AnnotatedSet, request: SetRequest) -> AnnotatedSet:
     """The set with splits that no group crosses."""
     if request.resplit:
         changes = {
@@ -120,7 +120,7 @@ def _of_videos(
     if request.subset == "s-s" and footage is not None:
         there = (video for video in videos if originals.at_hand(video.path))
         kept = s_s(there, FaceFinder(MTCNN.pretrained(), footage), left_out)
-        kept = _muted(kept, footage, request.out, left_out)
+        kept = _mute_videos(kept, footage, request.out, left_out)
         durations = Durations(request.out / "footage", left_out)  # the muted copies are what is asked about
     elif request.subset == "s-d" and request.segments is not None:
         kept = s_d(videos, read_segments(request.segments), left_out)
@@ -131,7 +131,7 @@ def _of_videos(
     return video_examples(name, kept, durations, left_out, preparation)
 
 
-def _muted(kept: Iterable[Kept], footage: Path, out: Path, left_out: LeftOut) -> Iterator[Kept]:
+def _mute_videos(kept: Iterable[Kept], footage: Path, out: Path, left_out: LeftOut) -> Iterator[Kept]:
     """The videos whose muted copy lies in ``out/footage``, at the path they have in the footage folder."""
     for item in kept:
         try:

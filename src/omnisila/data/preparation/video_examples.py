@@ -106,7 +106,7 @@ def cut_at_end(video: AnnotatedVideo, duration_s: float, left_out: LeftOut) -> A
         return video
     for truth in past:
         what = f"{video.id}: {truth.label} to {truth.span.end_s:g} s of {duration_s:g} s"
-        left_out.changed("an event ends past the video's end, and is cut there", what)
+        left_out.note_change("an event ends past the video's end, and is cut there", what)
     whole = Span(start_s=0.0, end_s=duration_s)
     return video.replace(truth=tuple(_inside(truth, whole) for truth in video.truth or ()))
 
@@ -121,7 +121,7 @@ def drop_repeats(video: AnnotatedVideo, left_out: LeftOut) -> AnnotatedVideo:
         key = (truth.label, round(truth.span.start_s, 3), round(truth.span.end_s, 3))
         if key in events:
             what = f"{video.id}: {truth.label} at {truth.span.start_s:g} s"
-            left_out.changed("an event stands there twice, and counts once", what)
+            left_out.note_change("an event stands there twice, and counts once", what)
         if key not in events or events[key].cause is None:
             events[key] = truth
     return video if len(events) == len(video.truth or ()) else video.replace(truth=tuple(events.values()))
@@ -145,9 +145,9 @@ def _can_be_told(span: Span) -> bool:
     return round(span.end_s, 3) > round(span.start_s, 3)
 
 
-def overlap_s(one: Span, other: Span) -> float:
+def overlap_s(first: Span, other: Span) -> float:
     """How long two spans share; not above 0 where they share nothing."""
-    return min(one.end_s, other.end_s) - max(one.start_s, other.start_s)
+    return min(first.end_s, other.end_s) - max(first.start_s, other.start_s)
 
 
 def _inside(truth: Truth, window: Span) -> Truth:

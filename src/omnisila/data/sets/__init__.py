@@ -128,8 +128,8 @@ def read_footage(root: Path, names: Sequence[str] | None = None) -> AnnotatedSet
         )
     read = [read_set(name, root) for name in wanted]
     return AnnotatedSet(
-        videos=tuple(video for one in read for video in one.videos),
-        malformed=tuple(row for one in read for row in one.malformed),
+        videos=tuple(video for part in read for video in part.videos),
+        malformed=tuple(row for part in read for row in part.malformed),
     )
 
 
@@ -182,7 +182,7 @@ def with_implied_labels(videos: Sequence[AnnotatedVideo], label_sets: Iterable[s
     return tuple(result)
 
 
-def untaught(videos: Sequence[AnnotatedVideo], taught: Mapping[str, Sequence[str]]) -> dict[str, int]:
+def count_untaught(videos: Sequence[AnnotatedVideo], taught: Mapping[str, Sequence[str]]) -> dict[str, int]:
     """How many videos of each set show a label that is not among the taught ones, as ``set: label``.
 
     Args:

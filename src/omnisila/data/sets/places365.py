@@ -28,11 +28,11 @@ def read(folder: Path) -> AnnotatedSet:
     """The chosen pictures of the lists that are there, at least one of them."""
     places = {number: _words(path) for _, path, number in _pairs(folder / CATEGORIES)}
     lists = [name for name in LISTS if (folder / name).is_file()] or [next(iter(LISTS))]
-    described = [item for name in lists for item in _described(folder / name, LISTS[name], places)]
+    described = [item for name in lists for item in _describe_pictures(folder / name, LISTS[name], places)]
     return AnnotatedSet(described=tuple(described))
 
 
-def _described(path: Path, split: Split, places: dict[int, str]) -> Iterator[Described]:
+def _describe_pictures(path: Path, split: Split, places: dict[int, str]) -> Iterator[Described]:
     pictures: defaultdict[int, list[str]] = defaultdict(list)
     for row, name, number in _pairs(path):
         if number not in places:

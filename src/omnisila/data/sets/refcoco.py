@@ -78,7 +78,7 @@ def read(folder: Path) -> AnnotatedSet:
     """All phrases; ``folder`` is that of one of the three sets."""
     path = next((folder / name for name in REFS if (folder / name).is_file()), folder / REFS[0])
     try:
-        refs = TypeAdapter(tuple[_Ref, ...]).validate_python(unpickled(path))
+        refs = TypeAdapter(tuple[_Ref, ...]).validate_python(unpickle_plain(path))
     except ValidationError as error:
         raise DataSetError(f"{path}, item {first_fault(error)}. Wanted: {FORM}.") from error
     instances, _ = read_json(folder / "instances.json", TypeAdapter(_Instances).validate_python, INSTANCES_FORM)
@@ -92,11 +92,11 @@ def read(folder: Path) -> AnnotatedSet:
             reason = f"item {index}: no box {ref.ann_id} on picture {ref.image_id} in instances.json"
             malformed.append(Malformed(file=path.name, line=None, reason=reason))
         else:
-            described += _described(ref, image, box)
+            described += _describe_regions(ref, image, box)
     return AnnotatedSet(described=tuple(described), malformed=tuple(malformed))
 
 
-def unpickled(path: Path) -> Any:
+def unpickle_plain(path: Path) -> Any:
     """The plain data in a pickle, of Python 2 or 3.
 
     Raises:
@@ -110,7 +110,7 @@ def unpickled(path: Path) -> Any:
         raise DataSetError(f"{path}: not read as a pickle of plain data ({error}). Wanted: {FORM}.") from error
 
 
-def _described(ref: _Ref, image: _Image, box: _Box) -> Iterator[Described]:
+def _describe_regions(ref: _Ref, image: _Image, box: _Box) -> Iterator[Described]:
     left, top, width, height = box.bbox
     corners = (left / image.width, top / image.height, (left + width) / image.width, (top + height) / image.height)
     place = ",".join(f"{min(max(corner, 0.0), 1.0):.2f}" for corner in corners)

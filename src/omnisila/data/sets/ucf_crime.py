@@ -34,17 +34,17 @@ def read(folder: Path) -> AnnotatedSet:
         raise DataSetError(f"{folder}: neither {test.name} nor {train.name} is there. Put one or both there.")
     videos: dict[str, AnnotatedVideo] = {}
     for row, words in read_words(test, TEST_FORM) if test.exists() else ():
-        video = _tested(row, words)
+        video = _test_video(row, words)
         check_new(row, videos, video.id)
         videos[video.id] = video
     for row, words in read_words(train, TRAIN_FORM) if train.exists() else ():
-        video = _trained(row, words)
+        video = _training_video(row, words)
         check_new(row, videos, video.id)
         videos[video.id] = video
     return AnnotatedSet(videos=tuple(videos.values()))
 
 
-def _tested(row: Row, words: list[str]) -> AnnotatedVideo:
+def _test_video(row: Row, words: list[str]) -> AnnotatedVideo:
     if len(words) != 6:
         raise row.error(f"{len(words)} fields", TEST_FORM)
     name, kind = words[0].removesuffix(".mp4"), words[1]
@@ -67,7 +67,7 @@ def _tested(row: Row, words: list[str]) -> AnnotatedVideo:
     )
 
 
-def _trained(row: Row, words: list[str]) -> AnnotatedVideo:
+def _training_video(row: Row, words: list[str]) -> AnnotatedVideo:
     kind, slash, file = words[0].partition("/")
     if len(words) != 1 or not slash or not file.endswith(".mp4"):
         raise row.error(" ".join(words), TRAIN_FORM)

@@ -38,7 +38,7 @@ def read(folder: Path) -> AnnotatedSet:
         name = word.removesuffix(".mp4")
         check_new(row, videos, name)
         kinds = _classes(row, name)
-        events = _classed(row, fields) if has_classes else _plain(row, fields, kinds)
+        events = _events_with_class(row, fields) if has_classes else _events_without_class(row, fields, kinds)
         reason = _unreadable(name, [kind for kind, _, _ in events])
         if reason:
             malformed.append(Malformed(file=path.name, line=row.line, reason=reason))
@@ -67,7 +67,7 @@ def _unreadable(name: str, kinds: list[str]) -> str | None:
     return None
 
 
-def _classed(row: Row, fields: list[str]) -> list[tuple[str, float, float]]:
+def _events_with_class(row: Row, fields: list[str]) -> list[tuple[str, float, float]]:
     if not fields or len(fields) % 3:
         raise row.error(f"{len(fields)} fields after the video", CLASSED_FORM)
     events = []
@@ -78,7 +78,7 @@ def _classed(row: Row, fields: list[str]) -> list[tuple[str, float, float]]:
     return events
 
 
-def _plain(row: Row, fields: list[str], kinds: list[str]) -> list[tuple[str, float, float]]:
+def _events_without_class(row: Row, fields: list[str], kinds: list[str]) -> list[tuple[str, float, float]]:
     """The events with their class, or with none ("") where the video's name holds several."""
     if not fields or len(fields) % 2:
         raise row.error(f"{len(fields)} fields after the video", PLAIN_FORM)

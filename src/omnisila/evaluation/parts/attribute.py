@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from omnisila.evaluation import attributing
-from omnisila.evaluation.answers import CHANCE, FLAG_NONE, Answers, Chosen, Part, PerItem, named, numbered
+from omnisila.evaluation.answers import CHANCE, FLAG_NONE, Answers, Chosen, Part, PerItem, number_names, with_label_set
 from omnisila.evaluation.attributing import SentenceEncoder
-from omnisila.evaluation.named_scores import measured
+from omnisila.evaluation.named_scores import make_score
 from omnisila.labels import LabelSet
 from omnisila.schema import Prediction, Score
 
@@ -40,25 +40,25 @@ class Attributed(NamedTuple):
     def scores(self, chosen: Chosen) -> tuple[Score, ...]:
         count, true_label = len(chosen), self.true_label[chosen]
         scores = [
-            measured("Sem-R", ROUGE_RECIPE, float(self.overlap[chosen].mean()), count),
-            measured(
-                "Sen-A", "the label's name in the text", float(_right(self.label[chosen], true_label).mean()), count
+            make_score("Sem-R", ROUGE_RECIPE, float(self.overlap[chosen].mean()), count),
+            make_score(
+                "Sen-A", "the label's name in the text", float(_is_right(self.label[chosen], true_label).mean()), count
             ),
         ]
         if self.meaning is not None:
             nearest = f"the label's name, else the nearest label by {self.meaning.encoder}"
-            right = float(_right(self.meaning.label[chosen], true_label).mean())
+            right = float(_is_right(self.meaning.label[chosen], true_label).mean())
             likeness = float(self.meaning.similarity[chosen].mean())
             scores += [
-                measured("Sen-A", nearest, right, count),
-                measured("Sem-C", f"cosine x 100, {self.meaning.encoder}", likeness, count),
+                make_score("Sen-A", nearest, right, count),
+                make_score("Sem-C", f"cosine x 100, {self.meaning.encoder}", likeness, count),
             ]
-        return named(self.labels.name, scores)
+        return with_label_set(self.labels.name, scores)
 
     def details(self) -> tuple[Score, ...]:
         """Each label's Sen-A, and what Sem-C unrelated causes get."""
         scores = [
-            measured(
+            make_score(
                 "Sen-A",
                 f"{self.labels.labels[label]}; the label's name in the text",
                 float((self.label[self.true_label == label] == label).mean()),
@@ -68,8 +68,8 @@ class Attributed(NamedTuple):
         ]
         if self.meaning is not None:
             variant = f"cosine x 100, {self.meaning.encoder}; causes of other items"
-            scores.append(measured("Sem-C", variant, self.meaning.unrelated, len(self.true_texts)))
-        return named(self.labels.name, scores)
+            scores.append(make_score("Sem-C", variant, self.meaning.unrelated, len(self.true_texts)))
+        return with_label_set(self.labels.name, scores)
 
     def per_item(self) -> PerItem:
         return PerItem("Sem-R", f"{self.labels.name}; {ROUGE_RECIPE}", self.overlap)
@@ -80,7 +80,7 @@ class Attributed(NamedTuple):
         yield CHANCE, self._saying([self.true_texts[index] for index in order])
 
     def _saying(self, texts: Sequence[str]) -> "Attributed":
-        return _attributed(self.labels, self.true_texts, texts, self.true_label, self.groups, self.encoder)
+        return _make_part(self.labels, self.true_texts, texts, self.true_label, self.groups, self.encoder)
 
 
 def parts(answers: Answers, labels: LabelSet, encoder: SentenceEncoder | None = None) -> list[Attributed]:
@@ -91,23 +91,23 @@ def parts(answers: Answers, labels: LabelSet, encoder: SentenceEncoder | None = 
     position = {label: index for index, label in enumerate(labels.labels)}
     true_label = np.array([position.get(e.truth[0].label, -1) if e.truth else -1 for e, _ in pairs])
     return [
-        _attributed(
+        _make_part(
             labels,
             tuple(example.answer for example, _ in pairs),
-            [_said(prediction) for _, prediction in pairs],
+            [_answer_text(prediction) for _, prediction in pairs],
             true_label,
-            numbered(example.video for example, _ in pairs),
+            number_names(example.video for example, _ in pairs),
             encoder,
         )
     ]
 
 
-def _right(said: Int[np.ndarray, "items"], true: Int[np.ndarray, "items"]) -> Bool[np.ndarray, "items"]:
+def _is_right(said: Int[np.ndarray, "items"], true: Int[np.ndarray, "items"]) -> Bool[np.ndarray, "items"]:
     """An item without a true label is never right."""
     return (said == true) & (true >= 0)
 
 
-def _attributed(
+def _make_part(
     labels: LabelSet,
     true_texts: tuple[str, ...],
     texts: Sequence[str],
@@ -133,5 +133,5 @@ def _meaning(true_texts: Sequence[str], texts: Sequence[str], labels: LabelSet, 
     return Meaning(encoder.name, likeness.per_text, likeness.shuffled_mean, nearest)
 
 
-def _said(prediction: Prediction | None) -> str:
+def _answer_text(prediction: Prediction | None) -> str:
     return prediction.answer if prediction is not None and prediction.parse_ok else ""

@@ -16,10 +16,10 @@ from omnisila.evaluation.answers import (
     Chosen,
     Part,
     PerItem,
-    named,
-    numbered,
+    number_names,
+    with_label_set,
 )
-from omnisila.evaluation.named_scores import identifying_scores, measured
+from omnisila.evaluation.named_scores import identifying_scores, make_score
 from omnisila.labels import LabelSet
 from omnisila.schema import Example, Prediction, Score
 from omnisila.systems import window_ids
@@ -43,13 +43,15 @@ class Identified(NamedTuple):
     def scores(self, chosen: Chosen) -> tuple[Score, ...]:
         anomaly = None if self.anomaly is None else self.anomaly[chosen]
         columns = (self.truth[chosen], self.predicted[chosen], self.groups[chosen])
-        return named(self.labels.name, identifying_scores(*columns, self.negative.tolist(), anomaly, unit=self.unit))
+        return with_label_set(
+            self.labels.name, identifying_scores(*columns, self.negative.tolist(), anomaly, unit=self.unit)
+        )
 
     def details(self) -> tuple[Score, ...]:
         """Of each label that is true anywhere, the share that was found."""
         right = self.truth == self.predicted
         recalls = [
-            measured(
+            make_score(
                 "recall",
                 f"{self.labels.labels[label]}; {self.unit} level",
                 float(right[self.truth == label].mean()),
@@ -57,7 +59,7 @@ class Identified(NamedTuple):
             )
             for label in np.unique(self.truth)
         ]
-        return named(self.labels.name, recalls)
+        return with_label_set(self.labels.name, recalls)
 
     def per_item(self) -> PerItem:
         variant = f"{self.labels.name}; {self.unit} level"
@@ -81,17 +83,17 @@ def parts(answers: Answers, labels: LabelSet) -> list[Identified]:
     units: dict[str, list[tuple[Example, Prediction | None]]] = {"window": [], "video": []}
     for example, prediction in answers.of("identify", labels.name):
         units["window" if example.id in windows else "video"].append((example, prediction))
-    return [_identified(labels, unit, pairs) for unit, pairs in units.items() if pairs]
+    return [_make_part(labels, unit, pairs) for unit, pairs in units.items() if pairs]
 
 
-def _identified(labels: LabelSet, unit: str, pairs: Sequence[tuple[Example, Prediction | None]]) -> Identified:
+def _make_part(labels: LabelSet, unit: str, pairs: Sequence[tuple[Example, Prediction | None]]) -> Identified:
     anomaly = [said_anomaly(prediction) for _, prediction in pairs]
     return Identified(
         labels,
         unit,
         np.array([_true_label(example, labels) for example, _ in pairs]),
-        np.array([_said(prediction, labels) for _, prediction in pairs]),
-        numbered(example.video for example, _ in pairs),
+        np.array([_predicted_label(prediction, labels) for _, prediction in pairs]),
+        number_names(example.video for example, _ in pairs),
         None
         if all(score is None for score in anomaly)
         else np.array([worst_anomaly(e, labels) if s is None else s for (e, _), s in zip(pairs, anomaly, strict=True)]),
@@ -118,7 +120,7 @@ def _true_label(example: Example, labels: LabelSet) -> int:
     return position[example.answer.casefold()]
 
 
-def _said(prediction: Prediction | None, labels: LabelSet) -> int:
+def _predicted_label(prediction: Prediction | None, labels: LabelSet) -> int:
     if prediction is None or not prediction.parse_ok:
         return -1
     if prediction.posterior:

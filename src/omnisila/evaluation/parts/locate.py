@@ -17,13 +17,13 @@ from omnisila.evaluation.answers import (
     Chosen,
     Part,
     PerItem,
-    named,
+    with_label_set,
 )
 from omnisila.evaluation.grid import GRID_HZ
 from omnisila.evaluation.locating import TIOUS, frame_detection, mean_average_precision, missed_per_video
-from omnisila.evaluation.named_scores import average_precision_scores, locating_scores, measured, refused_score
+from omnisila.evaluation.named_scores import average_precision_scores, locating_scores, make_score, refused_score
 from omnisila.evaluation.parts.identify import said_anomaly, worst_anomaly
-from omnisila.evaluation.tables import Footage, Refused, SpanTable, resampled, tabulate, tabulate_truth
+from omnisila.evaluation.tables import Footage, Refused, SpanTable, resample, tabulate, tabulate_truth
 from omnisila.evaluation.ties import ranked_scores
 from omnisila.labels import LabelSet
 from omnisila.schema import Score
@@ -55,8 +55,8 @@ class Located(NamedTuple):
         return [self.labels.reportable.index(label) for label in self.labels.negative]
 
     def scores(self, chosen: Chosen) -> tuple[Score, ...]:
-        truth, predicted, stated = (resampled(table, chosen) for table in (self.truth, self.predicted, self.stated))
-        windows = None if self.windows is None else resampled(self.windows, chosen)
+        truth, predicted, stated = (resample(table, chosen) for table in (self.truth, self.predicted, self.stated))
+        windows = None if self.windows is None else resample(self.windows, chosen)
         count = len(self.labels.reportable)
         scores = locating_scores(
             truth.of_labels(self.negative),
@@ -68,13 +68,13 @@ class Located(NamedTuple):
         )
         if len(self.negative) < count:
             scores += average_precision_scores(truth, stated, count, TIOUS, f"{', '.join(self.labels.reportable)}; ")
-        return named(self.labels.name, scores)
+        return with_label_set(self.labels.name, scores)
 
     def details(self) -> tuple[Score, ...]:
         """TSL-300's own figures, the range of ties, what was refused, and each label's FNR and average precision."""
         count = len(self.labels.reportable)
         everything = (*ranked_scores(self.truth, self.stated, count), refused_score(self.refused))
-        return named(self.labels.name, (*everything, *self._per_label()))
+        return with_label_set(self.labels.name, (*everything, *self._per_label()))
 
     def _per_label(self) -> Iterator[Score]:
         """A label's frames count as found when they are flagged at all, whatever the label said.
@@ -89,11 +89,11 @@ class Located(NamedTuple):
                 continue
             if index in self.negative:
                 frames, grid = frame_detection(mine, flagged, self.footage), f"{GRID_HZ:g} Hz grid"
-                yield measured("FNR", f"{label}; frames, micro; {grid}", frames.fnr_micro, len(mine.label))
+                yield make_score("FNR", f"{label}; frames, micro; {grid}", frames.fnr_micro, len(mine.label))
                 macro = f"{label}; frames, macro over its videos; {grid}"
-                yield measured("FNR", macro, frames.fnr_macro, frames.eventful_videos)
+                yield make_score("FNR", macro, frames.fnr_macro, frames.eventful_videos)
             ap = float(precision.per_label[:, index].mean())
-            yield measured(
+            yield make_score(
                 "AP@tIoU", f"{label}; mean of {', '.join(f'{tiou:g}' for tiou in TIOUS)}", ap, len(mine.label)
             )
 

@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from omnisila.evaluation import reaction
-from omnisila.evaluation.answers import CHANCE, Answers, Chosen, Part, PerItem, named, numbered
-from omnisila.evaluation.named_scores import measured
+from omnisila.evaluation.answers import CHANCE, Answers, Chosen, Part, PerItem, number_names, with_label_set
+from omnisila.evaluation.named_scores import make_score
 from omnisila.labels import LabelSet
 from omnisila.schema import Prediction, Score
 
@@ -24,12 +24,12 @@ class Reacted(NamedTuple):
 
     def scores(self, chosen: Chosen) -> tuple[Score, ...]:
         result = reaction.pearson(self.truth[chosen], self.predicted[chosen])
-        mean = measured("Pearson", "mean over emotions", result.mean, len(chosen))
+        mean = make_score("Pearson", "mean over emotions", result.mean, len(chosen))
         each = (
-            measured("Pearson", label, float(value), len(chosen), "constant column" if constant else None)
+            make_score("Pearson", label, float(value), len(chosen), "constant column" if constant else None)
             for label, value, constant in zip(self.labels.labels, result.per_emotion, result.constant, strict=True)
         )
-        return named(self.labels.name, (mean, *each))
+        return with_label_set(self.labels.name, (mean, *each))
 
     def details(self) -> tuple[Score, ...]:
         """How the intensities spread, and how many are no answer."""
@@ -37,12 +37,12 @@ class Reacted(NamedTuple):
         spread = reaction.spread(self.predicted)._asdict()
         words = {"std": "standard deviation", "repeated_frac": "share of the commonest value"}
         scores = [
-            measured("predicted intensity", f"{label}; {words.get(name, name)}", float(value), count)
+            make_score("predicted intensity", f"{label}; {words.get(name, name)}", float(value), count)
             for name, column in spread.items()
             for label, value in zip(self.labels.labels, column, strict=True)
         ]
         filled = "share of items, filled with the emotion's mean over the other answers"
-        return named(self.labels.name, (*scores, measured("imputed", filled, self.imputed_frac, count)))
+        return with_label_set(self.labels.name, (*scores, make_score("imputed", filled, self.imputed_frac, count)))
 
     def per_item(self) -> PerItem:
         error = np.abs(self.truth - self.predicted).mean(axis=1)
@@ -59,17 +59,17 @@ def parts(answers: Answers, labels: LabelSet) -> list[Reacted]:
     if not pairs:
         return []
     truth = np.array([_row(example.intensities, labels.labels) for example, _ in pairs])
-    said = np.array([_said(prediction, labels.labels) for _, prediction in pairs])
-    filled = reaction.impute(said, _mean_said(said))
-    return [Reacted(labels, truth, filled.intensities, numbered(e.video for e, _ in pairs), filled.item_frac)]
+    said = np.array([_predicted_row(prediction, labels.labels) for _, prediction in pairs])
+    filled = reaction.impute(said, _mean_of_stated(said))
+    return [Reacted(labels, truth, filled.intensities, number_names(e.video for e, _ in pairs), filled.item_frac)]
 
 
-def _mean_said(said: Float[np.ndarray, "items emotions"]) -> Float[np.ndarray, "emotions"]:
+def _mean_of_stated(said: Float[np.ndarray, "items emotions"]) -> Float[np.ndarray, "emotions"]:
     """Of the answers that state the emotion; 0 for one that none states."""
     return np.where(np.isnan(said), 0.0, said).sum(axis=0) / np.maximum((~np.isnan(said)).sum(axis=0), 1)
 
 
-def _said(prediction: Prediction | None, labels: Sequence[str]) -> list[float]:
+def _predicted_row(prediction: Prediction | None, labels: Sequence[str]) -> list[float]:
     return _row(None if prediction is None or not prediction.parse_ok else prediction.intensities, labels)
 
 

@@ -50,9 +50,9 @@ class VideoLlava(Backbone):
         """Every patch of every frame."""
         return frames * self.patches
 
-    def fitted(self, frames: UInt8[Tensor, "images height width 3"]) -> UInt8[Tensor, "images size size 3"]:
+    def fit_frames(self, frames: UInt8[Tensor, "images height width 3"]) -> UInt8[Tensor, "images size size 3"]:
         """The middle square at the tower's size."""
-        return self.clip.preprocessing.sized(frames)
+        return self.clip.preprocessing.resize_frames(frames)
 
     def shown_area(self, height_px: int, width_px: int) -> Area:
         """The square in the middle."""

@@ -77,7 +77,7 @@ class PandaGPT(Backbone):
         begins_s = [start_s + (end_s - start_s - length_s) * clip / (CLIPS - 1) for clip in range(CLIPS)]
         return tuple(time_s for begin_s in begins_s for time_s in (begin_s, begin_s + length_s - 0.5 / rate_hz))
 
-    def fitted(self, frames: UInt8[Tensor, "images height width 3"]) -> UInt8[Tensor, "images size three_sizes 3"]:
+    def fit_frames(self, frames: UInt8[Tensor, "images height width 3"]) -> UInt8[Tensor, "images size three_sizes 3"]:
         """The two ends and the middle of frames whose short side is the tower's, in whole grey levels."""
         side = self.trunk.size_px
         resized = resize_short_side(channels_first(frames), side, antialias=False).round().to(torch.uint8)
@@ -108,7 +108,7 @@ class PandaGPT(Backbone):
         return (self.model.visual.projector(mean) * present.any(-1, keepdim=True)).unsqueeze(1)
 
     def _crops(self, frames: UInt8[Tensor, "images height width 3"]) -> Float[Tensor, "images crops 3 size size"]:
-        fitted = frames if frames.shape[1:3] == self.size_px else self.fitted(frames)
+        fitted = frames if frames.shape[1:3] == self.size_px else self.fit_frames(frames)
         pixels = preprocess(fitted.unsqueeze(1), self.size_px, published.CLIP_PIXELS)
         return torch.stack(pixels.chunk(CROPS, dim=-1), dim=1)
 

@@ -116,7 +116,7 @@ class Valley(ClipBackbone):
         pooled = self.patches - self.class_tokens
         return ("<im_start>", pooled, "<im_end><vi_start>", frames, "<vi_end>") if frames else ()
 
-    def fitted(self, frames: UInt8[Tensor, "images height width 3"]) -> UInt8[Tensor, "images size size 3"]:
+    def fit_frames(self, frames: UInt8[Tensor, "images height width 3"]) -> UInt8[Tensor, "images size size 3"]:
         """The middle of frames whose short side is 8/7 of it, by plain bilinear interpolation."""
         side = self.size_px[0]
         resized = resize_short_side(channels_first(frames), self._resized_px, antialias=False).round()

@@ -63,7 +63,7 @@ class VideoChatGPT(ClipBackbone):
         """The middles of 100 equal parts, of fewer where there are fewer frames."""
         return uniform_times(start_s, end_s, max(1, min(FRAMES, int((end_s - start_s) * rate_hz))), holes=holes)
 
-    def fitted(self, frames: UInt8[Tensor, "images height width 3"]) -> UInt8[Tensor, "images size size 3"]:
+    def fit_frames(self, frames: UInt8[Tensor, "images height width 3"]) -> UInt8[Tensor, "images size size 3"]:
         """Squeezed to a square; each pixel is the one that lies there, nothing is averaged."""
         return F.interpolate(channels_first(frames), self.size_px, mode="nearest").to(torch.uint8).movedim(1, -1)
 

@@ -144,9 +144,9 @@ class VideoChat(Backbone):
         said = f" The video contains {frames} frames sampled at {told} seconds." if times_s else ""
         return (self.token_count(frames), f"</Video>{said}\n")
 
-    def fitted(self, frames: UInt8[Tensor, "images height width 3"]) -> UInt8[Tensor, "images size size 3"]:
+    def fit_frames(self, frames: UInt8[Tensor, "images height width 3"]) -> UInt8[Tensor, "images size size 3"]:
         """The middle square at the tower's size."""
-        return self.preprocessing.sized(frames)
+        return self.preprocessing.resize_frames(frames)
 
     def shown_area(self, height_px: int, width_px: int) -> Area:
         """The square in the middle."""

@@ -159,7 +159,7 @@ def taught_by(recipe: T, clips: Sequence[AnnotatedVideo]) -> T:
         TrainingError: nothing is left.
     """
     there = {clip.set_name for clip in clips}
-    weights = {name: {one: weight for one, weight in sets.items() if one in there}
+    weights = {name: {name: weight for name, weight in sets.items() if name in there}
                for name, sets in recipe.set_weights.items()}  # fmt: skip
     shown = {
         (name, label)
@@ -195,7 +195,7 @@ def questions(material: Material, recipe: CompactTraining) -> list[Question]:
     return asked
 
 
-def built(recipe: CompactTraining, material: Material, seed: int = 0) -> SceneModel:
+def build_model(recipe: CompactTraining, material: Material, seed: int = 0) -> SceneModel:
     """An untrained model whose tokenizer and standardisation know the material."""
     torch.manual_seed(seed)
     model = recipe.scene_side.build(recipe.video_llm.build(train_tokenizer(_texts(recipe, material))))
@@ -237,7 +237,7 @@ def scene_tuned(
     recipe: CompactTraining, material: Material, state_folder: Path | None = None, on_step: OnStep | None = None
 ) -> SceneModel:
     """A model after scene tuning, or untrained if the recipe has none. It has seen no label."""
-    model = built(recipe, material)
+    model = build_model(recipe, material)
     if recipe.scene_tuning is not None:
         windows = torch.arange(len(material.bank))
         data = tuning_data(recipe, material, windows)
@@ -288,7 +288,7 @@ def _causes(material: Material, asked: Sequence[Question], labels: str) -> Cause
 
 def started_from(recipe: CompactTraining, material: Material, tuned: Mapping[str, Tensor]) -> SceneModel:
     """The recipe's model with whatever parts a scene-tuned model shares with it; the rest stays untrained."""
-    model = built(recipe, material, seed=recipe.seed)
+    model = build_model(recipe, material, seed=recipe.seed)
     if recipe.scene_tuning is not None:
         own = model.state_dict()
         model.load_state_dict({name: tuned.get(name, value) for name, value in own.items()})

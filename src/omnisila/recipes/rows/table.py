@@ -75,14 +75,14 @@ _TEXTS = {
 _TEXT = "video-llava-2"  # where Table 6 names no text: Video-LLaVA's under prompt 2
 
 
-def _fused(kind: str, title: str, source: str, letters: str, text: str = _TEXT) -> Row:
+def _fusion_row(kind: str, title: str, source: str, letters: str, text: str = _TEXT) -> Row:
     streams = {_MODALITIES[at]: f"text-{text}" if at == "t" else _MODALITIES[at] for at in letters}
     return Row(title, source, {"model": {"kind": kind}, "streams": streams})
 
 
 def _viper(source: str, letters: str, text: str = _TEXT) -> Row:
     words = f", {_TEXTS[text]}" if "t" in letters else ""
-    return _fused("viper", f"ViPER-{letters.upper()}{words}", source, letters, text)
+    return _fusion_row("viper", f"ViPER-{letters.upper()}{words}", source, letters, text)
 
 
 # The changes of a row of reactions are its model and its streams: modality -> the stream that it is read from.
@@ -106,7 +106,7 @@ REACTION = {
     },
     **{f"viper-vatf-{text}": _viper("Tables 3, 5", "vatf", text) for text in _TEXTS},
     **{
-        f"temporal-{letters}": _fused("temporal-av", f"Temporal-{letters.upper()}", "beyond the paper", letters)
+        f"temporal-{letters}": _fusion_row("temporal-av", f"Temporal-{letters.upper()}", "beyond the paper", letters)
         for letters in ("va", "vaf", "vatf")
     },
 }

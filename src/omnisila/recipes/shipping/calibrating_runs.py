@@ -21,7 +21,7 @@ from omnisila.media.video import sha256
 from omnisila.models.checkpoint import load_run
 from omnisila.models.run_files import CALIBRATION
 from omnisila.operating_points import Calibration, LabelSetCalibration
-from omnisila.recipes.studies.calibration import fitted, softmax, validation_video
+from omnisila.recipes.studies.calibration import fit_label_set, softmax, validation_video
 from omnisila.records import records
 from omnisila.scenes.cache import FeatureCache
 from omnisila.schema import Example
@@ -75,11 +75,11 @@ def calibrate_run(folder: Path, held: Held, footage: Path, cache: FeatureCache, 
     for labels, names in run.record.labels.items():
         analyzer = Analyzer(run, AnalyzerConfig(labels=(labels,)), cache)
         mine = [example for example in held.examples if example.labels == labels]
-        videos = list(_scored(analyzer, mine, footage, say))
+        videos = list(_score_videos(analyzer, mine, footage, say))
         if not videos:
             say(f"{labels}: no video of {held.words} that can be read; its thresholds stay uncalibrated")
             continue
-        sets[labels] = _fitted(videos, labels, names)
+        sets[labels] = _fit_label_set(videos, labels, names)
     if not sets:
         raise InputError(
             f"{held.words}: nothing to calibrate on: no video with known times for {', '.join(run.record.labels)} that "
@@ -90,26 +90,26 @@ def calibrate_run(folder: Path, held: Held, footage: Path, cache: FeatureCache, 
     return calibration
 
 
-def _scored(analyzer: Analyzer, examples: Sequence[Example], footage: Path, say: Say) -> Iterator[_Video]:
+def _score_videos(analyzer: Analyzer, examples: Sequence[Example], footage: Path, say: Say) -> Iterator[_Video]:
     for number, example in enumerate(examples, 1):
         path = footage / example.video
         try:
             if example.video_sha256 not in (None, sha256(path)):
                 raise MediaError(f"{path}: another file than the one that was judged. Give the --footage it is in.")
-            extracted = analyzer.extracted(path)
+            extracted = analyzer.extract_features(path)
         except MediaError as error:
             say(f"left out: {error}")
             continue
         say(f"{example.labels} {number}/{len(examples)}: {example.video}")
-        yield _Video(example, analyzer.scored(extracted))
+        yield _Video(example, analyzer.score_windows(extracted))
 
 
-def _fitted(videos: Sequence[_Video], labels: str, names: Sequence[str]) -> LabelSetCalibration:
+def _fit_label_set(videos: Sequence[_Video], labels: str, names: Sequence[str]) -> LabelSetCalibration:
     logs = [np.log(np.maximum(video.scored.posteriors[labels], SMALLEST)) for video in videos]
     truth = np.concatenate([_truth(video, labels, names) for video in videos])
     known = truth >= 0
     temperature = fit_temperature(np.concatenate(logs)[known], truth[known])
-    return fitted(
+    return fit_label_set(
         [_validation(video, softmax(log, temperature), names, labels) for video, log in zip(videos, logs, strict=True)],
         temperature,
     )

@@ -13,7 +13,7 @@ from omnisila.data.clips.augment import AugmentConfig
 from omnisila.data.clips.duplicates import with_near_duplicates
 from omnisila.data.clips.features import FeatureStore, extract_all
 from omnisila.data.clips.folds import folds as fold_numbers
-from omnisila.data.sets import absent_sets, read_footage, untaught, untrained_sets, with_implied_labels
+from omnisila.data.sets import absent_sets, count_untaught, read_footage, untrained_sets, with_implied_labels
 from omnisila.digests import digest
 from omnisila.errors import DataSetError
 from omnisila.files import write_atomically
@@ -31,7 +31,7 @@ from omnisila.recipes.rows.compact import (
 from omnisila.recipes.rows.icm import CompactICM, compact_ablations
 from omnisila.recipes.rows.voting import fitted_votes
 from omnisila.recipes.studies.beside import Rival, rivals_in
-from omnisila.recipes.studies.calibration import calibrated
+from omnisila.recipes.studies.calibration import calibrate
 from omnisila.recipes.studies.card import write_card
 from omnisila.recipes.studies.far import FarTests
 from omnisila.recipes.studies.folds import FoldJob, Workbench, judged_windows, out_of_fold_with_votes, run_jobs
@@ -88,10 +88,10 @@ def train_compact(
         InputError: the run to compare with was measured on other clips.
         TrainingError: training diverged, or a state is of another recipe.
     """
-    tell = say or _silent
+    tell = say or _ignore
     if partial:
         recipe, *ablated = _possible((recipe, *ablated), root, tell)
-    made = prepared(root, out, features, copies, workers, recipe, tell)
+    made = prepare_features(root, out, features, copies, workers, recipe, tell)
     bench, material = made.bench, made.material
     rivals = _rivals(bench, ablated, beside)
     jobs = [FoldJob(recipe, fold) for fold in range(FOLDS)]
@@ -140,7 +140,7 @@ def _rivals(bench: Workbench, ablated: Sequence[CompactTraining], beside: Path |
     return (*rivals_in(beside, bench, (CompactICM(), *compact_ablations())), *own)
 
 
-def prepared(
+def prepare_features(
     root: Path, out: Path, features: Path, copies: int, workers: int, recipe: CompactTraining, tell: Say
 ) -> Prepared:
     store = FeatureStore(root, features, SEMConfig(), AugmentConfig())
@@ -158,7 +158,7 @@ def prepared(
     key = digest("".join(f"{clip.path}\n" for clip in kept))[:12]
     work = out / "state" / f"{store.sem.digest[:12]}-{key}-{copies}"
     judged = with_implied_labels(kept, recipe.labels)
-    for shown, count in untaught(judged, recipe.labels).items():
+    for shown, count in count_untaught(judged, recipe.labels).items():
         tell(f"{shown}: {count} clips are not asked about, as the model is not taught this label")
     material = _material(store, judged, numbers, work)
     bench = Workbench(
@@ -199,7 +199,7 @@ def _scene_tuned(recipe: CompactTraining, material: Material, work: Path, tell: 
 
 def _calibration(bench: Workbench, material: Material, recipe: CompactTraining) -> Calibration:
     windows = judged_windows(material.bank).tolist()
-    return calibrated(
+    return calibrate(
         out_of_fold_with_votes(bench, material, recipe, FOLDS),
         material.clips,
         material.bank,
@@ -230,12 +230,12 @@ def _steps(stage: str, tell: Say) -> Callable[[StepReport], None]:
             if report.step:
                 tell(f"{stage} tuning: resuming, {report.step} of {report.steps} steps done")
         last = report.step
-        told = pace.told(report.step + 1)
+        told = pace.report(report.step + 1)
         if pace.due(report.step + 1):
             tell(f"{stage} tuning: step {told}, loss {report.loss:.3f}")
 
     return on_step
 
 
-def _silent(_line: str) -> None:
+def _ignore(_line: str) -> None:
     """No one is told."""

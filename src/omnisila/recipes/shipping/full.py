@@ -97,16 +97,16 @@ class Trainer:
                 "scene", scene_tuning, lambda example: example.task == "describe" and example.labels in scenes
             )
         self.sem.unload()  # the Video-LLM needs the memory
-        self._standardised([source for source in (described, task) if source is not None])
+        self._standardise([source for source in (described, task) if source is not None])
         self.parallel.shard(self.model)
         if self.recipe.scene_tuning is not None and described is not None:
             self._stage("scene", described, self.recipe.scene_tuning)
         if until == "scene":
             return None
         if not (self.out / "state" / "task" / STATE_FILE).exists():  # which holds what was made here as it was trained
-            fill_dictionary(self.model, self._sampled(task))
+            fill_dictionary(self.model, self._sample_clips(task))
         self._stage("task", task, self.recipe.task_tuning)
-        return self._saved(task)
+        return self._save(task)
 
     def _stage(self, name: str, source: ClipSource, config: AnsweringConfig) -> None:
         self.say(f"{name} tuning on {len(source)} examples")
@@ -115,7 +115,7 @@ class Trainer:
         data = self.data if name == "task" else {name: self.data[name]}
         material = f"{self.recipe.model_dump_json()} {data}"
         train(self.model, losses, loop, self.out / "state" / name, self._log(name), self.parallel, material)
-        failures = sum(self.parallel.told(losses.failures), Counter[str]())
+        failures = sum(self.parallel.exchange(losses.failures), Counter[str]())
         for reason, count in failures.items():
             self.say(f"left out {count} times: {reason}")
 
@@ -133,7 +133,7 @@ class Trainer:
     def _source(self, stage: str, questions: Questions, wanted: Callable[[Example], bool]) -> ClipSource:
         training = ExampleFile(questions.examples, lambda example: example.split == "train" and wanted(example))
         self.data[stage] = file_digest(questions.examples)
-        prepared = self._prepared(sorted(training.videos), questions.footage)
+        prepared = self._prepare_features(sorted(training.videos), questions.footage)
         for reason in prepared.failed.values():
             self.say(f"left out: {reason}")
 
@@ -156,43 +156,43 @@ class Trainer:
             raise TrainingError(
                 f"{questions.footage}: no video to train on ({reason}). Give the folder of the examples' videos."
             )
-        shown, fitted = self.recipe.window, self.llm.backbone.fitted
+        shown, fitted = self.recipe.window, self.llm.backbone.fit_frames
         return ClipSource(kept, questions.footage, prepared.extracted, self.cache, shown, fitted)
 
-    def _prepared(self, videos: Sequence[str], footage: Path) -> Prepared:
+    def _prepare_features(self, videos: Sequence[str], footage: Path) -> Prepared:
         """All videos' features in the cache: every process extracts its share, then knows of all."""
         mine = videos[self.parallel.rank :: self.parallel.world]
-        everyone = self.parallel.told(prepared_videos(mine, footage, self.sem, self.cache, self.say))
+        everyone = self.parallel.exchange(prepared_videos(mine, footage, self.sem, self.cache, self.say))
         extracted = {video: known for theirs in everyone for video, known in theirs.extracted.items()}
         failed = {video: reason for theirs in everyone for video, reason in theirs.failed.items()}
         elsewhere = [video for video, known in extracted.items() if not self.cache.holds(known)]
         again = prepared_videos(elsewhere, footage, self.sem, self.cache)  # where processes share no cache
         return Prepared(extracted | again.extracted, failed)
 
-    def _sampled(self, source: ClipSource) -> Iterator[SceneInputs]:
+    def _sample_clips(self, source: ClipSource) -> Iterator[SceneInputs]:
         """Scene features of clips spread evenly over the examples."""
         for chosen in spread_over(len(source), SAMPLED).split(64):
             scenes = stack([source.window(place) for place in chosen.tolist()]).scenes
             yield to_device(scenes, self.parallel.device)
 
-    def _standardised(self, sources: list[ClipSource]) -> None:
-        seen = [scenes for source in sources for scenes in self._sampled(source)]
+    def _standardise(self, sources: list[ClipSource]) -> None:
+        seen = [scenes for source in sources for scenes in self._sample_clips(source)]
         together = {
             name: Entities(
                 torch.cat([part[name].values for part in seen]), torch.cat([part[name].mask for part in seen])
             )
             for name in seen[0]
         }
-        self.model.fit_standardisation(together, self._seen(sources[-1]))
+        self.model.fit_standardisation(together, self._encode_pictures(sources[-1]))
 
-    def _seen(self, source: ClipSource) -> Entities:
+    def _encode_pictures(self, source: ClipSource) -> Entities:
         """What the tower makes of some clips' pictures, in float32 for statistics; unreadable ones are masked out."""
         clips = [source[place] for place in spread_over(len(source), SEEN).tolist()]
         encoded = self.llm.backbone.encode(torch.stack([clip.frames for clip in clips]).to(self.parallel.device))
         seen = torch.stack([clip.seen for clip in clips]).to(encoded.mask.device)
         return Entities(encoded.values.float(), encoded.mask & seen.unsqueeze(-1))
 
-    def _saved(self, source: ClipSource) -> RunRecord:
+    def _save(self, source: ClipSource) -> RunRecord:
         labels: dict[str, dict[str, None]] = {}
         for place in range(len(source)):
             example = source.examples[place]

@@ -31,7 +31,7 @@ from omnisila.recipes.studies.reaction_scores import example_of, intensities_of,
 from omnisila.records import records
 from omnisila.schema import Prediction, Scores
 from omnisila.training.reaction_tables import FeatureRows, feature_rows
-from omnisila.training.regression import Epoch, Labelled, fit, predicted
+from omnisila.training.regression import Epoch, Labelled, fit, predict_intensities
 from omnisila.weights.checkpoint_files import file_digest
 
 Say = Callable[[str], None]
@@ -66,7 +66,7 @@ def reactions(folder: Path, subjects: Path | None = None) -> Reactions:
     videos = hume_reaction.read(folder).videos
     if subjects is not None:
         videos = hume_reaction.of_subjects(videos, subjects)
-    train, val, test = (tuple(one for one in videos if one.split == split) for split in ("train", "val", "test"))
+    train, val, test = (tuple(video for video in videos if video.split == split) for split in ("train", "val", "test"))
     if not train or not val:
         raise DataSetError(
             f"{folder}: {len(train)} training and {len(val)} development clips. Wanted: some of both, as published."
@@ -107,7 +107,7 @@ def train_row(
 
     torch.manual_seed(row.training.seed)
     model = row.model.build(known["train"].widths).to(device)
-    labelled, state = _labelled(data.train, known["train"]), out / "state"
+    labelled, state = _labelled_clips(data.train, known["train"]), out / "state"
     fitted = fit(
         model, labelled, row.training, mean_pearson, state, _material(row, features), on_epoch=_teller(row, say)
     )
@@ -140,7 +140,7 @@ def train_row(
             said[split] = list(_answers(record, model, known[split], data._asdict()[split]))
             lines = "".join(prediction.model_dump_json() + "\n" for prediction in said[split])
             write_atomically(out / f"predictions-{split}.jsonl", lines)
-    scores = _scored(row.name, data, said["val"], out, draws, say)
+    scores = _score_system(row.name, data, said["val"], out, draws, say)
     splits = {name: SplitClips(data._asdict()[name], len(rows.ids)) for name, rows in known.items()}
     write_atomically(out / CARD, row_card(record, splits, fitted, scores))
     return scores
@@ -162,12 +162,12 @@ def querying(data: Reactions, answers: Path, out: Path, draws: int = DRAWS, say:
     """
     said = list(records(answers, Prediction))
     wanted = {example_of(video).id for video in data.val}
-    if not any(one.example_id in wanted for one in said):
+    if not any(answer.example_id in wanted for answer in said):
         raise DataSetError(
             f"{answers}: {len(said)} answers, none to the {len(wanted)} development clips (such as {min(wanted)}). "
             "Ask with examples that omnisila prepare made of this data set."
         )
-    return _scored(said[0].system, data, said, out, draws, say)
+    return _score_system(said[0].system, data, said, out, draws, say)
 
 
 def mean_pearson(truth: Float[Tensor, "clips emotions"], guesses: Float[Tensor, "clips emotions"]) -> float:
@@ -196,7 +196,7 @@ def _material(row: ReactionRecipe, features: Path) -> str:
     return " ".join([row.model_dump_json(), *tables])
 
 
-def _labelled(videos: Sequence[AnnotatedVideo], known: FeatureRows) -> Labelled:
+def _labelled_clips(videos: Sequence[AnnotatedVideo], known: FeatureRows) -> Labelled:
     by_id = {video.id: video for video in videos}
     chosen = [by_id[clip] for clip in known.ids]
     return Labelled(known, _tensor(intensities_of(chosen)), tuple(video.group for video in chosen))
@@ -208,7 +208,7 @@ def _answers(
     """Of every clip that has features, labelled or not."""
     by_id = {video.id: video for video in videos}
     system = f"{record.name}@{record.identity.digest[:12]}"
-    guesses = predicted(model, known, torch.arange(len(known.ids)))
+    guesses = predict_intensities(model, known, torch.arange(len(known.ids)))
     for clip, guess in zip(known.ids, guesses.tolist(), strict=True):
         intensities = dict(zip(REACTION.labels, guess, strict=True))
         answer = render_intensities(intensities)
@@ -217,7 +217,7 @@ def _answers(
         )  # fmt: skip
 
 
-def _scored(name: str, data: Reactions, said: Sequence[Prediction], out: Path, draws: int, say: Say) -> Scores:
+def _score_system(name: str, data: Reactions, said: Sequence[Prediction], out: Path, draws: int, say: Say) -> Scores:
     scores = reaction_scores(name, data.val, said, data.train_mean, draws)
     write_scores(out / SCORES, [scores])
     write_scores(out / LABELS, list(label_statistics([*data.train, *data.val, *data.test])))
@@ -227,13 +227,13 @@ def _scored(name: str, data: Reactions, said: Sequence[Prediction], out: Path, d
 
 
 def _teller(row: ReactionRecipe, say: Say) -> Callable[[Epoch], None]:
-    def told(epoch: Epoch) -> None:
+    def report_epoch(epoch: Epoch) -> None:
         say(
             f"epoch {epoch.number + 1}/{row.training.epochs}: loss {epoch.loss:.4f}, "
             f"Pearson {epoch.score:.4f} on held-out clips"
         )
 
-    return told
+    return report_epoch
 
 
 def _tensor(values: Float[np.ndarray, "clips emotions"]) -> Float[Tensor, "clips emotions"]:

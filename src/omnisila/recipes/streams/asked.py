@@ -28,9 +28,9 @@ from omnisila.recipes.streams.clip_lists import Say, each_clip, nothing_read, wr
 from omnisila.records import append, cut_half_line, records
 from omnisila.scenes.reaction.clip import FRAMES, Modality
 from omnisila.scenes.reaction.config import ReactionFeatureConfig
-from omnisila.scenes.reaction.text import OF_DESCRIPTIONS, SentenceEncoder, described
+from omnisila.scenes.reaction.text import OF_DESCRIPTIONS, SentenceEncoder, encode_description
 from omnisila.training.reaction_tables import PooledStream, write_stream
-from omnisila.weights.checkpoint_files import located
+from omnisila.weights.checkpoint_files import locate_source
 
 
 class Description(Frozen):
@@ -154,7 +154,7 @@ def described_features(
     known = read_sources(out)
     frames = known.features.frames if known.features else FRAMES
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    encoder = SentenceEncoder.pretrained(located(source.sentences), device)
+    encoder = SentenceEncoder.pretrained(locate_source(source.sentences), device)
     llm = FrozenLLM.load(source.backbone, source.frames, device)
     said = out / f"descriptions-{prompt}.jsonl"
     system = f"{source.backbone}, {source.frames} frames"
@@ -196,11 +196,11 @@ def descriptions(
     """
     cut_half_line(out)
     before = list(records(out, Description)) if out.exists() else []
-    if any(one.system != system for one in before):
+    if any(description.system != system for description in before):
         raise DataSetError(
             f"{out}: holds descriptions by {before[0].system}, not by {system}. Give another folder, or delete it."
         )
-    done = {one.clip for one in before}
+    done = {description.clip for description in before}
 
     def describe(video: AnnotatedVideo) -> None:
         path = footage / video.path
@@ -233,14 +233,14 @@ def description_stream(
     silent: list[str] = []
 
     def clips() -> Iterator[tuple[str, Modality]]:
-        for one in records(descriptions, Description):
-            if one.clip in wanted:
-                texts = (one.text,) if isinstance(one.text, str) else one.text
+        for description in records(descriptions, Description):
+            if description.clip in wanted:
+                texts = (description.text,) if isinstance(description.text, str) else description.text
                 if any(text.strip() for text in texts):
-                    yield one.clip, described(encoder, one.text, frames, one.clip)
+                    yield description.clip, encode_description(encoder, description.text, frames, description.clip)
                 else:
-                    silent.append(one.clip)
-                    yield one.clip, Modality.absent(frames, encoder.width)
+                    silent.append(description.clip)
+                    yield description.clip, Modality.absent(frames, encoder.width)
 
     write_stream(out, clips(), OF_DESCRIPTIONS)
     return tuple(silent)

@@ -46,9 +46,9 @@ def each_clip(
             raise  # no fault of the clip
         except OmnisilaError as error:
             failed.append(Failure(video.id, str(error)))
-            say(f"{pace.told(number)}: {error}")
+            say(f"{pace.report(number)}: {error}")
         else:
-            say(f"{pace.told(number)}: {video.id}")
+            say(f"{pace.report(number)}: {video.id}")
     return tuple(failed)
 
 

@@ -113,7 +113,7 @@ def frame_streams(
     failed: list[tuple[str, str]] = []
     notes: list[tuple[str, str]] = []
 
-    def told() -> Iterator[Outcome]:
+    def report_outcomes() -> Iterator[Outcome]:
         clips = [_clip(video, place) for video in videos]
         pace: Pace | None = None
         outcomes = (
@@ -129,17 +129,17 @@ def frame_streams(
                 pace = Pace(len(videos))
                 if number > 1:
                     say(f"resuming, {number - 1} of {len(videos)} clips done")
-            far = f"{number} of {len(videos)}" if pace is None else pace.told(number)
-            say(f"{far}: {outcome.reason or _told(video.id, outcome, config)}")
+            far = f"{number} of {len(videos)}" if pace is None else pace.report(number)
+            say(f"{far}: {outcome.reason or _outcome_text(video.id, outcome, config)}")
             yield outcome
 
-    counted = tally(told())
+    counted = tally(report_outcomes())
     write_clip_list(place.out / FAILED, "reason", failed)
     write_clip_list(place.out / NOTES, "note", notes)
     if not done:
         raise nothing_read(place.footage, len(videos), failed[0][1] if failed else None)
-    streams = {name: TEMPLATES if name == "text" else name for name in _wanted(config)}
-    extracted_streams(place.out, streams, extractor.kinds, lambda: _kept(done))
+    streams = {name: TEMPLATES if name == "text" else name for name in _wanted_modalities(config)}
+    extracted_streams(place.out, streams, extractor.kinds, lambda: _read_done(done))
     known, made = read_sources(place.out), config.networks
     networks = {**known.networks, "frames": made["frames"], **({TEMPLATES: made["text"]} if "text" in made else {})}
     write_sources(place.out, known.replace(features=config, networks=networks))
@@ -187,14 +187,14 @@ def _clip(video: AnnotatedVideo, place: Place) -> Clip:
     return Clip(place.footage / video.path, tables=there)
 
 
-def _wanted(config: ReactionFeatureConfig) -> tuple[str, ...]:
+def _wanted_modalities(config: ReactionFeatureConfig) -> tuple[str, ...]:
     """The modalities that make a table; what is not made, and text that nobody writes, makes none."""
     written = config.text == "templates" or "text" in config.given
     return tuple(name for name in MODALITIES if name in config.modalities and (name != "text" or written))
 
 
 def _missing(outcome: Outcome, config: ReactionFeatureConfig) -> list[str]:
-    wanted = _wanted(config)
+    wanted = _wanted_modalities(config)
     return [name for name in (outcome.features.missing if outcome.features else ()) if name in wanted]
 
 
@@ -203,11 +203,11 @@ def _notes(outcome: Outcome, config: ReactionFeatureConfig) -> Iterable[str]:
     return [*missing, *(outcome.features.warnings if outcome.features else ())]
 
 
-def _told(name: str, outcome: Outcome, config: ReactionFeatureConfig) -> str:
+def _outcome_text(name: str, outcome: Outcome, config: ReactionFeatureConfig) -> str:
     notes = _notes(outcome, config)
     return f"{name}, {outcome.state}" + (f" ({'; '.join(notes)})" if notes else "")
 
 
-def _kept(done: Sequence[_Done]) -> Iterator[tuple[str, dict[str, Modality]]]:
-    for one in done:
-        yield one.clip, load_features(one.file).modalities
+def _read_done(done: Sequence[_Done]) -> Iterator[tuple[str, dict[str, Modality]]]:
+    for record in done:
+        yield record.clip, load_features(record.file).modalities

@@ -57,11 +57,11 @@ def watched(
         spans = _spans(clip, scores, names, labels, thresholds(clip))
         for event in clip.truth or ():
             touching = [
-                one for one in spans if one.span.start_s < event.span.end_s and one.span.end_s > event.span.start_s
+                span for span in spans if span.span.start_s < event.span.end_s and span.span.end_s > event.span.start_s
             ]
             events += 1
             found += bool(touching)
-            named += any(one.label == event.label for one in touching)
+            named += any(item.label == event.label for item in touching)
     ordinary = ordinary_clips(clips, labels, scores.durations_s)
     for clip in ordinary:
         alarms += len(_spans(clip, scores, names, labels, thresholds(clip)))

@@ -47,7 +47,7 @@ def rivals_in(run: Path, bench: Workbench, recipes: Sequence[CompactTraining]) -
         )
     theirs = bench._replace(answers=run / "state" / "folds")
     main, *others = recipes
-    return (Rival(main, theirs, main.name), *(Rival(one, theirs, f"{main.name} {one.name}") for one in others))
+    return (Rival(main, theirs, main.name), *(Rival(other, theirs, f"{main.name} {other.name}") for other in others))
 
 
 def beside_table(
@@ -118,13 +118,13 @@ def _metrics(seeds: Sequence[Judged], chosen: Chosen) -> Float[np.ndarray, "metr
     return np.mean(values, axis=0)
 
 
-def row(title: str, one: Against) -> str:
+def row(title: str, against: Against) -> str:
     """A comparison as a line of a card's table."""
-    return f"| {title} | {one.seeds} | {' | '.join(_cells(one))} |"
+    return f"| {title} | {against.seeds} | {' | '.join(_cells(against))} |"
 
 
-def _cells(one: Against) -> Iterator[str]:
-    for ours, theirs, (difference, p_value) in zip(one.ours, one.theirs, one.differences, strict=True):
+def _cells(against: Against) -> Iterator[str]:
+    for ours, theirs, (difference, p_value) in zip(against.ours, against.theirs, against.differences, strict=True):
         p = "<0.01" if p_value < 0.005 else f"{p_value:.2f}"
         bounds = f"{difference.low:+.3f} to {difference.high:+.3f}"
         yield "-" if np.isnan(ours) else f"{ours:.3f}, {theirs:.3f}, {difference.value:+.3f} ({bounds}), {p}"

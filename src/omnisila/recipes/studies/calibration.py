@@ -132,7 +132,7 @@ def validation_video(
     return ValidationVideo(duration_s, curves, truth)
 
 
-def fitted(
+def fit_label_set(
     videos: Sequence[ValidationVideo], temperature: float, thresholds: Mapping[str, Thresholds] | None = None
 ) -> LabelSetCalibration:
     """Default thresholds and the table of operating points of one label set.
@@ -229,7 +229,7 @@ def temperature_of(
     return fit_temperature(log_probs[known], np.array([names.index(str(truth[row])) for row in known]))
 
 
-def calibrated(
+def calibrate(
     log_probs: Mapping[str, Float[np.ndarray, "windows labels"]],
     clips: Sequence[AnnotatedVideo],
     bank: FeatureBank,
@@ -257,5 +257,5 @@ def calibrated(
         ordinary = ordinary_clips(clips, labels, scores.durations_s)
         if votes is not None and ordinary and not set(votes.votes).isdisjoint(names):
             limited = voted_thresholds(ordinary, joins, scores, names, labels, votes.acts)
-        sets[labels] = fitted(validation_videos(joins, scores, names, labels), temperature, limited)
+        sets[labels] = fit_label_set(validation_videos(joins, scores, names, labels), temperature, limited)
     return Calibration(label_sets=sets, split=split, grid_hz=8.0)

@@ -20,12 +20,12 @@ from omnisila.recipes.studies.measures import (
     Identified,
     Located,
     Question,
-    averaged,
-    identified,
+    average_runs,
+    identifying_metrics,
     judge_items,
     linear_probe,
     load_answers,
-    located,
+    locating_metrics,
     questions_on,
     trivial_rows,
 )
@@ -64,7 +64,7 @@ def write_card(
     measured = Measured(main, tuple(load_answers(bench, material, recipe, folds) for recipe in seeded))
     have = [recipe for recipe in ablations if bench.holds(recipe, folds)]
     ablated = [Measured(recipe, (load_answers(bench, material, recipe, folds),)) for recipe in have]
-    ensemble = measured.seeds[0]._replace(log_probs=averaged([run.log_probs for run in measured.seeds]))
+    ensemble = measured.seeds[0]._replace(log_probs=average_runs([run.log_probs for run in measured.seeds]))
     parts = [
         _head(main, material.clips, folds, len(seeded)),
         "## Identifying, on unseen sources\n",
@@ -125,22 +125,30 @@ def _question(question: Question, main: Measured, ensemble: Answers, folds: int)
     name = question.label or "three-way sentiment"
     unit = "positive / neutral / negative" if question.label is None else f"{question.label} against calm"
     rows = [
-        _row("model, windows", [identified(judge_items(a, question, by_clip=False), DRAWS) for a in main.seeds]),
-        _row("model, clips", [identified(judge_items(a, question, by_clip=True), DRAWS) for a in main.seeds]),
+        _row(
+            "model, windows", [identifying_metrics(judge_items(a, question, by_clip=False), DRAWS) for a in main.seeds]
+        ),
+        _row("model, clips", [identifying_metrics(judge_items(a, question, by_clip=True), DRAWS) for a in main.seeds]),
         *(
-            [_row("its seeds averaged, clips", [identified(judge_items(ensemble, question, by_clip=True), DRAWS)])]
+            [
+                _row(
+                    "its seeds averaged, clips",
+                    [identifying_metrics(judge_items(ensemble, question, by_clip=True), DRAWS)],
+                )
+            ]
             if len(main.seeds) > 1
             else []
         ),
         _row(
-            "linear probe on mean EfficientNet features, clips", [identified(linear_probe(ensemble, question), DRAWS)]
+            "linear probe on mean EfficientNet features, clips",
+            [identifying_metrics(linear_probe(ensemble, question), DRAWS)],
         ),
     ]
     rows += [
         _row(f"{title}, clips", [numbers], bounds=False)
         for title, numbers in trivial_rows(judge_items(ensemble, question, by_clip=True)).items()
     ]
-    items = identified(judge_items(ensemble, question, by_clip=True), 2)
+    items = identifying_metrics(judge_items(ensemble, question, by_clip=True), 2)
     return f"""### {name} ({question.set_name}: {unit}; {items.items} clips of {items.groups} sources, {folds} folds)
 
 | | accuracy | F2 | AUC | AP |
@@ -173,7 +181,7 @@ def _ablations(main: Measured, others: Sequence[Measured], folds: int) -> str:
     for measured in (Measured(main.recipe.replace(name="full model"), main.seeds[:1]), *others):
         cells = []
         for question in questions:
-            numbers = identified(judge_items(measured.seeds[0], question, by_clip=True), 2)
+            numbers = identifying_metrics(judge_items(measured.seeds[0], question, by_clip=True), 2)
             ranked = "" if np.isnan(numbers.auc.value) else f" / {numbers.auc.value:.3f}"
             cells.append(f"{numbers.accuracy.value:.3f}{ranked}")
         rows.append(f"| {measured.recipe.name} | {' | '.join(cells)} |")
@@ -197,8 +205,8 @@ def _not_measured(command: str, ablations: Sequence[str], seeds: int) -> str:
 def _locating(answers: Answers, recipe: CompactTraining, calibration: Calibration, folds: int) -> str:
     tables: list[str] = []
     for labels in recipe.labels:
-        for one in located(answers, labels, calibration.label_sets[labels], folds, DRAWS):
-            tables.append(_located_table(labels, one))
+        for metric in locating_metrics(answers, labels, calibration.label_sets[labels], folds, DRAWS):
+            tables.append(_located_table(labels, metric))
     return f"""## Locating, on joined clips
 
 Held-out clips of one set and fold joined to longer videos (calm, event, calm, ...) with known event times; default
@@ -207,12 +215,12 @@ thresholds, fitted on other joins of the same held-out answers. Frame grid 8 Hz;
 {chr(10).join(tables)}"""
 
 
-def _located_table(labels: str, one: Located) -> str:
+def _located_table(labels: str, located: Located) -> str:
     rows = []
-    for system, scores in one.systems.items():
-        cells = [_score_cell(_found(scores, metric, variant)) for metric, variant in LOCATED]
+    for system, scores in located.systems.items():
+        cells = [_score_cell(_find_score(scores, metric, variant)) for metric, variant in LOCATED]
         rows.append(f"| {system} | {' | '.join(cells)} |")
-    return f"""### {labels}: {one.set_name} ({one.joins} joins, {one.hours * 60:.0f} minutes)
+    return f"""### {labels}: {located.set_name} ({located.joins} joins, {located.hours * 60:.0f} minutes)
 
 | | {" | ".join(LOCATED_HEADS)} |
 |---|{"---|" * len(LOCATED_HEADS)}
@@ -220,7 +228,7 @@ def _located_table(labels: str, one: Located) -> str:
 """
 
 
-def _found(scores: Sequence[Score], metric: str, variant: str) -> Score:
+def _find_score(scores: Sequence[Score], metric: str, variant: str) -> Score:
     return next(score for score in scores if score.metric == metric and score.variant.startswith(variant))
 
 

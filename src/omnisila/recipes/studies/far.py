@@ -119,7 +119,7 @@ class FarTests:
         self.fold = np.array(fold_of)[self.clip]
         groups = footage_groups(material.clips)
         self.group = np.array([groups[clip] for clip in self.clip])
-        self.questions = tuple(one for one in questions_on(recipe) if one.label in recipe.votes.votes)
+        self.questions = tuple(item for item in questions_on(recipe) if item.label in recipe.votes.votes)
 
     def on_folds(self, question: Question) -> dict[str, Told]:
         """The simple classifiers and their mean on the folds that the model is measured on."""
@@ -178,7 +178,7 @@ class FarTests:
             except TrainingError:
                 continue  # it reads change, and pictures alone show the label
         simple = [found[name] for name in simple_classifiers() if name in found]
-        told = {name: self.told(question, one) for name, one in found.items()}
+        told = {name: self.told(question, item) for name, item in found.items()}
         told[MEAN] = self.told(question, np.mean(simple, axis=0))
         write_atomically(file, json.dumps(told))
         return told

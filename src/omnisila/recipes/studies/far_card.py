@@ -30,7 +30,7 @@ def _beside_simple(far: FarTests, answers: Answers, bench: Workbench, folds: int
             "**model**": judge_items(answers, question, by_clip=True),
             "its language side alone (experts, SBM, IEC)": judge_items(alone, question, by_clip=True),
         }
-        rows = {name: told(one.truth == 1, one.score, one.group) for name, one in judged.items()}
+        rows = {name: told(item.truth == 1, item.score, item.group) for name, item in judged.items()}
         tables.append(_told_table(question, {**rows, **far.on_folds(question)}))
     return f"""## Beside simple classifiers, on the same {folds} folds
 
@@ -98,7 +98,7 @@ def _watched_rows(
     nested = nested_thresholds(answers.clips, bench.fold_of, scores, names, labels, acts)
     untrimmed = [clip for clip in answers.clips if clip.set_name == UNTRIMMED]
     others = [clip for clip in answers.clips if clip.set_name != UNTRIMMED]
-    odds = {label: one / temperature for label, one in far.odds_without(UNTRIMMED).items()}
+    odds = {label: item / temperature for label, item in far.odds_without(UNTRIMMED).items()}
     other_fold = [fold for fold, clip in zip(bench.fold_of, answers.clips, strict=True) if clip.set_name != UNTRIMMED]
     joins = joins_of(others, other_fold, scores.durations_s, labels, names, max(bench.fold_of) + 1, seed=0)
     ordinary = ordinary_clips(others, labels, scores.durations_s)
@@ -111,9 +111,9 @@ def _watched_rows(
     ]
 
 
-def _watched_row(title: str, one: Watched) -> str:
-    rate = "-" if not one.hours else f"{one.alarms_per_hour:.0f} ({one.alarms})"
+def _watched_row(title: str, watched: Watched) -> str:
+    rate = "-" if not watched.hours else f"{watched.alarms_per_hour:.0f} ({watched.alarms})"
     return (
-        f"| {title} | {one.events} | {one.found} | {one.named} | {rate} | {one.hours * 60:.1f} | "
-        f"{_number(one.frame_auc)} |"
+        f"| {title} | {watched.events} | {watched.found} | {watched.named} | {rate} | {watched.hours * 60:.1f} | "
+        f"{_number(watched.frame_auc)} |"
     )

@@ -84,13 +84,13 @@ def run_jobs(bench: Workbench, jobs: Sequence[FoldJob], workers: int, say: Calla
     pace = Pace(len(jobs))
     if say is not None and before:
         say(f"held-out answers: resuming, {before} of {len(jobs)} models done")
-    with Pool(_worker, (bench,), workers, name=_told) as pool:
+    with Pool(_worker, (bench,), workers, name=_job_text) as pool:
         for done, (number, _) in enumerate(pool.results(missing), before + 1):
             if say is not None:
-                say(f"{_told(missing[number])}: {pace.told(done)}")
+                say(f"{_job_text(missing[number])}: {pace.report(done)}")
 
 
-def _told(job: FoldJob) -> str:
+def _job_text(job: FoldJob) -> str:
     return f"{job.recipe.name}, seed {job.recipe.seed}, fold {job.fold}"
 
 
@@ -150,8 +150,8 @@ def label_log_probs(
     found: dict[str, list[Tensor]] = {name: [] for name in labels}
     for part in windows.split(BATCH_WINDOWS):
         batch = bank.batch(part)
-        for name, one in zip(labels, answers_likelihood(model, batch.scenes, batch.visual, asked), strict=True):
-            found[name].append(one.log_probs)
+        for name, item in zip(labels, answers_likelihood(model, batch.scenes, batch.visual, asked), strict=True):
+            found[name].append(item.log_probs)
     return {name: torch.cat(parts).float() for name, parts in found.items()}
 
 

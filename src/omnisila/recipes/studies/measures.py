@@ -15,7 +15,7 @@ from omnisila.data.sets import data_set
 from omnisila.evaluation import identifying, trivial
 from omnisila.evaluation.named_scores import locating_scores
 from omnisila.evaluation.significance import Interval, bootstrap, with_intervals
-from omnisila.evaluation.tables import Footage, SpanTable, resampled, tabulate, tabulate_truth
+from omnisila.evaluation.tables import Footage, SpanTable, resample, tabulate, tabulate_truth
 from omnisila.labels import label_set
 from omnisila.operating_points import LabelSetCalibration
 from omnisila.recipes.rows.compact import CompactTraining, Material
@@ -97,7 +97,7 @@ class _Item(NamedTuple):
     rows: list[int]
 
 
-def _asked(answers: Answers, question: Question) -> tuple[str, ...]:
+def _question_labels(answers: Answers, question: Question) -> tuple[str, ...]:
     """The labels that the question chooses among: the quiet one first where it is about one label."""
     if question.label is None:
         return answers.trained[question.labels]
@@ -105,7 +105,7 @@ def _asked(answers: Answers, question: Question) -> tuple[str, ...]:
 
 
 def _items(answers: Answers, question: Question, *, by_clip: bool) -> list[_Item]:
-    asked = _asked(answers, question)
+    asked = _question_labels(answers, question)
     items: dict[object, _Item] = {}
     for row, window in enumerate(answers.windows):
         number = int(answers.bank.clip[window])
@@ -120,7 +120,7 @@ def _items(answers: Answers, question: Question, *, by_clip: bool) -> list[_Item
 def judge_items(answers: Answers, question: Question, *, by_clip: bool) -> Judged:
     """One data set's windows, or its clips with the mean of their windows' log-posteriors."""
     names = answers.trained[question.labels]
-    columns = [names.index(name) for name in _asked(answers, question)]
+    columns = [names.index(name) for name in _question_labels(answers, question)]
     log_posterior = np.log(softmax(answers.log_probs[question.labels][:, columns], 1.0) + 1e-12)
     groups = footage_groups(answers.clips)
     items = _items(answers, question, by_clip=by_clip)
@@ -130,7 +130,7 @@ def judge_items(answers: Answers, question: Question, *, by_clip: bool) -> Judge
     return Judged(truth, means.argmax(1), score, group)
 
 
-def identified(items: Judged, draws: int = DRAWS) -> Identified:
+def identifying_metrics(items: Judged, draws: int = DRAWS) -> Identified:
     """Accuracy, F2, AUC and AP; three-way questions have macro F2 and no ranking."""
     binary = not np.isnan(items.score).any()
 
@@ -152,7 +152,9 @@ def trivial_rows(items: Judged) -> dict[str, Identified]:
     if np.isnan(items.score).any():
         majority = trivial.majority_labels(items.truth)
         rows = {"majority": majority, "chance": trivial.chance_labels(items.truth)}
-        return {name: identified(items._replace(predicted=predicted), draws=2) for name, predicted in rows.items()}
+        return {
+            name: identifying_metrics(items._replace(predicted=predicted), draws=2) for name, predicted in rows.items()
+        }
     flat = np.zeros(len(items.truth))
     rows = {
         "flag all": (np.ones_like(items.truth), flat),
@@ -160,7 +162,7 @@ def trivial_rows(items: Judged) -> dict[str, Identified]:
         "chance": (trivial.chance_labels(items.truth), np.random.default_rng(0).random(len(items.truth))),
     }
     return {
-        name: identified(items._replace(predicted=predicted, score=score), draws=2)
+        name: identifying_metrics(items._replace(predicted=predicted, score=score), draws=2)
         for name, (predicted, score) in rows.items()
     }
 
@@ -171,7 +173,7 @@ def linear_probe(answers: Answers, question: Question) -> Judged:
     items = _items(answers, question, by_clip=True)
     features = np.stack([_mean_features(answers.bank, [answers.windows[row] for row in item.rows]) for item in items])
     folds = np.array([answers.fold_of[item.clip] for item in items])
-    probability = np.zeros((len(features), len(_asked(answers, question))))
+    probability = np.zeros((len(features), len(_question_labels(answers, question))))
     for held_out in np.unique(folds):
         known, unseen = folds != held_out, folds == held_out
         probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=500))
@@ -195,7 +197,9 @@ class Located(NamedTuple):
     systems: dict[str, tuple[Score, ...]]
 
 
-def located(answers: Answers, labels: str, calibration: LabelSetCalibration, folds: int, draws: int) -> list[Located]:
+def locating_metrics(
+    answers: Answers, labels: str, calibration: LabelSetCalibration, folds: int, draws: int
+) -> list[Located]:
     """Localisation on joined clips at the calibration's default thresholds, by data set."""
     names = answers.trained[labels]
     quiet = label_set(labels)
@@ -236,16 +240,16 @@ def _with_bounds(
 
     def scores(chosen: Int[np.ndarray, "chosen"]) -> tuple[Score, ...]:
         return locating_scores(
-            resampled(truth, chosen),
-            resampled(model, chosen),
+            resample(truth, chosen),
+            resample(model, chosen),
             footage.at(chosen),
             labels,
-            resampled(curves, chosen),
+            resample(curves, chosen),
         )
 
     return with_intervals(scores, np.arange(len(footage.names)), draws)
 
 
-def averaged(runs: Sequence[dict[str, Float[np.ndarray, "windows labels"]]]) -> dict[str, np.ndarray]:
+def average_runs(runs: Sequence[dict[str, Float[np.ndarray, "windows labels"]]]) -> dict[str, np.ndarray]:
     """Mean log-posterior of several seeds: an ensemble of them."""
     return {name: np.mean([np.log(softmax(run[name], 1.0) + 1e-12) for run in runs], axis=0) for name in runs[0]}

@@ -10,8 +10,8 @@ from jaxtyping import Float
 
 from omnisila.data.annotated import AnnotatedVideo
 from omnisila.data.instructions import REACT_QUESTION, render_intensities
-from omnisila.evaluation.answers import match_answers, named, numbered
-from omnisila.evaluation.named_scores import measured
+from omnisila.evaluation.answers import match_answers, number_names, with_label_set
+from omnisila.evaluation.named_scores import make_score
 from omnisila.evaluation.parts.react import Reacted
 from omnisila.evaluation.reaction import PerEmotion, impute
 from omnisila.evaluation.significance import DRAWS, with_intervals
@@ -37,11 +37,11 @@ def label_statistics(videos: Sequence[AnnotatedVideo]) -> Iterator[Scores]:
         values = intensities_of([video for video in chosen if video.intensities is not None])
         if len(values):
             scores = [
-                measured("true intensity", f"{label}; {kind}", float(value), len(values))
+                make_score("true intensity", f"{label}; {kind}", float(value), len(values))
                 for kind, column in (("mean", values.mean(axis=0)), ("standard deviation", values.std(axis=0)))
                 for label, value in zip(REACTION.labels, column, strict=True)
             ]
-            yield Scores(system=f"labels, {name}", scores=named(REACTION.name, scores))
+            yield Scores(system=f"labels, {name}", scores=with_label_set(REACTION.name, scores))
 
 
 def reaction_scores(
@@ -67,19 +67,19 @@ def reaction_scores(
     truth = np.array([_row(example.intensities) for example, _ in answers.pairs], dtype=np.float64)
     said = np.array([_row(answer.intensities if answer else None) for _, answer in answers.pairs], dtype=np.float64)
     filled = impute(said.reshape(truth.shape), train_mean)
-    part = Reacted(REACTION, truth, filled.intensities, numbered(e.group for e in examples), filled.item_frac)
+    part = Reacted(REACTION, truth, filled.intensities, number_names(e.group for e in examples), filled.item_frac)
     correlations = with_intervals(part.scores, part.groups, draws) if draws else part.scores(np.arange(len(truth)))
     missing = sum(answer is None for _, answer in answers.pairs)
     unparsed = sum(answer is not None and not answer.parse_ok for _, answer in answers.pairs)
     counts = [
-        measured("imputed", IMPUTED, filled.item_frac, len(truth)),
-        measured("imputed", "share of single intensities", float(np.isnan(said).mean()), said.size),
-        measured("missing predictions", "react, count", missing, len(truth)),
-        measured("malformed predictions", "react, count", unparsed, len(truth)),
+        make_score("imputed", IMPUTED, filled.item_frac, len(truth)),
+        make_score("imputed", "share of single intensities", float(np.isnan(said).mean()), said.size),
+        make_score("missing predictions", "react, count", missing, len(truth)),
+        make_score("malformed predictions", "react, count", unparsed, len(truth)),
         *_commonest(filled.intensities),
     ]
     spread = tuple(score for score in part.details() if score.metric != "imputed")
-    return Scores(system=name, scores=(*correlations, *spread, *named(REACTION.name, counts)))
+    return Scores(system=name, scores=(*correlations, *spread, *with_label_set(REACTION.name, counts)))
 
 
 def example_of(video: AnnotatedVideo) -> Example:
@@ -105,7 +105,7 @@ def _commonest(predicted: Float[np.ndarray, "items emotions"]) -> Iterator[Score
         values, counts = np.unique(column, return_counts=True)
         if len(values):
             note = f"{counts.max()} of {len(column)} items, {len(values)} different values"
-            yield measured("commonest value", label, float(values[counts.argmax()]), len(column), note)
+            yield make_score("commonest value", label, float(values[counts.argmax()]), len(column), note)
 
 
 def _row(intensities: Mapping[str, float] | None) -> list[float]:

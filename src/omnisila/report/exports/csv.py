@@ -27,13 +27,13 @@ def export(analysis: Analysis) -> str:
     for finding in analysis.findings:
         said = finding.labels, finding.label, repr(finding.score), finding.cause or "", FINDING
         table.writerow((video, *_times(finding.span), *said))
-    for kind, span, intensities in _measured(analysis):
+    for kind, span, intensities in _intensity_rows(analysis):
         for label, value in intensities.items():
             table.writerow((video, *_times(span), REACTION.name, label, repr(value), "", kind))
     return text.getvalue()
 
 
-def _measured(analysis: Analysis) -> Iterator[tuple[str, Span, dict[str, float]]]:
+def _intensity_rows(analysis: Analysis) -> Iterator[tuple[str, Span, dict[str, float]]]:
     """The intensities of the whole video and of each window."""
     if analysis.intensities:
         end_s = max((point.end_s for point in analysis.intensity_curve), default=analysis.video.duration_s)

@@ -58,7 +58,7 @@ def export(analysis: Analysis) -> str:
 
 
 def _add(parent: ElementTree.Element, tag: str, **attributes: str) -> ElementTree.Element:
-    return ElementTree.SubElement(parent, tag, {name: _standing(value) for name, value in attributes.items()})
+    return ElementTree.SubElement(parent, tag, {name: _xml_text(value) for name, value in attributes.items()})
 
 
 def _add_header(root: ElementTree.Element, analysis: Analysis) -> None:
@@ -96,19 +96,21 @@ def _tiers(analysis: Analysis) -> list[_Tier]:
     asked = dict.fromkeys((*analysis.labels, *(finding.labels for finding in analysis.findings)))
     for labels in asked:
         rows: list[tuple[int, list[int]]] = []  # the end of a row, and the numbers in it
-        mine = [(whole_milliseconds(one.span), number) for number, one in enumerate(analysis.findings)]
+        mine = [(whole_milliseconds(finding.span), number) for number, finding in enumerate(analysis.findings)]
         for (start_ms, end_ms), number in sorted(mine):
             if analysis.findings[number].labels != labels:
                 continue
             row = next((index for index, (last_ms, _) in enumerate(rows) if last_ms <= start_ms), len(rows))
             rows[row : row + 1] = [(end_ms, [*(rows[row][1] if row < len(rows) else ()), number])]
         for numbers in [numbers for _, numbers in rows] or [[]]:
-            tiers.append(_Tier(_unused(labels, taken), labels, numbers))
+            tiers.append(_Tier(_unused_name(labels, taken), labels, numbers))
     return tiers
 
 
-def _unused(name: str, taken: set[str]) -> str:
-    free = next(one for one in (name, *(f"{name} {k}" for k in range(2, len(taken) + 3))) if one not in taken)
+def _unused_name(name: str, taken: set[str]) -> str:
+    free = next(
+        candidate for candidate in (name, *(f"{name} {k}" for k in range(2, len(taken) + 3))) if candidate not in taken
+    )
     taken.add(free)
     return free
 
@@ -122,16 +124,16 @@ def _add_tiers(root: ElementTree.Element, tier: _Tier, findings: Sequence[Findin
         aligned = _add(
             holder, "ALIGNABLE_ANNOTATION", ANNOTATION_ID=_id(number, 1), TIME_SLOT_REF1=begin, TIME_SLOT_REF2=end
         )
-        _add(aligned, "ANNOTATION_VALUE").text = _standing(findings[number].label)
+        _add(aligned, "ANNOTATION_VALUE").text = _xml_text(findings[number].label)
     for place, kind in enumerate((ELAN_CAUSE, ELAN_SCORE), start=2):
-        name = _unused(f"{kind}@{tier.name}", names)
+        name = _unused_name(f"{kind}@{tier.name}", names)
         below = _add(root, "TIER", TIER_ID=name, PARENT_REF=tier.name, LINGUISTIC_TYPE_REF=kind)
         for number in tier.numbers:
             value = findings[number].cause if kind == ELAN_CAUSE else repr(findings[number].score)
             if value:
                 holder = _add(below, "ANNOTATION")
                 said = _add(holder, "REF_ANNOTATION", ANNOTATION_ID=_id(number, place), ANNOTATION_REF=_id(number, 1))
-                _add(said, "ANNOTATION_VALUE").text = _standing(value)
+                _add(said, "ANNOTATION_VALUE").text = _xml_text(value)
 
 
 def _id(number: int, place: int) -> str:
@@ -155,6 +157,6 @@ def _add_types(root: ElementTree.Element, label_sets: Sequence[str]) -> None:
             _add(entry, "CVE_VALUE", LANG_REF=_LANGUAGE).text = label
 
 
-def _standing(text: str) -> str:
+def _xml_text(text: str) -> str:
     """Text that XML can hold."""
     return _CANNOT_STAND.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

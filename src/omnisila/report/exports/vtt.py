@@ -14,16 +14,16 @@ _SEPARATOR = " · "
 
 def export(analysis: Analysis) -> str:
     """The findings as cues, scores to four digits; a video without findings gives a file without cues."""
-    blocks = ["WEBVTT", f"NOTE {_escaped(analysis.video.path)} sha256 {analysis.video.sha256}"]
+    blocks = ["WEBVTT", f"NOTE {_escape(analysis.video.path)} sha256 {analysis.video.sha256}"]
     for index, finding in enumerate(analysis.findings, start=1):
         start_ms, end_ms = whole_milliseconds(finding.span)
-        title = _SEPARATOR.join((_escaped(finding.label), _escaped(finding.labels), f"{finding.score:.4f}"))
+        title = _SEPARATOR.join((_escape(finding.label), _escape(finding.labels), f"{finding.score:.4f}"))
         lines = [str(index), f"{_clock(start_ms)} --> {_clock(end_ms)}", title]
-        blocks.append("\n".join([*lines, _escaped(finding.cause)] if finding.cause else lines))
+        blocks.append("\n".join([*lines, _escape(finding.cause)] if finding.cause else lines))
     return "\n\n".join(blocks) + "\n"
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     """Text that stays on its line, is no tag, no arrow and no separator; players undo it."""
     text = html.escape(text, quote=False).replace("·", "&middot;")
     return text.replace("\n", "&#10;").replace("\r", "&#13;")

@@ -64,21 +64,21 @@ def _per_label(systems: Sequence[Scores]) -> Iterator[Picture]:
 
 def _intensities(examples: Sequence[Example], predictions: Mapping[str, Sequence[Prediction]]) -> Iterator[Picture]:
     both = [intensities_of(system, examples, said) for system, said in predictions.items()]
-    answered = [one for one in both if len(one.truth)]
+    answered = [system for system in both if len(system.truth)]
     if not answered:
         reason = "no answered examples with intensities; give --examples and --predictions of reactions"
         yield Picture("", "Intensity densities and confusion matrices", None, reason)
         return
     yield Picture("intensity-densities", "Densities of reaction intensities", densities(answered))
-    for number, one in enumerate(answered, 1):
-        title = f"True against predicted intensities: {one.system}"
-        yield Picture(f"intensity-confusion-{number}", title, confusion(one))
+    for number, item in enumerate(answered, 1):
+        title = f"True against predicted intensities: {item.system}"
+        yield Picture(f"intensity-confusion-{number}", title, confusion(item))
 
 
 def _side_by_side(
     examples: Sequence[Example], predictions: Mapping[str, Sequence[Prediction]], video: str | None
 ) -> Iterator[Picture]:
-    candidates = [one for one in examples if video is None or one.video == video]
+    candidates = [example for example in examples if video is None or example.video == video]
     asked = telling_video(candidates, predictions) if predictions else None
     if asked is None and video is not None:
         raise InputError(

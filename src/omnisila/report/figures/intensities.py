@@ -30,10 +30,10 @@ class Intensities(NamedTuple):
 
 def intensities_of(system: str, examples: Sequence[Example], predictions: Sequence[Prediction]) -> Intensities:
     """The items with a true intensity and an answer that could be parsed, for all emotions."""
-    said = {one.example_id: one.intensities for one in predictions if one.parse_ok and one.intensities}
-    pairs = [(one.intensities, said[one.id]) for one in examples if one.intensities and one.id in said]
-    whole = [pair for pair in pairs if all(label in one for one in pair for label in REACTION.labels)]
-    columns = np.array([[[one[label] for label in REACTION.labels] for one in pair] for pair in whole])
+    said = {side.example_id: side.intensities for side in predictions if side.parse_ok and side.intensities}
+    pairs = [(side.intensities, said[side.id]) for side in examples if side.intensities and side.id in said]
+    whole = [pair for pair in pairs if all(label in side for side in pair for label in REACTION.labels)]
+    columns = np.array([[[side[label] for label in REACTION.labels] for side in pair] for pair in whole])
     truth, predicted = columns.reshape(-1, 2, len(REACTION.labels)).swapaxes(0, 1)
     return Intensities(system, truth, predicted)
 
@@ -82,7 +82,7 @@ def confusion(system: Intensities) -> Figure:
     figure, panels = canvas(11.5, 0.5 + 2.9 * rows, rows, _PANELS_A_ROW)
     image = None
     for index, (axes, emotion) in enumerate(zip(panels, REACTION.labels, strict=False)):
-        counts = binned(system.truth[:, index], system.predicted[:, index])
+        counts = count_bins(system.truth[:, index], system.predicted[:, index])
         items = counts.sum(axis=1, keepdims=True)
         of_true = np.where(items > 0, counts / np.maximum(items, 1), np.nan)
         image = axes.imshow(
@@ -104,10 +104,10 @@ def confusion(system: Intensities) -> Figure:
     return figure
 
 
-def binned(truth: Float[np.ndarray, "items"], predicted: Float[np.ndarray, "items"]) -> Int[np.ndarray, "10 10"]:
+def count_bins(truth: Float[np.ndarray, "items"], predicted: Float[np.ndarray, "items"]) -> Int[np.ndarray, "10 10"]:
     """Counts by true bin (rows) and predicted bin; 0.3 is in [0.3, 0.4), and 1 in the last bin."""
     counts = np.zeros((BINS, BINS), dtype=np.int64)
     # 0.3 x 10 is 2.9999... in some sums of floats; a hair is added before the cut
-    row, column = (np.minimum((one * BINS + 1e-9).astype(np.int64), BINS - 1) for one in (truth, predicted))
+    row, column = (np.minimum((side * BINS + 1e-9).astype(np.int64), BINS - 1) for side in (truth, predicted))
     np.add.at(counts, (row, column), 1)
     return counts

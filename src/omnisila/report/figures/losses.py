@@ -24,7 +24,7 @@ def loss_curves(logs: Sequence[Path]) -> Figure | None:
         RecordError: a file is no log of training.
     """
     stages: dict[str, dict[str, list[LoggedStep]]] = {}
-    for name, log in _named(logs).items():
+    for name, log in _logs_by_name(logs).items():
         for line in records(log, LoggedStep):
             stages.setdefault(line.stage, {}).setdefault(name, []).append(line)
     if not stages:
@@ -51,7 +51,7 @@ def _draw(axes: Axes, name: str, lines: Sequence[LoggedStep], place: int, *, alo
     axes.plot(steps, trailing_mean(losses, window), color=color, linestyle=style, label=name)
 
 
-def _named(logs: Sequence[Path]) -> Mapping[str, Path]:
+def _logs_by_name(logs: Sequence[Path]) -> Mapping[str, Path]:
     """Each log by its run folder's name, or by its whole path where two folders are called alike."""
     names = [log.resolve().parent.name for log in logs]
     return {name if names.count(name) == 1 else str(log): log for name, log in zip(names, logs, strict=True)}

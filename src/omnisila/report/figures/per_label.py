@@ -16,7 +16,7 @@ def per_label_lines(figures: PerLabel) -> Figure:
     scale = 100 if figures.metric in _PERCENT else 1
     places = np.arange(len(figures.names))
     for index, (system, scores) in enumerate(figures.systems):
-        values = [np.nan if one is None or one.value is None else scale * one.value for one in scores]
+        values = [np.nan if score is None or score.value is None else scale * score.value for score in scores]
         color, style, marker = line_of(index)
         looks = not is_trivial(system)
         axes.plot(

@@ -37,11 +37,13 @@ class SideBySide(NamedTuple):
 
 def telling_video(examples: Sequence[Example], systems: Mapping[str, Sequence[Prediction]]) -> Example | None:
     """The eventful locate example on which systems differ most in flagged time, of those that all answered."""
-    said = [{one.example_id: one for one in predictions} for predictions in systems.values()]
+    said = [{prediction.example_id: prediction for prediction in predictions} for predictions in systems.values()]
     asked = [
-        one for one in examples if one.task == "locate" and one.truth and all(one.id in answers for answers in said)
+        example
+        for example in examples
+        if example.task == "locate" and example.truth and all(example.id in answers for answers in said)
     ]
-    return max(asked, key=lambda one: _difference(one, [answers[one.id] for answers in said]), default=None)
+    return max(asked, key=lambda example: _difference(example, [answers[example.id] for answers in said]), default=None)
 
 
 def side_by_side(
@@ -50,16 +52,19 @@ def side_by_side(
     """What the systems say of the video of a locate example; scores are those of its windows."""
     short = window_ids(examples)
     windows = {
-        one.id: one
-        for one in examples
-        if one.task == "identify" and one.labels == asked.labels and one.video == asked.video and one.id in short
+        example.id: example
+        for example in examples
+        if example.task == "identify"
+        and example.labels == asked.labels
+        and example.video == asked.video
+        and example.id in short
     }
     quiet = label_set(asked.labels).quiet
     return SideBySide(
         asked.video,
         asked.labels,
         asked.end_s,
-        tuple((one.span, one.label) for one in asked.truth if one.label != quiet),
+        tuple((event.span, event.label) for event in asked.truth if event.label != quiet),
         tuple(_lane(name, asked, windows, predictions) for name, predictions in systems.items()),
     )
 
@@ -102,7 +107,7 @@ def _draw(axes: Axes, lane: Lane, shown: SideBySide, colours: Mapping[str, str])
 
 
 def _lane(system: str, asked: Example, windows: Mapping[str, Example], predictions: Sequence[Prediction]) -> Lane:
-    said = {one.example_id: one for one in predictions}
+    said = {prediction.example_id: prediction for prediction in predictions}
     quiet = label_set(asked.labels).quiet
     scored = [
         (window.start_s, window.end_s, anomaly)
@@ -111,15 +116,21 @@ def _lane(system: str, asked: Example, windows: Mapping[str, Example], predictio
     ]
     answer = said.get(asked.id)
     findings = answer.findings if answer is not None else ()
-    return Lane(system, tuple((one.span, one.label) for one in findings if one.label != quiet), tuple(sorted(scored)))
+    return Lane(
+        system,
+        tuple((finding.span, finding.label) for finding in findings if finding.label != quiet),
+        tuple(sorted(scored)),
+    )
 
 
 def _difference(asked: Example, answers: Sequence[Prediction]) -> float:
     """Range over systems of flagged seconds that are true, less those that are not; then videos with more truth."""
     marks = [sum(_worth(finding.span, asked) for finding in answer.findings) for answer in answers]
-    return max(marks) - min(marks) if len(marks) > 1 else sum(one.span.duration_s for one in asked.truth)
+    return max(marks) - min(marks) if len(marks) > 1 else sum(event.span.duration_s for event in asked.truth)
 
 
 def _worth(span: Span, asked: Example) -> float:
-    true_s = sum(max(0.0, min(span.end_s, one.span.end_s) - max(span.start_s, one.span.start_s)) for one in asked.truth)
+    true_s = sum(
+        max(0.0, min(span.end_s, event.span.end_s) - max(span.start_s, event.span.start_s)) for event in asked.truth
+    )
     return 2 * true_s - span.duration_s

@@ -64,7 +64,7 @@ def legend_above(figure: Figure, *panels: Axes, columns: int = 4) -> None:
         figure.legend(found.values(), found.keys(), loc="outside upper center", ncols=min(columns, len(found)))
 
 
-def shortened(texts: Sequence[str], most: int = 28) -> list[str]:
+def shorten_names(texts: Sequence[str], most: int = 28) -> list[str]:
     """Names that fit beside an axis."""
     return [text if len(text) <= most else f"{text[: most - 1]}…" for text in texts]
 

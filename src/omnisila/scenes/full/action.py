@@ -17,7 +17,7 @@ from omnisila.scenes.extractor import Layout, Sampled
 from omnisila.scenes.nets.higher_hrnet import ENCODING, HigherHRNet, People
 from omnisila.scenes.nets.nanodet import Detections
 from omnisila.scenes.nets.pose_grouping import JOINTS
-from omnisila.scenes.objects import ObjectsConfig, TrackerState, followed
+from omnisila.scenes.objects import ObjectsConfig, TrackerState, follow_tracks
 
 LAYOUT = Layout(
     {
@@ -86,7 +86,7 @@ class FullActionExtractor(nn.Module, SceneExtractor):
             people = People(*(part[people.score >= self.config.min_score] for part in people))
             boxes = around(people.joints, self.config.margin_frac)
             detections = Detections(boxes, people.score, torch.zeros(len(boxes), dtype=torch.long))
-            state = followed(state, detections, time_s, self.config.tracking)
+            state = follow_tracks(state, detections, time_s, self.config.tracking)
             numbers = torch.tensor([float(track.number) for track in state.tracks[: len(boxes)]])  # in their order
             largest = (areas(boxes) * people.score).argsort(descending=True)[:MAX_PEOPLE]
             rows = values[frame, : len(largest)]

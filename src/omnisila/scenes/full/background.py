@@ -16,7 +16,7 @@ from omnisila.scenes.extractor import Layout, Sampled
 from omnisila.scenes.nets.sam import BoxSegmenter
 from omnisila.scenes.nets.vit import FrameEncoder
 from omnisila.scenes.objects import Track
-from omnisila.weights.checkpoint_files import located
+from omnisila.weights.checkpoint_files import locate_source
 
 # What Visual Genome calls an object and is the place itself: blacked out, no background would be left.
 PLACES = frozenset({
@@ -51,8 +51,8 @@ class FullBackgroundExtractor(nn.Module, SceneExtractor):
             WeightsError: SAM or ViT is missing, damaged, or another network.
         """
         where, dtype = profile.checkpoints, profile.torch_dtype
-        segmenter = BoxSegmenter.pretrained(located(where.segmentation), dtype)
-        encoder = FrameEncoder.pretrained(located(where.background), dtype)
+        segmenter = BoxSegmenter.pretrained(locate_source(where.segmentation), dtype)
+        encoder = FrameEncoder.pretrained(locate_source(where.background), dtype)
         return cls(profile.background, segmenter, encoder, profile.background_hz).to(profile.torch_device)
 
     def extract(self, chunk: Chunk, state: None) -> tuple[Sampled, None]:

@@ -15,7 +15,7 @@ from omnisila.scenes.face import FaceConfig, FaceScene
 from omnisila.scenes.nets.expression import EXPRESSIONS, ExpressionNet
 from omnisila.scenes.nets.expression_classifier import ExpressionClassifier
 from omnisila.scenes.nets.mtcnn import MTCNN, aligned_faces
-from omnisila.weights.checkpoint_files import located
+from omnisila.weights.checkpoint_files import locate_source
 
 
 class FullFaceExtractor(FaceScene):
@@ -38,13 +38,15 @@ class FullFaceExtractor(FaceScene):
         """
         expression = profile.checkpoints.expression
         describer = (
-            ExpressionClassifier.pretrained(located(expression), profile.torch_dtype)
+            ExpressionClassifier.pretrained(locate_source(expression), profile.torch_dtype)
             if expression
             else ExpressionNet.pretrained()
         )
         return cls(profile.face, profile.face.detector(), describer).to(profile.torch_device)
 
-    def _described(self, images: Tensor, picture: Tensor, boxes: Tensor, scores: Tensor) -> Float[Tensor, "faces w"]:
+    def _describe_faces(
+        self, images: Tensor, picture: Tensor, boxes: Tensor, scores: Tensor
+    ) -> Float[Tensor, "faces w"]:
         size_px = self.describer.input_px
         if self.config.cascade == "facenet":
             faces = [aligned_faces(images[i], box[None], size_px) for i, box in zip(picture, boxes, strict=True)]

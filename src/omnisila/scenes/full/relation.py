@@ -23,9 +23,9 @@ from omnisila.scenes.objects import (
     ObjectsConfig,
     Track,
     TrackerState,
-    current,
-    followed,
-    written,
+    current_tracks,
+    follow_tracks,
+    track_vectors,
 )
 from omnisila.scenes.relation import RelationConfig
 
@@ -84,12 +84,14 @@ class RelTRScene(nn.Module):
         pictures: dict[int, Relations] = {}
         for part in used.split(self.config.batch_size):
             found = self.net.relations(images[part])
-            pictures |= {int(i): Relations(*(x.cpu() for x in one)) for i, one in zip(part, found, strict=True)}
+            pictures |= {
+                int(i): Relations(*(x.cpu() for x in found_in)) for i, found_in in zip(part, found, strict=True)
+            }
         seen: list[tuple[Track, ...]] = []
         detections = {index: self._detections(found) for index, found in pictures.items()}
         for index, time_s in zip(copy_of.tolist(), times_s, strict=True):
-            tracker = followed(tracker, detections[index], time_s, self.config.objects)
-            seen.append(current(tracker, time_s, self.config.objects.max_objects))
+            tracker = follow_tracks(tracker, detections[index], time_s, self.config.objects)
+            seen.append(current_tracks(tracker, time_s, self.config.objects.max_objects))
         rows = {index: self._rows(found) for index, found in pictures.items()}
         values = torch.zeros(len(seen), self.config.max_triplets, self.triplet_layout.width)
         mask = torch.zeros(len(seen), self.config.max_triplets, dtype=torch.bool)
@@ -98,7 +100,7 @@ class RelTRScene(nn.Module):
             mask[frame, : len(rows[index])] = True
         return Looked(
             seen,
-            Sampled(*written(seen, self.layout, self.config.objects.max_objects)),
+            Sampled(*track_vectors(seen, self.layout, self.config.objects.max_objects)),
             Sampled(values, mask),
             tracker,
         )

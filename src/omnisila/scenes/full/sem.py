@@ -22,7 +22,7 @@ from omnisila.scenes.full.background import FullBackgroundConfig
 from omnisila.scenes.full.relation import FullRelationConfig, RelTRScene
 from omnisila.scenes.nets.higher_hrnet import HigherHRNetConfig
 from omnisila.scenes.nets.reltr import RelTR, RelTRConfig
-from omnisila.weights.checkpoint_files import checkpoint, file_digest, folder_digest, located
+from omnisila.weights.checkpoint_files import file_digest, folder_digest, locate_checkpoint, locate_source
 
 FEATURE_VERSION = 2  # raise it when the meaning of a feature changes without a change of configuration
 FULL = "full"
@@ -61,9 +61,9 @@ class Checkpoints(Config):
         parts = [
             file_digest(self.pose_file),
             file_digest(self.relation_file) if self.relation_file else "",
-            folder_digest(located(self.segmentation)),
-            folder_digest(located(self.background)),
-            folder_digest(located(self.expression)) if self.expression else "",
+            folder_digest(locate_source(self.segmentation)),
+            folder_digest(locate_source(self.background)),
+            folder_digest(locate_source(self.expression)) if self.expression else "",
             weights.digest(),
         ]
         return digest(*parts)
@@ -71,12 +71,12 @@ class Checkpoints(Config):
     @property
     def pose_file(self) -> Path:
         """HigherHRNet's checkpoint."""
-        return checkpoint(self.pose, _POSE_SOURCE)
+        return locate_checkpoint(self.pose, _POSE_SOURCE)
 
     @property
     def relation_file(self) -> Path | None:
         """RelTR's checkpoint."""
-        return checkpoint(self.relation, _RELATION_SOURCE) if self.relation else None
+        return locate_checkpoint(self.relation, _RELATION_SOURCE) if self.relation else None
 
 
 class FullSEMConfig(Config):

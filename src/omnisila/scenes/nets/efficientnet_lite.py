@@ -29,7 +29,7 @@ class Pooled(NamedTuple):
     max: Float[Tensor, "batch 1280"]
 
 
-def normalised(images: UInt8[Tensor, "batch height width 3"]) -> Float[Tensor, "batch 3 224 224"]:
+def normalise_pictures(images: UInt8[Tensor, "batch height width 3"]) -> Float[Tensor, "batch 3 224 224"]:
     """RGB pictures as the network was trained on them: stretched to 224 x 224, (x - 127) / 128."""
     x = images.permute(0, 3, 1, 2).float()
     x = F.interpolate(x, (INPUT_PX, INPUT_PX), mode="bilinear", align_corners=False, antialias=True)
@@ -60,5 +60,5 @@ class EfficientNetLite0(nn.Module):
         """Pooled features of RGB pictures of any size; an empty batch gives empty features."""
         if len(images) == 0:
             return Pooled(torch.zeros(0, FEATURES), torch.zeros(0, FEATURES))
-        features = self(normalised(images))
+        features = self(normalise_pictures(images))
         return Pooled(features.mean(dim=(2, 3)), features.amax(dim=(2, 3)))

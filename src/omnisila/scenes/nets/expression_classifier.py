@@ -47,7 +47,7 @@ class ExpressionClassifier(nn.Module):
         model.classifier = nn.Identity()
         self.model, self.preparation = model, preparation
         self.input_px = max(preparation.height_px, preparation.width_px)
-        self.width = self._embedded(torch.zeros(1, 3, preparation.height_px, preparation.width_px)).flatten(1).shape[1]
+        self.width = self._embed(torch.zeros(1, 3, preparation.height_px, preparation.width_px)).flatten(1).shape[1]
 
     @classmethod
     def pretrained(cls, source: str, dtype: torch.dtype = torch.float32) -> Self:
@@ -71,12 +71,12 @@ class ExpressionClassifier(nn.Module):
         if len(crops) == 0:
             return Expressions(crops.new_zeros(0, len(EXPRESSIONS)), crops.new_zeros(0, self.width))
         parameter = next(self.model.parameters())
-        embedding = self._embedded(self.preparation.pixels(crops.to(parameter.device), parameter.dtype))
+        embedding = self._embed(self.preparation.pixels(crops.to(parameter.device), parameter.dtype))
         logits = self.classifier(embedding).float()[:, self.places]
         return Expressions(logits.softmax(1), embedding.flatten(1).float())
 
     @torch.inference_mode()
-    def _embedded(self, pixels: Tensor) -> Tensor:
+    def _embed(self, pixels: Tensor) -> Tensor:
         """What the classifier reads; some architectures leave 1 x 1 maps for it to flatten."""
         return self.model(pixel_values=pixels.to(next(self.model.parameters()))).logits
 

@@ -17,7 +17,16 @@ from torch import Tensor, nn
 
 from omnisila.config import Config
 from omnisila.scenes.nets.hrnet import BLOCKS, Basic, HRNet
-from omnisila.scenes.nets.pose_grouping import JOINTS, Grouped, GroupingConfig, Peaks, grouped, peaks, places, refined
+from omnisila.scenes.nets.pose_grouping import (
+    JOINTS,
+    Grouped,
+    GroupingConfig,
+    Peaks,
+    group_people,
+    peaks,
+    places,
+    refine_people,
+)
 from omnisila.weights.loading import load_into
 from omnisila.weights.official import read_state, without_prefix
 
@@ -107,9 +116,9 @@ class HigherHRNet(HRNet):
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Heatmaps:
         """Heatmaps of normalised RGB pictures whose sides are multiples of 64."""
         x = self.features(images)
-        coarse = _headed(self.final_layers[0], x)
+        coarse = _apply_head(self.final_layers[0], x)
         x = self.deconv_layers[0](torch.cat([x, coarse.to(x.dtype)], dim=1))
-        return Heatmaps(coarse[:, :JOINTS], coarse[:, JOINTS:], _headed(self.final_layers[1], x))
+        return Heatmaps(coarse[:, :JOINTS], coarse[:, JOINTS:], _apply_head(self.final_layers[1], x))
 
     @torch.inference_mode()
     def detect(self, images: UInt8[Tensor, "batch height width 3"], flip_test: bool = False) -> list[People]:
@@ -126,8 +135,8 @@ class HigherHRNet(HRNet):
             found = peaks(heat, tags, self.config.grouping)
             on_cpu = Peaks(*(values.cpu() for values in found))
             for index in range(len(part)):
-                group = grouped(Peaks(*(values[index] for values in on_cpu)), self.config.grouping)
-                people.append(_described(group, heat[index], tags[index], canvas))
+                group = group_people(Peaks(*(values[index] for values in on_cpu)), self.config.grouping)
+                people.append(_describe_people(group, heat[index], tags[index], canvas))
         return people
 
     def _canvas(self, images: UInt8[Tensor, "batch height width 3"]) -> _Canvas:
@@ -149,32 +158,32 @@ class HigherHRNet(HRNet):
         self, images: Float[Tensor, "batch 3 height width"], flip_test: bool
     ) -> tuple[Float[Tensor, "batch 17 height width"], Float[Tensor, "batch 17 dims height width"]]:
         """Heat of both resolutions averaged, and tags, at the size of the pictures."""
-        heat, tags = _joined(self(images))
+        heat, tags = _join_maps(self(images))
         looks = [tags]
         if flip_test:
-            mirrored, tags = (maps.flip(3)[:, MIRRORED] for maps in _joined(self(images.flip(3))))
+            mirrored, tags = (maps.flip(3)[:, MIRRORED] for maps in _join_maps(self(images.flip(3))))
             heat = (heat + mirrored) / 2
             looks.append(tags)
         size = images.shape[2:]
-        return _scaled(heat, size), torch.stack([_scaled(tags, size) for tags in looks], dim=2)
+        return _scale_maps(heat, size), torch.stack([_scale_maps(tags, size) for tags in looks], dim=2)
 
 
-def _headed(head: nn.Module, x: Tensor) -> Tensor:
+def _apply_head(head: nn.Module, x: Tensor) -> Tensor:
     """A 1 x 1 convolution in float32: rounded to bfloat16, the top of a hill of heat would be flat."""
     return F.conv2d(x.float(), head.weight.float(), head.bias.float())  # type: ignore[arg-type, operator, union-attr]
 
 
-def _joined(maps: Heatmaps) -> tuple[Tensor, Tensor]:
+def _join_maps(maps: Heatmaps) -> tuple[Tensor, Tensor]:
     """Heat and tags at the finer resolution."""
     size = maps.fine.shape[2:]
-    return (_scaled(maps.coarse, size) + maps.fine) / 2, _scaled(maps.tags, size)
+    return (_scale_maps(maps.coarse, size) + maps.fine) / 2, _scale_maps(maps.tags, size)
 
 
-def _scaled(maps: Tensor, size: torch.Size) -> Tensor:
+def _scale_maps(maps: Tensor, size: torch.Size) -> Tensor:
     return F.interpolate(maps, size, mode="bilinear", align_corners=False)
 
 
-def _described(
+def _describe_people(
     group: Grouped,
     heat: Float[Tensor, "17 height width"],
     tags: Float[Tensor, "17 dims height width"],
@@ -183,16 +192,16 @@ def _described(
     """Absent joints filled, places in frame fractions, surest person first."""
     order = group.scores.mean(1).argsort(descending=True, stable=True)
     group = Grouped(*(part[order] for part in group))
-    whole = refined(group, heat, tags)
+    whole = refine_people(group, heat, tags)
     xy = places(whole, heat)
     corner, size = xy.new_tensor([canvas.left, canvas.top]), xy.new_tensor([canvas.width, canvas.height])
     seen = (whole.scores > 0)[..., None]
     both = whole.tags.expand(-1, -1, 2)
     joints = torch.cat([(xy - corner) / size * seen, whole.scores[..., None], both], dim=2)
-    return People(joints, group.scores.mean(1), _encoded(group, heat).cpu())
+    return People(joints, group.scores.mean(1), _encode_heat(group, heat).cpu())
 
 
-def _encoded(people: Grouped, heat: Float[Tensor, "17 height width"]) -> Float[Tensor, "people 272"]:
+def _encode_heat(people: Grouped, heat: Float[Tensor, "17 height width"]) -> Float[Tensor, "people 272"]:
     """The heatmaps over each person's own peaks, pooled by their maxima: how the person stands, and how surely."""
     encodings = [heat.new_zeros(0, ENCODING)]
     for columns, rows, scores in zip(people.columns, people.rows, people.scores, strict=True):

@@ -58,7 +58,7 @@ class Exchange(nn.Module):
         super().__init__()
         self.branches = nn.ModuleList(nn.Sequential(*(Basic(width) for _ in range(BLOCKS))) for width in widths)
         self.fuse_layers = nn.ModuleList(
-            nn.ModuleList(_resized(widths, source, target) for source in range(len(widths)))
+            nn.ModuleList(_resize_branch(widths, source, target) for source in range(len(widths)))
             for target in range(outputs)
         )
 
@@ -88,8 +88,8 @@ class HRNet(nn.Module):
         self.layer1 = nn.Sequential(Bottleneck(stem, stem), *(Bottleneck(wide, stem) for _ in range(BLOCKS - 1)))
         widths = (width, 2 * width, 4 * width, 8 * width)
         self.transition1 = nn.ModuleList([_step(wide, width, 1), nn.Sequential(_step(wide, widths[1], 2))])
-        self.transition2 = _opened(widths[:3])
-        self.transition3 = _opened(widths)
+        self.transition2 = _open_branch(widths[:3])
+        self.transition3 = _open_branch(widths)
         self.stage2 = _stage(widths[:2], modules[0], 2)
         self.stage3 = _stage(widths[:3], modules[1], 3)
         self.stage4 = _stage(widths, modules[2], 1)
@@ -99,15 +99,15 @@ class HRNet(nn.Module):
         x = F.relu(self.bn1(self.conv1(images)), inplace=True)
         x = F.relu(self.bn2(self.conv2(x)), inplace=True)
         x = self.layer1(x)
-        branches = self._exchanged(self.stage2, [transition(x) for transition in self.transition1])
+        branches = self._exchange(self.stage2, [transition(x) for transition in self.transition1])
         for transitions, stage in ((self.transition2, self.stage3), (self.transition3, self.stage4)):
             opened = [*branches, branches[-1]]  # the new branch is made from the coarsest
             branches = [transition(x) for transition, x in zip(transitions, opened, strict=True)]
-            branches = self._exchanged(stage, branches)
+            branches = self._exchange(stage, branches)
         return branches[0]
 
     @staticmethod
-    def _exchanged(stage: nn.Sequential, branches: list[Tensor]) -> list[Tensor]:
+    def _exchange(stage: nn.Sequential, branches: list[Tensor]) -> list[Tensor]:
         for exchange in stage:
             branches = exchange(branches)
         return branches
@@ -121,7 +121,7 @@ def _step(channels: int, filters: int, stride: int) -> nn.Sequential:
     return nn.Sequential(_conv(channels, filters, stride), nn.BatchNorm2d(filters), nn.ReLU(inplace=True))
 
 
-def _opened(widths: tuple[int, ...]) -> nn.ModuleList:
+def _open_branch(widths: tuple[int, ...]) -> nn.ModuleList:
     """One more branch than before, at half the size of the coarsest."""
     kept = [nn.Identity() for _ in widths[:-1]]
     return nn.ModuleList([*kept, nn.Sequential(_step(widths[-2], widths[-1], 2))])
@@ -132,7 +132,7 @@ def _stage(widths: tuple[int, ...], modules: int, last_outputs: int) -> nn.Seque
     return nn.Sequential(*(Exchange(widths, count) for count in outputs))
 
 
-def _resized(widths: tuple[int, ...], source: int, target: int) -> nn.Module:
+def _resize_branch(widths: tuple[int, ...], source: int, target: int) -> nn.Module:
     """From one branch's size and width to another's."""
     if source == target:
         return nn.Identity()

@@ -79,7 +79,7 @@ class MoveNet(nn.Module):
             return Poses(crops.new_zeros(0, JOINTS, 3), crops.new_zeros(0, EMBEDDING))
         features = self._features(crops)
         heat = self.heatmap(features).sigmoid()
-        joints = self._decoded(heat, self.regression(features), self.centre(features), self.offset(features))
+        joints = self._decode(heat, self.regression(features), self.centre(features), self.offset(features))
         focus = heat.amax(dim=1, keepdim=True)
         embedding = (features * focus).sum(dim=(2, 3)) / focus.sum(dim=(2, 3)).clamp(min=1e-6)
         return Poses(joints, embedding)
@@ -98,7 +98,7 @@ class MoveNet(nn.Module):
             y = smooth(F.interpolate(y, level.shape[2:], mode="bilinear", align_corners=False) + level)
         return y
 
-    def _decoded(self, heat: Tensor, regression: Tensor, centre: Tensor, offset: Tensor) -> Tensor:
+    def _decode(self, heat: Tensor, regression: Tensor, centre: Tensor, offset: Tensor) -> Tensor:
         batch = len(heat)
         weighted = centre.sigmoid()[:, 0] * self.centre_weight
         person = weighted.flatten(1).argmax(1)

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from omnisila.config import Config
-from omnisila.scenes.boxes import suppressed
+from omnisila.scenes.boxes import suppress_overlaps
 from omnisila.scenes.crops import frame_pixels, squares
 from omnisila.weights.embedded import into
 
@@ -65,7 +65,7 @@ class _Boxes(NamedTuple):
     boxes_px: Float[Tensor, "candidates 4"]
     scores: Float[Tensor, "candidates"]
 
-    def chosen(self, index: Tensor) -> "_Boxes":
+    def choose(self, index: Tensor) -> "_Boxes":
         return _Boxes(self.picture[index], self.boxes_px[index], self.scores[index])
 
 
@@ -85,7 +85,7 @@ class _Stage(nn.Module):
         for index, (convolution, rectifier) in enumerate(zip(self.convolutions, self.rectifiers, strict=True)):
             x = rectifier(convolution(x))
             if index < len(self.pools):
-                x = _halved(x) if self.pools[index] == 2 else F.max_pool2d(x, self.pools[index], 2, ceil_mode=True)
+                x = _halve(x) if self.pools[index] == 2 else F.max_pool2d(x, self.pools[index], 2, ceil_mode=True)
         if self.dense is None or self.dense_rectifier is None:
             return x
         # the published weights count columns before rows
@@ -122,14 +122,14 @@ class MTCNN(nn.Module):
         x = (images.to(self.proposal_face.weight.device).permute(0, 3, 1, 2).float() - 127.5) / 128
         x = F.pad(x, (border,) * 4)
         min_face_px = max(config.min_face_frac * longest, config.min_face_px, CELL_PX)
-        faces, landmarks = self._output(x, self._refined(x, self._proposals(x, min_face_px)))
+        faces, landmarks = self._output(x, self._refine(x, self._proposals(x, min_face_px)))
         faces, landmarks = _Boxes(*(part.cpu() for part in faces)), landmarks.cpu()
         scale = torch.tensor([width, height, width, height], dtype=torch.float32)
         results: list[Faces] = []
         for index in range(batch):
             mine = torch.nonzero(faces.picture == index)[:, 0]
             filled = faces.boxes_px[mine] + torch.tensor([0.0, 0.0, 1.0, 1.0])  # the last pixel belongs to a box
-            mine = mine[suppressed(filled, faces.scores[mine], 0.7, by_smaller=True)]
+            mine = mine[suppress_overlaps(filled, faces.scores[mine], 0.7, by_smaller=True)]
             boxes = ((faces.boxes_px[mine] - border) / scale).clamp(0, 1)
             points = (landmarks[mine] - border) / scale[:2]
             seen = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
@@ -151,13 +151,13 @@ class MTCNN(nn.Module):
             boxes = (torch.cat([corner + 1, corner + CELL_PX], 1) / scale).floor()
             cells = _Boxes(picture, boxes, face[picture, row, column])
             kept = self._best(cells, 0.5)
-            found.append(cells.chosen(kept))
+            found.append(cells.choose(kept))
             moves.append(offsets[picture[kept], row[kept], column[kept]])
             scale *= PYRAMID_FACTOR
         joined = _Boxes(*(torch.cat(parts) for parts in zip(*found, strict=True)))
         kept = self._best(joined, 0.7)
-        chosen = joined.chosen(kept)
-        return chosen._replace(boxes_px=squares(_moved(chosen.boxes_px, torch.cat(moves)[kept], 0)))
+        chosen = joined.choose(kept)
+        return chosen._replace(boxes_px=squares(_move_edges(chosen.boxes_px, torch.cat(moves)[kept], 0)))
 
     def _best(self, candidates: _Boxes, max_overlap: float) -> Int[Tensor, "kept"]:
         """What suppression leaves in each picture, best first and no more than wanted."""
@@ -166,28 +166,28 @@ class MTCNN(nn.Module):
             mine = torch.nonzero(candidates.picture == index)[:, 0]
             if most is not None:  # what is far behind cannot come back, and suppression is quadratic
                 mine = mine[candidates.scores[mine].topk(min(len(mine), 4 * most)).indices]
-            kept.append(mine[suppressed(candidates.boxes_px[mine], candidates.scores[mine], max_overlap)][:most])
+            kept.append(mine[suppress_overlaps(candidates.boxes_px[mine], candidates.scores[mine], max_overlap)][:most])
         return torch.cat(kept)
 
-    def _refined(self, x: Tensor, candidates: _Boxes) -> _Boxes:
+    def _refine(self, x: Tensor, candidates: _Boxes) -> _Boxes:
         crops, candidates = _crops(x, candidates, 24)
         features = self.refinement(crops)
         scored = candidates._replace(scores=self.refinement_face(features).softmax(1)[:, 1])
         likely = torch.nonzero(scored.scores > self.config.thresholds[1])[:, 0]
-        kept = likely[self._best(scored.chosen(likely), 0.7)]
-        chosen = scored.chosen(kept)
-        return chosen._replace(boxes_px=squares(_moved(chosen.boxes_px, self.refinement_box(features[kept]), 1)))
+        kept = likely[self._best(scored.choose(likely), 0.7)]
+        chosen = scored.choose(kept)
+        return chosen._replace(boxes_px=squares(_move_edges(chosen.boxes_px, self.refinement_box(features[kept]), 1)))
 
     def _output(self, x: Tensor, candidates: _Boxes) -> tuple[_Boxes, Float[Tensor, "faces 5 2"]]:
         crops, candidates = _crops(x, candidates, 48)
         features = self.output(crops)
         scored = candidates._replace(scores=self.output_face(features).softmax(1)[:, 1])
         likely = scored.scores > self.config.thresholds[2]
-        chosen, features = scored.chosen(likely), features[likely]
+        chosen, features = scored.choose(likely), features[likely]
         regions = chosen.boxes_px
         points = self.output_landmarks(features).reshape(-1, 2, 5).mT  # all x come before all y
         landmarks = regions[:, None, :2] - 1 + points * (regions[:, None, 2:] - regions[:, None, :2] + 1)
-        return chosen._replace(boxes_px=_moved(regions, self.output_box(features), 1)), landmarks
+        return chosen._replace(boxes_px=_move_edges(regions, self.output_box(features), 1)), landmarks
 
 
 def aligned_faces(
@@ -207,7 +207,7 @@ def aligned_faces(
     return torch.from_numpy(faces)
 
 
-def _halved(x: Float[Tensor, "batch channels rows columns"]) -> Float[Tensor, "batch channels half_rows half_columns"]:
+def _halve(x: Float[Tensor, "batch channels rows columns"]) -> Float[Tensor, "batch channels half_rows half_columns"]:
     """Max pooling of 2 x 2 cells, the odd rest alone: on the CPU a third of ``max_pool2d``'s time."""
     if x.shape[2] % 2 or x.shape[3] % 2:
         x = F.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2), value=-torch.inf)
@@ -226,10 +226,10 @@ def _crops(x: Tensor, candidates: _Boxes, size_px: int) -> tuple[Float[Tensor, "
         if region.numel():
             crops.append(F.interpolate(region, (size_px, size_px), mode="area"))
             inside.append(index)
-    return torch.cat(crops), candidates.chosen(torch.tensor(inside, dtype=torch.long, device=x.device))
+    return torch.cat(crops), candidates.choose(torch.tensor(inside, dtype=torch.long, device=x.device))
 
 
-def _moved(
+def _move_edges(
     boxes: Float[Tensor, "boxes 4"], offsets: Float[Tensor, "boxes 4"], last_px: int
 ) -> Float[Tensor, "boxes 4"]:
     """Edges moved by shares of width and height, which count the last pixel or do not."""

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
-from omnisila.scenes.boxes import suppressed
+from omnisila.scenes.boxes import suppress_overlaps
 from omnisila.weights.embedded import into
 
 INPUT_PX = 416
@@ -106,10 +106,10 @@ class NanoDet(nn.Module):
             x = stage(x)
             levels.append(x)
         fine, middle, coarse = (lateral(level) for lateral, level in zip(self.lateral, levels[1:], strict=True))
-        middle = middle + _resized(coarse, middle)
-        fine = fine + _resized(middle, fine)
-        middle = middle + _resized(fine, middle)
-        coarse = coarse + _resized(middle, coarse)
+        middle = middle + _resize(coarse, middle)
+        fine = fine + _resize(middle, fine)
+        middle = middle + _resize(fine, middle)
+        coarse = coarse + _resize(middle, coarse)
         outputs = [head(level).flatten(2).mT for head, level in zip(self.heads, (fine, middle, coarse), strict=True)]
         joined = torch.cat(outputs, dim=1)
         return Raw(joined[..., :80].sigmoid(), joined[..., 80:])
@@ -126,15 +126,15 @@ class NanoDet(nn.Module):
             return []
         height, width = images.shape[1:3]
         scale = INPUT_PX / max(height, width)
-        raw = self(_letterboxed(images, scale))
+        raw = self(_letterbox(images, scale))
         scores, classes = raw.probabilities.max(dim=2)
         extent = torch.tensor([width, height, width, height]) * scale
         return [
-            self._decoded(raw.distances[i], scores[i], classes[i], min_score, extent.to(images.device))
+            self._decode(raw.distances[i], scores[i], classes[i], min_score, extent.to(images.device))
             for i in range(len(images))
         ]
 
-    def _decoded(
+    def _decode(
         self, distances: Tensor, scores: Tensor, classes: Tensor, min_score: float, extent_px: Tensor
     ) -> Detections:
         likely = scores >= min_score
@@ -147,15 +147,15 @@ class NanoDet(nn.Module):
         boxes = torch.cat([centres - reach[:, :2], centres + reach[:, 2:]], dim=1) / extent_px
         boxes, scores, classes = boxes.clamp(0, 1), scores[candidates], classes[candidates]
         # boxes of different classes are moved apart, so that only those of one class suppress each other
-        kept = suppressed(boxes + 2.0 * classes[:, None], scores, MAX_OVERLAP)
+        kept = suppress_overlaps(boxes + 2.0 * classes[:, None], scores, MAX_OVERLAP)
         return Detections(boxes[kept], scores[kept], classes[kept])
 
 
-def _resized(x: Tensor, like: Tensor) -> Tensor:
+def _resize(x: Tensor, like: Tensor) -> Tensor:
     return F.interpolate(x, like.shape[2:], mode="bilinear", align_corners=False)
 
 
-def _letterboxed(images: UInt8[Tensor, "batch height width 3"], scale: float) -> Float[Tensor, "batch 3 416 416"]:
+def _letterbox(images: UInt8[Tensor, "batch height width 3"], scale: float) -> Float[Tensor, "batch 3 416 416"]:
     """Scaled to fit, normalised, zeros to the right and below."""
     height, width = (max(round(side * scale), 1) for side in images.shape[1:3])
     x = images.permute(0, 3, 1, 2).flip(1).float()  # BGR

@@ -32,7 +32,7 @@ def scaled_size(height_px: int, width_px: int, short_side_px: int, max_side_px: 
     return (target, other) if height_px <= width_px else (other, target)
 
 
-def padded(
+def pad_pictures(
     images: Sequence[UInt8[Tensor, "_ _ 3"]] | UInt8[Tensor, "batch _ _ 3"],
     short_side_px: int,
     max_side_px: int,
@@ -46,7 +46,7 @@ def padded(
     groups = [images] if isinstance(images, Tensor) else [image[None] for image in images]
     if not isinstance(images, Tensor) and len({image.shape for image in images}) == 1:
         groups = [torch.stack(list(images))]
-    scaled = [_scaled(group.to(device or group.device), short_side_px, max_side_px) for group in groups]
+    scaled = [_scale(group.to(device or group.device), short_side_px, max_side_px) for group in groups]
     sizes = [x.shape[2:] for x in scaled]
     if len(set(sizes)) == 1:
         return Padded(torch.cat(scaled), None)
@@ -55,7 +55,7 @@ def padded(
     return Padded(pixels, torch.tensor([list(size) for size in sizes], device=pixels.device))
 
 
-def _scaled(images: Tensor, short_side_px: int, max_side_px: int) -> Float[Tensor, "batch 3 height width"]:
+def _scale(images: Tensor, short_side_px: int, max_side_px: int) -> Float[Tensor, "batch 3 height width"]:
     size = scaled_size(images.shape[1], images.shape[2], short_side_px, max_side_px)
     x = images.permute(0, 3, 1, 2).float() / 255
     x = F.interpolate(x, size, mode="bilinear", align_corners=False, antialias=True)

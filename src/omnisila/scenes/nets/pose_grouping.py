@@ -75,7 +75,7 @@ class _Person:
         self.tags.append(tag)
 
 
-def grouped(found: Peaks, config: GroupingConfig) -> Grouped:
+def group_people(found: Peaks, config: GroupingConfig) -> Grouped:
     """People of one picture from its peaks, in the order in which they were begun.
 
     Args:
@@ -93,7 +93,7 @@ def grouped(found: Peaks, config: GroupingConfig) -> Grouped:
                 owner = _Person()
                 people.append(owner)
             owner.take(joint, int(peak), tags[joint, peak])
-    return _gathered(found, people)
+    return _gather_people(found, people)
 
 
 def _owners(
@@ -114,7 +114,7 @@ def _owners(
     return owners
 
 
-def _gathered(found: Peaks, people: list[_Person]) -> Grouped:
+def _gather_people(found: Peaks, people: list[_Person]) -> Grouped:
     ranks = torch.from_numpy(np.stack([person.peaks for person in people]) if people else np.zeros((0, JOINTS), int))
     joints, at, absent = torch.arange(JOINTS), ranks.clamp(min=0), ranks < 0
     return Grouped(
@@ -125,7 +125,7 @@ def _gathered(found: Peaks, people: list[_Person]) -> Grouped:
     )
 
 
-def refined(
+def refine_people(
     people: Grouped, heat: Float[Tensor, "17 rows columns"], tags: Float[Tensor, "17 dims rows columns"]
 ) -> Grouped:
     """Each person's absent joints, taken where heat minus whole steps of distance to the person's mean tag is largest.

@@ -15,9 +15,9 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
 from omnisila.config import Config
-from omnisila.scenes.nets.padding import padded
+from omnisila.scenes.nets.padding import pad_pictures
 from omnisila.scenes.nets.reltr_transformer import Queries, RelTRTransformer, States, sine_positions
-from omnisila.scenes.nets.resnet import RESNET_50, ResNet, halved, inside
+from omnisila.scenes.nets.resnet import RESNET_50, ResNet, halve_sizes, inside
 from omnisila.weights.loading import load_into
 from omnisila.weights.official import read_state
 
@@ -161,7 +161,7 @@ class RelTR(nn.Module):
             WeightsError: the file cannot be read, or its tensors are not this network's; the message names them.
         """
         state = read_state(path)
-        net = cls(config or _published(state))
+        net = cls(config or _published_sizes(state))
         return load_into(net, state, path).eval().requires_grad_(False)
 
     def forward(
@@ -184,9 +184,9 @@ class RelTR(nn.Module):
         looked = self._map_features(states, rows, columns, sizes)
         return Raw(
             states,
-            _found(self.entity_class_embed, self.entity_bbox_embed, states.entities),
-            _found(self.sub_class_embed, self.sub_bbox_embed, states.subjects),
-            _found(self.obj_class_embed, self.obj_bbox_embed, states.objects),
+            _read_heads(self.entity_class_embed, self.entity_bbox_embed, states.entities),
+            _read_heads(self.sub_class_embed, self.sub_bbox_embed, states.subjects),
+            _read_heads(self.obj_class_embed, self.obj_bbox_embed, states.objects),
             self.rel_class_embed(torch.cat([states.subjects, states.objects, looked], dim=2)),
         )
 
@@ -200,7 +200,7 @@ class RelTR(nn.Module):
         if len(images) == 0:
             return []
         weight = self.input_proj.weight
-        batch = padded(images, self.config.short_side_px, self.config.max_side_px, weight.device)
+        batch = pad_pictures(images, self.config.short_side_px, self.config.max_side_px, weight.device)
         raw = self(batch.pixels.to(weight.dtype), batch.sizes_px)
         entity, subject, thing, predicate = (
             logits.float().softmax(2)[..., :-1]
@@ -258,7 +258,7 @@ def top_triplets(relations: Relations, count: int = 5, min_score: float = 0.3) -
     )
 
 
-def _published(state: Mapping[str, Tensor]) -> RelTRConfig:
+def _published_sizes(state: Mapping[str, Tensor]) -> RelTRConfig:
     """The published sizes with the class counts of a checkpoint's heads; loading refuses what does not fit."""
     entity, predicate = state.get("entity_class_embed.bias"), state.get("rel_class_embed.layers.1.bias")
     if entity is None or predicate is None or min(entity.numel(), predicate.numel()) < 2:
@@ -268,7 +268,7 @@ def _published(state: Mapping[str, Tensor]) -> RelTRConfig:
 
 def _cells(sizes_px: Int[Tensor, "batch 2"]) -> Int[Tensor, "batch 2"]:
     for _ in range(5):  # strides of 2 in the backbone
-        sizes_px = halved(sizes_px)
+        sizes_px = halve_sizes(sizes_px)
     return sizes_px
 
 
@@ -286,7 +286,7 @@ def _map_convolutions() -> nn.Sequential:
     )
 
 
-def _found(classes: nn.Module, box: nn.Module, states: Float[Tensor, "batch queries width"]) -> Found:
+def _read_heads(classes: nn.Module, box: nn.Module, states: Float[Tensor, "batch queries width"]) -> Found:
     """Class logits, and boxes from centre and size to corners inside the picture."""
     centre, size = box(states).float().sigmoid().chunk(2, dim=2)
     return Found(classes(states), torch.cat([centre - size / 2, centre + size / 2], dim=2).clamp(0, 1))

@@ -65,7 +65,7 @@ class EncoderLayer(nn.Module):
         padding: Bool[Tensor, "batch cells"] | None,
     ) -> Float[Tensor, "batch cells width"]:
         placed = x + positions
-        x = self.norm1(x + _attended(self.self_attn, placed, placed, x, padding))
+        x = self.norm1(x + _attend(self.self_attn, placed, placed, x, padding))
         return self.norm2(x + self.linear2(self.linear1(x).relu()))
 
 
@@ -86,7 +86,7 @@ class DecoderLayer(nn.ModuleDict):
     def forward(self, states: States, queries: Queries, picture: Picture, with_maps: bool) -> States:
         """The states after this layer; with ``with_maps``, also where subjects and objects looked."""
         entities = self._entities(states.entities, queries.entity_positions, picture)
-        subjects, objects = self._coupled(states.subjects, states.objects, queries)
+        subjects, objects = self._couple(states.subjects, states.objects, queries)
         subjects, subject_maps = self._role("sub", subjects, queries, picture, entities, with_maps)
         objects, object_maps = self._role("obj", objects, queries, picture, entities, with_maps)
         if subject_maps is None or object_maps is None:
@@ -95,15 +95,15 @@ class DecoderLayer(nn.ModuleDict):
 
     def _entities(self, x: Tensor, positions: Tensor, picture: Picture) -> Tensor:
         placed = x + positions
-        x = self["norm2_entity"](x + _attended(self["self_attn_entity"], placed, placed, x, None))
-        looked = _attended(self["cross_attn_entity"], x + positions, picture.keys, picture.values, picture.padding)
+        x = self["norm2_entity"](x + _attend(self["self_attn_entity"], placed, placed, x, None))
+        looked = _attend(self["cross_attn_entity"], x + positions, picture.keys, picture.values, picture.padding)
         return self._dense("entity", self["norm1_entity"](x + looked))
 
-    def _coupled(self, subjects: Tensor, objects: Tensor, queries: Queries) -> tuple[Tensor, Tensor]:
+    def _couple(self, subjects: Tensor, objects: Tensor, queries: Queries) -> tuple[Tensor, Tensor]:
         """Coupled self-attention."""
         x = torch.cat([subjects, objects], dim=1)
         placed = x + torch.cat([queries.triplet_positions + role for role in queries.roles])
-        x = self["norm2_so"](x + _attended(self["self_attn_so"], placed, placed, x, None))
+        x = self["norm2_so"](x + _attend(self["self_attn_so"], placed, placed, x, None))
         subjects, objects = x.chunk(2, dim=1)
         return subjects, objects
 
@@ -119,7 +119,7 @@ class DecoderLayer(nn.ModuleDict):
             need_weights=with_maps,
         )
         x = self[f"norm1_{role}"](x + looked)
-        joined = _attended(self[f"cross_{role}_entity"], x + queries.triplet_positions, entities, entities, None)
+        joined = _attend(self[f"cross_{role}_entity"], x + queries.triplet_positions, entities, entities, None)
         return self._dense(role, self[f"norm2_{role}"](x + joined)), maps
 
     def _dense(self, role: str, x: Tensor) -> Tensor:
@@ -190,7 +190,7 @@ def _attention(width: int, heads: int) -> nn.MultiheadAttention:
     return nn.MultiheadAttention(width, heads, batch_first=True)
 
 
-def _attended(attention: nn.Module, query: Tensor, key: Tensor, value: Tensor, padding: Tensor | None) -> Tensor:
+def _attend(attention: nn.Module, query: Tensor, key: Tensor, value: Tensor, padding: Tensor | None) -> Tensor:
     return attention(query, key, value, key_padding_mask=padding, need_weights=False)[0]
 
 

@@ -52,7 +52,7 @@ class Bottleneck(nn.Module):
     def forward(
         self, x: Float[Tensor, "batch channels height width"], sizes: Int[Tensor, "batch 2"] | None
     ) -> Float[Tensor, "batch filters rows columns"]:
-        y = cleared(self.bn1(self.conv1(x)).relu(), sizes)
+        y = clear_outside(self.bn1(self.conv1(x)).relu(), sizes)
         y = self.bn2(self.conv2(y)).relu()
         y = self.bn3(self.conv3(y))
         return (y + (x if self.downsample is None else self.downsample(x))).relu()
@@ -86,17 +86,17 @@ class ResNet(nn.Module):
                 padding is cleared before a wider convolution could carry it back. None where nothing is padded.
         """
         x = self.bn1(self.conv1(pixels)).relu()
-        sizes = None if sizes_px is None else halved(sizes_px)
-        x = F.max_pool2d(cleared(x, sizes), 3, 2, 1)
-        sizes = None if sizes is None else halved(sizes)
+        sizes = None if sizes_px is None else halve_sizes(sizes_px)
+        x = F.max_pool2d(clear_outside(x, sizes), 3, 2, 1)
+        sizes = None if sizes is None else halve_sizes(sizes)
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
             for block in stage:
                 x = block(x, sizes)
-                sizes = halved(sizes) if sizes is not None and block.stride == 2 else sizes
+                sizes = halve_sizes(sizes) if sizes is not None and block.stride == 2 else sizes
         return x
 
 
-def halved(sizes: Int[Tensor, "batch 2"]) -> Int[Tensor, "batch 2"]:
+def halve_sizes(sizes: Int[Tensor, "batch 2"]) -> Int[Tensor, "batch 2"]:
     """Sizes after a layer of stride 2."""
     return (sizes + 1) // 2
 
@@ -108,7 +108,7 @@ def inside(sizes: Int[Tensor, "batch 2"], height: int, width: int) -> Tensor:
     return rows[:, :, None] & columns[:, None, :]
 
 
-def cleared(
+def clear_outside(
     x: Float[Tensor, "batch channels height width"], sizes: Int[Tensor, "batch 2"] | None
 ) -> Float[Tensor, "batch channels height width"]:
     """Zeros outside each picture's size."""

@@ -130,12 +130,12 @@ class SpeakerVectors:
         there = [start for start in starts if start < len(sound.samples)]
         for begin in range(0, len(there), _BATCH):
             part = [sound.samples[start : start + length].numpy() for start in there[begin : begin + _BATCH]]
-            values[begin : begin + len(part)] = self._embedded(self._prepared(part).to(device)).cpu()
+            values[begin : begin + len(part)] = self._embed(self._prepare(part).to(device)).cpu()
         heard = [(time_s - sound.start_s) * RATE_HZ for time_s in sound.heard_s]
         mask = torch.tensor([start < heard[1] and start + length > heard[0] for start in starts])
         return Modality.where(values, mask & values.isfinite().all(1))  # a window shorter than the network's has none
 
-    def _embedded(self, inputs: Any) -> Float[Tensor, "windows width"]:
+    def _embed(self, inputs: Any) -> Float[Tensor, "windows width"]:
         """Of one window each; not a number where the network's layers leave too little of it for a spread."""
         with warnings.catch_warnings():
             # transformers gives torch masks of two types, and takes the spread of a single step
@@ -148,7 +148,7 @@ class SpeakerVectors:
             vectors[steps < _LEAST_STEPS] = torch.nan
         return vectors
 
-    def _prepared(self, windows: list[np.ndarray]) -> Any:
+    def _prepare(self, windows: list[np.ndarray]) -> Any:
         return self._preparation(
             windows,
             sampling_rate=RATE_HZ,

@@ -155,7 +155,7 @@ def clip_frames(
     warnings: dict[str, None] = {}
     pictures: list[Tensor] = []
     picture: list[int] = []
-    for frame in _shown(reader, times_s, long_side_px, warnings):
+    for frame in _read_frames(reader, times_s, long_side_px, warnings):
         if not pictures or not torch.equal(frame.image, pictures[-1]):
             pictures.append(frame.image)
         picture.append(len(pictures) - 1)
@@ -172,7 +172,7 @@ def clip_frames(
     )
 
 
-def _shown(
+def _read_frames(
     reader: VideoReader, times_s: Sequence[float], long_side_px: int | None, warnings: dict[str, None]
 ) -> Iterator[Frame]:
     near = len(times_s) < 2 or times_s[1] - times_s[0] <= _SEEK_GAP_S

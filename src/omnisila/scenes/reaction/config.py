@@ -24,7 +24,7 @@ from omnisila.scenes.reaction.tables import ACTION_UNIT_WIDTH
 from omnisila.scenes.reaction.templates import SENTENCES
 from omnisila.scenes.reaction.text import SentenceEncoder, TemplateMatcher
 from omnisila.scenes.reaction.visual import ClassToken, EmbeddedPictures, FaceResNet, PictureEncoder
-from omnisila.weights.checkpoint_files import file_digest, folder_digest, located, model_folder
+from omnisila.weights.checkpoint_files import file_digest, folder_digest, locate_source, model_folder
 
 FEATURE_VERSION = 2  # raise it when the meaning of a feature changes without a change of configuration
 _TOKENIZER = ("tokenizer.json", "vocab.json", "merges.txt")
@@ -133,7 +133,7 @@ class ReactionFeatureConfig(ClipSettings):
         )
         detector = MTCNN.pretrained(CascadeConfig(min_face_frac=self.min_face_frac)).to(device)
         visual: PictureEncoder = (
-            ClassToken(FrameEncoder.pretrained(located(self.visual)).to(device))
+            ClassToken(FrameEncoder.pretrained(locate_source(self.visual)).to(device))
             if self.visual
             else EmbeddedPictures(EfficientNetLite0.pretrained())
         )
@@ -145,10 +145,10 @@ class ReactionFeatureConfig(ClipSettings):
             detector,
             ExpressionNet.pretrained(),
             visual,
-            SpeakerVectors.pretrained(located(self.audio), device) if self.audio else SoundStatistics(),
-            FaceResNet.pretrained(located(self.face), device) if self.face else None,
-            SentenceEncoder.pretrained(located(sentences), device) if sentences else None,
-            TemplateMatcher.pretrained(located(clip), device) if clip else None,
+            SpeakerVectors.pretrained(locate_source(self.audio), device) if self.audio else SoundStatistics(),
+            FaceResNet.pretrained(locate_source(self.face), device) if self.face else None,
+            SentenceEncoder.pretrained(locate_source(sentences), device) if sentences else None,
+            TemplateMatcher.pretrained(locate_source(clip), device) if clip else None,
         )
 
 
@@ -159,6 +159,6 @@ def joined_digest(networks: Mapping[str, str]) -> str:
 
 def _digest(source: str) -> str:
     """Of a network and of the tokenizer that may lie beside it."""
-    folder = model_folder(located(source))
+    folder = model_folder(locate_source(source))
     tokenizers = [file_digest(folder / name) for name in _TOKENIZER if (folder / name).is_file()]
-    return "".join([folder_digest(located(source)), *tokenizers])
+    return "".join([folder_digest(locate_source(source)), *tokenizers])

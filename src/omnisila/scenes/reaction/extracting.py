@@ -19,7 +19,7 @@ from omnisila.pool import Pool
 from omnisila.scenes.reaction.clip import Clip, Modality, ReactionFeatures
 from omnisila.scenes.reaction.config import ReactionFeatureConfig
 from omnisila.scenes.reaction.extractor import ReactionFeatureExtractor
-from omnisila.scenes.store import Store, entry, packed, unpacked, video_digest
+from omnisila.scenes.store import Store, entry, pack, unpack, video_digest
 
 _FORM = "omnisila reaction features 1"
 _NUMBER = re.compile(r"\d+(\.\d+)?")
@@ -58,7 +58,7 @@ class ReactionCache(Store):
             "kinds": json.dumps(features.kinds),
             "warnings": json.dumps(features.warnings),
         }
-        return self.keep(file, packed(tensors, facts))
+        return self.keep(file, pack(tensors, facts))
 
 
 def load_features(file: Path) -> ReactionFeatures:
@@ -67,7 +67,7 @@ def load_features(file: Path) -> ReactionFeatures:
     Raises:
         RecordError: it is missing, damaged, or no such file.
     """
-    tensors, facts = unpacked(file)
+    tensors, facts = unpack(file)
     if facts.get("form") != _FORM:
         raise RecordError(f"{file}: no reaction features of this version. Extract the clip again.")
     try:
@@ -117,7 +117,7 @@ def extract(
     What is in the cache is read, not made again: a stopped run resumes.
     """
     for given in clips:
-        clip = extractor.accepted(Clip.of(given))
+        clip = extractor.accept(Clip.of(given))
         try:
             yield extract_clip(clip, extractor, cache)
         except OmnisilaError as error:

@@ -21,7 +21,7 @@ from omnisila.scenes.nets.mtcnn import MTCNN
 from omnisila.scenes.reaction import text
 from omnisila.scenes.reaction.audio import SoundEncoder
 from omnisila.scenes.reaction.clip import FRAMES, MODALITIES, Clip, ClipFrames, Modality, ReactionFeatures, clip_frames
-from omnisila.scenes.reaction.face import COLUMNS, KIND, FaceTrack, crops, expression_proxy, face_warnings, followed
+from omnisila.scenes.reaction.face import COLUMNS, KIND, FaceTrack, crops, expression_proxy, face_warnings, follow_face
 from omnisila.scenes.reaction.tables import frame_table
 from omnisila.scenes.reaction.visual import PictureEncoder
 
@@ -112,7 +112,7 @@ class ReactionFeatureExtractor:
             return "none"
         return text.OF_TEMPLATES if self.matcher else text.OF_DESCRIPTIONS
 
-    def accepted(self, clip: Clip) -> Clip:
+    def accept(self, clip: Clip) -> Clip:
         """The clip without what is not read of it, so that this makes no other features of it."""
         described = self.sentences is not None and self.matcher is None
         return clip.only(self.settings.given, described)
@@ -126,22 +126,22 @@ class ReactionFeatureExtractor:
             InputError: another number of descriptions than of frames.
         """
         seconds: dict[str, float] = {}
-        with _timed(seconds, "decode"):
+        with _time_stage(seconds, "decode"):
             frames = clip_frames(clip.path, self.settings.frames, clip.span, self.settings.long_side_px)
-        with _timed(seconds, "faces"):
-            track = followed(self.detector, frames.pictures)
+        with _time_stage(seconds, "faces"):
+            track = follow_face(self.detector, frames.pictures)
         warnings = [*frames.warnings, *face_warnings(track.at(frames.picture))]
-        found = self._unwanted() | self._given(clip, frames, warnings)
-        with _timed(seconds, "audio"):
+        found = self._absent_modalities() | self._given_modalities(clip, frames, warnings)
+        with _time_stage(seconds, "audio"):
             if "audio" not in found:
                 found["audio"] = self._audio(clip, frames, warnings)
-        with _timed(seconds, "visual"):
+        with _time_stage(seconds, "visual"):
             if "visual" not in found:
                 values = self.visual.encode(self._looked_at(frames, track, self.visual.input_px))[frames.picture]
                 found["visual"] = Modality(values, torch.ones(len(values), dtype=torch.bool))
-        with _timed(seconds, "expression"):
+        with _time_stage(seconds, "expression"):
             found |= self._faces(frames, track, found.keys())
-        with _timed(seconds, "text"):
+        with _time_stage(seconds, "text"):
             if "text" not in found:
                 found["text"] = self._text(clip, frames, track, warnings)
         return ReactionFeatures(
@@ -152,12 +152,12 @@ class ReactionFeatureExtractor:
             seconds,
         )
 
-    def _unwanted(self) -> dict[str, Modality]:
+    def _absent_modalities(self) -> dict[str, Modality]:
         frames, widths = self.settings.frames, self.widths
         left_out = [name for name in MODALITIES if name not in self.settings.modalities]
         return {name: Modality.absent(frames, widths[name]) for name in left_out}
 
-    def _given(self, clip: Clip, frames: ClipFrames, warnings: list[str]) -> dict[str, Modality]:
+    def _given_modalities(self, clip: Clip, frames: ClipFrames, warnings: list[str]) -> dict[str, Modality]:
         """The modalities that come from tables."""
         found: dict[str, Modality] = {}
         wanted = {name: width for name, width in self.settings.given.items() if name in self.settings.modalities}
@@ -211,12 +211,12 @@ class ReactionFeatureExtractor:
             return Modality.absent(self.settings.frames, TEXT_WIDTH)
         if self.matcher is not None:
             looked_at = self._looked_at(frames, track, self.matcher.input_px)
-            values = text.matched(self.sentences, self.matcher, looked_at)[frames.picture]
+            values = text.encode_matches(self.sentences, self.matcher, looked_at)[frames.picture]
             return Modality(values, torch.ones(len(values), dtype=torch.bool))
         if clip.description is None:
             warnings.append("no description was given")
             return Modality.absent(self.settings.frames, self.sentences.width)
-        return text.described(self.sentences, clip.description, self.settings.frames, clip.path.name)
+        return text.encode_description(self.sentences, clip.description, self.settings.frames, clip.path.name)
 
     def _looked_at(
         self, frames: ClipFrames, track: FaceTrack, size_px: int
@@ -231,7 +231,7 @@ class ReactionFeatureExtractor:
 
 
 @contextmanager
-def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+def _time_stage(seconds: dict[str, float], stage: str) -> Iterator[None]:
     begun = time.perf_counter()
     yield
     seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - begun

@@ -49,10 +49,10 @@ class FaceTrack(NamedTuple):
         return FaceTrack(*(part[picture] for part in self))
 
 
-def followed(detector: MTCNN, pictures: UInt8[Tensor, "pictures height width 3"]) -> FaceTrack:
+def follow_face(detector: MTCNN, pictures: UInt8[Tensor, "pictures height width 3"]) -> FaceTrack:
     """The face to look at in each picture of a clip, in time order; none is a false mask."""
     found = [faces for part in pictures.split(_BATCH) for faces in detector.detect(part)]
-    chosen = _chosen(found)
+    chosen = _choose_faces(found)
     track = FaceTrack(
         torch.zeros(len(found), 4),
         torch.zeros(len(found), 5, 2),
@@ -89,7 +89,7 @@ def face_warnings(track: FaceTrack) -> Iterator[str]:
         yield f"several faces in {several} of {frames} frames: the largest one is followed"
 
 
-def _chosen(found: list[Faces]) -> list[int | None]:
+def _choose_faces(found: list[Faces]) -> list[int | None]:
     """Which face of each picture is followed, from the largest of all outwards."""
     chosen: list[int | None] = [None] * len(found)
     largest = [float(areas(faces.boxes_frac).amax()) if len(faces.scores) else 0.0 for faces in found]

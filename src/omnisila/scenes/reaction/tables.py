@@ -82,7 +82,7 @@ def frame_table(path: Path, width: int, rate_hz: float | None) -> FrameTable:
         if row.time_s not in best or row.area > best[row.time_s].area:
             best[row.time_s] = row
     times_s = sorted(best)
-    seen = [best[time_s] for time_s in times_s if _filled(best[time_s].values)]
+    seen = [best[time_s] for time_s in times_s if _is_filled(best[time_s].values)]
     gaps = sorted(later - sooner for sooner, later in pairwise(times_s))
     return FrameTable(
         torch.tensor([line.time_s for line in seen], dtype=torch.float32),
@@ -162,6 +162,6 @@ def _numbers(path: Path, number: int, cells: list[str], places: Sequence[int]) -
     return found
 
 
-def _filled(values: list[float]) -> bool:
+def _is_filled(values: list[float]) -> bool:
     """Both programs write zeros or nothing where they saw no face."""
     return all(map(math.isfinite, values)) and any(values)

@@ -94,7 +94,7 @@ class TemplateMatcher:
         return cls(model.to(device), load_tokenizer(source), said)
 
     @torch.inference_mode()
-    def chosen(self, images: Float[Tensor, "images 3 height width"]) -> Int[Tensor, "images"]:
+    def choose_sentences(self, images: Float[Tensor, "images 3 height width"]) -> Int[Tensor, "images"]:
         """Index in ``SENTENCES`` of the most similar one to each RGB picture with values 0..255."""
         found = [torch.zeros(0, dtype=torch.long)]
         for part in images.split(_BATCH):
@@ -104,7 +104,7 @@ class TemplateMatcher:
         return torch.cat(found)
 
 
-def described(encoder: SentenceEncoder, description: str | Sequence[str], frames: int, name: str) -> Modality:
+def encode_description(encoder: SentenceEncoder, description: str | Sequence[str], frames: int, name: str) -> Modality:
     """A description of the clip for every frame, or one each.
 
     Raises:
@@ -121,11 +121,11 @@ def described(encoder: SentenceEncoder, description: str | Sequence[str], frames
     return Modality.where(encoder.encode(description), mask)
 
 
-def matched(
+def encode_matches(
     encoder: SentenceEncoder, matcher: TemplateMatcher, images: Float[Tensor, "images 3 height width"]
 ) -> Float[Tensor, "images features"]:
     """The vector of each picture's best template."""
-    chosen = matcher.chosen(images)
+    chosen = matcher.choose_sentences(images)
     different = chosen.unique()
     vectors = encoder.encode([SENTENCES[index] for index in different.tolist()])
     return vectors[torch.searchsorted(different, chosen)]

@@ -88,8 +88,8 @@ async def ask(request: Request, room: Room, user: Reviewer) -> Job:
             upload = form.get("file")
             if not isinstance(upload, UploadFile):
                 raise InputError("no field 'file'. Send the video as a multipart field of that name.")
-            labels = [one.strip() for one in str(form.get("labels") or "").split(",")]
-            given = {"model": form.get("model") or "compact", "labels": [one for one in labels if one]}
+            labels = [label.strip() for label in str(form.get("labels") or "").split(",")]
+            given = {"model": form.get("model") or "compact", "labels": [label for label in labels if label]}
             asked = _checked(Settings, given)
             asked.check()
             video = await run_in_threadpool(kept, upload, room.settings.uploads)

@@ -153,11 +153,11 @@ def show_video(room: Room, user: Viewer, report: ReportNumber) -> Video:
     row, analysis = _report(room, report)
     room.note(user.name, f"video {row['path']}")
     findings = queue.of_report(room.store, user.name, report)
-    sets = dict.fromkeys((*analysis.labels, *(one.labels for one in findings)))
+    sets = dict.fromkeys((*analysis.labels, *(finding.labels for finding in findings)))
     return Video(
         report=report,
         video=analysis.video.path,
-        duration_s=max(analysis.video.duration_s, *(one.end_s for one in findings), 0.04),
+        duration_s=max(analysis.video.duration_s, *(finding.end_s for finding in findings), 0.04),
         rate_hz=analysis.video.rate_hz,
         width_px=analysis.video.width_px,
         height_px=analysis.video.height_px,
@@ -183,7 +183,7 @@ def show_finding(room: Room, _user: Viewer, report: ReportNumber, finding: str) 
         finding=finding,
         evidence=found.evidence,
         expert_weights=found.expert_weights,
-        frames=tuple(_drawn(found.evidence, analysis.video)),
+        frames=tuple(_draw_evidence(found.evidence, analysis.video)),
         seen=tuple(_words(found.evidence)),
     )
 
@@ -256,7 +256,7 @@ def _labels(name: str, analysis: Analysis) -> tuple[str, ...]:
     if name in LABEL_SETS:
         return LABEL_SETS[name].reportable
     posterior = analysis.anomaly_curve[0].posterior if analysis.anomaly_curve else {}
-    found = (one.label for one in analysis.findings if one.labels == name)
+    found = (finding.label for finding in analysis.findings if finding.labels == name)
     return tuple(dict.fromkeys((*posterior.get(name, {}), *found)))
 
 
@@ -264,33 +264,35 @@ def _curve(analysis: Analysis) -> tuple[CurvePart, ...]:
     """The anomaly curve; of a long one the highest point of each stretch."""
     points = analysis.anomaly_curve
     step = -(-len(points) // MAX_POINTS) or 1
-    highest = (max(points[k : k + step], key=lambda one: one.score) for k in range(0, len(points), step))
-    return tuple(CurvePart(start_s=one.start_s, end_s=one.end_s, score=one.score) for one in highest)
+    highest = (max(points[k : k + step], key=lambda point: point.score) for k in range(0, len(points), step))
+    return tuple(CurvePart(start_s=point.start_s, end_s=point.end_s, score=point.score) for point in highest)
 
 
 def _weights(analysis: Analysis) -> tuple[WeightsPart, ...]:
     """Expert weights; of a long video every n-th window's."""
     points = analysis.expert_weights
     step = -(-len(points) // MAX_POINTS) or 1
-    return tuple(WeightsPart(start_s=one.start_s, end_s=one.end_s, weights=one.weights) for one in points[::step])
+    return tuple(
+        WeightsPart(start_s=point.start_s, end_s=point.end_s, weights=point.weights) for point in points[::step]
+    )
 
 
-def _drawn(evidence: Evidence, video: VideoIdentity) -> Iterator[Drawn]:
+def _draw_evidence(evidence: Evidence, video: VideoIdentity) -> Iterator[Drawn]:
     width_px, height_px = max(video.width_px, 1), max(video.height_px, 1)
     for time_s in sorted({seen.time_s for _, kind in evidence for seen in kind}):
-        yield Drawn(time_s=time_s, shapes=_named(overlay(evidence, time_s, width_px, height_px)))
+        yield Drawn(time_s=time_s, shapes=_as_objects(overlay(evidence, time_s, width_px, height_px)))
 
 
-def _named(value: Any) -> Any:
+def _as_objects(value: Any) -> Any:
     """Named tuples as objects, all the way down."""
     if hasattr(value, "_asdict"):
-        return {name: _named(part) for name, part in value._asdict().items()}
-    return [_named(part) for part in value] if isinstance(value, tuple) else value
+        return {name: _as_objects(part) for name, part in value._asdict().items()}
+    return [_as_objects(part) for part in value] if isinstance(value, tuple) else value
 
 
 def _words(evidence: Evidence) -> Iterator[tuple[str, str]]:
     """All but people, who are told apart by numbers alone."""
     told = sightings(evidence)
-    others = (one for kind in told.others.values() for one in kind)
-    for one in (*told.faces, *told.objects, *told.triplets, *others):
-        yield (f"{one.times}× {one.text}" if one.times > 1 else one.text), one.when
+    others = (sighting for kind in told.others.values() for sighting in kind)
+    for sighting in (*told.faces, *told.objects, *told.triplets, *others):
+        yield (f"{sighting.times}× {sighting.text}" if sighting.times > 1 else sighting.text), sighting.when

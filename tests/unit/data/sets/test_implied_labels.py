@@ -3,7 +3,7 @@
 import pytest
 
 from omnisila.data.annotated import AnnotatedVideo
-from omnisila.data.sets import untaught, with_implied_labels
+from omnisila.data.sets import count_untaught, with_implied_labels
 
 
 def clip(set_name: str, label: str) -> AnnotatedVideo:
@@ -37,4 +37,4 @@ def test_clips_stay_as_they_are_where_no_one_asks():
 
 def test_what_cannot_be_asked_about_is_counted_by_set():
     clips = with_implied_labels([clip("fire_smoke", "Fire"), clip("fire_smoke", "Normal")], ("anomaly",))
-    assert untaught(clips, {"anomaly": ("Accident", "Normal")}) == {"fire_smoke: Fire": 1}
+    assert count_untaught(clips, {"anomaly": ("Accident", "Normal")}) == {"fire_smoke: Fire": 1}

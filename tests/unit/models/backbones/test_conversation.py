@@ -3,7 +3,7 @@
 import torch
 from transformers import DynamicCache
 
-from omnisila.models.tokens import prompted
+from omnisila.models.tokens import batch_prompts
 from omnisila.scenes.extractor import Entities
 
 QUESTIONS = ("Which event?", "Where is the man?", "Why")
@@ -21,7 +21,7 @@ def test_later_turns_read_only_what_is_new(llm, make_frames):
             else:
                 turn = llm.turn_ids(question)
                 ids, embeds = [*ids, *turn], torch.cat([embeds, llm.embed(torch.tensor([turn]), nothing)], dim=1)
-            tokens = prompted([ids], llm.pad_id)
+            tokens = batch_prompts([ids], llm.pad_id)
             anew, going_on = llm.generate(embeds, tokens, 6), llm.generate(embeds, tokens, 6, 1, kept)
             assert going_on.texts == anew.texts
             assert torch.allclose(torch.tensor(going_on.log_probs), torch.tensor(anew.log_probs), atol=1e-4)

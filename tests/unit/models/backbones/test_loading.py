@@ -15,7 +15,7 @@ from omnisila.models import backbones
 from omnisila.models.backbone import Footage
 from omnisila.models.backbones import build_backbone, family_names
 from omnisila.models.pretrained_llm import from_pretrained
-from omnisila.models.tokens import prompted
+from omnisila.models.tokens import batch_prompts
 from omnisila.models.transformers_llm import TransformersVideoLLM
 
 FRAMES = 8
@@ -26,7 +26,7 @@ FOOTAGE = Footage(height_px=56, width_px=84, rate_hz=8.0)
 
 
 def logits(llm, questions, frames):
-    tokens = prompted([llm.prompt_ids(question, FRAMES, 0) for question in questions], llm.pad_id)
+    tokens = batch_prompts([llm.prompt_ids(question, FRAMES, 0) for question in questions], llm.pad_id)
     with torch.no_grad():
         return llm.decode(llm.embed(tokens.ids, llm.backbone.encode(frames)), tokens)
 
@@ -55,7 +55,7 @@ def test_bfloat16_reaches_every_part(folder, make_frames):
     made = logits(loaded, [QUESTION, LONGER], make_frames(2))
     assert made.dtype == torch.bfloat16
     assert made.isfinite().all()
-    tokens = prompted([loaded.prompt_ids(QUESTION, FRAMES, 0)], loaded.pad_id)
+    tokens = batch_prompts([loaded.prompt_ids(QUESTION, FRAMES, 0)], loaded.pad_id)
     assert loaded.generate(
         loaded.embed(tokens.ids, loaded.backbone.encode(make_frames())), tokens, max_tokens=3
     ).log_probs[0]

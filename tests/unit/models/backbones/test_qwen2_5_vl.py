@@ -13,7 +13,7 @@ from omnisila.errors import InputError
 from omnisila.models.backbone import Footage
 from omnisila.models.backbones import build_backbone
 from omnisila.models.backbones.qwen2_5_vl import fitting_size
-from omnisila.models.tokens import answered, prompted
+from omnisila.models.tokens import batch_answers, batch_prompts
 
 FRAMES = 8
 QUESTION, LONGER = "Which event?", "Where is the man who runs away from the house?"
@@ -28,7 +28,7 @@ def qwen(make_llm):
 def test_qwens_positions_are_its_own_for_prompt_and_answer(qwen):
     """The answers are no part of what ``positions`` asks the model about; the model is asked about them here."""
     prompts = [qwen.prompt_ids(question, FRAMES) for question in (QUESTION, LONGER)]
-    batch = answered(prompts, [qwen.answer_ids("Fighting in the street")] * 2, qwen.pad_id)
+    batch = batch_answers(prompts, [qwen.answer_ids("Fighting in the street")] * 2, qwen.pad_id)
     ids = batch.tokens.ids
     real = torch.ones_like(ids)
     real[:, : batch.tokens.prompt_length] = ids[:, : batch.tokens.prompt_length] != qwen.pad_id
@@ -46,7 +46,7 @@ def test_qwens_positions_tell_time_height_and_width(qwen):
     """Worked by hand: 8 frames at 8 Hz are 4 steps of 0.25 s, at 2 positions a second 0, 0, 1, 1."""
     ids = qwen.prompt_ids(QUESTION, FRAMES)
     start = ids.index(qwen.video_id)
-    positions = qwen.backbone.positions(prompted([ids], qwen.pad_id))[:, 0]
+    positions = qwen.backbone.positions(batch_prompts([ids], qwen.pad_id))[:, 0]
     video = positions[:, start : start + 24].T - start
     wanted = [(step // 2, row, column) for step in range(4) for row in range(2) for column in range(3)]
     assert video.tolist() == [list(each) for each in wanted]

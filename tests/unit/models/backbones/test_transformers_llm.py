@@ -14,7 +14,7 @@ from omnisila.models.icm import ICMConfig
 from omnisila.models.iec import IECConfig
 from omnisila.models.likelihood import answer_likelihood, language_loss
 from omnisila.models.lora import PRESETS, adapter_parameters, add_lora
-from omnisila.models.tokens import Tokens, answered, continued, prompted
+from omnisila.models.tokens import Tokens, batch_answers, batch_continuations, batch_prompts
 from omnisila.models.transformers_llm import Positioned
 from omnisila.models.video_llm import VideoLLM, splice
 from omnisila.schema import SceneName
@@ -29,7 +29,7 @@ class Read(NamedTuple):
 
 
 def read(llm, questions, frames, scene_tokens=None) -> Read:
-    tokens = prompted([llm.prompt_ids(q, frames.shape[1], scene_tokens) for q in questions], llm.pad_id)
+    tokens = batch_prompts([llm.prompt_ids(q, frames.shape[1], scene_tokens) for q in questions], llm.pad_id)
     embeds = llm.embed(tokens.ids, llm.backbone.encode(frames))
     if scene_tokens is None:
         scenes = torch.linspace(-1, 1, FRAMES * llm.width).view(1, FRAMES, llm.width).repeat(len(questions), 1, 1)
@@ -57,7 +57,7 @@ def test_the_tower_sees_in_training_what_it_sees_in_use(llm, make_frames):
 
 def test_fitted_frames_of_several_videos_make_one_batch(llm, make_frames):
     window = make_frames()
-    small, same = llm.backbone.fitted(window[0]), llm.backbone.fitted(window[0, :, 5:40, :30])
+    small, same = llm.backbone.fit_frames(window[0]), llm.backbone.fit_frames(window[0, :, 5:40, :30])
     assert small.shape == same.shape == (FRAMES, *llm.backbone.size_px, 3)
     assert torch.equal(llm.backbone.encode(small[None]).values, llm.backbone.encode(window).values)
 
@@ -75,7 +75,7 @@ def test_without_scene_tokens_logits_are_transformers_own_to_the_bit(llm, attent
 
 def test_every_prompt_token_has_transformers_own_logits_to_the_bit(llm, make_frames, plain):
     window = make_frames(2)
-    tokens = prompted([llm.prompt_ids(QUESTION, FRAMES, scene_tokens=0)] * 2, llm.pad_id)
+    tokens = batch_prompts([llm.prompt_ids(QUESTION, FRAMES, scene_tokens=0)] * 2, llm.pad_id)
     with torch.no_grad():
         wanted = llm.model(**plain(llm, tokens.ids, window)).logits
         embeds, positions = llm.embed(tokens.ids, llm.backbone.encode(window)), llm.backbone.positions(tokens)
@@ -155,7 +155,7 @@ def test_typed_placeholders_are_plain_text(llm):
 def test_generating_says_what_transformers_says(llm, make_frames, plain):
     window = make_frames(2)
     ids = [llm.prompt_ids(question, FRAMES, scene_tokens=0) for question in (QUESTION, LONGER)]
-    tokens = prompted(ids, llm.pad_id)
+    tokens = batch_prompts(ids, llm.pad_id)
     made = llm.generate(llm.embed(tokens.ids, llm.backbone.encode(window)), tokens, max_tokens=6)
     inputs = {**plain(llm, tokens.ids, window), "use_cache": True}
     theirs = llm.model.generate(**inputs, max_new_tokens=6, do_sample=False)[:, tokens.ids.shape[1] :]
@@ -165,7 +165,7 @@ def test_generating_says_what_transformers_says(llm, make_frames, plain):
 @pytest.mark.parametrize("beams", [1, 3])
 def test_generated_log_probs_are_those_of_the_answer_read_back(llm, beams, make_frames):
     window, prompt = make_frames(), llm.prompt_ids(QUESTION, FRAMES, scene_tokens=0)
-    tokens = prompted([prompt], llm.pad_id)
+    tokens = batch_prompts([prompt], llm.pad_id)
     visual = llm.backbone.encode(window)
     with torch.no_grad():
         output = Positioned(llm.model, llm.backbone.positions(tokens), llm.backbone.deep_layers()).generate(
@@ -175,7 +175,7 @@ def test_generated_log_probs_are_those_of_the_answer_read_back(llm, beams, make_
             length_penalty=0.0,
         )
         made = llm.generate(llm.embed(tokens.ids, visual), tokens, max_tokens=5, beams=beams)
-        batch = answered([prompt], [output[0].tolist()], llm.pad_id)
+        batch = batch_answers([prompt], [output[0].tolist()], llm.pad_id)
         log_probs = llm.decode(llm.embed(batch.tokens.ids, visual), batch.tokens).log_softmax(-1)
     again = log_probs[0].gather(1, batch.targets[0].unsqueeze(1)).squeeze(1)
     torch.testing.assert_close(torch.tensor(made.log_probs[0]), again, atol=1e-4, rtol=1e-4)
@@ -184,13 +184,13 @@ def test_generated_log_probs_are_those_of_the_answer_read_back(llm, beams, make_
 def test_continuations_of_one_prompt_score_as_they_do_alone(llm, make_frames):
     answers = [llm.answer_ids(answer) for answer in ("Fighting in the street", "Fire", "Normal")]
     prompts, visual = [llm.prompt_ids(q, FRAMES, 0) for q in (QUESTION, LONGER)], llm.backbone.encode(make_frames(2))
-    shared = continued(prompts, answers, llm.pad_id)
+    shared = batch_continuations(prompts, answers, llm.pad_id)
     with torch.no_grad():
         together = llm.decode(llm.embed(shared.tokens.ids, visual), shared.tokens).log_softmax(-1)
         for index, answer in enumerate(answers):
             steps = shared.owner == index
             scored = together[:, shared.read_at[steps], shared.wanted[steps]]
-            alone = answered(prompts, [answer, answer], llm.pad_id)
+            alone = batch_answers(prompts, [answer, answer], llm.pad_id)
             log_probs = llm.decode(llm.embed(alone.tokens.ids, visual), alone.tokens).log_softmax(-1)
             wanted = log_probs.gather(2, alone.targets.unsqueeze(2)).squeeze(2)
             torch.testing.assert_close(scored, wanted, atol=1e-4, rtol=1e-4)
@@ -205,7 +205,7 @@ def test_frames_that_are_masked_out_are_not_seen(llm, make_frames):
 
 
 def test_scene_tokens_may_stand_for_the_visual_ones(llm, make_frames):
-    tokens = prompted([llm.prompt_ids(QUESTION, 0, scene_tokens=5)], llm.pad_id)
+    tokens = batch_prompts([llm.prompt_ids(QUESTION, 0, scene_tokens=5)], llm.pad_id)
     assert (tokens.ids == llm.video_id).sum() == 0
     visual = llm.backbone.encode(make_frames())
     none = visual._replace(values=visual.values[:, :0], mask=visual.mask[:, :0])
@@ -240,7 +240,7 @@ def test_an_icm_around_it_learns_with_lora_and_answers(llm, icm, make_windows, m
     scenes, visual = make_windows(2).scenes, llm.backbone.encode(make_frames(2))
     add_lora(llm.model, PRESETS["paper"])
     icm.train()
-    batch = answered(
+    batch = batch_answers(
         [llm.prompt_ids(QUESTION, FRAMES), llm.prompt_ids(LONGER, FRAMES)],
         [llm.answer_ids("Fighting"), llm.answer_ids("Normal")],
         llm.pad_id,

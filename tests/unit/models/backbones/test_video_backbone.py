@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from omnisila.models.pretrained_llm import VideoBackboneConfig
-from omnisila.models.tokens import prompted
+from omnisila.models.tokens import batch_prompts
 
 SIZE = {"shortest_edge": 28 * 28, "longest_edge": 56 * 84}
 
@@ -24,7 +24,7 @@ def config(make_llm, tmp_path):
 def test_positions_tell_the_time_at_the_windows_rate(config, rate_hz, times):
     llm = config.load(torch.device("cpu"), rate_hz)
     ids = llm.prompt_ids("Which event?", 8)
-    positions = llm.backbone.positions(prompted([ids], llm.pad_id))
+    positions = llm.backbone.positions(batch_prompts([ids], llm.pad_id))
     video = torch.tensor(ids) == llm.video_id
     steps = positions[0, 0, video].unflatten(0, (4, -1))
     assert (steps == steps[:, :1]).all()

@@ -67,7 +67,7 @@ def test_video_chatgpt_has_100_means_over_patches_then_256_over_frames(write_bas
 def test_video_chatgpt_squeezes_frames_to_their_nearest_pixels(write_baseline) -> None:
     llm = video_chatgpt.load(write_baseline("video_chatgpt"), torch.float32)
     wide = torch.randint(0, 256, (1, 56, 112, 3), dtype=torch.uint8)
-    assert torch.equal(llm.backbone.fitted(wide), wide[:, ::2, ::4])
+    assert torch.equal(llm.backbone.fit_frames(wide), wide[:, ::2, ::4])
 
 
 def test_a_delta_is_added_to_its_base(write_baseline) -> None:
@@ -264,10 +264,10 @@ def test_another_models_checkpoint_is_refused_with_the_names(write_baseline, nam
 def test_whole_clips_become_answers(write_baseline, name: str) -> None:
     module = {"video_chatgpt": video_chatgpt, "valley": valley, "chat_univi": chat_univi}[name]
     llm = module.load(write_baseline(name), torch.float32).eval()
-    from omnisila.models.tokens import prompted
+    from omnisila.models.tokens import batch_prompts
 
     seen = llm.see(frames(4, batch=2), torch.ones(2, 4, dtype=torch.bool), [(28, 28)] * 2)
-    tokens = prompted([llm.prompt_ids(ASKED, 4, 0)] * 2, llm.pad_id)
+    tokens = batch_prompts([llm.prompt_ids(ASKED, 4, 0)] * 2, llm.pad_id)
     embeds = llm.embed(tokens.ids, seen)
     assert llm.decode(embeds, tokens).isfinite().all()
     made = llm.generate(embeds, tokens, 5, 1)

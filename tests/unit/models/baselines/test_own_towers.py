@@ -9,7 +9,7 @@ from torch import Tensor
 
 from omnisila.errors import WeightsError
 from omnisila.models.baselines import mplug_owl, pandagpt, videochat
-from omnisila.models.tokens import prompted
+from omnisila.models.tokens import batch_prompts
 from omnisila.scenes.extractor import Entities
 from tests.published_baselines import OWL_QUERIES, VICUNA, tokenizer
 
@@ -69,9 +69,9 @@ def clip_pixels(frames: Tensor) -> Tensor:
 @pytest.mark.parametrize("name", LOADERS)
 def test_whole_clips_become_answers(write_baseline, name: str) -> None:
     llm = LOADERS[name](write_baseline(name), torch.float32).eval()
-    fitted = torch.stack([llm.backbone.fitted(clip) for clip in pictures(4, batch=2)])
+    fitted = torch.stack([llm.backbone.fit_frames(clip) for clip in pictures(4, batch=2)])
     seen = llm.see(fitted, torch.ones(2, 4, dtype=torch.bool), [(28, 28)] * 2)
-    tokens = prompted([llm.prompt_ids("Does <video> show it?", 4, 0)] * 2, llm.pad_id)
+    tokens = batch_prompts([llm.prompt_ids("Does <video> show it?", 4, 0)] * 2, llm.pad_id)
     embeds = llm.embed(tokens.ids, seen)
     assert llm.decode(embeds, tokens).isfinite().all()
     assert all(1 <= len(ids) <= 5 for ids in llm.generate(embeds, tokens, 5, 1).ids)
@@ -105,7 +105,7 @@ def test_imagebinds_trunk_and_the_mean_over_clips_and_crops(write_baseline) -> N
             pair = clip_pixels(frames[first : first + 2, :, left : left + 28])
             vectors.append(_imagebind(pair, state))
     expected = linear(torch.stack(vectors).mean(0), state, "llama_proj")
-    fitted = llm.backbone.fitted(frames).unsqueeze(0)
+    fitted = llm.backbone.fit_frames(frames).unsqueeze(0)
     made = llm.backbone.project(llm.backbone.encode(fitted))
     assert made.shape[1] == llm.backbone.token_count(4) == 1
     assert torch.allclose(made[0, 0], expected, atol=1e-4)

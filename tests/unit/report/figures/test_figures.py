@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from omnisila.labels import REACTION
 from omnisila.report.figures.inference_time import inference_time_bars
-from omnisila.report.figures.intensities import binned, confusion, densities, density, intensities_of
+from omnisila.report.figures.intensities import confusion, count_bins, densities, density, intensities_of
 from omnisila.report.figures.losses import loss_curves, trailing_mean
 from omnisila.report.figures.per_label import per_label_lines
 from omnisila.report.figures.qualitative import side_by_side, side_by_side_figure, telling_video
@@ -113,7 +113,7 @@ def test_intensities_take_whole_parsed_answers_only() -> None:
 
 
 def test_bins_hold_their_lower_edges() -> None:
-    counts = binned(np.array([0.0, 0.3, 0.1 + 0.2, 1.0]), np.array([0.05, 0.29, 0.7, 0.95]))
+    counts = count_bins(np.array([0.0, 0.3, 0.1 + 0.2, 1.0]), np.array([0.05, 0.29, 0.7, 0.95]))
     assert {(int(row), int(column)) for row, column in np.argwhere(counts)} == {(0, 0), (3, 2), (3, 7), (9, 9)}
 
 

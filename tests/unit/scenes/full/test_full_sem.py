@@ -107,9 +107,9 @@ def test_windows_leave_the_pictures_to_the_language_model(shard: SceneShard) -> 
 def test_the_cache_keeps_the_layouts(
     full: SceneEnrichedModeling, video: Path, shard: SceneShard, tmp_path: Path
 ) -> None:
-    FeatureCache(tmp_path / "cache").extracted(video, full)
+    FeatureCache(tmp_path / "cache").ensure_features(video, full)
     cache = FeatureCache(tmp_path / "cache")
-    again = cache.extracted(video, full)
+    again = cache.ensure_features(video, full)
     assert again.seconds == {}, "it was there"
     (cached,) = cache.shards(again)
     assert dict(cached.layouts) == dict(shard.layouts)

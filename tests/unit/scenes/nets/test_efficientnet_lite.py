@@ -2,7 +2,7 @@
 
 import torch
 
-from omnisila.scenes.nets.efficientnet_lite import EfficientNetLite0, normalised
+from omnisila.scenes.nets.efficientnet_lite import EfficientNetLite0, normalise_pictures
 
 
 def test_feature_map_is_a_32nd_of_the_picture() -> None:
@@ -12,7 +12,7 @@ def test_feature_map_is_a_32nd_of_the_picture() -> None:
 
 def test_pictures_are_normalised_as_in_training() -> None:
     picture = torch.full((1, 30, 50, 3), 255, dtype=torch.uint8)
-    x = normalised(picture)
+    x = normalise_pictures(picture)
     assert x.shape == (1, 3, 224, 224)
     torch.testing.assert_close(x, torch.ones_like(x))
 
@@ -23,7 +23,7 @@ def test_pooling_of_a_batch_is_that_of_each_picture() -> None:
     together, alone = net.embed(pictures), net.embed(pictures[1:])
     torch.testing.assert_close(together.mean[1:], alone.mean, atol=1e-4, rtol=0.0)
     torch.testing.assert_close(together.max[1:], alone.max, atol=1e-3, rtol=0.0)
-    features = net(normalised(pictures))
+    features = net(normalise_pictures(pictures))
     torch.testing.assert_close(together.mean, features.mean(dim=(2, 3)), atol=1e-5, rtol=0.0)
     assert (together.max >= together.mean).all()
 

@@ -14,10 +14,10 @@ from omnisila.scenes.nets.pose_grouping import (
     Grouped,
     GroupingConfig,
     Peaks,
-    grouped,
+    group_people,
     peaks,
     places,
-    refined,
+    refine_people,
 )
 
 CONFIG = GroupingConfig()
@@ -46,7 +46,7 @@ def of_one(found: Peaks) -> Peaks:
 
 
 def group(heat: Tensor, tags: Tensor) -> Grouped:
-    return grouped(of_one(peaks(heat[None], tags[None], CONFIG)), CONFIG)
+    return group_people(of_one(peaks(heat[None], tags[None], CONFIG)), CONFIG)
 
 
 def assignments(
@@ -68,7 +68,7 @@ def assignments(
 def test_every_joint_goes_to_people_by_one_of_the_best_assignments(seed: int) -> None:
     heat, tags = planted(seed, people=seed % 4 + 1, noise=0.3)
     found = of_one(peaks(heat[None], tags[None], CONFIG))
-    people = grouped(found, CONFIG)
+    people = group_people(found, CONFIG)
     begun: list[list[tuple[int, int]]] = []  # of each person, the joints and ranks so far
     for joint in ORDER:
         ranks = [rank for rank, score in enumerate(found.scores[joint].tolist()) if score > CONFIG.min_score]
@@ -117,7 +117,7 @@ def test_ties_go_as_in_the_published_evaluation(
     cells = torch.arange(count).expand(JOINTS, count)
     found = Peaks(cells, cells, torch.zeros(JOINTS, count), torch.zeros(JOINTS, count, 1))
     found.scores[:joints], found.tags[:joints, :, 0] = torch.tensor(scores), torch.tensor(tags)
-    got = grouped(found, CONFIG)
+    got = group_people(found, CONFIG)
     ranks = torch.where(got.scores > 0, got.columns, -1)[:, :joints]
     assert {tuple(row) for row in ranks.tolist()} == people
 
@@ -130,7 +130,7 @@ def test_near_people_do_not_take_each_others_joints() -> None:
     tags[0, :, 0] = torch.tensor([0.0, 0.9])
     tags[1, :, 0] = torch.tensor([0.45, -0.45])
     cells = torch.arange(2).expand(JOINTS, 2)
-    people = grouped(Peaks(cells, cells, scores, tags), CONFIG)
+    people = group_people(Peaks(cells, cells, scores, tags), CONFIG)
     assert people.columns[:, :2].tolist() == [[0, 1], [1, 0]]
 
 
@@ -138,7 +138,7 @@ def test_a_peak_without_a_number_is_no_peak() -> None:
     scores, tags = torch.full((JOINTS, 1), 0.9), torch.zeros(JOINTS, 1, 2)
     scores[0], tags[1, 0, 1] = torch.nan, torch.inf
     cells = torch.zeros(JOINTS, 1, dtype=torch.long)
-    people = grouped(Peaks(cells, cells, scores, tags), CONFIG)
+    people = group_people(Peaks(cells, cells, scores, tags), CONFIG)
     assert people.scores[:, :3].tolist() == [[0.0, 0.0, pytest.approx(0.9)]]
 
 
@@ -184,7 +184,7 @@ def test_fewer_cells_than_peaks_are_enough() -> None:
 def test_absent_joints_come_from_the_best_cell_with_a_near_tag(seed: int) -> None:
     heat, tags = planted(seed, people=2)
     people = group(heat, tags)
-    filled = refined(people, heat, tags)
+    filled = refine_people(people, heat, tags)
     for person in range(len(people.scores)):
         own = [joint for joint in range(JOINTS) if people.scores[person, joint] > 0]
         mean = people.tags[person, own].mean(0)

@@ -218,7 +218,7 @@ def test_what_is_given_beside_a_clip_is_part_of_its_key(make_clip: Make, tmp_pat
 
 def test_what_is_not_read_makes_no_other_features(embedded: ReactionFeatureExtractor, tmp_path: Path) -> None:
     clip = Clip(tmp_path / "a.mp4", description="one", tables={"fau": tmp_path / "a.csv"})
-    assert embedded.accepted(clip) == Clip(tmp_path / "a.mp4")
+    assert embedded.accept(clip) == Clip(tmp_path / "a.mp4")
 
 
 def test_the_digest_sees_settings_and_weights_but_not_the_device(networks: Path) -> None:

@@ -13,7 +13,7 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 from omnisila.errors import InputError
 from omnisila.labels import REACTION
 from omnisila.scenes.reaction.templates import EMOTION_OF, SENTENCES
-from omnisila.scenes.reaction.text import SentenceEncoder, TemplateMatcher, described, matched
+from omnisila.scenes.reaction.text import SentenceEncoder, TemplateMatcher, encode_description, encode_matches
 
 CPU = torch.device("cpu")
 
@@ -64,18 +64,18 @@ def test_the_chosen_template_is_clip_s(networks: Path, encoder: SentenceEncoder)
         )
     matcher = TemplateMatcher.pretrained(str(networks / "clip"), CPU)
     images = torch.stack([torch.from_numpy(np.array(picture)).movedim(-1, 0).float() for picture in pictures])
-    chosen = matcher.chosen(images)
+    chosen = matcher.choose_sentences(images)
     assert chosen.tolist() == said.logits_per_image.argmax(1).tolist()
-    vectors = matched(encoder, matcher, images)
+    vectors = encode_matches(encoder, matcher, images)
     for vector, index in zip(vectors, chosen.tolist(), strict=True):
         torch.testing.assert_close(vector, encoder.encode([SENTENCES[index]])[0], atol=1e-5, rtol=1e-4)
 
 
 def test_one_description_stands_for_all_frames_or_each_has_its_own(encoder: SentenceEncoder) -> None:
-    one = described(encoder, "somebody laughs", 4, "a.mp4")
+    one = encode_description(encoder, "somebody laughs", 4, "a.mp4")
     assert one.mask.all()
     assert (one.values == one.values[0]).all()
-    each = described(encoder, ("somebody laughs", "", "a blank face", "somebody laughs"), 4, "a.mp4")
+    each = encode_description(encoder, ("somebody laughs", "", "a blank face", "somebody laughs"), 4, "a.mp4")
     assert each.mask.tolist() == [True, False, True, True]
     assert not each.values[1].any()
     torch.testing.assert_close(each.values[0], one.values[0], atol=1e-5, rtol=1e-4)
@@ -84,6 +84,6 @@ def test_one_description_stands_for_all_frames_or_each_has_its_own(encoder: Sent
 
 def test_descriptions_of_another_number_are_refused(encoder: SentenceEncoder) -> None:
     with pytest.raises(InputError, match=r"a\.mp4: 2 descriptions, wanted one, or one for each of 4 frames"):
-        described(encoder, ("one", "two"), 4, "a.mp4")
+        encode_description(encoder, ("one", "two"), 4, "a.mp4")
     with pytest.raises(InputError, match="description is empty"):
-        described(encoder, " ", 4, "a.mp4")
+        encode_description(encoder, " ", 4, "a.mp4")
