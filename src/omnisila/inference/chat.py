@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
-from transformers import DynamicCache
 
 from omnisila.data.instructions import Located, render_label, render_located
 from omnisila.errors import InputError
@@ -17,6 +16,7 @@ from omnisila.inference.seeing import seeing
 from omnisila.inference.settings import AnalyzerConfig
 from omnisila.inference.taught_questions import TaughtQuestions
 from omnisila.models.checkpoint import Run
+from omnisila.models.decoding import empty_cache
 from omnisila.models.tokens import batch_prompts
 from omnisila.scenes.cache import FeatureCache
 from omnisila.scenes.extractor import Entities
@@ -47,7 +47,8 @@ class Chat:
         if window is None:
             raise InputError(f"{video}: no picture of it was read. Analyse it to see why.")
         self.inputs = seeing(run, video)([window])
-        self._read = DynamicCache()
+        assert run.pretrained is not None  # others do not speak freely
+        self._read = empty_cache(run.pretrained.model)
         self._ids: list[int] = []
         self._embeds = torch.empty(1, 0, self.llm.width)
 

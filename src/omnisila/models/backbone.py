@@ -90,6 +90,8 @@ class Backbone(ABC):
         patches: feature vectors per frame, ``class_tokens`` before those of the frame's parts among them.
         size_px: (height, width) that every frame is brought to.
         frames: how many frames a window must have; None for any number.
+        recurrent: whether some layers of the language model read in one direction and keep a state, so that no mask
+            can hide a token from those behind it.
         notice: what whoever opens its weights must be told, such as a licence that forbids uses.
     """
 
@@ -99,6 +101,7 @@ class Backbone(ABC):
     class_tokens: int = 0
     size_px: tuple[int, int]
     frames: int | None = None
+    recurrent: bool = False
     notice: str = ""
 
     def __init__(self, model: Any) -> None:

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
-from jaxtyping import Float
+import torch.nn.functional as F
+from jaxtyping import Float, Int
 from torch import Tensor
-from transformers import Cache, GenerationConfig, GenerationMixin, PreTrainedTokenizerBase
+from transformers import Cache, DynamicCache, GenerationConfig, GenerationMixin, PreTrainedTokenizerBase
 
 from omnisila.errors import InputError
 from omnisila.models.tokens import Tokens
@@ -43,6 +44,74 @@ def decode_visible(
         logits_to_keep=kept,
     ).logits
     return logits[:, -kept:]  # VideoLLaMA 3 of transformers gives all
+
+
+def decode_branches(
+    language_model: Any,
+    embeds: Float[Tensor, "batch tokens width"],
+    positions: Int[Tensor, "*axes batch tokens"],
+    tokens: Tokens,
+    reads: int,
+) -> Float[Tensor, "batch predictions vocabulary"]:
+    """``decode_visible`` for a model whose layers keep a state, from which no mask takes a token out again.
+
+    Each branch behind a prompt is a sequence of its own. Without gradients a prompt is read once and its state copied
+    for every branch; with them each reads it again, since states are kept by overwriting.
+
+    Args:
+        positions: as the model wants them.
+
+    Raises:
+        InputError: a sequence that is longer than the model reads.
+    """
+    check_length(int(tokens.positions.max()) + 1, reads)
+    start, batch, paths = tokens.prompt_length, len(embeds), branch_paths(tokens)
+    longest, device = max(map(len, paths)), embeds.device
+    # a shorter branch goes on with its last token, from which nothing is read
+    places = start + torch.tensor([path + path[-1:] * (longest - len(path)) for path in paths], device=device).long()
+    prompt = tokens.visible[:, start - 1, :start].long().to(device)
+    seen = F.pad(prompt.repeat_interleave(len(paths), 0), (0, longest), value=1)
+    once = len(paths) > 1 and not torch.is_grad_enabled()
+    cache: dict[str, Any] = {}
+    if once:
+        cache = {CACHE_ARGUMENT: empty_cache(language_model)}
+
+    def read(rows: Tensor, mask: Tensor, kept: int) -> Tensor:
+        return language_model(
+            inputs_embeds=embeds[:, rows].flatten(0, 1),
+            attention_mask=mask,
+            position_ids=positions[..., rows].flatten(-3, -2),
+            use_cache=once,
+            logits_to_keep=kept,
+            **cache,
+        ).logits.unflatten(0, (batch, -1))
+
+    every = torch.arange(start, device=device)
+    if once:
+        first = read(every[None], prompt, 1)[:, 0]
+        cache[CACHE_ARGUMENT].reorder_cache(torch.arange(batch, device=device).repeat_interleave(len(paths)))
+        behind = read(places, seen, longest)
+    else:
+        logits = read(torch.cat([every.expand(len(paths), -1), places], dim=1), seen, longest + 1)
+        first, behind = logits[:, 0, :1], logits[:, :, 1:]
+    found = {place: (number, depth) for number, path in enumerate(paths) for depth, place in enumerate(path)}
+    numbers, depths = torch.tensor([found[place] for place in range(len(found))], device=device).view(-1, 2).long().T
+    return torch.cat([first, behind[:, numbers, depths]], dim=1)
+
+
+def empty_cache(language_model: Any) -> Cache:
+    """What generation keeps of what it has read, in the form that each of the model's layers takes."""
+    return DynamicCache(config=language_model.config.get_text_config())
+
+
+def branch_paths(tokens: Tokens) -> list[list[int]]:
+    """What stands behind the prompts as sequences: each is the places, from the prompts' end on, that its last sees.
+
+    Prompts alone have one, which is empty.
+    """
+    seen = tokens.visible[:, tokens.prompt_length :, tokens.prompt_length :].any(0)
+    ends = (seen.sum(0) == 1).nonzero().flatten().tolist()
+    return [seen[end].nonzero().flatten().tolist() for end in ends] or [[]]
 
 
 def visibility_mask(tokens: Tokens, dtype: torch.dtype, device: torch.device) -> Float[Tensor, "batch 1 t t"] | None:

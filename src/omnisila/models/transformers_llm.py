@@ -16,7 +16,7 @@ from transformers import Cache, GenerationConfig, PreTrainedTokenizerBase
 
 from omnisila.errors import InputError, WeightsError
 from omnisila.models.backbone import Backbone
-from omnisila.models.decoding import decode_visible, generate_answers
+from omnisila.models.decoding import decode_branches, decode_visible, generate_answers
 from omnisila.models.prompt_writing import PromptTokenizer, PromptWriter
 from omnisila.models.tokens import Tokens
 from omnisila.models.video_llm import Generated, splice
@@ -183,6 +183,8 @@ class TransformersVideoLLM(nn.Module):
         Raises:
             InputError: a sequence that is longer than the model reads.
         """
+        if self.backbone.recurrent:
+            return decode_branches(self.model, embeds, self.backbone.positions(tokens), tokens, self.max_tokens)
         return decode_visible(self._positioned(tokens), embeds, tokens, self.max_tokens)
 
     def generate(

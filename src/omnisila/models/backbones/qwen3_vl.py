@@ -35,7 +35,7 @@ class Qwen3VL(Qwen25VL):
     def __init__(self, model: Any, settings: VideoSettings, size_px: tuple[int, int], rate_hz: float) -> None:
         super().__init__(model, settings, size_px, rate_hz)
         self.rate_hz = rate_hz
-        self.features *= 1 + len(model.config.vision_config.deepstack_visual_indexes)
+        self.features *= 1 + len(self.deep_layers())
 
     def deep_layers(self) -> Sequence[nn.Module]:
         """The language model's first layers, one for each tower layer that is fed in deep."""
@@ -57,7 +57,8 @@ class Qwen3VL(Qwen25VL):
     ) -> Float[Tensor, "videos merged features"]:
         """Merged patches with those of the deep layers beside them."""
         seen = self.model.model.get_video_features(patches, grid, return_dict=True)
-        layers = [torch.stack(tuple(layer)) for layer in (seen.pooler_output, *seen.deepstack_features)]
+        deep = seen.deepstack_features if self.deep_layers() else ()
+        layers = [torch.stack(tuple(layer)) for layer in (seen.pooler_output, *deep)]
         return torch.cat(layers, dim=-1)
 
     def positions(self, tokens: Tokens) -> Int[Tensor, "batch tokens"] | Int[Tensor, "3 batch tokens"]:
@@ -77,8 +78,11 @@ class Qwen3VL(Qwen25VL):
         return torch.cat([prompt, prompt[..., -1:] + beyond], dim=-1).to(self.model.device)
 
 
-def build(model: Any, settings: dict[str, Any], footage: Footage) -> Qwen3VL:
+def build(model: Any, settings: dict[str, Any], footage: Footage, family: type[Qwen3VL] = Qwen3VL) -> Qwen3VL:
     """For footage of that size and rate.
+
+    Args:
+        family: that or one with the same frames.
 
     Raises:
         InputError: a frame more than 200 times as long as wide.
@@ -87,4 +91,4 @@ def build(model: Any, settings: dict[str, Any], footage: Footage) -> Qwen3VL:
     block_px = vision.patch_size * vision.spatial_merge_size
     limits = (tokens * block_px**2 for tokens in (SMALLEST, LARGEST))
     size_px = fitting_size(footage.height_px, footage.width_px, block_px, *limits)
-    return Qwen3VL(model, USUAL.changed_by({**settings, "size": {}}), size_px, footage.rate_hz)
+    return family(model, USUAL.changed_by({**settings, "size": {}}), size_px, footage.rate_hz)

@@ -20,6 +20,8 @@ from transformers import (
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
     Qwen2Config,
+    Qwen3_5Config,
+    Qwen3_5ForConditionalGeneration,
     Qwen3VLConfig,
     Qwen3VLForConditionalGeneration,
     SiglipVisionConfig,
@@ -37,7 +39,7 @@ FRAMES = 8
 SPECIAL = [
     "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<video>", "<image>",
     "<|vision_start|>", "<|vision_end|>", "<|video_pad|>", "<|image_pad|>", "<IMG_CONTEXT>", "<img>", "</img>",
-    "<fake_token_around_image>", "<global-img>", "<end_of_utterance>",
+    "<fake_token_around_image>", "<global-img>", "<end_of_utterance>", "<think>", "</think>",
 ]  # fmt: skip
 SIZE = {"shortest_edge": 28 * 28, "longest_edge": 56 * 84}
 FOOTAGE = Footage(height_px=56, width_px=84, rate_hz=8.0)
@@ -105,6 +107,28 @@ def qwen3_vl() -> Qwen3VLForConditionalGeneration:
     return Qwen3VLForConditionalGeneration(config)
 
 
+def qwen3_5() -> Qwen3_5ForConditionalGeneration:
+    """Three layers that keep a state and one that looks back; a quarter of each head turns with its position."""
+    vision = {
+        "depth": 2, "hidden_size": 32, "intermediate_size": 48, "num_heads": 2, "out_hidden_size": 32,
+        "patch_size": 14, "num_position_embeddings": 64,
+    }  # fmt: skip
+    rope = {
+        "rope_type": "default", "mrope_section": [2, 1, 1], "rope_theta": 10_000.0, "mrope_interleaved": True,
+        "partial_rotary_factor": 0.25,
+    }  # fmt: skip
+    text = {
+        **TEXT, "num_hidden_layers": 4, "head_dim": 32, "rope_parameters": rope, "linear_num_key_heads": 2,
+        "linear_num_value_heads": 4, "linear_key_head_dim": 8, "linear_value_head_dim": 8,
+    }  # fmt: skip
+    config = Qwen3_5Config(
+        text_config=text, vision_config=vision,
+        video_token_id=SPECIAL.index("<|video_pad|>"), image_token_id=SPECIAL.index("<|image_pad|>"),
+        vision_start_token_id=SPECIAL.index("<|vision_start|>"), vision_end_token_id=SPECIAL.index("<|vision_end|>"),
+    )  # fmt: skip
+    return Qwen3_5ForConditionalGeneration(config)
+
+
 def video_llama_3() -> VideoLlama3ForConditionalGeneration:
     vision = {
         "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2, "patch_size": 14
@@ -143,8 +167,8 @@ def smolvlm() -> SmolVLMForConditionalGeneration:
 
 
 FAMILIES = {
-    "internvl": internvl, "llava_onevision": llava_onevision, "qwen2_5_vl": qwen2_5_vl, "qwen3_vl": qwen3_vl,
-    "smolvlm": smolvlm, "video_llama_3": video_llama_3,
+    "internvl": internvl, "llava_onevision": llava_onevision, "qwen2_5_vl": qwen2_5_vl, "qwen3_5": qwen3_5,
+    "qwen3_vl": qwen3_vl, "smolvlm": smolvlm, "video_llama_3": video_llama_3,
 }  # fmt: skip
 
 

@@ -1,8 +1,8 @@
 """Turns that go on from kept keys and values say what reading everything anew would say."""
 
 import torch
-from transformers import DynamicCache
 
+from omnisila.models.decoding import empty_cache
 from omnisila.models.tokens import batch_prompts
 from omnisila.scenes.extractor import Entities
 
@@ -12,7 +12,7 @@ QUESTIONS = ("Which event?", "Where is the man?", "Why")
 def test_later_turns_read_only_what_is_new(llm, make_frames):
     visual = llm.backbone.encode(make_frames())
     nothing = Entities(visual.values[:, :0], visual.mask[:, :0])
-    kept, ids, embeds = DynamicCache(), [], None
+    kept, ids, embeds = empty_cache(llm.model), [], None
     for question in QUESTIONS:
         with torch.no_grad():
             if embeds is None:

@@ -20,7 +20,9 @@ from omnisila.models.transformers_llm import TransformersVideoLLM
 
 FRAMES = 8
 QUESTION, LONGER = "Which event?", "Where is the man who runs away from the house?"
-FAMILIES = ["internvl", "llava_onevision", "qwen2_5_vl", "qwen3_vl", "smolvlm", "video_llama_3", "video_llava"]
+FAMILIES = [
+    "internvl", "llava_onevision", "qwen2_5_vl", "qwen3_5", "qwen3_vl", "smolvlm", "video_llama_3", "video_llava",
+]  # fmt: skip
 SIZE = {"shortest_edge": 28 * 28, "longest_edge": 56 * 84}
 FOOTAGE = Footage(height_px=56, width_px=84, rate_hz=8.0)
 

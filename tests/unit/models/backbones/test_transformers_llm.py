@@ -111,6 +111,11 @@ def test_a_prompt_is_the_familys_template(llm):
             f"<{step / 4 + 1 / 16:.1f} seconds><|vision_start|>{'<|video_pad|>' * 6}<|vision_end|>" for step in range(4)
         )
         + f"{QUESTION}<|im_end|>\n<|im_start|>assistant\n",
+        "qwen3_5": "<|im_start|>user\n"
+        + "".join(
+            f"<{step / 4 + 1 / 16:.1f} seconds><|vision_start|>{'<|video_pad|>' * 6}<|vision_end|>" for step in range(4)
+        )
+        + f"{QUESTION}<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n",
         "video_llama_3": "<|im_start|>user\n"
         + ",".join(f"Time {frame / 8:.1f}s:{'<|video_pad|>' * 6}" for frame in range(FRAMES))
         + f"\n{QUESTION}<|im_end|>\n<|im_start|>assistant\n",
@@ -130,6 +135,7 @@ def test_a_prompt_is_the_familys_template(llm):
 
 
 TOLD = {
+    "qwen3_5": ["<0.0 seconds>", "<0.5 seconds>", "<61.5 seconds>"],
     "qwen3_vl": ["<0.0 seconds>", "<0.5 seconds>", "<61.5 seconds>"],
     "video_llama_3": ["Time 0.0s:", "Time 0.0s:", "Time 0.5s:", "Time 0.5s:", "Time 61.0s:", "Time 62.0s:"],
     "smolvlm": [f"Frame from {when}:" for when in ("00:00", "00:00", "00:00", "00:00", "01:01", "01:02")],
