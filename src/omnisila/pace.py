@@ -1,6 +1,8 @@
-"""How fast a long piece of work goes and how long the rest will take, in words."""
+"""How long work takes: the pace of a long piece in words, and the seconds of its stages."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class Pace:
@@ -33,6 +35,14 @@ class Pace:
         rate_hz = (done - first) / (now_s - began_s)
         rate = f"{rate_hz:.1f} a second" if rate_hz >= 1 else f"{rate_hz * 60:.1f} a minute"
         return f"{text}, {rate}, {_rest((self._total - done) / rate_hz)} left"
+
+
+@contextmanager
+def time_stage(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    """Add the time spent inside to a stage's seconds."""
+    began = time.perf_counter()
+    yield
+    seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - began
 
 
 def _rest(seconds: float) -> str:

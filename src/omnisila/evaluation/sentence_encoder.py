@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
+from omnisila.devices import default_device
 from omnisila.errors import InputError, WeightsError
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class FolderEncoder:
 
         _check_pooling(folder)
         try:
-            self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+            self._device = torch.device(device) if device else default_device()
             torch.empty(0, device=self._device)
         except (RuntimeError, AssertionError) as error:
             raise InputError(f"device {device!r}: {_first_line(error)}. Give cpu, cuda or another one here.") from None

@@ -3,9 +3,7 @@
 Source: decision D1.
 """
 
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 from omnisila.cameras.unusual import UNUSUAL_SET
@@ -19,6 +17,7 @@ from omnisila.inference.settings import AnalyzerConfig
 from omnisila.media.video import VideoInfo
 from omnisila.models.checkpoint import Run
 from omnisila.operating_points import VALIDITY
+from omnisila.pace import time_stage
 from omnisila.scenes.cache import Extracted, FeatureCache
 from omnisila.scenes.profile import LoadedWhenNeeded
 from omnisila.scenes.windows import Window, WindowConfig, windows
@@ -217,11 +216,3 @@ def video_identity(path: Path, digest: str, info: VideoInfo, decoded_ratio: floa
         height_px=info.height_px,
         decoded_ratio=decoded_ratio,
     )
-
-
-@contextmanager
-def time_stage(timings: dict[str, float], stage: str) -> Iterator[None]:
-    """Note the seconds that a stage takes."""
-    began = time.perf_counter()
-    yield
-    timings[stage] = time.perf_counter() - began

@@ -11,7 +11,7 @@ from omnisila.data.instructions import Instruction, Located, parse_located, rend
 from omnisila.digests import digest
 from omnisila.endpoint import Endpoint, EndpointConfig
 from omnisila.errors import InputError
-from omnisila.inference.analyzer import Progress, is_silent, time_stage, video_identity
+from omnisila.inference.analyzer import Progress, is_silent, video_identity
 from omnisila.inference.attributing import MAX_CAUSE_TOKENS, seen_over
 from omnisila.inference.frozen_llm import ANSWER_TOKENS, FRAMES, FrozenLLM
 from omnisila.inference.run_folders import OPENAI, QUERY
@@ -20,6 +20,7 @@ from omnisila.labels import LABEL_SETS, REACTION, check_label_sets, label_set
 from omnisila.media.clips import jpeg
 from omnisila.media.sampling import frames_at
 from omnisila.media.video import VideoInfo
+from omnisila.pace import time_stage
 from omnisila.scenes.cache import Extracted, FeatureCache
 from omnisila.scenes.profile import LoadedWhenNeeded
 from omnisila.scenes.sem import SEMConfig

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from omnisila.devices import default_device
 from omnisila.media.sampling import each_at, uniform_times
 from omnisila.media.video import probe
 from omnisila.models.backbone import SHOWN
@@ -53,7 +54,7 @@ class FrozenLLM:
         Raises:
             WeightsError: it is missing, damaged, or of another family.
         """
-        device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = device or default_device()
         config = VideoBackboneConfig(source=source, lora=None, precision=usual_precision(source, device))
         return cls(config.load(device, SHOWN_RATE_HZ), frames)
 

@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError
 
 from omnisila.config import Config, first_fault
 from omnisila.data.instructions import Located, render_located
+from omnisila.devices import default_device
 from omnisila.errors import InputError
 from omnisila.labels import LabelSet, label_set
 from omnisila.media.sampling import frames_at
@@ -100,7 +101,7 @@ class ReleaseSystem:
         self.folder, self.settings = folder, _settings(folder)
         if not (folder / CHECKPOINT).is_file():
             raise InputError(f"{folder}: no {CHECKPOINT}. Give the folder with the authors' checkpoint and features.")
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = default_device()
         self.llm = self.settings.backbone.load(device, self.settings.frames / self.settings.clip_s)
         if not isinstance(self.llm.backbone, VideoLlava):
             raise InputError(f"{folder / SETTINGS}: backbone {self.settings.backbone.source!r} is no Video-LLaVA.")

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from omnisila.errors import InputError
-from omnisila.inference.analyzer import Progress, is_silent, not_scored, time_stage, video_identity
+from omnisila.inference.analyzer import Progress, is_silent, not_scored, video_identity
 from omnisila.inference.clip_streams import FACE, clip_streams
 from omnisila.inference.settings import AnalyzerConfig, check_reaction_settings
 from omnisila.labels import REACTION
 from omnisila.media.sampling import window_starts
 from omnisila.media.video import UNDECODED, VideoInfo, VideoReader
 from omnisila.models.reaction_run import ReactionRun
+from omnisila.pace import time_stage
 from omnisila.scenes.reaction.extracting import ReactionCache
 from omnisila.scenes.store import video_digest
 from omnisila.schema import Analysis, IntensityPoint, ModelIdentity, Span

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-import torch
-
+from omnisila.devices import default_device
 from omnisila.digests import digest
 from omnisila.inference.settings import AnalyzerConfig
 from omnisila.labels import BUILT_IN, LABEL_SETS, REACTION
@@ -29,7 +28,7 @@ def load_model(model: str, folder: Path, settings: AnalyzerConfig) -> Run:
     """
     if is_run(folder):
         return load_run(folder)
-    own, device = WindowConfig(), torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    own, device = WindowConfig(), default_device()
     backbone = VideoBackboneConfig(source=str(folder), lora=None, precision=usual_precision(folder, device))
     own_sets = {
         f"labels/{name}": digest(known.model_dump_json()) for name, known in LABEL_SETS.items() if name not in BUILT_IN

@@ -17,6 +17,7 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
+from omnisila.devices import default_device
 from omnisila.errors import WeightsError
 from omnisila.models.compact import CompactConfig, CompactVideoLLM
 from omnisila.models.hawkeye import HawkeyeConfig
@@ -161,7 +162,7 @@ def load_run(folder: Path, device: torch.device | None = None) -> Run:
         language = {VIDEO_LLM_PREFIX + key: value for key, value in _tensors(folder / LANGUAGE, contents).items()}
         _fill(dict(_named_tensors(model)), {**language, **scene}, folder)
     else:
-        device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = device or default_device()
         model = record.scene_side.build(record.video_llm.load(device, record.window.rate_hz, folder / ADAPTER))
         _fill({key: value for key, value in _named_tensors(model) if not _is_language(key)}, scene, folder)
         model.to(device)

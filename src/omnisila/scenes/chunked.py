@@ -5,10 +5,8 @@ Source: Omni-SILA 3.1.
 
 import itertools
 import math
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -17,6 +15,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from omnisila.media.frames import LumaFrame
+from omnisila.pace import time_stage
 from omnisila.scenes.extractor import OBJECTS, VISUAL, Layout, Layouts, Sampled, SceneShard, SceneStream
 from omnisila.scenes.objects import ObjectSource, Track, TrackerState
 from omnisila.scenes.profile import Profile
@@ -106,13 +105,6 @@ class VideoState:
     last_seen: tuple[Track, ...] = ()
     frames: int = 0
 
-    @contextmanager
-    def time_stage(self, stage: str) -> Iterator[None]:
-        """Add the time spent inside to a stage's seconds."""
-        began = time.perf_counter()
-        yield
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - began
-
 
 @dataclass(frozen=True)
 class SceneEnrichedModeling:
@@ -168,7 +160,7 @@ class SceneEnrichedModeling:
             start = state.frames
             chunks: list[dict[str, Sampled]] = []
             while (left := start + most - state.frames) > 0:
-                with state.time_stage("decode"):
+                with time_stage(state.seconds, "decode"):
                     chunk = [] if following is None else [following]
                     chunk += itertools.islice(source, min(self.config.chunk_frames, left) - len(chunk))
                     following = next(source, None)
@@ -197,7 +189,7 @@ class SceneEnrichedModeling:
         times_s = [state.begin_s + (state.frames + i) / rate_hz for i in range(len(frames))]
         classes = self.objects.layout.words["class"]
         chunk = Chunk(frames, following, images, copy_of, times_s, state.frames, rate_hz, [], [], classes, None)
-        with state.time_stage(OBJECTS):
+        with time_stage(state.seconds, OBJECTS):
             places = chunk.places(self.objects.rate_hz)
             looked = self.objects.look(images, copy_of[places], [times_s[i] for i in places], state.tracker)
             state.tracker = looked.tracker
@@ -208,7 +200,7 @@ class SceneEnrichedModeling:
             chunk = chunk._replace(seen=looked.seen, relations=looked.relations)
         streams = {OBJECTS: looked.objects}
         for name, extractor in self.extractors.items():
-            with state.time_stage(name):
+            with time_stage(state.seconds, name):
                 streams[name], state.streams[name] = extractor.extract(chunk, state.streams[name])
         return streams
 

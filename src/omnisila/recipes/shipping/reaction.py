@@ -15,6 +15,7 @@ from torch import Tensor
 from omnisila.data.annotated import AnnotatedVideo
 from omnisila.data.instructions import render_intensities
 from omnisila.data.sets import hume_reaction
+from omnisila.devices import default_device
 from omnisila.errors import DataSetError
 from omnisila.evaluation.reaction import PerEmotion, pearson
 from omnisila.evaluation.score_files import write_scores
@@ -100,7 +101,7 @@ def train_row(
         TrainingError: training cannot go on.
         OutputError: ``out`` cannot be written.
     """
-    device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = device or default_device()
     known = {split: _rows(row, features, videos, split, say) for split, videos in data._asdict().items() if videos}
     lacking = [f"{split},{clip},{' '.join(w)}\n" for split, r in known.items() for clip, w in r.without.items()]
     write_atomically(out / LACKING, "".join(["split,clip,streams\n", *lacking]))

@@ -9,13 +9,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import safetensors
-import torch
 from jaxtyping import Float
 from safetensors.torch import save
 from torch import Tensor
 
 from omnisila.config import Frozen
 from omnisila.data.annotated import AnnotatedVideo
+from omnisila.devices import default_device
 from omnisila.digests import digest
 from omnisila.errors import DataSetError
 from omnisila.files import write_atomically
@@ -153,7 +153,7 @@ def described_features(
     """
     known = read_sources(out)
     frames = known.features.frames if known.features else FRAMES
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = default_device()
     encoder = SentenceEncoder.pretrained(locate_source(source.sentences), device)
     llm = FrozenLLM.load(source.backbone, source.frames, device)
     said = out / f"descriptions-{prompt}.jsonl"

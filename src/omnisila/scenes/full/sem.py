@@ -12,6 +12,7 @@ from pydantic import Field
 
 from omnisila import weights
 from omnisila.config import Config
+from omnisila.devices import default_device
 from omnisila.digests import digest
 from omnisila.scene_registry import scenes_of
 from omnisila.scenes.chunked import Chunk, SceneEnrichedModeling, SceneExtractor
@@ -126,8 +127,7 @@ class FullSEMConfig(Config):
     @property
     def torch_device(self) -> torch.device:
         """Where the networks are."""
-        auto = "cuda" if torch.cuda.is_available() else "cpu"
-        return torch.device(auto if self.device == "auto" else self.device)
+        return default_device() if self.device == "auto" else torch.device(self.device)
 
     def build(self) -> SceneEnrichedModeling:
         """MTCNN and a face network, HigherHRNet, RelTR, SAM and ViT with their weights.

@@ -12,6 +12,7 @@ import torch
 from pydantic import model_validator
 
 from omnisila import weights
+from omnisila.devices import default_device
 from omnisila.digests import digest
 from omnisila.scenes.nets.efficientnet_lite import EfficientNetLite0
 from omnisila.scenes.nets.expression import ExpressionNet
@@ -128,9 +129,7 @@ class ReactionFeatureConfig(ClipSettings):
         Raises:
             WeightsError: one is missing, damaged or of another architecture; the message names it.
         """
-        device = torch.device(
-            ("cuda" if torch.cuda.is_available() else "cpu") if self.device == "auto" else self.device
-        )
+        device = default_device() if self.device == "auto" else torch.device(self.device)
         detector = MTCNN.pretrained(CascadeConfig(min_face_frac=self.min_face_frac)).to(device)
         visual: PictureEncoder = (
             ClassToken(FrameEncoder.pretrained(locate_source(self.visual)).to(device))

@@ -3,9 +3,7 @@
 Source: ViPER's per-frame features, emotional-reaction paper 4.3 and 5.1.
 """
 
-import time
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from typing import Literal, TypeVar
 
 import torch
@@ -16,6 +14,7 @@ from torch import Tensor
 from omnisila.config import Config
 from omnisila.media.audio import SoundLimits, read_sound
 from omnisila.media.transforms import channels_first, resize
+from omnisila.pace import time_stage
 from omnisila.scenes.nets.expression import EMBEDDING, INPUT_PX, ExpressionNet
 from omnisila.scenes.nets.mtcnn import MTCNN
 from omnisila.scenes.reaction import text
@@ -126,22 +125,22 @@ class ReactionFeatureExtractor:
             InputError: another number of descriptions than of frames.
         """
         seconds: dict[str, float] = {}
-        with _time_stage(seconds, "decode"):
+        with time_stage(seconds, "decode"):
             frames = clip_frames(clip.path, self.settings.frames, clip.span, self.settings.long_side_px)
-        with _time_stage(seconds, "faces"):
+        with time_stage(seconds, "faces"):
             track = follow_face(self.detector, frames.pictures)
         warnings = [*frames.warnings, *face_warnings(track.at(frames.picture))]
         found = self._absent_modalities() | self._given_modalities(clip, frames, warnings)
-        with _time_stage(seconds, "audio"):
+        with time_stage(seconds, "audio"):
             if "audio" not in found:
                 found["audio"] = self._audio(clip, frames, warnings)
-        with _time_stage(seconds, "visual"):
+        with time_stage(seconds, "visual"):
             if "visual" not in found:
                 values = self.visual.encode(self._looked_at(frames, track, self.visual.input_px))[frames.picture]
                 found["visual"] = Modality(values, torch.ones(len(values), dtype=torch.bool))
-        with _time_stage(seconds, "expression"):
+        with time_stage(seconds, "expression"):
             found |= self._faces(frames, track, found.keys())
-        with _time_stage(seconds, "text"):
+        with time_stage(seconds, "text"):
             if "text" not in found:
                 found["text"] = self._text(clip, frames, track, warnings)
         return ReactionFeatures(
@@ -228,10 +227,3 @@ class ReactionFeatureExtractor:
         looked_at = resize(whole, size_px, size_px)
         looked_at[track.mask] = crops(frames.pictures, track, size_px, self.settings.face_margin)
         return looked_at
-
-
-@contextmanager
-def _time_stage(seconds: dict[str, float], stage: str) -> Iterator[None]:
-    begun = time.perf_counter()
-    yield
-    seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - begun

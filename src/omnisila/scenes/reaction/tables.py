@@ -14,7 +14,6 @@ A record of each, shortened:
     250,12345,0.0,0.713,...
 """
 
-import csv
 import math
 from collections.abc import Sequence
 from itertools import pairwise
@@ -27,6 +26,7 @@ from torch import Tensor
 
 from omnisila.errors import RecordError
 from omnisila.scenes.reaction.clip import Modality
+from omnisila.tables import Table, TableRow, read_table
 
 ACTION_UNITS = tuple(f"AU{number:02}" for number in (
     1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 14, 15, 17, 20, 23, 24, 25, 26, 28, 43,
@@ -72,8 +72,8 @@ def frame_table(path: Path, width: int, rate_hz: float | None) -> FrameTable:
     Raises:
         RecordError: the file cannot be read, is of no known form, or a cell is no number.
     """
-    header, lines = _cells(path)
-    rows = _py_feat(path, header, lines, rate_hz) if "AU01" in header else _muse(path, header, lines)
+    table = read_table(path)
+    rows = _py_feat(path, table, rate_hz) if "AU01" in table.header else _muse(path, table)
     columns = len(rows[0].values) if rows else 0
     if columns > width:
         raise RecordError(f"{path}, line 1: {columns} features, wanted at most {width}. Raise the modality's width.")
@@ -97,68 +97,51 @@ def table_width(path: Path) -> int:
     Raises:
         RecordError: the file cannot be read, or is of no known form.
     """
-    header, _ = _cells(path)
-    if "AU01" in header:
+    table = read_table(path)
+    if "AU01" in table.header:
         return ACTION_UNIT_WIDTH
-    _muse(path, header, [])
-    return len(header) - 2
+    _muse(path, table._replace(rows=()))
+    return len(table.header) - 2
 
 
-def _cells(path: Path) -> tuple[list[str], list[list[str]]]:
-    """The names of the columns, and the lines below them."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            lines = list(csv.reader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise RecordError(f"{path}: cannot be read ({error}). Give a CSV file.") from None
-    return [name.strip() for name in lines[0]] if lines else [], lines[1:]
-
-
-def _py_feat(path: Path, header: list[str], lines: list[list[str]], rate_hz: float | None) -> list[_Line]:
+def _py_feat(path: Path, table: Table, rate_hz: float | None) -> list[_Line]:
     wanted = (*ACTION_UNITS, *EMOTIONS)
-    absent = [name for name in (*wanted, "frame") if name not in header]
+    absent = [name for name in (*wanted, "frame") if name not in table.header]
     if absent:
         raise RecordError(f"{path}, line 1: no column {', '.join(absent)}. Give py-feat's whole output.")
     if rate_hz is None:
         raise RecordError(f"{path}: frame numbers, but the video states no frame rate. Give a table with times.")
-    places = [header.index(name) for name in wanted]
-    sizes = [header.index(name) for name in ("FaceRectWidth", "FaceRectHeight") if name in header]
-    rows = []
-    for number, cells in enumerate(lines, 2):
-        if not cells:
-            continue
-        area = math.prod(_numbers(path, number, cells, sizes))
-        frame = _numbers(path, number, cells, [header.index("frame")])[0]
-        rows.append(_Line(frame / rate_hz, _numbers(path, number, cells, places), 0.0 if math.isnan(area) else area))
-    return rows
+    sizes = [name for name in ("FaceRectWidth", "FaceRectHeight") if name in table.header]
+    lines = []
+    for row in table.rows:
+        area = math.prod(_numbers(path, row, sizes))
+        frame = _numbers(path, row, ["frame"])[0]
+        lines.append(_Line(frame / rate_hz, _numbers(path, row, wanted), 0.0 if math.isnan(area) else area))
+    return lines
 
 
-def _muse(path: Path, header: list[str], lines: list[list[str]]) -> list[_Line]:
-    if header[:2] != ["timestamp", "segment_id"] or len(header) < 3:
-        began = ", ".join(header[:4]) or "nothing"
+def _muse(path: Path, table: Table) -> list[_Line]:
+    if table.header[:2] != ("timestamp", "segment_id") or len(table.header) < 3:
+        began = ", ".join(table.header[:4]) or "nothing"
         raise RecordError(
             f"{path}, line 1: columns {began}; wanted py-feat's (frame, AU01, ...) or MuSe's (timestamp, segment_id, "
             "features). Give one of these."
         )
-    places = range(2, len(header))
+    features = table.header[2:]
     return [
-        _Line(
-            _numbers(path, number, cells, [0])[0] / 1000, _numbers(path, number, cells, places), 0.0
-        )
-        for number, cells in enumerate(lines, 2)
-        if cells
-    ]  # fmt: skip
+        _Line(_numbers(path, row, ["timestamp"])[0] / 1000, _numbers(path, row, features), 0.0) for row in table.rows
+    ]
 
 
-def _numbers(path: Path, number: int, cells: list[str], places: Sequence[int]) -> list[float]:
+def _numbers(path: Path, row: TableRow, columns: Sequence[str]) -> list[float]:
     """The cells' values; empty ones are not a number, as both programs write what they did not measure."""
     found = []
-    for place in places:
-        text = cells[place].strip() if place < len(cells) else ""
+    for column in columns:
+        text = row.values[column].strip()
         try:
             found.append(float(text) if text else math.nan)
         except ValueError:
-            raise RecordError(f"{path}, line {number}: {text!r} in column {place + 1}, wanted a number.") from None
+            raise RecordError(f"{path}, line {row.line}: {text!r} in column {column!r}, wanted a number.") from None
     return found
 
 

@@ -67,7 +67,7 @@ def test_a_table_without_lines_is_a_mask(tmp_path: Path) -> None:
         ("", "line 1: columns nothing"),
         ("a,b,c\n1,2,3\n", "line 1: columns a, b, c"),
         ("frame,AU01\n0,0.1\n", "line 1: no column AU02"),
-        ("timestamp,segment_id,0\n0,1,0.5\n250,1,high\n", "line 3: 'high' in column 3"),
+        ("timestamp,segment_id,0\n0,1,0.5\n250,1,high\n", "line 3: 'high' in column '0'"),
         ("timestamp,segment_id,0,1,2,3,4\n0,1,1,1,1,1,1\n", "5 features, wanted at most 4"),
     ],
 )
