@@ -2,7 +2,8 @@
 
     python -m tools.convert_weights [NETWORK ...]
 
-Needs pip and npm. Prints the largest difference between each converted network (with its fp16 weights) and the
+Needs pip and npm, and ai-edge-litert for the face's landmarks and blendshapes: it clashes with nothing in an
+environment of its own. Prints the largest difference between each converted network (with its fp16 weights) and the
 original graph.
 """
 
@@ -13,13 +14,15 @@ from pathlib import Path
 
 from omnisila.weights import FOLDER, Manifest, WeightsFile
 
-NETWORKS = ("efficientnet_lite", "expression", "movenet", "mtcnn", "nanodet")
+NETWORKS = (
+    "efficientnet_lite", "expression", "face_blendshapes", "face_landmarks", "movenet", "mtcnn", "nanodet",
+)  # fmt: skip
 NOTICE_HEAD = """\
 omnisila ships the weights of other people's networks, converted to fp16 safetensors without change of architecture
-(EfficientNet-Lite0 lost its classification head and had its batch normalisation folded), and run folders of its own
-models. Each entry: file, the package it was made from, licence and copyright, SHA-256 of the file and of every file of
-the package that was read. The text of the Apache License 2.0 stands in omnisila's LICENSE, that of the MIT License at
-the end of this file.
+(EfficientNet-Lite0 lost its classification head and had its batch normalisation folded, the face landmarks lost an
+output that MediaPipe does not read), and run folders of its own models. Each entry: file, the package it was made from,
+licence and copyright, SHA-256 of the file and of every file of the package that was read. The text of the Apache
+License 2.0 stands in omnisila's LICENSE, that of the MIT License at the end of this file.
 """
 MIT_LICENCE = """\
 MIT License

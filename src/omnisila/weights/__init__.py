@@ -3,6 +3,7 @@
 ``tools/convert_weights.py`` makes them from pinned registry packages.
 """
 
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -77,7 +78,7 @@ def verify() -> dict[str, WeightsFile]:
     return dict(manifest().networks)
 
 
-def digest() -> str:
-    """SHA-256 over all weight files' hashes, for the keys of cached features."""
-    joined = "".join(f"{name}{record.sha256}" for name, record in sorted(manifest().networks.items()))
-    return digests.digest(joined)
+def digest(names: Iterable[str]) -> str:
+    """SHA-256 over the hashes of these networks' files, for the keys of cached features."""
+    known = manifest().networks
+    return digests.digest("".join(f"{name}{known[name].sha256}" for name in sorted(names)))

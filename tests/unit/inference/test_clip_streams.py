@@ -34,7 +34,7 @@ def test_streams_that_nobody_says_how_to_make_are_refused(reaction_run, tmp_path
         ReactionAnalyzer(silent, REACTION, ReactionCache(tmp_path))
 
 
-@pytest.mark.parametrize("widths", [{"fau": 23}, {"fau": 24}])
+@pytest.mark.parametrize("widths", [{"fau": 23}, {"fau": 59}])
 def test_features_of_another_width_or_kind_are_refused(reaction_run, tmp_path, make_video, widths):
     other = reaction_run(
         BiLSTMConfig(width=4, layers=1),
@@ -43,7 +43,7 @@ def test_features_of_another_width_or_kind_are_refused(reaction_run, tmp_path, m
         kinds={"fau": "action_units"},
     )
     streams = clip_streams(other.record, ReactionCache(tmp_path))
-    with pytest.raises(InputError, match="modality 'fau' is 24 numbers of expression_proxy"):
+    with pytest.raises(InputError, match="modality 'fau' is 59 numbers of blendshapes"):
         streams.read(make_video(frames=3), Span(start_s=0, end_s=0.2))
 
 

@@ -23,6 +23,7 @@ from omnisila.scenes.full.background import FullBackgroundConfig
 from omnisila.scenes.full.relation import FullRelationConfig, RelTRScene
 from omnisila.scenes.nets.higher_hrnet import HigherHRNetConfig
 from omnisila.scenes.nets.reltr import RelTR, RelTRConfig
+from omnisila.scenes.sem import NETWORKS
 from omnisila.weights.checkpoint_files import file_digest, folder_digest, locate_checkpoint, locate_source
 
 FEATURE_VERSION = 2  # raise it when the meaning of a feature changes without a change of configuration
@@ -65,7 +66,7 @@ class Checkpoints(Config):
             folder_digest(locate_source(self.segmentation)),
             folder_digest(locate_source(self.background)),
             folder_digest(locate_source(self.expression)) if self.expression else "",
-            weights.digest(),
+            weights.digest(NETWORKS),
         ]
         return digest(*parts)
 

@@ -18,6 +18,7 @@ from omnisila.scenes.nets.efficientnet_lite import EfficientNetLite0
 from omnisila.scenes.nets.expression import ExpressionNet
 from omnisila.scenes.nets.mtcnn import MTCNN, CascadeConfig
 from omnisila.scenes.nets.vit import FrameEncoder
+from omnisila.scenes.reaction.actions import ActionReader
 from omnisila.scenes.reaction.audio import SoundStatistics, SpeakerVectors
 from omnisila.scenes.reaction.clip import MODALITIES
 from omnisila.scenes.reaction.extractor import ClipSettings, ReactionFeatureExtractor
@@ -27,7 +28,8 @@ from omnisila.scenes.reaction.text import SentenceEncoder, TemplateMatcher
 from omnisila.scenes.reaction.visual import ClassToken, EmbeddedPictures, FaceResNet, PictureEncoder
 from omnisila.weights.checkpoint_files import file_digest, folder_digest, locate_source, model_folder
 
-FEATURE_VERSION = 2  # raise it when the meaning of a feature changes without a change of configuration
+NETWORKS = ("efficientnet_lite", "expression", "face_blendshapes", "face_landmarks", "mtcnn")
+FEATURE_VERSION = 3  # raise it when the meaning of a feature changes without a change of configuration
 _TOKENIZER = ("tokenizer.json", "vocab.json", "merges.txt")
 
 
@@ -98,7 +100,7 @@ class ReactionFeatureConfig(ClipSettings):
         sources = {"visual", "audio", "face", "clip", "sentences"}
         settings = self.model_dump_json(exclude={"device", *sources})
         content = {name: _digest(source) for name in sorted(sources) if (source := getattr(self, name)) is not None}
-        parts = (settings, json.dumps(content), weights.digest(), "\n".join(SENTENCES), str(FEATURE_VERSION))
+        parts = (settings, json.dumps(content), weights.digest(NETWORKS), "\n".join(SENTENCES), str(FEATURE_VERSION))
         return digest(*parts)
 
     @property
@@ -143,6 +145,7 @@ class ReactionFeatureConfig(ClipSettings):
             self.digest,
             detector,
             ExpressionNet.pretrained(),
+            ActionReader.pretrained(),
             visual,
             SpeakerVectors.pretrained(locate_source(self.audio), device) if self.audio else SoundStatistics(),
             FaceResNet.pretrained(locate_source(self.face), device) if self.face else None,

@@ -18,9 +18,10 @@ from omnisila.pace import time_stage
 from omnisila.scenes.nets.expression import EMBEDDING, INPUT_PX, ExpressionNet
 from omnisila.scenes.nets.mtcnn import MTCNN
 from omnisila.scenes.reaction import text
+from omnisila.scenes.reaction.actions import COLUMNS, KIND, ActionReader
 from omnisila.scenes.reaction.audio import SoundEncoder
 from omnisila.scenes.reaction.clip import FRAMES, MODALITIES, Clip, ClipFrames, Modality, ReactionFeatures, clip_frames
-from omnisila.scenes.reaction.face import COLUMNS, KIND, FaceTrack, crops, expression_proxy, face_warnings, follow_face
+from omnisila.scenes.reaction.face import FaceTrack, crops, face_warnings, follow_face
 from omnisila.scenes.reaction.tables import frame_table
 from omnisila.scenes.reaction.visual import PictureEncoder
 
@@ -70,6 +71,7 @@ class ReactionFeatureExtractor:
         digest: str,
         detector: MTCNN,
         expression: ExpressionNet,
+        actions: ActionReader,
         visual: PictureEncoder,
         sound: SoundEncoder,
         face: PictureEncoder | None = None,
@@ -77,7 +79,8 @@ class ReactionFeatureExtractor:
         matcher: text.TemplateMatcher | None = None,
     ) -> None:
         self.settings, self.digest = settings, digest
-        self.detector, self.expression, self.visual, self.sound = detector, expression, visual, sound
+        self.detector, self.expression, self.actions = detector, expression, actions
+        self.visual, self.sound = visual, sound
         self.face, self.sentences, self.matcher = face, sentences, matcher
 
     @property
@@ -181,9 +184,8 @@ class ReactionFeatureExtractor:
         return self.sound.encode(sound, frames.times_s)
 
     def _faces(self, frames: ClipFrames, track: FaceTrack, given: Collection[str]) -> dict[str, Modality]:
-        """Expression proxy and face embedding, which share the expression network."""
+        """What the face does and its embedding, which share the expression network."""
         found: dict[str, Modality] = {}
-        shown = track.at(frames.picture)
         if self.face is not None and "face" not in given:
             found["face"] = self._of_faces(
                 self.face.encode(crops(frames.pictures, track, self.face.input_px)), frames, track
@@ -194,9 +196,8 @@ class ReactionFeatureExtractor:
         if "face" not in given and self.face is None:
             found["face"] = self._of_faces(said.embedding, frames, track)
         if "fau" not in given:
-            height_px, width_px = frames.pictures.shape[1:3]
-            expressions = self._of_faces(said.probabilities, frames, track).values
-            found["fau"] = expression_proxy(expressions, shown, width_px, height_px)
+            acts = self.actions.read(frames.pictures, track)
+            found["fau"] = self._of_faces(torch.cat([said.probabilities, acts], 1), frames, track)
         return found
 
     def _of_faces(self, values: Float[Tensor, "faces width"], frames: ClipFrames, track: FaceTrack) -> Modality:

@@ -5,7 +5,7 @@ import torch
 from omnisila.labels import REACTION
 from omnisila.models.reaction import ReactionBatch
 from omnisila.models.reaction_run import load_reaction
-from omnisila.scenes.reaction.face import COLUMNS
+from omnisila.scenes.reaction.actions import COLUMNS
 from omnisila.weights import FOLDER
 
 

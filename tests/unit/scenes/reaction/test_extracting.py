@@ -67,7 +67,7 @@ def test_a_face_with_sound_has_all_but_words(embedded: ReactionFeatureExtractor,
     }
     assert found.missing == ("text",)
     assert all(found.modalities[name].mask.all() for name in ("visual", "audio", "fau", "face"))
-    assert found.kinds["fau"] == "expression_proxy"
+    assert found.kinds["fau"] == "blendshapes"
     assert found.times_s[[0, -1]].tolist() == pytest.approx([0.0, 2.0], abs=0.01)
 
 
