@@ -3,6 +3,7 @@
 Needs ai-edge-litert, which the package itself does not.
 """
 
+import importlib
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,10 @@ class Model:
     """One model that runs as it was published."""
 
     def __init__(self, content: bytes) -> None:
-        from ai_edge_litert.interpreter import Interpreter, OpResolverType
+        litert: Any = importlib.import_module("ai_edge_litert.interpreter")
 
-        plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES  # a delegate would pack constants away
-        self._interpreter: Any = Interpreter(model_content=content, experimental_op_resolver_type=plain)
+        plain = litert.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES  # a delegate would pack constants away
+        self._interpreter = litert.Interpreter(model_content=content, experimental_op_resolver_type=plain)
         self._interpreter.allocate_tensors()
         self._names = {entry["index"]: entry["name"] for entry in self._interpreter.get_tensor_details()}
         self._operations: list[dict[str, Any]] = self._interpreter._get_ops_details()

@@ -5,14 +5,14 @@ from typing import NamedTuple
 
 from omnisila.data.annotated import AnnotatedVideo
 from omnisila.models.reaction_run import ReactionRecord
-from omnisila.scenes.reaction import face
+from omnisila.scenes.reaction import actions
 from omnisila.schema import Score, Scores
 from omnisila.training.regression import Fitted
 
 SPLITS = {"train": "training", "val": "development, reported", "test": "test"}
 _STAND_IN = (
-    "\nNo facial action units were measured: expressions and the face's geometry stand in their place, and the scores\n"
-    "are not those of a model that reads action units.\n"
+    "\nAction units are not py-feat's: blendshapes and expressions stand in their place, and the scores are not those\n"
+    "of a model that reads py-feat's.\n"
 )
 
 
@@ -79,7 +79,7 @@ def _streams(record: ReactionRecord) -> str:
 
 | modality | stream | its numbers are | of them a frame |
 |---|---|---|---|
-{"".join(rows)}{said}{_STAND_IN if face.KIND in kinds.values() else ""}"""
+{"".join(rows)}{said}{_STAND_IN if actions.KIND in kinds.values() else ""}"""
 
 
 def _scores(scores: Scores) -> str:
