@@ -1,13 +1,15 @@
 """How fast the review server lists findings, how fast it takes decisions, and whether its memory grows.
 
-    python benchmarks/serve.py --findings 100000 --out benchmarks/results/serve.json
+    python benchmarks/serve.py --findings 100000 --uploads 20 --analyses 500 --out benchmarks/results/serve.json
 
 Analyses are made up, 100 findings each, and read by a server in a process of its own, over the loopback alone. Then one
 client after another asks for first pages with each filter, for pages far down, for videos, and decides. Memory is the
-server's resident set, read after a warm-up and after as many videos again were opened.
+server's resident set, read after a warm-up and after as many videos again were opened. With ``--uploads 20 --analyses
+500``, so many clients send a still each at once, and then so many stills are analysed one after another.
 """
 
 import argparse
+import io
 import json
 import platform
 import re
@@ -18,12 +20,16 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import fastapi
+import numpy as np
 import sqlalchemy
+from PIL import Image
 
 from omnisila import __version__
 from omnisila.digests import digest
@@ -175,10 +181,58 @@ def measured(client: Client, process: int, findings: int) -> Iterator[tuple[str,
     yield "memory_mb", {"after 250 videos": before, "after 750 videos": resident_mb(process)}
 
 
+def still(index: int) -> bytes:
+    """A drawn picture as a multipart body with the border ``border``."""
+    seed = np.random.default_rng(index).integers(0, 255, (6, 8, 3), dtype=np.uint8)
+    content = io.BytesIO()
+    Image.fromarray(seed).resize((320, 240)).save(content, "PNG")
+    head = b'--border\r\nContent-Disposition: form-data; name="file"; filename="still.png"\r\n\r\n'
+    return head + content.getvalue() + b"\r\n--border--\r\n"
+
+
+def analyses(client: Client, process: int, uploads: int, count: int) -> Iterator[tuple[str, Any]]:
+    """Uploads at once, then analyses one after another."""
+
+    def send(index: int) -> str:
+        kind = {"Content-Type": "multipart/form-data; boundary=border"}
+        request = urllib.request.Request(f"{client.address}v1/analyses", still(index), kind)
+        with urllib.request.urlopen(request, timeout=120) as answer:
+            return json.loads(answer.read())["id"]
+
+    def wait(name: str) -> str:
+        while (said := client.get(f"v1/analyses/{name}")).get("status") in ("queued", "running"):
+            time.sleep(0.1)
+        return said.get("status", "done")
+
+    def outcome(task: Future[str]) -> str:
+        return "refused" if task.exception() else "taken"
+
+    began = time.perf_counter()
+    with ThreadPoolExecutor(uploads) as clients:
+        sent = [clients.submit(send, index) for index in range(uploads)]
+    taken_s = time.perf_counter() - began
+    ended = Counter(wait(task.result()) for task in sent if not task.exception())
+    yield (
+        f"{uploads} uploads at once",
+        {**Counter(map(outcome, sent)), "taken_s": round(taken_s, 2), "ended": dict(ended)},
+    )
+    held, began = {}, time.perf_counter()
+    for index in range(uploads, uploads + count):
+        ended[wait(send(index))] += 1
+        if index - uploads + 1 in (count // 4, count // 2, count):
+            held[f"after {index - uploads + 1}"] = resident_mb(process)
+    yield (
+        f"{count} analyses of stills",
+        {"seconds_each": round((time.perf_counter() - began) / count, 2), "ended": dict(ended), "memory_mb": held},
+    )
+
+
 def main() -> None:
     """Make analyses up, serve them, measure, and store the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--findings", type=int, default=100_000)
+    parser.add_argument("--uploads", type=int, default=0, help="at once; needs --analyses")
+    parser.add_argument("--analyses", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
@@ -190,10 +244,12 @@ def main() -> None:
                 client = Client(server.stdout.readline().rpartition(" ")[2].strip())
                 read_s, first = reading(client)
                 figures = dict(measured(client, server.pid, arguments.findings))
+                if arguments.analyses:
+                    figures |= analyses(client, server.pid, arguments.uploads, arguments.analyses)
             finally:
                 server.terminate()
     result = {
-        "command": f"python benchmarks/serve.py --findings {arguments.findings} --out {arguments.out}",
+        "command": " ".join(["python", *sys.argv]),
         "machine": f"two cores, {platform.machine()}, {platform.system()}, shared with other work",
         "versions": {"omnisila": __version__, "fastapi": fastapi.__version__, "sqlalchemy": sqlalchemy.__version__},
         "findings": arguments.findings,

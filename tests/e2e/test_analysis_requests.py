@@ -2,13 +2,18 @@
 
 import base64
 import http.client
+import http.server
 import json
 import secrets
 import signal
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import openai
@@ -55,6 +60,16 @@ def upload(server: Server, video: Path, **fields: str) -> Any:
     return ask(server, "v1/analyses", body, "POST", f"multipart/form-data; boundary={border}")
 
 
+@contextmanager
+def serve_folder(folder: Path) -> Iterator[str]:
+    """The address at which a folder's files are."""
+    handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
 def finished(server: Server, name: str) -> Any:
     end_s = time.monotonic() + DONE_S
     while time.monotonic() < end_s:
@@ -70,12 +85,15 @@ def test_an_upload_gives_the_findings_of_the_command_and_reaches_the_queue(
 ) -> None:
     video = tmp_path / "smile.mp4"
     draw(video)
-    with Server(reports) as server:
+    with Server(reports, "--fetch-from", "127.0.0.1") as server:
         asked = upload(server, video, labels="explicit")
         assert asked["status"] in ("queued", "running")
         analysis = parse_analysis(json.dumps(finished(server, asked["id"])))
         assert upload(server, video, labels="explicit")["id"] == asked["id"]
         assert upload(server, video, labels="explicit")["status"] == "done"
+        with serve_folder(tmp_path) as address:
+            fetched = post(server, video_url=f"{address}/smile.mp4", labels=["explicit"])
+        assert (fetched["id"], fetched["status"]) == (asked["id"], "done"), "the same video by its address"
         events = urllib.request.urlopen(f"{server.address}v1/analyses/{asked['id']}/events", timeout=30).read().decode()
         assert events.startswith("event: done\ndata: {")
         end_s = time.monotonic() + 60

@@ -41,6 +41,14 @@ def serve(
         list[str] | None,
         typer.Option(help="Origin of a reverse proxy, such as https://review.example; may be repeated."),
     ] = None,
+    fetch_from: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="HOST",
+            help="Host that programs may have videos fetched from, subdomains included; may be repeated [none]. A "
+            "machine inside your network only by its address.",
+        ),
+    ] = None,
     retain_days: Annotated[
         float | None,
         typer.Option(
@@ -82,6 +90,7 @@ def serve(
             accounts=tuple(guest.account for guest in invited),
             local_user=User(name=name, role="admin"),
             blur_faces=blur_faces,
+            fetch_from=tuple(fetch_from or ()),
             retain_days=retain_days,
         )
     except ValidationError as error:

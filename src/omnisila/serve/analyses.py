@@ -4,10 +4,6 @@ An analysis is known by the video's content and what was asked of it, so the sam
 Its result lies in the folder of analyses, where reviewers find it too.
 """
 
-import os
-import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -21,7 +17,7 @@ from pydantic import Field
 from omnisila import weights
 from omnisila.config import Frozen
 from omnisila.digests import digest, file_digest
-from omnisila.errors import InputError, OutputError, unknown
+from omnisila.errors import InputError, MediaError, OutputError, unknown
 from omnisila.files import write_atomically
 from omnisila.labels import label_set
 from omnisila.serve import processes
@@ -32,6 +28,7 @@ FOLDER = "analyses"  # of results, below the folder of analyses
 MODELS = tuple(name for name in weights.RUNS if name != "compact-reaction")
 _MEMORY_BYTES = 16 * 2**30  # of addresses, most of which the libraries reserve and never touch
 _FILE_BYTES = 8 * 2**30
+_CORES = 2  # that an analysis may keep busy all the time it has
 _IDLE_S = 5.0  # between looks at the queue; a request wakes it sooner
 
 Status = Literal["queued", "running", "done", "failed", "cancelled"]
@@ -88,7 +85,7 @@ class AnalysisQueue:
         self._store, self._reports, self._max, self._timeout_s = store, reports, max_waiting, timeout_s
         self._changed = changed
         self._wake, self._end, self._lock = threading.Event(), threading.Event(), threading.Lock()
-        self._running: tuple[str, subprocess.Popen[bytes]] | None = None
+        self._running: tuple[str, processes.Child] | None = None
         self._thread: threading.Thread | None = None
 
     def add(self, user: str, video: Path, settings: Settings) -> Job:
@@ -165,7 +162,7 @@ class AnalysisQueue:
             connection.execute(sql.update(ANALYSES).where(open_).values(status="cancelled"))
         with self._lock:
             if self._running is not None and self._running[0] == name:
-                _kill(self._running[1])
+                self._running[1].kill()
         return self.job(name)
 
     def start(self) -> None:
@@ -180,7 +177,7 @@ class AnalysisQueue:
         self._wake.set()
         with self._lock:
             if self._running is not None:
-                _kill(self._running[1])
+                self._running[1].kill()
         if self._thread is not None:
             self._thread.join()
 
@@ -212,27 +209,17 @@ class AnalysisQueue:
     def _analyse(self, row: Mapping[Any, Any]) -> tuple[Status, str | None]:
         """Run the process to its end: how it ended, and why if it failed."""
         asked = Settings.model_validate_json(row["settings"])
-        process = subprocess.Popen(
-            processes.command(__name__, (row["video"], asked.model, ",".join(asked.labels))),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-            env=processes.environment(),
-        )
+        given = (row["video"], asked.model, ",".join(asked.labels), str(self._timeout_s))
+        child = processes.Child(__name__, given)
         with self._lock:
-            self._running = (row["id"], process)
+            self._running = (row["id"], child)
         try:
-            said, failure = process.communicate(timeout=self._timeout_s)
-        except subprocess.TimeoutExpired:
-            _kill(process)
-            process.communicate()
-            return "failed", f"not done within {self._timeout_s:g} s. Cut the video into shorter ones."
+            said = child.answer(self._timeout_s, "Cut the video into shorter ones.")
+        except MediaError as error:
+            return "failed", str(error)
         finally:
             with self._lock:
                 self._running = None
-        if process.returncode:
-            return "failed", processes.failure(failure, process.returncode)
         write_atomically(self.result(row["id"]), said)
         self._changed()
         return "done", None
@@ -263,29 +250,18 @@ def served_path(path: str, roots: tuple[Path, ...]) -> Path:
     raise InputError(f"{path!r}: no file below the folders that are served. Give a path relative to one of them.")
 
 
-def main(arguments: list[str]) -> None:
-    """In the process of its own: the analysis as JSON on standard output, or why there is none on standard error."""
-    from omnisila.errors import OmnisilaError
+def main(arguments: list[str]) -> bytes:
+    """In the process of its own: the analysis as JSON."""
     from omnisila.inference.load import load
     from omnisila.inference.settings import AnalyzerConfig
 
-    video, model, labels = arguments
-    processes.limit(_MEMORY_BYTES, _FILE_BYTES)
+    video, model, labels, timeout_s = arguments
+    processes.limit(_MEMORY_BYTES, _FILE_BYTES, _CORES * float(timeout_s))
     settings = AnalyzerConfig()
     if labels:
         settings = settings.replace(labels=tuple(labels.split(",")))
-    try:
-        sys.stdout.write(load(model, settings).analyze(Path(video)).model_dump_json())
-    except OmnisilaError as error:
-        sys.exit(" ".join(str(error).split()))
-    except MemoryError:
-        sys.exit(f"{Path(video).name}: its pictures need more memory than an analysis may take.")
+    return load(model, settings).analyze(Path(video)).model_dump_json().encode()
 
 
 def _row(connection: sql.Connection, name: str) -> Mapping[Any, Any] | None:
     return connection.execute(sql.select(ANALYSES).where(ANALYSES.c.id == name)).mappings().one_or_none()
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    with suppress(ProcessLookupError):  # it may have ended by itself
-        os.killpg(process.pid, signal.SIGKILL)

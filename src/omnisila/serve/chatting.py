@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import sys
 from pathlib import Path
 from threading import BoundedSemaphore
 
@@ -33,7 +32,8 @@ class Questions:
             raise QueueFullError
         try:
             with self._worker:
-                return processes.answer(__name__, (str(video), model, question), _TIMEOUT_S).decode()
+                child = processes.Child(__name__, (str(video), model, question))
+                return child.answer(_TIMEOUT_S, "Give a shorter video.").decode()
         finally:
             self._places.release()
 
@@ -46,7 +46,7 @@ def video_in(url: str) -> bytes:
     """
     head, comma, content = url.partition(",")
     if not head.startswith("data:") or not comma:
-        raise InputError("video_url: this server fetches no addresses. Send the video as data:video/mp4;base64,...")
+        raise InputError("video_url: no web address. Give http, https or data:video/mp4;base64,...")
     if not head.endswith(";base64"):
         raise InputError("video_url: the data is not base64. Send data:video/mp4;base64,...")
     try:
@@ -55,19 +55,15 @@ def video_in(url: str) -> bytes:
         raise InputError("video_url: the base64 is damaged. Encode the video again.") from None
 
 
-def main(arguments: list[str]) -> None:
-    """In the process of its own: the answer on standard output, or why there is none on standard error."""
+def main(arguments: list[str]) -> bytes:
+    """In the process of its own: the answer."""
     from omnisila import weights
-    from omnisila.errors import OmnisilaError
     from omnisila.inference.chat import TaughtChat
     from omnisila.models.checkpoint import load_run
     from omnisila.scenes.cache import FeatureCache
 
     video, model, question = arguments
-    processes.limit(_MEMORY_BYTES, _FILE_BYTES)
-    try:
-        if model not in MODELS:
-            raise InputError(f"model {model!r}: choose from {', '.join(MODELS)}.")
-        sys.stdout.write(TaughtChat(load_run(weights.FOLDER / model), Path(video), FeatureCache()).ask(question))
-    except OmnisilaError as error:
-        sys.exit(" ".join(str(error).split()))
+    processes.limit(_MEMORY_BYTES, _FILE_BYTES, 2 * _TIMEOUT_S)
+    if model not in MODELS:
+        raise InputError(f"model {model!r}: choose from {', '.join(MODELS)}.")
+    return TaughtChat(load_run(weights.FOLDER / model), Path(video), FeatureCache()).ask(question).encode()

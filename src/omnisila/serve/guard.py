@@ -5,9 +5,11 @@
 * With accounts, a token is needed: ``Authorization: Bearer``, or the cookie that a link's ``?token=`` is exchanged for.
 * A change must come from the page's own origin or a trusted one; other sites' pages are refused even where the browser
   would send the cookie (``SameSite=Strict`` says that it should not).
-* Bodies are counted while they are read.
+* Bodies are counted while they are read, and so are the requests of each user that cost work.
 """
 
+import math
+import time
 from collections.abc import Iterable
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -39,6 +41,21 @@ _HEADERS = {
 }
 
 
+class Rate:
+    """What each user may ask in a minute: a bucket that fills evenly and holds a minute's worth."""
+
+    def __init__(self, per_minute: int) -> None:
+        self._per_minute, self._buckets = per_minute, dict[str, tuple[float, float]]()
+
+    def wait_s(self, user: str) -> float:
+        """Take one from the bucket: 0, or the seconds until there is one again."""
+        now_s = time.monotonic()
+        held, then_s = self._buckets.get(user, (float(self._per_minute), now_s))
+        held = min(held + (now_s - then_s) * self._per_minute / 60, self._per_minute)
+        self._buckets[user] = (max(held - 1, 0.0) if held >= 1 else held, now_s)
+        return 0.0 if held >= 1 else (1 - held) * 60 / self._per_minute
+
+
 class Guard:
     """ASGI middleware; it sets ``scope["state"]["user"]``."""
 
@@ -47,6 +64,7 @@ class Guard:
         own = () if settings.host in _ANY else (settings.host, f"[{settings.host}]")
         trusted = (urlsplit(origin).hostname or "" for origin in settings.trusted_origins)
         self._hosts = frozenset(map(str.lower, (*_LOOPBACK, *own, *settings.hosts, *trusted)))
+        self._rate = Rate(settings.asks_per_minute)
         self._origins = frozenset(origin.rstrip("/").lower() for origin in settings.trusted_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -71,6 +89,13 @@ class Guard:
         if refusal is not None:
             await refusal(scope, receive, answer)
             return
+        if path.startswith(UPLOADS) and scope["method"] == "POST":
+            wait_s = self._rate.wait_s(scope["state"]["user"].name)
+            if wait_s:
+                refusal = _refuse(429, "too many requests in a minute; try again later.")
+                refusal.headers["Retry-After"] = str(math.ceil(wait_s))
+                await refusal(scope, receive, answer)
+                return
         scope["root_path"], scope["path"] = base, f"{base}{path}"  # some proxies take the path off, some leave it
         limit = self.settings.max_upload_bytes if path.startswith(UPLOADS) else self.settings.max_body_bytes
         if path.startswith(CHAT):

@@ -5,13 +5,11 @@ process has limits on memory, time and file size, and is killed when it takes to
 """
 
 import os
-import sys
 from pathlib import Path
 from threading import BoundedSemaphore, Lock
 from typing import NamedTuple
 
 from omnisila.digests import digest
-from omnisila.errors import MediaError, OutputError
 from omnisila.files import check_writable, write_atomically
 from omnisila.serve import processes
 
@@ -79,7 +77,7 @@ class Previews:
 
     def _make(self, video: Path, stretch: Stretch) -> bytes:
         given = (str(video), str(stretch.start_s), str(stretch.end_s), "blur" if self._blur else "plain")
-        return processes.answer(__name__, given, _TIMEOUT_S)
+        return processes.Child(__name__, given).answer(_TIMEOUT_S, "Convert the video to H.264.")
 
     def _tidy(self, newest: Path) -> None:
         """Make room, the newest one excepted."""
@@ -102,19 +100,14 @@ def _touch(path: Path) -> bool:
     return True
 
 
-def main(arguments: list[str]) -> None:
-    """In the process of its own: the preview on standard output, or why there is none on standard error."""
+def main(arguments: list[str]) -> bytes:
+    """In the process of its own: the preview."""
     from omnisila.media.clips import cut
     from omnisila.media.video import VideoReader
     from omnisila.report.faces import FaceFinderConfig
 
     video, start_s, end_s = arguments[0], float(arguments[1]), float(arguments[2])
-    processes.limit(_MEMORY_BYTES, 2 * _MAX_BYTES, int(_TIMEOUT_S))
-    try:
-        reader = VideoReader(video)
-        blur_at = FaceFinderConfig().build().over(reader, start_s, end_s) if arguments[3] == "blur" else None
-        sys.stdout.buffer.write(cut(video, start_s, end_s, _MAX_BYTES, blur_at=blur_at))
-    except (MediaError, OutputError) as error:
-        sys.exit(str(error))
-    except MemoryError:
-        sys.exit(f"{Path(video).name}: its pictures need more memory than a preview may take.")
+    processes.limit(_MEMORY_BYTES, 2 * _MAX_BYTES, _TIMEOUT_S)
+    reader = VideoReader(video)
+    blur_at = FaceFinderConfig().build().over(reader, start_s, end_s) if arguments[3] == "blur" else None
+    return cut(video, start_s, end_s, _MAX_BYTES, blur_at=blur_at)

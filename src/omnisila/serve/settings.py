@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from omnisila.config import Config, Frozen
 from omnisila.digests import digest
+from omnisila.serve.fetching import FetchSettings
 
 Role = Literal["viewer", "reviewer", "admin"]
 ROLES: tuple[Role, ...] = ("viewer", "reviewer", "admin")  # each may do what those before it may
@@ -47,6 +48,9 @@ class ServeSettings(Config):
         max_upload_bytes: of a request to ``/v1``.
         max_waiting: analyses that may wait in the queue.
         analysis_timeout_s: for one analysis; then its process is killed.
+        asks_per_minute: analyses and questions that each user may send; more are sent away for a moment.
+        fetch_from: hosts that videos are fetched from, as ``fetching.FetchSettings`` has them.
+        fetch_timeout_s: for one video from a web address.
         scan_every_s: how often the folder is searched for new analyses.
         retain_days: how long analyses are kept whose findings were all rejected; None: for ever.
         preview_cache_bytes: of all cached previews; the ones unused for longest go first.
@@ -67,6 +71,9 @@ class ServeSettings(Config):
     max_upload_bytes: int = Field(default=2_000_000_000, gt=0)
     max_waiting: int = Field(default=200, gt=0)
     analysis_timeout_s: float = Field(default=7200.0, gt=0)
+    asks_per_minute: int = Field(default=120, gt=0)
+    fetch_from: tuple[str, ...] = ()
+    fetch_timeout_s: float = Field(default=600.0, gt=0)
     scan_every_s: float = Field(default=30.0, gt=0)
     retain_days: float | None = Field(default=None, ge=0)
     preview_cache_bytes: int = Field(default=10_000_000_000, gt=0)
@@ -95,6 +102,10 @@ class ServeSettings(Config):
     def uploads(self) -> Path:
         """Where videos lie that programs sent."""
         return self.state_folder / "uploads"
+
+    @property
+    def fetching(self) -> FetchSettings:
+        return FetchSettings(self.fetch_from, self.max_upload_bytes, self.fetch_timeout_s)
 
     def account(self, token: str) -> Account | None:
         """Whose token it is."""

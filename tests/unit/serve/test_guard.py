@@ -91,3 +91,11 @@ def test_long_bodies_are_refused_while_they_are_read(serve: Serve) -> None:
             yield b"x" * 100
 
     assert client.post("/api/edits", content=pieces()).status_code == 413
+
+
+def test_who_asks_too_often_waits(serve: Serve) -> None:
+    client = serve(asks_per_minute=2)
+    asked = [client.post("/v1/analyses", json={"path": "nowhere.mp4"}) for _ in range(3)]
+    assert [answer.status_code for answer in asked] == [422, 422, 429]
+    assert 1 <= int(asked[2].headers["retry-after"]) <= 30
+    assert client.get(PAGE).status_code == 200, "only what costs work is counted"

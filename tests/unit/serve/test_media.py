@@ -1,16 +1,19 @@
 """The player's pictures: files in ranges, previews of what a browser cannot play, and nothing outside the folders."""
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
 from omnisila.serve.previews import Stretch
 from tests.conftest import write_video
 from tests.unit.serve.conftest import analysed
+from tools.page_picture import draw
 
 Serve = Callable[..., TestClient]
 
@@ -56,6 +59,24 @@ def test_with_blurred_faces_the_original_is_never_given(serve: Serve) -> None:
     path = f"/api/videos/{report_of(client, 'north')}"
     assert client.get(f"{path}/media").json()["show"] == "preview"
     assert client.get(f"{path}/original").status_code == 404
+
+
+def test_a_preview_hides_faces_where_they_are_to_be_blurred(serve: Serve, reports: Path) -> None:
+    video = reports / "face/smile.mp4"
+    video.parent.mkdir()
+    draw(video)
+    (reports / "face/smile.mp4.json").write_text(analysed(video, 1, 5.0).model_dump_json())
+
+    def edges(client: TestClient) -> float:
+        """How much neighbouring pixels differ while the face fills the picture."""
+        path = f"/api/videos/{report_of(client, 'face')}/preview"
+        content = client.get(path, params={"start_s": 6, "end_s": 7}).content
+        with av.open(io.BytesIO(content)) as container:
+            grey = next(container.decode(video=0)).to_ndarray(format="gray").astype(float)
+        return float(np.abs(np.diff(grey)).mean())
+
+    plain = edges(serve())
+    assert edges(serve(blur_faces=True)) < 0.7 * plain
 
 
 @pytest.mark.parametrize("place", ["../secret.mp4", "{outside}/secret.mp4", "north/link.mp4"])

@@ -7,7 +7,7 @@ import re
 import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from fastapi import APIRouter, HTTPException, Request
 from fastapi import Path as InPath
@@ -20,7 +20,9 @@ from omnisila.config import Frozen, first_fault
 from omnisila.errors import InputError
 from omnisila.files import named_failure
 from omnisila.serve.analyses import MODELS, Job, QueueFullError, Settings, served_path
+from omnisila.serve.fetching import fetch
 from omnisila.serve.services import Reviewer, Room, Services, Viewer
+from omnisila.serve.settings import ServeSettings
 
 router = APIRouter(prefix="/v1", tags=["analyses"])
 _EVENT_S = 1.0  # between two looks at an analysis that somebody follows
@@ -31,7 +33,7 @@ Id = Annotated[str, InPath(pattern="^[0-9a-f]{24}$")]
 
 
 class Asked(Settings):
-    """A video that the server can read itself, and what is asked of it; ``video_url`` is not fetched yet."""
+    """A video that the server can read itself, by its path or its web address, and what is asked of it."""
 
     path: str | None = None
     video_url: str | None = None
@@ -82,7 +84,7 @@ def list_models(_user: Viewer) -> Models:
 
 @router.post("/analyses", status_code=202, openapi_extra=_BODY)
 async def ask(request: Request, room: Room, user: Reviewer) -> Job:
-    """Queue a video: an upload in the field ``file``, or the ``path`` of a file below the folders that are served."""
+    """Queue a video: an upload in the field ``file``, a ``path`` below the served folders, or a ``video_url``."""
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
         async with request.form(max_files=1, max_fields=10) as form:
             upload = form.get("file")
@@ -92,19 +94,23 @@ async def ask(request: Request, room: Room, user: Reviewer) -> Job:
             given = {"model": form.get("model") or "compact", "labels": [label for label in labels if label]}
             asked = _checked(Settings, given)
             asked.check()
-            video = await run_in_threadpool(kept, upload, room.settings.uploads)
+            video = await run_in_threadpool(keep, upload.file, upload.filename or "video", room.settings.uploads)
     else:
         try:
             content = await request.json()
         except ValueError:
-            raise InputError("the body is no JSON. Send a video as multipart, or JSON with a path.") from None
+            raise InputError(
+                "the body is no JSON. Send multipart with a file, or JSON with a path or video_url."
+            ) from None
         wanted = _checked(Asked, content)
-        if wanted.video_url is not None:
-            raise InputError("video_url: this server fetches no addresses. Upload the video, or give a path.")
-        if wanted.path is None:
-            raise InputError("path: missing. Give the path of a video below the folders that are served.")
-        video = await run_in_threadpool(served_path, wanted.path, room.settings.roots)
+        if (wanted.path is None) == (wanted.video_url is None):
+            raise InputError("path or video_url: wanted one of them, for the video.")
         asked = Settings(model=wanted.model, labels=wanted.labels)
+        asked.check()
+        if wanted.video_url is not None:
+            video = await run_in_threadpool(keep_fetched, wanted.video_url, room.settings)
+        else:
+            video = await run_in_threadpool(served_path, wanted.path or "", room.settings.roots)
     try:
         return await run_in_threadpool(room.analyses.add, user.name, video, asked)
     except QueueFullError:
@@ -162,20 +168,38 @@ def _checked(kind: type[Kind], content: Any) -> Kind:
         raise InputError(f"{first_fault(error, at='the body')}.") from None
 
 
-def kept(upload: UploadFile, folder: Path) -> Path:
-    """An upload in a place that its content decides, so that the same video is kept once.
+@runtime_checkable
+class Readable(Protocol):
+    """A video on its way in."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+def keep_fetched(address: str, settings: ServeSettings) -> Path:
+    """A video from a web address, kept like an upload.
+
+    Raises:
+        InputError: it may not or cannot be fetched.
+        OutputError: the disk is full.
+    """
+    with fetch(address, settings.fetching) as found:
+        return keep(found, found.name, settings.uploads)
+
+
+def keep(content: Readable, name: str, folder: Path) -> Path:
+    """A video in a place that its content decides, so that the same one is kept once.
 
     Raises:
         OutputError: the disk is full.
     """
-    name = re.sub(r"[^\w.-]+", "_", Path(upload.filename or "video").name)[-_NAME_CHARS:].lstrip(".") or "video"
+    name = re.sub(r"[^\w.-]+", "_", Path(name).name)[-_NAME_CHARS:].lstrip(".") or "video"
     aside = folder / f".{secrets.token_hex(8)}.partial"
     found = hashlib.sha256()
     with named_failure(folder):
         folder.mkdir(parents=True, exist_ok=True)
         try:
             with aside.open("xb") as file:
-                while piece := upload.file.read(_PIECE_BYTES):
+                while piece := content.read(_PIECE_BYTES):
                     found.update(piece)
                     file.write(piece)
                 file.flush()

@@ -1,22 +1,23 @@
-"""Questions about a video as OpenAI's clients ask them: a part ``video_url`` with a ``data:`` address, and a text."""
+"""Questions about a video as OpenAI's clients ask them: a part ``video_url`` and a text."""
 
 import io
 import json
 import secrets
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, HTTPException
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, Field
-from starlette.datastructures import UploadFile
 
 from omnisila.errors import InputError
 from omnisila.serve.analyses import MODELS, QueueFullError
 from omnisila.serve.chatting import video_in
-from omnisila.serve.routes.analyses import kept
+from omnisila.serve.routes.analyses import keep, keep_fetched
 from omnisila.serve.services import Reviewer, Room
+from omnisila.serve.settings import ServeSettings
 
 router = APIRouter(prefix="/v1/chat", tags=["chat"])
 
@@ -59,9 +60,8 @@ def complete(room: Room, _user: Reviewer, asked: Conversation) -> Response:
     if asked.model not in MODELS:
         raise HTTPException(404, f"model {asked.model!r} does not exist. Choose from: {', '.join(MODELS)}.")
     question, address = _question(asked.messages)
-    upload = UploadFile(io.BytesIO(video_in(address)), filename="video")
     try:
-        answer = room.questions.answer(kept(upload, room.settings.uploads), asked.model, question)
+        answer = room.questions.answer(_video(address, room.settings), asked.model, question)
     except QueueFullError:
         raise HTTPException(429, "many questions are waiting; try again later.", {"Retry-After": "30"}) from None
     about = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time()), "model": asked.model}
@@ -69,6 +69,12 @@ def complete(room: Room, _user: Reviewer, asked: Conversation) -> Response:
         return StreamingResponse(_pieces(about, answer), media_type="text/event-stream")
     choice = {"index": 0, "message": {"role": "assistant", "content": answer}, "finish_reason": "stop"}
     return JSONResponse({**about, "object": "chat.completion", "choices": [choice]})
+
+
+def _video(address: str, settings: ServeSettings) -> Path:
+    if address.startswith("data:"):
+        return keep(io.BytesIO(video_in(address)), "video", settings.uploads)
+    return keep_fetched(address, settings)
 
 
 def _question(messages: list[Message]) -> tuple[str, str]:

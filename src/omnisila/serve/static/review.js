@@ -17,6 +17,8 @@ const timeLine = new TimeLine({ seek: (timeS) => player.seek(timeS), choose: (on
 const queue = new Queue({ open: (one) => open(one) });
 
 const canDecide = () => status.role !== "viewer";
+/** Whether the player shows the chosen finding's video: while it is fetched, there is no time and no frame to act on. */
+const isShown = () => chosen !== null && video?.report === chosen.report;
 const isOpen = (one) => one.state.verdict === null && !pending.get(one.finding);
 
 /** The one object of a finding, brought up to date. */
@@ -48,11 +50,12 @@ async function open(listed, atS = null) {
 }
 
 function show() {
-  for (const id of ["accept", "reject", "relabel", "start", "end", "add"]) byId(id).disabled = !chosen || !canDecide();
-  for (const button of document.querySelectorAll("#rating button, [data-nudge]")) button.disabled = !chosen || !canDecide();
+  for (const id of ["accept", "reject", "relabel", "start", "end", "add"]) byId(id).disabled = !isShown() || !canDecide();
+  for (const button of document.querySelectorAll("#rating button, [data-nudge]")) button.disabled = !isShown() || !canDecide();
+  for (const id of ["play", "from-start", "loop", "back", "forward"]) byId(id).disabled = !isShown();
   byId("undo").disabled = !status.can_undo;
   byId("redo").disabled = !status.can_redo;
-  if (!chosen || !video) return;
+  if (!isShown()) return;
   const { state } = chosen, now = final(chosen);
   byId("title").replaceChildren(make("span", { class: `mark ${kind(chosen.labels, now.label)}` }), headline(chosen.labels, now.label));
   byId("where").textContent = `${clock(now.start_s)}–${clock(now.end_s)} in ${video.video} · ${video.model}`;
@@ -182,7 +185,7 @@ function setSpan(startS, endS) {
 }
 
 function setEdge(side, timeS) {
-  if (!chosen) return;
+  if (!isShown()) return;
   const now = final(chosen);
   if (side === "start") setSpan(timeS, now.end_s); else setSpan(now.start_s, timeS);
 }
@@ -190,7 +193,7 @@ function setEdge(side, timeS) {
 const unsavedEdges = new Map();  // nudges that follow each other quickly are one change
 
 function nudge(side, direction, unit) {
-  if (!chosen || !canDecide()) return;
+  if (!isShown() || !canDecide()) return;
   const finding = chosen, now = unsavedEdges.get(finding) ?? final(finding), by = direction * (unit === "s" ? 1 : player.frameS);
   const moved = { start_s: Math.max(now.start_s, 0), end_s: now.end_s };
   moved[`${side}_s`] = Math.max(milliseconds(moved[`${side}_s`] + by), 0);
@@ -213,13 +216,13 @@ function chooseLabel(title, done, labels) {
 }
 
 function relabel() {
-  if (!chosen || !video || !canDecide()) return;
+  if (!isShown() || !canDecide()) return;
   const finding = chosen;
   chooseLabel("What is it?", (_, label) => change(finding, { label: label === finding.label ? null : label }), (video.choices[finding.labels] ?? []).map((label) => [finding.labels, label]));
 }
 
 function add() {
-  if (!chosen || !video || !canDecide()) return;
+  if (!isShown() || !canDecide()) return;
   const { report } = video, start_s = milliseconds(Math.min(player.timeS, Math.max(video.duration_s - 0.1, 0)));
   const span = { start_s, end_s: Math.max(milliseconds(Math.min(start_s + 2, video.duration_s)), milliseconds(start_s + 0.04)) };
   chooseLabel("What was missed?", async (labels, label) => {
@@ -231,6 +234,7 @@ function add() {
   }, Object.entries(video.choices).flatMap(([set, labels]) => labels.map((label) => [set, label])));
 }
 
+const playing = (act) => (key) => { if (isShown()) act(key); };
 const repeats = (act) => Object.assign(act, { repeats: true });
 const rate = (key) => change(chosen, { rating: key === "0" ? null : Number(key) });
 const edges = { d: ["start", -1], f: ["start", 1], g: ["end", -1], h: ["end", 1] };
@@ -246,13 +250,13 @@ const ACTIONS = [
   { keys: ["p"], words: "previous undecided", act: () => go(-1) },
   { keys: ["j"], words: "next in the queue", act: repeats(() => go(1, any)) },
   { keys: ["k"], words: "previous in the queue", act: repeats(() => go(-1, any)) },
-  { keys: ["s"], words: "play or pause", act: () => player.toggle() },
-  { keys: ["b"], words: "play the span from its start", act: () => player.playSpan() },
-  { keys: ["r"], words: "repeat the span", act: () => player.toggleLoop() },
+  { keys: ["s"], words: "play or pause", act: playing(() => player.toggle()) },
+  { keys: ["b"], words: "play the span from its start", act: playing(() => player.playSpan()) },
+  { keys: ["r"], words: "repeat the span", act: playing(() => player.toggleLoop()) },
   { keys: ["-"], words: "slower", act: () => player.changeSpeed(-1) },
   { keys: ["+", "="], words: "faster", act: () => player.changeSpeed(1) },
-  { keys: [","], words: "one frame back", act: repeats(() => player.step(-1)) },
-  { keys: ["."], words: "one frame on", act: repeats(() => player.step(1)) },
+  { keys: [","], words: "one frame back", act: repeats(playing(() => player.step(-1))) },
+  { keys: ["."], words: "one frame on", act: repeats(playing(() => player.step(1))) },
   { keys: ["d", "f"], words: "start one frame earlier, later", act: repeats((key) => nudge(...edges[key], "f")) },
   { keys: ["g", "h"], words: "end one frame earlier, later", act: repeats((key) => nudge(...edges[key], "f")) },
   { keys: ["D", "F", "G", "H"], words: "the same by one second", act: repeats((key) => nudge(...edges[key.toLowerCase()], "s")) },
