@@ -1,5 +1,6 @@
-"""How long work takes: the pace of a long piece in words, and the seconds of its stages."""
+"""How long work takes: the pace of a long piece in words, and the seconds of its stages; pauses."""
 
+import random
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,6 +44,23 @@ def time_stage(seconds: dict[str, float], stage: str) -> Iterator[None]:
     began = time.perf_counter()
     yield
     seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - began
+
+
+class Backoff:
+    """Pauses between tries: each twice the one before, and shortened at random, so that what failed together does not
+    come back together."""
+
+    def __init__(self) -> None:
+        self._pause_s = 0.0
+
+    def next_s(self, first_s: float, most_s: float) -> float:
+        """How long to wait now; ``first_s`` after a ``reset``, ``most_s`` at most."""
+        self._pause_s = min(max(2 * self._pause_s, first_s), most_s)
+        return self._pause_s * random.uniform(0.5, 1.0)
+
+    def reset(self) -> None:
+        """It worked."""
+        self._pause_s = 0.0
 
 
 def _rest(seconds: float) -> str:

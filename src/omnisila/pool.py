@@ -3,16 +3,18 @@
 An interrupt ends the processes within ``GRACE_S``; one that is killed from outside is told with the job it had.
 """
 
+import os
 import signal
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from types import TracebackType
-from typing import Generic, NamedTuple, Self, TypeVar
+from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 import torch
 
@@ -20,6 +22,7 @@ from omnisila.errors import OmnisilaError
 
 GRACE_S = 0.5  # for a process to remove the file that it is writing; then it is killed
 
+_LOOK_S = 1.0  # how often processes are asked whether a job takes too long
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
@@ -31,6 +34,30 @@ class _Failure(NamedTuple):
     trace: str
 
 
+class _Ready:
+    """What a process says before its first job."""
+
+
+class Lost(NamedTuple):
+    """A job whose process ended under it, as often as it was tried, and how."""
+
+    ending: str
+    tries: int
+
+
+class _Task(NamedTuple):
+    number: int
+    job: Any
+    tries: int = 1
+
+
+class _Running(NamedTuple):
+    """What a process is at, and since when; None while it still prepares."""
+
+    task: _Task
+    since_s: float | None
+
+
 class Pool(Generic[Job, Result]):
     """Processes that each prepare once and then do one job after another; to be used with ``with``.
 
@@ -40,6 +67,7 @@ class Pool(Generic[Job, Result]):
         given: its arguments.
         workers: processes; no more are started than there are jobs.
         name: what a job is called in an error.
+        environments: variables of the first process, the second and so on; a process that replaces one has its own.
     """
 
     def __init__(
@@ -48,9 +76,15 @@ class Pool(Generic[Job, Result]):
         given: tuple[object, ...],
         workers: int,
         name: Callable[[Job], str] = str,
+        environments: Sequence[Mapping[str, str]] = (),
     ) -> None:
         self._start, self._given, self._workers, self._name = start, given, workers, name
+        self._places = [dict(environments[number]) if environments else {} for number in range(workers)]
+        self._taken: dict[Connection, dict[str, str]] = {}
         self._processes: dict[Connection, BaseProcess] = {}
+        self._idle: list[Connection] = []
+        self._preparing: set[Connection] = set()
+        self._late: dict[Connection, str] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -75,22 +109,70 @@ class Pool(Generic[Job, Result]):
             OmnisilaError: a job raised it, or its process was killed from outside.
             RuntimeError: a job raised anything else; the text is its traceback.
         """
-        waiting = iter(enumerate(jobs))
-        busy: dict[Connection, int] = {}
-        idle = [self._start_worker() for _ in range(min(self._workers, len(jobs)))]
-        while idle or busy:
-            for pipe, (number, job) in zip(idle, waiting, strict=False):
-                busy[pipe] = number
+        for number, outcome in self.outcomes(jobs):
+            if isinstance(outcome, Lost):
+                raise OmnisilaError(
+                    f"{self._name(jobs[number])}: the process at work on it was killed ({outcome.ending}), as happens "
+                    "when memory runs out. Run again with fewer workers; what is finished is kept."
+                )
+            yield number, outcome
+
+    def outcomes(
+        self, jobs: Iterable[Job], tries: int = 1, limit_s: float = float("inf")
+    ) -> Iterator[tuple[int, Result | Lost]]:
+        """As ``results``, but a job that ends its process costs the others nothing: a new process takes its place.
+
+        Args:
+            jobs: taken as they are needed.
+            tries: how often a job is begun at most before it counts as lost.
+            limit_s: a process that is at a job for longer is killed.
+
+        Raises:
+            OmnisilaError: a job raised it, or a process was killed before it was ready for any job.
+            RuntimeError: a job raised anything else; the text is its traceback.
+        """
+        waiting = (_Task(number, job) for number, job in enumerate(jobs))
+        again: deque[_Task] = deque()
+        busy: dict[Connection, _Running] = {}
+        while True:
+            while len(busy) < self._workers and (task := again.popleft() if again else next(waiting, None)):
+                pipe = self._idle.pop() if self._idle else self._start_worker()
+                busy[pipe] = _Running(task, None if pipe in self._preparing else time.monotonic())
                 with suppress(ConnectionError):  # a process that was killed is told when its answer is read
-                    pipe.send(job)
-            idle = [pipe for pipe in wait(list(busy)) if isinstance(pipe, Connection)] if busy else []
-            for pipe in idle:
-                number = busy.pop(pipe)
-                yield number, self._receive_result(pipe, jobs[number])
+                    pipe.send(task.job)
+            if not busy:
+                return
+            ended = wait(list(busy), None if limit_s == float("inf") else _LOOK_S)
+            self._kill_late(busy, limit_s)
+            for pipe in ended:
+                assert isinstance(pipe, Connection)
+                task = busy[pipe].task
+                try:
+                    answer = pipe.recv()
+                except (EOFError, ConnectionError):
+                    del busy[pipe]
+                    ending = self._bury(pipe, task)
+                    if task.tries < tries:
+                        again.append(task._replace(tries=task.tries + 1))
+                    else:
+                        yield task.number, Lost(ending, task.tries)
+                    continue
+                if isinstance(answer, _Ready):
+                    self._preparing.discard(pipe)
+                    busy[pipe] = _Running(task, time.monotonic())
+                    continue
+                del busy[pipe]
+                self._idle.append(pipe)
+                if isinstance(answer, _Failure):
+                    raise answer.error or RuntimeError(f"{self._name(task.job)}: {answer.trace}")
+                yield task.number, answer
 
     def _start_worker(self) -> Connection:
         ours, theirs = get_context("spawn").Pipe()
-        process = get_context("spawn").Process(target=_serve, args=(theirs, self._start, self._given), daemon=True)
+        environment = self._places.pop(0)
+        process = get_context("spawn").Process(
+            target=_serve, args=(theirs, self._start, self._given, environment), daemon=True
+        )
         resource_tracker.ensure_running()  # its first start would lift the block
         # Ctrl-C reaches every process of a terminal: those of the pool inherit that it is blocked, and are ended by us
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -99,26 +181,44 @@ class Pool(Generic[Job, Result]):
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
-        self._processes[ours] = process
+        self._processes[ours], self._taken[ours] = process, environment
+        self._preparing.add(ours)
         return ours
 
-    def _receive_result(self, pipe: Connection, job: Job) -> Result:
-        try:
-            result = pipe.recv()
-        except (EOFError, ConnectionError):
-            process = self._processes[pipe]
-            process.join()
+    def _kill_late(self, busy: Mapping[Connection, _Running], limit_s: float) -> None:
+        now_s = time.monotonic()
+        for pipe, running in busy.items():
+            if running.since_s is not None and now_s - running.since_s > limit_s:
+                self._late[pipe] = f"no end after {limit_s:g} s"
+                self._processes[pipe].kill()
+
+    def _bury(self, pipe: Connection, task: _Task) -> str:
+        """Make room for another process in the place of one that ended; how it did.
+
+        Raises:
+            OmnisilaError: it was not ready for any job, so that another would end likewise.
+        """
+        process = self._processes.pop(pipe)
+        process.join()
+        pipe.close()
+        self._places.append(self._taken.pop(pipe))
+        ending = self._late.pop(pipe, _ending(process.exitcode))
+        if pipe in self._preparing:
             raise OmnisilaError(
-                f"{self._name(job)}: the process at work on it was killed ({_ending(process.exitcode)}), as happens "
-                "when memory runs out. Run again with fewer workers; what is finished is kept."
-            ) from None
-        if isinstance(result, _Failure):
-            raise result.error or RuntimeError(f"{self._name(job)}: {result.trace}")
-        return result
+                f"{self._name(task.job)}: the process that should work on it was killed while it got ready "
+                f"({ending}), as happens when memory runs out. Run again with fewer workers; what is finished is kept."
+            )
+        return ending
 
 
-def _serve(pipe: Connection, start: Callable[..., Callable[[Job], Result]], given: tuple[object, ...]) -> None:
+def _serve(
+    pipe: Connection,
+    start: Callable[..., Callable[[Job], Result]],
+    given: tuple[object, ...],
+    environment: Mapping[str, str],
+) -> None:
     """A process's life: it ends when the pool closes, or with the caller, however that ended."""
+    os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # unwinds, so that files written aside are removed
     torch.set_num_threads(1)
@@ -127,7 +227,9 @@ def _serve(pipe: Connection, start: Callable[..., Callable[[Job], Result]], give
         while True:
             job = pipe.recv()
             try:
-                work = work or start(*given)
+                if work is None:
+                    work = start(*given)
+                    pipe.send(_Ready())
                 result: object = work(job)
             except Exception as error:
                 result = _Failure(error if isinstance(error, OmnisilaError) else None, traceback.format_exc())

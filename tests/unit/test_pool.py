@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from omnisila.errors import InputError, OmnisilaError
-from omnisila.pool import Pool
+from omnisila.pool import Lost, Pool
 
 
 def start(folder: Path) -> Callable[[str], str]:
@@ -26,6 +26,11 @@ def start(folder: Path) -> Callable[[str], str]:
             raise ZeroDivisionError
         if job == "long":
             time.sleep(600)
+        if job == "dies once" and not (folder / "died").exists():
+            (folder / "died").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        if job == "place":
+            return os.environ["PLACE"]
         return job.upper()
 
     return work
@@ -52,6 +57,26 @@ def test_jobs_are_done_in_several_processes(tmp_path: Path) -> None:
 def test_a_job_that_fails_is_named(tmp_path: Path, job: str, error: type[Exception], said: str) -> None:
     with Pool(start, (tmp_path,), 1, name="clip {}".format) as pool, pytest.raises(error, match=f"(?s){said}"):
         list(pool.results(["a", job]))
+
+
+def test_a_job_that_ends_its_process_costs_the_others_nothing(tmp_path: Path) -> None:
+    jobs = ["a", "die", "long", "dies once", "b", "c", "place"]
+    with Pool(start, (tmp_path,), 2, environments=[{"PLACE": "0"}, {"PLACE": "1"}]) as pool:
+        found = dict(pool.outcomes(iter(jobs), tries=3, limit_s=2.0))
+        assert dict(pool.outcomes(["again"])) == {0: "AGAIN"}, "by a process that is there"
+    assert found == {
+        0: "A", 1: Lost("SIGKILL", 3), 2: Lost("no end after 2 s", 3), 3: "DIES ONCE", 4: "B", 5: "C", 6: found[6],
+    }  # fmt: skip
+    assert found[6] in ("0", "1")
+
+
+def dies_at_once() -> Callable[[str], str]:
+    os._exit(3)
+
+
+def test_a_process_that_never_gets_ready_is_not_the_jobs_fault() -> None:
+    with Pool(dies_at_once, (), 1) as pool, pytest.raises(OmnisilaError, match=r"got ready \(exit status 3\)"):
+        list(pool.outcomes(["a", "b"], tries=3))
 
 
 SCRIPT = """

@@ -4,7 +4,6 @@ Everything that waits survives a restart. A notice keeps its key, so that one wh
 """
 
 import json
-import random
 import secrets
 import threading
 import time
@@ -16,6 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 from omnisila.digests import digest
 from omnisila.errors import OmnisilaError, OutputError
 from omnisila.files import write_atomically
+from omnisila.pace import Backoff
 
 FAILED = "failed"  # folder of notices that were given up
 _IDLE_S = 60.0
@@ -67,7 +67,7 @@ class Outbox:
         self._folder, self._report = folder, report
         self._targets = {digest(target.public)[:12]: target for target in targets}
         self._retry_s, self._retry_max_s, self._age_s = retry_s, retry_max_s, age_s
-        self._pause_s: dict[str, float] = {}
+        self._backoffs: dict[str, Backoff] = {}  # of targets that fail
         self._due_s: dict[str, float] = {}
         self._stop, self._more = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="notices", daemon=True)
@@ -136,12 +136,12 @@ class Outbox:
             elif time.time() - created_s > self._age_s:
                 self._give_up(path, f"{target.public}: {error}, for too long")
             else:
-                if name not in self._pause_s:
+                if name not in self._backoffs:
                     self._report(f"notices to {target.public} wait: {error}")
-                pause_s = self._pause_s[name] = min(2 * self._pause_s.get(name, self._retry_s / 2), self._retry_max_s)
-                self._due_s[name] = time.monotonic() + pause_s * random.uniform(0.5, 1.0)
+                backoff = self._backoffs.setdefault(name, Backoff())
+                self._due_s[name] = time.monotonic() + backoff.next_s(self._retry_s, self._retry_max_s)
             return
-        self._pause_s.pop(name, None)
+        self._backoffs.pop(name, None)
         self._due_s.pop(name, None)
         path.unlink(missing_ok=True)
 

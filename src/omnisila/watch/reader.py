@@ -1,6 +1,5 @@
 """One stream read for days: opened, watched for stalls, opened again; frames to a queue, packets to a ring."""
 
-import random
 import threading
 import time
 from collections.abc import Iterator
@@ -27,6 +26,7 @@ from omnisila.media.clock import HOLD_S, Picture
 from omnisila.media.grid import on_grid
 from omnisila.media.pictures import PictureConverter, shown_size
 from omnisila.media.video import luma_frames
+from omnisila.pace import Backoff
 from omnisila.scenes.profile import Profile
 from omnisila.watch.address import Address
 from omnisila.watch.frame_queue import Arrived, Closed, FrameQueue, Opened
@@ -92,7 +92,7 @@ class Reader:
         self._thread.join(timeout_s)
 
     def _run(self) -> None:
-        pause_s = 0.0
+        backoff = Backoff()
         while not self._stop.is_set():
             before = self.meter.frames
             try:
@@ -109,8 +109,9 @@ class Reader:
             settings = self.settings
             first_s = settings.refused_s if lost.refused else settings.retry_s
             most_s = max(settings.retry_max_s, 10 * settings.refused_s if lost.refused else 0.0)
-            pause_s = first_s if self.meter.frames > before else min(max(2 * pause_s, first_s), most_s)
-            self._stop.wait(pause_s * random.uniform(0.5, 1.0))  # cameras that fail together do not come back together
+            if self.meter.frames > before:
+                backoff.reset()
+            self._stop.wait(backoff.next_s(first_s, most_s))
         self.queue.close()
 
     def _read(self) -> None:
