@@ -1,11 +1,27 @@
 """``omnisila analyze``: what, when and why, of videos, folders and globs."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from omnisila.cli.arguments import BaseUrl, Contextual, KeyVariable, Quiet, SceneText, listed
+from omnisila.cli.arguments import (
+    AlarmsPerHour,
+    AskedLabels,
+    BaseUrl,
+    BlurFaces,
+    CameraFile,
+    Contextual,
+    Hop,
+    KeyVariable,
+    MaxFnr,
+    Model,
+    Quiet,
+    Rate,
+    SceneText,
+    Window,
+    listed,
+)
 from omnisila.labels import known_sets
 from omnisila.report.exports import formats as export_formats
 from omnisila.report.exports import wanted_formats
@@ -13,22 +29,8 @@ from omnisila.report.exports import wanted_formats
 
 def analyze(
     videos: Annotated[list[str], typer.Argument(metavar="VIDEO...", help="Videos, pictures, folders or globs.")],
-    labels: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--labels",
-            help="What to look for: implicit (events), explicit (sentiment of faces), anomaly (UCF-Crime's) or "
-            "reaction (intensities), or a file that defines a label set (.yaml, for a plain Video-LLM); several with "
-            "commas, or repeat it [what the model was trained on].",
-        ),
-    ] = None,
-    model: Annotated[
-        str,
-        typer.Option(
-            help="compact, compact-hawkeye, a run folder, or a plain Video-LLM's folder (zero-shot), or the hub id of "
-            "either."
-        ),
-    ] = "compact",
+    labels: AskedLabels = None,
+    model: Model = "compact",
     out: Annotated[Path, typer.Option(help="Folder for the results; made when missing.")] = Path("omnisila-report"),
     formats: Annotated[
         str,
@@ -37,41 +39,17 @@ def analyze(
     cut: Annotated[
         bool, typer.Option("--cut", help="Cut each finding out of its video, into a folder beside the results.")
     ] = False,
-    window: Annotated[
-        float | None, typer.Option(help="Length of a scored window in seconds [model's own: 1; of reactions: 10].")
-    ] = None,
-    hop: Annotated[
-        float | None,
-        typer.Option(help="Seconds from one window of reaction intensities to the next [their length: no overlap]."),
-    ] = None,
-    rate: Annotated[
-        float | None, typer.Option(help="Frames per second that a window's 8 frames are taken at [model's own: 4].")
-    ] = None,
-    max_fnr: Annotated[
-        float | None,
-        typer.Option(
-            help="Choose thresholds for at most this false-negative rate per video (conformal risk control on the "
-            "model's validation footage; it holds only for footage like that)."
-        ),
-    ] = None,
-    camera: Annotated[
-        Path | None,
-        typer.Option(
-            help="The fixed camera that the videos are of, a file of omnisila learn-camera: thresholds by its own "
-            "ordinary scores, and findings of what it never showed (Unusual).",
-        ),
-    ] = None,
-    alarms_per_hour: Annotated[
-        float | None,
-        typer.Option(
-            help="False alarms of each label set, and of Unusual, that are wanted on that camera at most [0.2]."
-        ),
-    ] = None,
+    window: Window = None,
+    hop: Hop = None,
+    rate: Rate = None,
+    max_fnr: MaxFnr = None,
+    camera: CameraFile = None,
+    alarms_per_hour: AlarmsPerHour = None,
     contextual: Contextual = False,
     scene_text: SceneText = False,
     base_url: BaseUrl = None,
     key_variable: KeyVariable = "OPENAI_API_KEY",
-    blur_faces: Annotated[bool, typer.Option("--blur-faces", help="Blur faces in the page and in cut clips.")] = False,
+    blur_faces: BlurFaces = False,
     quiet: Quiet = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON analysis per line and nothing else on standard output.")
@@ -83,10 +61,9 @@ def analyze(
     """
     from omnisila.files import check_writable
     from omnisila.inference.inputs import expand
-    from omnisila.inference.run_folders import answering
+    from omnisila.inference.run_folders import answering, model_card
     from omnisila.inference.settings import AnalyzerConfig
 
-    zero_shot: dict[str, Any] = {"contextual": contextual, "scene_text": scene_text, "base_url": base_url}
     settings = AnalyzerConfig.from_options(
         window_s=window,
         hop_s=hop,
@@ -94,18 +71,19 @@ def analyze(
         max_fnr=max_fnr,
         camera=camera,
         alarms_per_hour=alarms_per_hour,
-        **zero_shot,
+        contextual=contextual,
+        scene_text=scene_text,
+        base_url=base_url,
         key_variable=key_variable,
     )
     if labels:
         settings = settings.replace(labels=known_sets(listed(labels)))
     inputs = expand(videos)
     wanted = wanted_formats(listed([formats]))
-    cards = [folder / "card.md" for folder in answering(model, settings).folders]
+    card = model_card(answering(model, settings).folders)
     check_writable(out)
 
     from omnisila.cli.progress import BatchProgress
-    from omnisila.digests import file_digest
     from omnisila.errors import OutputError
     from omnisila.inference.batch import INDEX, Batch, RunIdentity, output_path, summary
     from omnisila.inference.load import load
@@ -117,23 +95,10 @@ def analyze(
         wanted,
         blur_faces=blur_faces,
         cuts=cut,
-        model_card="\n\n".join(card.read_text(encoding="utf-8") for card in cards if card.is_file()) or None,
+        model_card=card,
         calibration_note=analyzer.validity,
     )
-    identity = RunIdentity(
-        model_digest=analyzer.identity.digest,
-        labels=analyzer.config.labels,
-        settings={
-            "window_s": window,
-            "hop_s": hop,
-            "rate_hz": rate,
-            "max_fnr": max_fnr,
-            "blur_faces": blur_faces,
-            "camera": file_digest(camera) if camera else None,
-            "alarms_per_hour": alarms_per_hour,
-            **zero_shot,
-        },
-    )
+    identity = RunIdentity.of(analyzer.identity.digest, analyzer.config, blur_faces=blur_faces)
     for note in () if quiet else inputs.notes:
         typer.echo(f"note: {note}", err=True)
     with BatchProgress(len(inputs.files), shown=not (quiet or as_json)) as progress:

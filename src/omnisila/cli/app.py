@@ -14,6 +14,7 @@ from omnisila import __version__
 from omnisila.cli import (
     analyze,
     annotate,
+    batch,
     calibrate,
     chat,
     decisions,
@@ -60,6 +61,7 @@ def _root(
 
 
 app.command("analyze")(analyze.analyze)
+app.command("batch")(batch.batch)
 app.command("chat")(chat.chat)
 app.command("extract")(extract.extract)
 app.add_typer(extract_reaction.app, name="extract-reaction")

@@ -18,6 +18,51 @@ LabelFiles = Annotated[
     list[str] | None,
     typer.Option("--labels", help="A file that defines a label set, so that examples of it are known; repeat it."),
 ]
+AskedLabels = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--labels",
+        help="What to look for: implicit (events), explicit (sentiment of faces), anomaly (UCF-Crime's) or "
+        "reaction (intensities), or a file that defines a label set (.yaml, for a plain Video-LLM); several with "
+        "commas, or repeat it [what the model was trained on].",
+    ),
+]
+Model = Annotated[
+    str,
+    typer.Option(
+        help="compact, compact-hawkeye, a run folder, or a plain Video-LLM's folder (zero-shot), or the hub id of "
+        "either."
+    ),
+]
+Window = Annotated[
+    float | None, typer.Option(help="Length of a scored window in seconds [model's own: 1; of reactions: 10].")
+]
+Hop = Annotated[
+    float | None,
+    typer.Option(help="Seconds from one window of reaction intensities to the next [their length: no overlap]."),
+]
+Rate = Annotated[
+    float | None, typer.Option(help="Frames per second that a window's 8 frames are taken at [model's own: 4].")
+]
+MaxFnr = Annotated[
+    float | None,
+    typer.Option(
+        help="Choose thresholds for at most this false-negative rate per video (conformal risk control on the "
+        "model's validation footage; it holds only for footage like that)."
+    ),
+]
+CameraFile = Annotated[
+    Path | None,
+    typer.Option(
+        help="The fixed camera that the videos are of, a file of omnisila learn-camera: thresholds by its own "
+        "ordinary scores, and findings of what it never showed (Unusual).",
+    ),
+]
+AlarmsPerHour = Annotated[
+    float | None,
+    typer.Option(help="False alarms of each label set, and of Unusual, that are wanted on that camera at most [0.2]."),
+]
+BlurFaces = Annotated[bool, typer.Option("--blur-faces", help="Blur faces in the page and in cut clips.")]
 Contextual = Annotated[
     bool,
     typer.Option(

@@ -4,7 +4,7 @@ import os
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Self
 
 from pydantic import ValidationError
 
@@ -14,6 +14,7 @@ from omnisila.digests import digest, file_digest
 from omnisila.errors import OmnisilaError, OutputError
 from omnisila.files import check_replaceable, check_writable, path_text, remove, write_atomically
 from omnisila.inference.inputs import Failure, Input
+from omnisila.inference.settings import AnalyzerConfig
 from omnisila.media.video import sha256
 from omnisila.schema import Analysis
 
@@ -21,6 +22,9 @@ Writer = Callable[[Analysis, Input], bytes | str]
 INDEX = "index.html"  # of a run, beside the outputs
 STATE_FOLDER = ".omnisila"
 _JSON = "json"
+_CHOSEN = (
+    "window_s", "hop_s", "rate_hz", "max_fnr", "alarms_per_hour", "contextual", "scene_text", "base_url",
+)  # fmt: skip
 _UNEDITED = (_JSON, "html")  # checked whole; people edit the files of other programs, and their work stays
 _MAX_NAME_BYTES = 255  # of a file's name, on all common file systems
 _MAX_ENDING_BYTES = 16  # of a video's name: what is longer is no ending
@@ -33,6 +37,13 @@ class RunIdentity(Frozen):
     labels: tuple[str, ...]
     settings: dict[str, str | float | bool | None]
     version: str = __version__
+
+    @classmethod
+    def of(cls, model_digest: str, settings: AnalyzerConfig, **more: str | float | bool | None) -> Self:
+        """Of what is asked, and ``more`` that changes an output."""
+        chosen = {name: getattr(settings, name) for name in _CHOSEN}
+        camera = file_digest(settings.camera) if settings.camera else None
+        return cls(model_digest=model_digest, labels=settings.labels, settings={**chosen, "camera": camera, **more})
 
 
 class Outcome(NamedTuple):

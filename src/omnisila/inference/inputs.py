@@ -23,7 +23,7 @@ PICTURE_SUFFIXES = frozenset({
 MEDIA_SUFFIXES = VIDEO_SUFFIXES | PICTURE_SUFFIXES
 CUTS = "cuts"  # suffix of the folder that holds the clips cut from one video
 CLIP_NAME = re.compile(r"\d{3,}_\d+\.\d{3}-\d+\.\d{3}s_.+\.mp4")  # of these clips
-_MAGIC = frozenset("*?[")
+MAGIC = frozenset("*?[")
 
 
 class Input(NamedTuple):
@@ -79,7 +79,7 @@ def _expand_argument(argument: str, notes: list[str]) -> Iterator[Input]:
         yield from _below(path, path, notes)
     elif path.exists():
         yield Input(path, path.name)
-    elif _MAGIC & set(argument):
+    elif MAGIC & set(argument):
         yield from _matching(path, notes)
     else:
         raise InputError(f"{argument}: no such file or folder. Check the path.")
@@ -90,7 +90,7 @@ def _below(folder: Path, root: Path, notes: list[str]) -> Iterator[Input]:
     others: Counter[str] = Counter()
     for parent, folders, names in os.walk(folder, onerror=_refuse):
         for path in (Path(parent, name) for name in names):
-            if _is_medium(path.relative_to(folder)):
+            if is_medium(path.relative_to(folder)):
                 found.append(path)
             elif path.suffix.lower() not in MEDIA_SUFFIXES and not _is_hidden(path.relative_to(folder)):
                 others[path.suffix.lower() or "no ending"] += 1
@@ -106,13 +106,13 @@ def _below(folder: Path, root: Path, notes: list[str]) -> Iterator[Input]:
 
 
 def _matching(pattern: Path, notes: list[str]) -> Iterator[Input]:
-    fixed = next(index for index, part in enumerate(pattern.parts) if _MAGIC & set(part))
+    fixed = next(index for index, part in enumerate(pattern.parts) if MAGIC & set(part))
     root = Path(*pattern.parts[:fixed])
     matches = sorted(root.glob(str(PurePath(*pattern.parts[fixed:])))) if root.is_dir() else []
     found = [
         Input(path, path.relative_to(root).as_posix())
         for path in matches
-        if path.is_file() and _is_medium(path.relative_to(root))
+        if path.is_file() and is_medium(path.relative_to(root))
     ]
     for folder in (path for path in matches if path.is_dir() and not _is_hidden(path.relative_to(root))):
         try:
@@ -124,13 +124,13 @@ def _matching(pattern: Path, notes: list[str]) -> Iterator[Input]:
     yield from sorted(found)
 
 
-def _is_medium(path: Path) -> bool:
+def is_medium(path: PurePath) -> bool:
     """Whether a file found in a folder, by its path from there, is one to work on."""
     cut = path.parent.suffix == f".{CUTS}" and CLIP_NAME.fullmatch(path.name)
     return path.suffix.lower() in MEDIA_SUFFIXES and not _is_hidden(path) and not cut
 
 
-def _is_hidden(path: Path) -> bool:
+def _is_hidden(path: PurePath) -> bool:
     return any(part.startswith(".") for part in path.parts)
 
 

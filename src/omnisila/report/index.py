@@ -94,6 +94,28 @@ class IndexEntry(NamedTuple):
         return self.findings[0].score if self.findings else None
 
 
+class BatchStanding(NamedTuple):
+    """How far a batch is whose page shows its strongest videos alone.
+
+    Attributes:
+        total: inputs; ``done``, ``skipped`` and ``failed`` of them have ended.
+        findings: how many of each label, the most frequent first.
+        video_s: of what ended.
+        pace: rate and time left, in words.
+        utc: when this was so.
+    """
+
+    total: int
+    done: int
+    skipped: int
+    failed: int
+    findings: tuple[tuple[str, int], ...]
+    video_s: float
+    pace: str
+    utc: str
+    is_running: bool
+
+
 def rank_entries(entries: Sequence[IndexEntry]) -> list[IndexEntry]:
     """By the best finding's score; then videos without findings by their peak, see ``IndexEntry``; failed ones last."""
     return sorted(
@@ -107,11 +129,12 @@ def rank_entries(entries: Sequence[IndexEntry]) -> list[IndexEntry]:
     )
 
 
-def render_index(entries: Sequence[IndexEntry]) -> str:
+def render_index(entries: Sequence[IndexEntry], batch: BatchStanding | None = None) -> str:
     """The index as HTML text: one self-contained page whose only addresses are those of the videos' pages."""
     order = rank_entries(entries)
     return render(
         "index.html",
+        batch=batch,
         entries=[entry for entry in order if entry.failure is None],
         failed=[entry for entry in order if entry.failure is not None],
         with_findings=sum(bool(entry.findings) for entry in order),

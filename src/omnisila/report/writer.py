@@ -34,6 +34,7 @@ class Report:
         cuts: cut the findings out of their videos too, see ``cut``.
         model_card: the model's card, in Markdown.
         calibration_note: what the thresholds hold for.
+        linked: a page leads to its video, where that lies now.
 
     Raises:
         InputError: no such format; the message lists those there are.
@@ -48,11 +49,12 @@ class Report:
         model_card: str | None,
         calibration_note: str,
         cuts: bool = False,
+        linked: bool = True,
     ) -> None:
         self.out = out
         self.clips = 0
         self.wanted = wanted_formats(wanted)
-        self._blur_faces = blur_faces
+        self._blur_faces, self._linked = blur_faces, linked
         shown = cuts or PAGE in self.wanted
         self._finder: FaceFinder | None = FaceFinderConfig().build() if blur_faces and shown else None
         self._render = partial(render_page, model_card=model_card, calibration_note=calibration_note)
@@ -128,7 +130,7 @@ class Report:
     def _page(self, analysis: Analysis, item: Input) -> str:
         media = collect_media(item.path, analysis, self._blur_faces, finder=self._finder)
         page = output_path(self.out, item.name, PAGE)
-        return self._render(analysis, media, _link(item.path, page.parent))
+        return self._render(analysis, media, _link(item.path, page.parent) if self._linked else None)
 
     def _entry(self, outcome: Outcome) -> IndexEntry:
         item = outcome.input

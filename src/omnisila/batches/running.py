@@ -1,0 +1,74 @@
+"""A batch from its inputs to a ledger that holds an end for each of them."""
+
+import time
+from collections.abc import Callable, Iterable
+
+from omnisila.batches.engines import Engine, Start
+from omnisila.batches.ledger import Ledger
+from omnisila.batches.listing import Source
+from omnisila.batches.storage import Storage
+from omnisila.batches.summary import Summary, Tally
+from omnisila.batches.work import ended
+from omnisila.errors import OutputError
+from omnisila.pace import Pace
+
+_PAGE_S = 30.0
+
+
+def run_batch(
+    sources: Iterable[Source],
+    storage: Storage,
+    engine: Engine,
+    start: Start,
+    given: tuple[object, ...],
+    *,
+    tell: Callable[[str], None],
+    retry_failed: bool = False,
+    pages: bool = False,
+) -> Tally:
+    """Bring every input to its end; what an earlier run ended is not done again.
+
+    Args:
+        storage: of results and ledger.
+        start: see ``Engine.ends``, as ``given``.
+        tell: gets lines about progress.
+        retry_failed: inputs that failed before are tried again.
+        pages: results have pages, to which the summary leads.
+
+    Raises:
+        OutputError: results cannot be written; what is finished stays.
+        OmnisilaError: the processes cannot begin.
+    """
+    waiting = {source.key: source for source in sources}
+    tally, ledger, summary = Tally(len(waiting)), Ledger(storage), Summary(storage, pages)
+    for key, end in ledger.ends():
+        if key not in waiting:
+            continue  # of an input that is not asked for now
+        if end.state == "failed" and retry_failed:
+            ledger.forget(waiting[key])
+            continue
+        tally.add(end)
+        del waiting[key]
+    if tally.ended:
+        tell(f"going on: {tally.ended} of {tally.total} have ended before ({tally.line()})")
+    pace, paged_s = Pace(tally.total), float("-inf")
+    words = pace.report(tally.ended)
+    left = {source.address: source for source in waiting.values()}
+    for end in engine.ends(start, given, list(waiting.values())) if waiting else ():
+        left.pop(end.address, None)
+        tally.add(end)
+        if pace.due(tally.ended):
+            words = pace.report(tally.ended)
+            tell(f"{words}; {tally.line()}")
+        if time.monotonic() - paged_s > _PAGE_S:
+            paged_s = time.monotonic()
+            try:
+                summary.write(tally, words, is_running=True)
+            except OutputError as error:
+                tell(str(error))
+    for source in left.values():
+        reason = f"{source.address}: given up: its worker was lost again and again. Run with --retry-failed."
+        tally.add(ledger.put(source, ended(source, "failed", reason=reason)))
+    ledger.write_whole()
+    summary.write(tally, pace.report(tally.ended), is_running=False)
+    return tally

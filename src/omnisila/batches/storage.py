@@ -1,0 +1,215 @@
+"""Files by name in a folder of this machine or of any storage that fsspec knows: whole or absent, first come first."""
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from omnisila.errors import InputError, OutputError, needing
+from omnisila.files import named_failure, write_atomically, written_aside
+
+_MANY = 500  # objects that are read at a time
+_PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "hf": "huggingface_hub"}
+
+
+def is_remote(address: str) -> bool:
+    """Whether it names a storage of fsspec, and not a path."""
+    return "://" in address
+
+
+def opened(address: str) -> tuple[Any, str]:
+    """The file system of a remote address, and the path within it.
+
+    Raises:
+        InputError: no such storage, or the package that reads it is missing.
+    """
+    scheme = address.partition("://")[0]
+    with needing("fsspec", f"{scheme}://", "batch"):
+        from fsspec.core import url_to_fs
+    try:
+        with needing(_PACKAGES.get(scheme), f"{scheme}://", "batch"):
+            return url_to_fs(address, use_listings_cache=False)
+    except ValueError as error:
+        raise InputError(f"{address}: {error}. Give a path, or s3://, gs://, hf:// and the like.") from None
+
+
+class Storage:
+    """A folder by its address, which may be given to other processes; made when something is written.
+
+    Args:
+        address: a path, or ``s3://bucket/folder`` and the like.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address = address.rstrip("/") or address
+
+    def __reduce__(self) -> tuple[type["Storage"], tuple[str]]:
+        return Storage, (self.address,)  # connections stay here
+
+    @property
+    def folder(self) -> Path | None:
+        """Where it lies on this machine; None elsewhere."""
+        return None if is_remote(self.address) else Path(self.address)
+
+    def url(self, name: str) -> str:
+        return f"{self.address}/{name}"
+
+    def put(self, name: str, content: bytes) -> None:
+        """Write a file, in the place of an older one.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        if self.folder is not None:
+            write_atomically(self.folder / name, content)
+            return
+        with self._named_failure(name):
+            self._system.pipe_file(self._path(name), content)
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Write a file unless there is one of that name, which stays; whether it was written.
+
+        Of several that try at the same time one succeeds, where the storage knows conditional writes (S3, Google's,
+        file systems with hard links); others look first and then write.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        if self.folder is not None:
+            return _create_locally(self.folder / name, content)
+        try:
+            with self._named_failure(name):
+                self._system.pipe_file(self._path(name), content, mode="create")
+        except FileExistsError:
+            return False
+        return True
+
+    def read(self, name: str) -> bytes | None:
+        """A file's content; None where there is none.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        try:
+            if self.folder is not None:
+                return (self.folder / name).read_bytes()
+            return self._system.cat_file(self._path(name))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except Exception as error:
+            raise InputError(f"{self.url(name)}: cannot be read ({_told(error)}). Check access to it.") from None
+
+    def read_all(self, within: str) -> Iterator[tuple[str, bytes]]:
+        """Name and content of every file below a folder, many at a time; those that vanish meanwhile are left out.
+
+        Raises:
+            InputError: the folder cannot be listed.
+        """
+        if self.folder is not None:
+            root = self.folder / within
+            for folder, _, files in os.walk(root):
+                for file in files:
+                    path = Path(folder, file)
+                    if not file.startswith(".") and (content := self.read(path.relative_to(self.folder).as_posix())):
+                        yield path.relative_to(self.folder).as_posix(), content
+            return
+        try:
+            paths: list[str] = self._system.find(self._path(within))
+        except FileNotFoundError:
+            return
+        except Exception as error:
+            raise InputError(f"{self.url(within)}: cannot be listed ({_told(error)}). Check access to it.") from None
+        for start in range(0, len(paths), _MANY):
+            found = self._system.cat(paths[start : start + _MANY], on_error="omit")
+            yield from ((path.removeprefix(f"{self._root}/"), content) for path, content in found.items())
+
+    def remove(self, name: str) -> None:
+        """Take a file away.
+
+        Raises:
+            OutputError: it cannot be removed.
+        """
+        if self.folder is not None:
+            with named_failure(self.folder / name):
+                (self.folder / name).unlink(missing_ok=True)
+            return
+        with self._named_failure(name), contextlib.suppress(FileNotFoundError):
+            self._system.rm_file(self._path(name))
+
+    def put_lines(self, name: str, lines: Iterable[bytes]) -> None:
+        """Write a file of any length, line by line.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        if self.folder is not None:
+            with written_aside(self.folder / name) as file:
+                file.writelines(line + b"\n" for line in lines)
+            return
+        with self._named_failure(name), self._system.open(self._path(name), "wb") as file:
+            for line in lines:
+                file.write(line + b"\n")
+
+    @cached_property
+    def _opened(self) -> tuple[Any, str]:
+        return opened(self.address)
+
+    @property
+    def _system(self) -> Any:
+        return self._opened[0]
+
+    @property
+    def _root(self) -> str:
+        return self._opened[1].rstrip("/")
+
+    def _path(self, name: str) -> str:
+        return f"{self._root}/{name}"
+
+    @contextlib.contextmanager
+    def _named_failure(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except FileExistsError:
+            raise
+        except Exception as error:  # of botocore and the like, which share no base
+            raise OutputError(f"{self.url(name)}: cannot be written ({_told(error)}). Check access to it.") from error
+
+
+def _create_locally(path: Path, content: bytes) -> bool:
+    """A hard link is made whole or not at all, and never over another file."""
+    if path.exists():
+        return False
+    with named_failure(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.parent / f".{secrets.token_hex(8)}.partial"
+        try:
+            with aside.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            try:
+                path.hardlink_to(aside)
+            except FileExistsError:
+                return False
+            except OSError:  # a file system without links: two at the same moment could both win
+                aside.replace(path)
+        finally:
+            aside.unlink(missing_ok=True)
+    return True
+
+
+def listed_files(system: Any, path: str) -> Sequence[tuple[str, dict[str, Any]]]:
+    """Every file below a path of a storage with what is known of it, folder by folder."""
+    return [
+        (f"{folder}/{name}", facts)
+        for folder, _, files in system.walk(path, detail=True)
+        for name, facts in files.items()
+        if name
+    ]
+
+
+def _told(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,145 @@
+"""``omnisila batch``: ``analyze`` for any number of videos, from and to any storage, on one machine or many."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from omnisila.cli.arguments import (
+    AlarmsPerHour,
+    AskedLabels,
+    BaseUrl,
+    BlurFaces,
+    CameraFile,
+    Contextual,
+    Hop,
+    KeyVariable,
+    MaxFnr,
+    Model,
+    Quiet,
+    Rate,
+    SceneText,
+    Window,
+    listed,
+)
+from omnisila.report.exports import formats as export_formats
+
+
+def batch(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT...",
+            help="Videos, pictures, folders or globs, also s3://, gs:// and hf://; @FILE has one a line.",
+        ),
+    ],
+    out: Annotated[str, typer.Option(help="Folder of the results, here or in a storage such as s3://bucket/results.")],
+    labels: AskedLabels = None,
+    model: Model = "compact",
+    formats: Annotated[
+        str,
+        typer.Option("--format", help=f"Comma-separated: html, {', '.join(export_formats())}. json is always written."),
+    ] = "json",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes, each with the model [one a GPU, else one a core].")
+    ] = None,
+    gpus: Annotated[int, typer.Option(min=0, help="GPUs that the processes share out among them.")] = 0,
+    tries: Annotated[int, typer.Option(min=1, help="An input that ended its process so often is set aside.")] = 3,
+    limit: Annotated[float, typer.Option(min=1, help="Seconds after which a process at one input is killed.")] = 43_200,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try inputs again that failed in an earlier run.")
+    ] = False,
+    engine: Annotated[
+        Literal["ray", "pool"] | None,
+        typer.Option(help="Ray Data, or processes of this machine [ray where it is installed]."),
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="A cluster of Ray, such as ray://head:10001 [one on this machine alone].")
+    ] = None,
+    features: Annotated[
+        Path | None, typer.Option(help="Keep scene features in this folder [taken away with each input].")
+    ] = None,
+    window: Window = None,
+    hop: Hop = None,
+    rate: Rate = None,
+    max_fnr: MaxFnr = None,
+    camera: CameraFile = None,
+    alarms_per_hour: AlarmsPerHour = None,
+    contextual: Contextual = False,
+    scene_text: SceneText = False,
+    base_url: BaseUrl = None,
+    key_variable: KeyVariable = "OPENAI_API_KEY",
+    blur_faces: BlurFaces = False,
+    quiet: Quiet = False,
+) -> None:
+    """Analyse any number of videos: each has exactly one end in OUT/ledger.jsonl, however often this is run.
+
+    OUT/index.html shows how far it is and what was found, also meanwhile. A run that was stopped goes on where it
+    stood. Exit status: 0 all analysed, 1 some failed (each in the ledger with its reason), 2 wrong usage.
+    """
+    from omnisila.batches.engines import Limits, ProcessPool, RayData
+    from omnisila.batches.ledger import WHOLE, Ledger
+    from omnisila.batches.listing import list_sources
+    from omnisila.batches.running import run_batch
+    from omnisila.batches.storage import Storage
+    from omnisila.batches.task import Task, prepare
+    from omnisila.inference.settings import AnalyzerConfig
+    from omnisila.labels import known_sets
+    from omnisila.report.exports import PAGE, wanted_formats
+
+    settings = AnalyzerConfig.from_options(
+        window_s=window,
+        hop_s=hop,
+        rate_hz=rate,
+        max_fnr=max_fnr,
+        camera=camera,
+        alarms_per_hour=alarms_per_hour,
+        contextual=contextual,
+        scene_text=scene_text,
+        base_url=base_url,
+        key_variable=key_variable,
+    )
+    if labels:
+        settings = settings.replace(labels=known_sets(listed(labels)))
+    task = Task(
+        model=model,
+        settings=settings,
+        label_files=listed(labels or ()),
+        formats=wanted_formats(listed([formats])),
+        blur_faces=blur_faces,
+        out=out,
+        features=features,
+    )
+    storage, limits = Storage(out), Limits(workers, gpus, tries, limit)
+    identity = task.identity()
+    sources = list_sources(inputs)
+    Ledger(storage).bind(identity)
+
+    def say(line: str) -> None:
+        if not quiet:
+            typer.echo(line, err=True)
+
+    for note in sources.notes:
+        say(f"note: {note}")
+    with_ray = engine == "ray" or (engine is None and (address is not None or _has_ray()))
+    tally = run_batch(
+        sources.files,
+        storage,
+        RayData(storage, limits, address) if with_ray else ProcessPool(storage, limits),
+        prepare,
+        (task,),
+        tell=say,
+        retry_failed=retry_failed,
+        pages=PAGE in task.formats,
+    )
+    for failure in (*sources.failed, *tally.failed):
+        typer.echo(f"failed: {failure.reason}", err=True)
+    say(f"{tally.line()}. Open {storage.url('index.html')}; every end is in {storage.url(WHOLE)}")
+    if sources.failed or tally.states["failed"]:
+        raise typer.Exit(1)
+
+
+def _has_ray() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("ray") is not None
