@@ -84,6 +84,7 @@ class Pool(Generic[Job, Result]):
         self._processes: dict[Connection, BaseProcess] = {}
         self._idle: list[Connection] = []
         self._preparing: set[Connection] = set()
+        self._unready = 0  # processes in a row that ended before they were
         self._late: dict[Connection, str] = {}
 
     def __enter__(self) -> Self:
@@ -124,11 +125,12 @@ class Pool(Generic[Job, Result]):
 
         Args:
             jobs: taken as they are needed.
-            tries: how often a job is begun at most before it counts as lost.
+            tries: how often a job is begun at most before it counts as lost; and how many processes in a row may end
+                before they are ready for any.
             limit_s: a process that is at a job for longer is killed.
 
         Raises:
-            OmnisilaError: a job raised it, or a process was killed before it was ready for any job.
+            OmnisilaError: a job raised it, or processes end before they are ready.
             RuntimeError: a job raised anything else; the text is its traceback.
         """
         waiting = (_Task(number, job) for number, job in enumerate(jobs))
@@ -151,14 +153,18 @@ class Pool(Generic[Job, Result]):
                     answer = pipe.recv()
                 except (EOFError, ConnectionError):
                     del busy[pipe]
-                    ending = self._bury(pipe, task)
-                    if task.tries < tries:
+                    was_ready = pipe not in self._preparing
+                    ending = self._bury(pipe, task, tries)
+                    if not was_ready:
+                        again.append(task)
+                    elif task.tries < tries:
                         again.append(task._replace(tries=task.tries + 1))
                     else:
                         yield task.number, Lost(ending, task.tries)
                     continue
                 if isinstance(answer, _Ready):
                     self._preparing.discard(pipe)
+                    self._unready = 0
                     busy[pipe] = _Running(task, time.monotonic())
                     continue
                 del busy[pipe]
@@ -192,11 +198,11 @@ class Pool(Generic[Job, Result]):
                 self._late[pipe] = f"no end after {limit_s:g} s"
                 self._processes[pipe].kill()
 
-    def _bury(self, pipe: Connection, task: _Task) -> str:
+    def _bury(self, pipe: Connection, task: _Task, tries: int) -> str:
         """Make room for another process in the place of one that ended; how it did.
 
         Raises:
-            OmnisilaError: it was not ready for any job, so that another would end likewise.
+            OmnisilaError: so many in a row ended before they were ready for any job; others would likewise.
         """
         process = self._processes.pop(pipe)
         process.join()
@@ -204,6 +210,9 @@ class Pool(Generic[Job, Result]):
         self._places.append(self._taken.pop(pipe))
         ending = self._late.pop(pipe, _ending(process.exitcode))
         if pipe in self._preparing:
+            self._preparing.discard(pipe)
+            self._unready += 1
+        if self._unready >= tries:
             raise OmnisilaError(
                 f"{self._name(task.job)}: the process that should work on it was killed while it got ready "
                 f"({ending}), as happens when memory runs out. Run again with fewer workers; what is finished is kept."

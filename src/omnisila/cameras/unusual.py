@@ -4,7 +4,7 @@ How rare a thing must be to be told follows from how often ordinary footage brou
 time. Source: Good 1953, Eq. (2): the rate of types seen r times is (r + 1) n(r + 1) / N.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
@@ -18,6 +18,8 @@ from omnisila.cameras.camera import Camera, Verdicts, spoken
 from omnisila.cameras.likeness import DIRECTIONS, Ordinary
 from omnisila.cameras.sightings import FACETS, KINDS, MOST, VISIT_S, Paces, Sighting, sightings, words
 from omnisila.cameras.tails import GRID, limit
+from omnisila.labels import LabelSet
+from omnisila.operating_points import LabelSetCalibration
 from omnisila.scene_registry import SCENES
 from omnisila.scenes.extractor import SceneShard, model_streams
 from omnisila.schema import Span
@@ -26,7 +28,14 @@ from omnisila.spans import Curve, LabelledSpan, SpanShape, Thresholds, mean_scor
 UNUSUAL, UNUSUAL_SET = "Unusual", "unusual"  # the finding's label, and the label set it stands under
 LIKENESS = "likeness"  # the reason that is no facet's
 MOST_REASONS = 3
-_SHAPE = SpanShape(smooth_s=0.0, merge_gap_s=3.0, min_duration_s=0.0)
+CALIBRATION = LabelSetCalibration(
+    temperature=1.0,
+    shape=SpanShape(smooth_s=0.0, merge_gap_s=3.0, min_duration_s=0.0),
+    thresholds={UNUSUAL: Thresholds(on=1e-6, off=1e-6)},  # a window with any reason
+)
+LABELS = LabelSet(
+    name=UNUSUAL_SET, labels=(UNUSUAL,), negative=(UNUSUAL,), quiet=None, identify="", locate="", attribute=""
+)
 _SCALE = 4.0  # unlikeness u stands on the grid of thresholds at 4 log u
 _LEAST_WINDOWS = 16  # before windows may be unlike the others
 _LEAST_VISITS = 5  # of a kind, before its speed, number or posture may be unusual
@@ -122,18 +131,12 @@ class Unusual:
             for sighting in sightings(shard, aspect, begin, paces):
                 _note_sighting(seen, spans, start_s, sighting)
         reasons = [self.reasons(kinds, numbers) for kinds, numbers in zip(seen, described, strict=True)]
-        scores = np.array([max((reason.score for reason in of), default=0.0) for of in reasons])
+        scores = np.array([_score(of) for of in reasons])
         curve = Curve(start_s, np.array([span.end_s for span in spans]), scores)
-        for span in spans_of(curve, Thresholds(on=1e-6, off=1e-6), _SHAPE):
-            inside = [
-                reason
-                for window, of in zip(spans, reasons, strict=True)
-                if window.start_s < span.end_s and window.end_s > span.start_s
-                for reason in of
-            ]
+        for span in spans_of(curve, CALIBRATION.thresholds[UNUSUAL], CALIBRATION.shape):
             score = round(max(mean_score(curve, span), 1e-4), 4)
             if score >= self.verdicts.least_score:
-                yield UnusualSpan(LabelledSpan(span, UNUSUAL, score), _cause(inside))
+                yield UnusualSpan(LabelledSpan(span, UNUSUAL, score), _cause(span, zip(spans, reasons, strict=True)))
 
     def _rarest(self) -> dict[str, int]:
         left, rarest = self.alarms_per_hour, {}
@@ -185,8 +188,49 @@ class Unusual:
         return None if found.log_odds >= GRID[-1] else float(np.exp(found.log_odds / _SCALE))
 
 
-def _cause(reasons: Sequence[Reason]) -> str:
-    """The commonest reason of each facet, in one sentence."""
+class LiveRating:
+    """A stream's windows, each rated when it is there.
+
+    Args:
+        rule: of its camera.
+        aspect: as ``Unusual.spans``, and ``begin``.
+        keep_s: so long reasons are kept.
+    """
+
+    def __init__(self, rule: Unusual, aspect: float, begin: datetime | None, keep_s: float) -> None:
+        self._rule, self._aspect, self._begin, self._keep_s = rule, aspect, begin, keep_s
+        self._paces = Paces()
+        self._sightings: list[Sighting] = []
+        self._reasons: deque[tuple[Span, tuple[Reason, ...]]] = deque()
+
+    def see(self, shard: SceneShard) -> None:
+        """The next shard; to be seen before the windows in it are rated."""
+        self._sightings += sightings(shard, self._aspect, self._begin, self._paces)
+
+    def rate(self, span: Span, described: Float[Tensor, "numbers"]) -> float:
+        """How unusual the next window is, 0 to 1; 0 where nothing is."""
+        past = [seen for seen in self._sightings if seen.time_s + 1e-6 < span.end_s]
+        self._sightings = [seen for seen in self._sightings if seen.time_s + 1e-6 >= span.end_s]
+        inside = {(seen.facet, seen.type) for seen in past if seen.time_s + 1e-6 >= span.start_s}
+        reasons = self._rule.reasons(inside, described)
+        self._reasons.append((span, reasons))
+        while self._reasons[0][0].end_s < span.end_s - self._keep_s:
+            self._reasons.popleft()
+        return _score(reasons)
+
+    def cause(self, span: Span) -> str:
+        """Why a stretch is unusual."""
+        return _cause(span, self._reasons)
+
+
+def _score(reasons: Sequence[Reason]) -> float:
+    return max((reason.score for reason in reasons), default=0.0)
+
+
+def _cause(span: Span, rated: Iterable[tuple[Span, Sequence[Reason]]]) -> str:
+    """The commonest reason of each facet in a stretch, in one sentence."""
+    inside = ((window.start_s < span.end_s and window.end_s > span.start_s, of) for window, of in rated)
+    reasons = [reason for is_inside, of in inside if is_inside for reason in of]
     told: list[str] = []
     for name in (*(facet.name for facet in FACETS), LIKENESS):
         texts = Counter(reason.text for reason in reasons if reason.facet == name)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from omnisila.cli.arguments import listed
+from omnisila.cli.arguments import AlarmsPerHour, CameraFile, MaxFnr, listed
 
 SECRET = "OMNISILA_WATCH_SECRET"
 
@@ -32,7 +32,9 @@ def watch(
     labels: Annotated[
         list[str] | None, typer.Option("--labels", help="Label sets, with commas [what the model was trained on].")
     ] = None,
-    max_fnr: Annotated[float | None, typer.Option(help="As in omnisila analyze.")] = None,
+    max_fnr: MaxFnr = None,
+    camera: CameraFile = None,
+    alarms_per_hour: AlarmsPerHour = None,
     transport: Annotated[Literal["tcp", "udp"], typer.Option(help="Of RTSP.")] = "tcp",
     before: Annotated[float, typer.Option(min=0, help="Seconds that a clip shows before its finding.")] = 5.0,
     after: Annotated[float, typer.Option(min=0, help="Seconds that it shows after it.")] = 5.0,
@@ -78,7 +80,9 @@ def watch(
         keep_days=keep_days,
         keep_bytes=None if keep_gb is None else int(keep_gb * 1e9),
     )
-    asked = AnalyzerConfig(max_fnr=max_fnr)
+    if camera is not None and len(addresses) > 1:
+        raise InputError(f"--camera {camera}: of one camera, but {len(addresses)} streams. Watch each by itself.")
+    asked = AnalyzerConfig.from_options(max_fnr=max_fnr, camera=camera, alarms_per_hour=alarms_per_hour)
     if labels:
         asked = asked.replace(labels=listed(labels))
     secret = secret_of(out / ".omnisila" / "watch.secret", os.environ.get(SECRET)) if notify else b""

@@ -9,8 +9,8 @@ from pathlib import Path
 from omnisila.cameras.unusual import UNUSUAL_SET
 from omnisila.digests import finding_id
 from omnisila.files import path_text
-from omnisila.inference.attributing import attribute_span, ranked_cause, seen_over, written_cause
-from omnisila.inference.fixed_camera import FixedCamera, camera_facts
+from omnisila.inference.attributing import attribute_span, ranked_cause, written_cause
+from omnisila.inference.fixed_camera import FixedCamera, camera_facts, unusual_finding
 from omnisila.inference.scoring import Scored, Scorer
 from omnisila.inference.seeing import See, seeing
 from omnisila.inference.settings import AnalyzerConfig
@@ -59,6 +59,11 @@ class Analyzer:
         return self.run.record.identity
 
     @property
+    def label_sets(self) -> tuple[str, ...]:
+        """Names of the label sets that findings may stand under."""
+        return (*self.scorer.label_sets, *((UNUSUAL_SET,) if self.camera else ()))
+
+    @property
     def validity(self) -> str:
         """What the thresholds hold for."""
         return self.run.calibration.note if self.run.calibration else VALIDITY
@@ -98,23 +103,13 @@ class Analyzer:
                 weights = scored.weights_over(span.span) if self.run.model.scenes else None
                 findings.append(self.attribute_span(name, span, weights, extracted))
             for span, cause in unusual:
-                findings.append(
-                    Finding(
-                        span=span.span,
-                        label=span.label,
-                        labels=UNUSUAL_SET,
-                        score=span.score,
-                        cause=cause,
-                        cause_by="evidence",
-                        evidence=seen_over(span.span, lambda part: self.cache.shards(extracted, part)).evidence,
-                        expert_weights=scored.weights_over(span.span) if self.run.model.scenes else None,
-                    )
-                )
+                weights = scored.weights_over(span.span) if self.run.model.scenes else None
+                findings.append(unusual_finding(span, cause, weights, lambda part: self.cache.shards(extracted, part)))
         report("attribute", 1.0)
         findings.sort(key=lambda finding: (finding.span.start_s, finding.span.end_s))
         return Analysis(
             video=video_identity(path, extracted.sha256, extracted.info, extracted.decoded_ratio),
-            labels=(*self.scorer.label_sets, *((UNUSUAL_SET,) if self.camera else ())),
+            labels=self.label_sets,
             labels_not_scored=self.scorer.labels_not_scored,
             model=self.run.record.identity,
             findings=tuple(finding.replace(id=_id(extracted.sha256, finding)) for finding in findings),

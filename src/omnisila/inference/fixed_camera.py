@@ -1,7 +1,7 @@
 """A fixed camera's own normal, as an analysis of its footage uses it, and how it is learnt from that footage."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -12,14 +12,15 @@ from omnisila.cameras.camera import ALARMS_PER_HOUR, Camera, CameraFacts, Verdic
 from omnisila.cameras.likeness import window_vector
 from omnisila.cameras.sightings import recorded_at
 from omnisila.cameras.tails import MEASURED_ALARMS, thresholds_at
-from omnisila.cameras.unusual import Unusual, UnusualSpan
+from omnisila.cameras.unusual import UNUSUAL_SET, Unusual, UnusualSpan
 from omnisila.digests import file_digest
+from omnisila.inference.attributing import seen_over
 from omnisila.inference.scoring import Scorer
 from omnisila.media.video import VideoInfo
 from omnisila.operating_points import LabelSetCalibration
 from omnisila.scenes.extractor import SceneShard
 from omnisila.scenes.windows import Window, WindowConfig
-from omnisila.schema import Span
+from omnisila.schema import ExpertWeights, Finding, Span
 from omnisila.spans import LabelledSpan
 
 
@@ -111,6 +112,22 @@ class FixedCamera:
         """
         self.camera.check_picture(video, info.width_px, info.height_px)
         return Rating(self.rule, info.width_px / max(info.height_px, 1), recorded_at(video))
+
+
+def unusual_finding(
+    found: LabelledSpan, cause: str, weights: ExpertWeights | None, shards: Callable[[Span], Iterator[SceneShard]]
+) -> Finding:
+    """An unusual stretch as a finding; ``shards`` gives what was seen in one."""
+    return Finding(
+        span=found.span,
+        label=found.label,
+        labels=UNUSUAL_SET,
+        score=found.score,
+        cause=cause,
+        cause_by="evidence",
+        evidence=seen_over(found.span, shards).evidence,
+        expert_weights=weights,
+    )
 
 
 class Rating:

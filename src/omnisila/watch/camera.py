@@ -93,6 +93,8 @@ class Camera:
                     self._watch(item)
                 elif not isinstance(item, Dropped):
                     self._say_lost(getattr(item, "reason", ""))
+            except InputError as error:  # it is not the camera that was learnt
+                self._say_lost(str(error))
             except OmnisilaError as error:
                 self._tell(f"{self.address.name}: {error}", {})
 
@@ -103,9 +105,11 @@ class Camera:
             begin, reason = self._lost
             self._log.write("gap", opened.utc, start_utc=stamp(begin), end_utc=stamp(opened.utc), reason=reason)
         self._lost = self._last_lost = None
+        if self._analyzer.camera is not None:
+            self._analyzer.camera.camera.check_picture(Path(self.address.name), opened.width_px, opened.height_px)
         self._log.write("connected", opened.utc, connection=opened.number)
         self._tell(f"{self.address.name}: connected", {})
-        locator = Locator(self._analyzer, self._sem, self._lock, self.settings, self._next_number)
+        locator = Locator(self._analyzer, self._sem, self._lock, self.settings, opened, self._next_number)
         newest_s, reason = 0.0, "stopped"
 
         def closed(why: str) -> None:
@@ -208,12 +212,13 @@ class Camera:
         moved = [_moved(point, begin_s, info.duration_s) for point in clip.curve]
         return Analysis(
             video=video_identity(clip.path, file_digest(clip.path), info, 1.0),
-            labels=tuple(scorer.label_sets),
+            labels=self._analyzer.label_sets,
             labels_not_scored=scorer.labels_not_scored,
             model=self._analyzer.identity,
             findings=tuple(item for item in (_moved(clip.finding, begin_s, info.duration_s),) if item is not None),
             anomaly_curve=tuple(point for point in moved if point is not None),
             expert_weights=(),
+            camera=self._analyzer.camera.use if self._analyzer.camera else None,
             warnings=self._analyzer.notes,
         )
 

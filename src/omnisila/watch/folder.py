@@ -37,11 +37,7 @@ class Folder:
             out,
             analyzer.analyze,
             {json_form.suffix: lambda analysis, _: json_form.export(analysis)},
-            RunIdentity(
-                model_digest=analyzer.identity.digest,
-                labels=analyzer.config.labels,
-                settings={name: getattr(analyzer.config, name) for name in ("window_s", "rate_hz", "max_fnr")},
-            ),
+            RunIdentity.of(analyzer.identity.digest, analyzer.config),
             (json_form.suffix,),
             lambda _: None,
         )

@@ -15,10 +15,14 @@ class Opened(NamedTuple):
     Attributes:
         number: of the connection, from 1.
         utc: the wall clock at time 0.
+        width_px: of its pictures.
+        height_px: likewise.
     """
 
     number: int
     utc: datetime
+    width_px: int
+    height_px: int
 
 
 class Arrived(NamedTuple):

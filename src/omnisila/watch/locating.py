@@ -1,16 +1,19 @@
 """A stream's frames through the extractors and the model of ``analyze``, window by window; what they settle."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
 
+from omnisila.cameras.likeness import window_vector
+from omnisila.cameras.unusual import CALIBRATION, LABELS, UNUSUAL, UNUSUAL_SET, LiveRating
 from omnisila.errors import InputError
 from omnisila.inference.analyzer import Analyzer
 from omnisila.inference.attributing import attribute_span, ranked_cause
+from omnisila.inference.fixed_camera import unusual_finding
 from omnisila.inference.scoring import Scored
 from omnisila.inference.seeing import seeing
 from omnisila.media.frames import LumaFrame
@@ -19,6 +22,7 @@ from omnisila.scenes.profile import Profile, SceneModeling
 from omnisila.scenes.windows import window_over, windows
 from omnisila.schema import CurvePoint, Finding, Span
 from omnisila.spans import LabelledSpan
+from omnisila.watch.frame_queue import Opened
 from omnisila.watch.settings import WatchSettings
 from omnisila.watch.tracking import Located, Tracker
 
@@ -40,6 +44,7 @@ class Locator:
         sem: the extractors in short shards (``live_profile``), which several streams may share.
         lock: held while the model scores; of all streams that share it.
         settings: how findings are told.
+        opened: the connection.
         first_number: of the next finding.
 
     Raises:
@@ -47,18 +52,33 @@ class Locator:
     """
 
     def __init__(
-        self, analyzer: Analyzer, sem: SceneModeling, lock: Lock, settings: WatchSettings, first_number: int = 1
+        self,
+        analyzer: Analyzer,
+        sem: SceneModeling,
+        lock: Lock,
+        settings: WatchSettings,
+        opened: Opened,
+        first_number: int = 1,
     ) -> None:
         check_live(analyzer)
         self._analyzer, self._sem, self._lock = analyzer, sem, lock
         self._see = seeing(analyzer.run, Path())  # only a model with a tower of its own looks into the file
         self._shards: deque[SceneShard] = deque()
         self._windows: deque[Scored] = deque()  # of one window each
-        scorer = analyzer.scorer
+        scorer, fixed = analyzer.scorer, analyzer.camera
+        label_sets, calibrations = dict(scorer.label_sets), dict(scorer.calibrations)
+        trained = {name: analyzer.run.record.labels[name] for name in label_sets}
+        self._rated: LiveRating | None = None
+        if fixed is not None:
+            label_sets[UNUSUAL_SET], calibrations[UNUSUAL_SET], trained[UNUSUAL_SET] = LABELS, CALIBRATION, (UNUSUAL,)
+            begin = opened.utc.astimezone().replace(tzinfo=None)  # cameras' names tell the time of their place
+            aspect = opened.width_px / max(opened.height_px, 1)
+            self._rated = LiveRating(fixed.rule, aspect, begin, EVIDENCE_S)
+        self._told: set[int] = set()
         self.tracker = Tracker(
-            scorer.label_sets,
-            {name: analyzer.run.record.labels[name] for name in scorer.label_sets},
-            scorer.calibrations,
+            label_sets,
+            trained,
+            calibrations,
             analyzer.window.window_s,
             settings.finding_s,
             settings.update_s,
@@ -72,11 +92,13 @@ class Locator:
             with self._lock:
                 scored = scorer.score_windows([window], self._see, 1.0)
             self._windows.append(scored)
-            changes = self.tracker.add(window.span, {name: rows[0] for name, rows in scored.posteriors.items()})
-            yield Step(scorer.curve(scored)[0], changes)
+            rows = {name: rows[0] for name, rows in scored.posteriors.items()}
+            if self._rated is not None:
+                rows[UNUSUAL_SET] = np.array([self._rated.rate(window.span, window_vector(window))])
+            yield Step(scorer.curve(scored)[0], tuple(self._reported(self.tracker.add(window.span, rows))))
             while self._windows[0].spans[0].end_s < window.span.end_s - EVIDENCE_S:
                 self._windows.popleft()
-        if last := self.tracker.end():
+        if last := tuple(self._reported(self.tracker.end())):
             yield Step(None, last)
 
     def finding(self, labels: str, found: LabelledSpan) -> Finding:
@@ -85,6 +107,9 @@ class Locator:
         begin_s = min(max(span.start_s, self._shards[0].start_s), span.end_s - 0.1)
         shown = Span(start_s=begin_s, end_s=span.end_s)
         analyzer, end_s = self._analyzer, self._shards[-1].end_s
+        if self._rated is not None and labels == UNUSUAL_SET:
+            weights, cause = self._scored().weights_over(span), self._rated.cause(shown)
+            return unusual_finding(found._replace(span=shown), cause, weights, self._within).replace(span=span)
         with self._lock:
             finding = attribute_span(
                 analyzer.run.model,
@@ -104,9 +129,25 @@ class Locator:
         points = self._analyzer.scorer.curve(self._scored())
         return tuple(point for point in points if point.end_s > span.start_s and point.start_s < span.end_s)
 
+    def _reported(self, changes: Iterable[Located]) -> Iterator[Located]:
+        """What of the changes is told where reviewers of a fixed camera rejected the like (``FixedCamera.reports``)."""
+        for change in changes:
+            if self._analyzer.camera is None or self._analyzer.camera.reports(change.found):
+                if change.number not in self._told and change.state in ("update", "close"):
+                    yield change._replace(state="open")
+                self._told.add(change.number)
+                yield change
+            elif change.number in self._told:
+                yield change._replace(state="withdraw")
+                self._told.discard(change.number)
+            if change.state in ("close", "withdraw"):
+                self._told.discard(change.number)
+
     def _extracted(self, frames: Iterator[LumaFrame]) -> Iterator[SceneShard]:
         for shard in self._sem.extract(frames):
             self._shards.append(shard)
+            if self._rated is not None:
+                self._rated.see(shard)
             while self._shards[0].end_s < shard.end_s - EVIDENCE_S:
                 self._shards.popleft()
             yield shard

@@ -130,9 +130,9 @@ class Reader:
             self.rings[self._number] = ring
             begin = datetime.fromtimestamp(first.at_s, UTC) - timedelta(seconds=first.picture.time_s)
             self.meter.opened(self._number)
-            self.queue.put(Opened(self._number, begin))
-            rate_hz, per_frame = self._profile.rate_hz, self._profile.luma_per_frame
             size = shown_size(first.picture.frame)
+            self.queue.put(Opened(self._number, begin, *size))
+            rate_hz, per_frame = self._profile.rate_hz, self._profile.luma_per_frame
             grid = on_grid(_chained(first, shown), rate_hz * per_frame)
             convert = PictureConverter(size, self._profile.long_side_px)
             small = PictureConverter(size, _LUMA_LONG_SIDE_PX)

@@ -154,11 +154,13 @@ def test_killed_workers_and_a_killed_driver_lose_and_repeat_nothing(tmp_path: Pa
     driver = subprocess.Popen(
         [sys.executable, script, tmp_path / "in", out, log], env=environment, stdout=subprocess.DEVNULL
     )
-    (worker,) = wait_for(lambda: pids(log)[:1])
-    os.kill(worker, signal.SIGKILL)
-    wait_for(lambda: len(list(Ledger(Storage(str(out))).ends())) >= 6)
-    driver.kill()
-    driver.wait()
+    try:
+        (worker,) = wait_for(lambda: pids(log)[:1])
+        os.kill(worker, signal.SIGKILL)
+        wait_for(lambda: len(list(Ledger(Storage(str(out))).ends())) >= 6)
+    finally:
+        driver.kill()
+        driver.wait()
     wait_for(lambda: not any(lives(process) for process in pids(log)))
     before = dict(Ledger(Storage(str(out))).ends())
     assert 6 <= len(before) < 24
