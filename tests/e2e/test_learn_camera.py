@@ -103,6 +103,35 @@ def test_who_walks_where_nothing_ever_moved_is_unusual_and_calm_is_not(
     assert "already analysed" in again.stderr
 
 
+def test_a_watched_camera_tells_what_an_analysis_tells(
+    omnisila: Run, camera: Path, make_video: Make, tmp_path: Path
+) -> None:
+    walk = make_video("walk.mp4", frames=96, paint=visited, **SHAPE)
+    small = make_video("small.mp4", frames=24, paint=yard, rate_hz=12)
+    assert omnisila("analyze", walk, "--camera", camera, "--out", tmp_path / "offline").exit_code == 0
+    offline = [found for found in analysis_of(tmp_path / "offline", "walk.mp4").findings if found.label == "Unusual"]
+    assert offline
+    ended = omnisila("watch", walk, "--camera", camera, "--out", tmp_path / "live")
+    assert ended.exit_code == 0, ended.stderr
+    lines = [json.loads(line) for path in (tmp_path / "live").glob("*/*/*.jsonl") for line in path.open()]
+    begin = min(datetime.fromisoformat(line["start_utc"]) for line in lines if line["kind"] == "score")
+    closed = [line for line in lines if line["kind"] == "finding" and line["event"] == "close"]
+    closed = [line for line in closed if line["label"] == "Unusual"]
+    assert [line["cause"] for line in closed] == [found.cause for found in offline]
+    for line, found in zip(closed, offline, strict=True):
+        told = [(datetime.fromisoformat(line[end]) - begin).total_seconds() for end in ("start_utc", "end_utc")]
+        assert told == pytest.approx([found.span.start_s, found.span.end_s], abs=0.01)
+        assert line["score"] == pytest.approx(found.score, abs=1e-3)
+    (clip,) = (tmp_path / "live").glob("*/*/*/*_Unusual_*.json")
+    shown = Analysis.model_validate_json(clip.read_text(encoding="utf-8"))
+    assert shown.camera is not None
+    assert shown.labels[-1] == "unusual"
+    ended = omnisila("watch", small, "--camera", camera, "--out", tmp_path / "small")
+    assert "64 x 48 px, but the camera was learnt from 320 x 240 px" in ended.stderr
+    ended = omnisila("watch", small, walk, "--camera", camera, "--out", tmp_path / "two")
+    assert "of one camera, but 2 streams" in str(ended.exception)
+
+
 def test_every_format_and_reactions_beside_take_an_unusual_finding(
     omnisila: Run, camera: Path, make_video: Make, tmp_path: Path
 ) -> None:
