@@ -25,10 +25,10 @@ from av.video.frame import VideoFrame
 RATE_HZ = 25
 
 
-def repeated(source: Path, target: Path, seconds: float, width_px: int, height_px: int) -> Path:
-    """The source shown again and again, scaled, as H.264."""
+def repeated(source: Path, target: Path, seconds: float, width_px: int, height_px: int, **more: str) -> Path:
+    """The source shown again and again, scaled, as H.264; ``more`` are options of the encoder."""
     with av.open(str(target), "w") as output:
-        stream = output.add_stream("libx264", rate=RATE_HZ, options={"preset": "veryfast", "crf": "23"})
+        stream = output.add_stream("libx264", rate=RATE_HZ, options={"preset": "veryfast", "crf": "23", **more})
         stream.width, stream.height, stream.pix_fmt = width_px, height_px, "yuv420p"
         count = 0
         while count < seconds * RATE_HZ:

@@ -1,5 +1,6 @@
 """A camera on loopback, a real RTSP server of a drawn clip in a loop; and a webhook that keeps what it got."""
 
+import base64
 import shutil
 import signal
 import socket
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -89,6 +91,113 @@ def rtsp(clip: Path) -> Iterator[RtspServer]:
     server = RtspServer(clip.parent)
     yield server
     server.kill()
+
+
+class UdpServer:
+    """A small RTSP server of one H.264 file that sends by UDP, to one client at a time; it may fall silent."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._silent, self._stop = path, threading.Event(), threading.Event()
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._listening.settimeout(0.1)
+        port = self._listening.getsockname()[1]
+        self.url = f"rtsp://user:pass-word@127.0.0.1:{port}/cam"
+        self._threads = [threading.Thread(target=self._accept)]
+        self._threads[0].start()
+
+    def fall_silent(self) -> None:
+        self._silent.set()
+
+    def stop(self) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+        self._listening.close()
+
+    def _accept(self) -> None:
+        while not self._stop.is_set():
+            try:
+                client, _ = self._listening.accept()
+            except TimeoutError:
+                continue
+            with client:
+                client.settimeout(0.1)
+                self._talk(client)
+
+    def _talk(self, client: socket.socket) -> None:
+        got, ended, sender, ports = b"", threading.Event(), None, ""
+        while not self._stop.is_set():
+            try:
+                if not (part := client.recv(4096)):
+                    break
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                break
+            got += part
+            while b"\r\n\r\n" in got:
+                request, _, got = got.partition(b"\r\n\r\n")
+                words = request.decode().split("\r\n")
+                headers = {name.lower(): value for name, _, value in (word.partition(": ") for word in words[1:])}
+                answer, body = [f"CSeq: {headers['cseq']}"], b""
+                match words[0].split()[0]:
+                    case "DESCRIBE":
+                        body = self._description()
+                        answer += ["Content-Type: application/sdp", f"Content-Length: {len(body)}"]
+                    case "SETUP":
+                        assert "RTP/AVP/TCP" not in headers["transport"]
+                        ports = headers["transport"].partition("client_port=")[2].partition("-")[0]
+                        answer += [f"Transport: {headers['transport']};server_port=40000-40001", "Session: 1"]
+                    case "PLAY":
+                        answer += ["Session: 1"]
+                        sender = threading.Thread(target=self._send, args=(int(ports), ended))
+                        sender.start()
+                client.sendall("\r\n".join(["RTSP/1.0 200 OK", *answer, "", ""]).encode() + body)
+        ended.set()
+        if sender is not None:
+            sender.join()
+
+    def _description(self) -> bytes:
+        with av.open(str(self._path)) as opened:
+            facts = opened.streams.video[0].codec_context.extradata
+        assert facts is not None
+        first = 8 + int.from_bytes(facts[6:8])
+        other = first + 3 + int.from_bytes(facts[first + 1 : first + 3])
+        sets = ",".join(base64.b64encode(part).decode() for part in (facts[8:first], facts[first + 3 : other]))
+        lines = ("v=0", "o=- 0 0 IN IP4 127.0.0.1", "s=cam", "c=IN IP4 127.0.0.1", "t=0 0", "m=video 0 RTP/AVP 96",
+                 "a=rtpmap:96 H264/90000", f"a=fmtp:96 packetization-mode=1; sprop-parameter-sets={sets}",
+                 "a=control:track0", "")  # fmt: skip
+        return "\r\n".join(lines).encode()
+
+    def _send(self, port: int, ended: threading.Event) -> None:
+        began_s, shift_s = time.monotonic(), 0.0
+        with av.open(f"rtp://127.0.0.1:{port}", "w", format="rtp") as output, av.open(str(self._path)) as opened:
+            source = opened.streams.video[0]
+            stream = output.add_stream_from_template(source)
+            assert source.time_base is not None
+            while not ended.is_set():
+                opened.seek(0)
+                time_s = 0.0
+                for packet in opened.demux(source):
+                    if packet.pts is None:
+                        continue
+                    time_s = float(packet.pts * source.time_base)
+                    ended.wait(max(began_s + shift_s + time_s - time.monotonic(), 0.0))
+                    if ended.is_set():
+                        break
+                    packet.pts += round(shift_s / source.time_base)
+                    packet.dts = packet.pts
+                    packet.stream = stream
+                    if not self._silent.is_set():
+                        output.mux(packet)
+                shift_s += time_s + 1 / RATE_HZ
+
+
+@pytest.fixture
+def udp(clip: Path) -> Iterator[UdpServer]:
+    server = UdpServer(clip)
+    yield server
+    server.stop()
 
 
 class Webhook(ThreadingHTTPServer):

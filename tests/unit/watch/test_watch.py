@@ -148,6 +148,20 @@ def test_a_camera_is_killed_frozen_and_comes_back(flagging: Flagging, rtsp, webh
     assert no_password(tmp_path, *said)
 
 
+def test_a_stream_over_udp_that_falls_silent(flagging: Flagging, udp, tmp_path: Path):
+    said: list[str] = []
+    settings = quick(tmp_path, transport="udp")
+    watch = Watch([Address.parse(f"yard={udp.url}")], flagging(1.0, 1.0), settings, say=said.append)
+    meter = watch.streams[0].meter
+    with running(watch):
+        wait_for(lambda: meter.windows >= 3)
+        udp.fall_silent()
+        wait_for(lambda: not meter.connected)
+    assert len(lines(tmp_path, "score")) >= 3
+    assert any(line["kind"] == "lost" for line in lines(tmp_path, "lost"))
+    assert no_password(tmp_path, *said)
+
+
 def test_ten_reconnects_leave_nothing_behind(flagging: Flagging, rtsp, tmp_path: Path):
     watch = Watch([Address.parse(f"yard={rtsp.url}")], flagging(1.0, 1.0), quick(tmp_path), say=lambda _: None)
     meter = watch.streams[0].meter
