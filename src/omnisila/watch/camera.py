@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from omnisila.digests import digest, file_digest
-from omnisila.errors import OmnisilaError
+from omnisila.errors import InputError, OmnisilaError
 from omnisila.files import path_text, write_atomically
 from omnisila.inference.analyzer import Analyzer, video_identity
 from omnisila.media.frames import LumaFrame
