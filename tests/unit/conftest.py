@@ -39,13 +39,25 @@ class ChatServer(ThreadingHTTPServer):
     Args:
         answer: text for a question and its pictures; a status with a message to fail, or None to hang.
         refused: statuses for the first requests, each with a retry after a millisecond.
+        weights: log-probabilities of first tokens, the said one first, for a question and its pictures, where they are
+            asked for; a status with a message to fail. By default it gives none.
+        retry_after_s: what refusals say instead, in whole seconds.
     """
 
     daemon_threads = True
 
-    def __init__(self, answer: Callable[[str, Sequence[bytes]], Answer] = _told, refused: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        answer: Callable[[str, Sequence[bytes]], Answer] = _told,
+        refused: Sequence[int] = (),
+        weights: Callable[[str, Sequence[bytes]], dict[str, float] | tuple[int, str]] | None = None,
+        retry_after_s: int | None = None,
+    ) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.answer = answer
+        self.weights = weights
+        self.retry_after_s = retry_after_s
+        self.now, self.most_at_once = 0, 0
         self.refused = list(refused)
         self.finish_reason = "stop"
         self.requests = 0
@@ -83,10 +95,25 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.path != "/v1/chat/completions":
             self._send(404, {"error": {"message": "no such path"}})
         else:
-            self._answer(body)
+            with self.server.lock:
+                self.server.now += 1
+                self.server.most_at_once = max(self.server.most_at_once, self.server.now)
+            try:
+                self._answer(body)
+            finally:
+                with self.server.lock:
+                    self.server.now -= 1
 
     def _answer(self, body: dict[str, Any]) -> None:
-        answer = self.server.answer(*_question(body))
+        logprobs = None
+        if body.get("logprobs") and self.server.weights is not None:
+            answer = stated = self.server.weights(*_question(body))
+            if isinstance(stated, dict):
+                answer = next(iter(stated), "")
+                listed = [{"token": token, "logprob": value, "bytes": None} for token, value in stated.items()]
+                logprobs = {"content": [{**listed[0], "top_logprobs": listed}], "refusal": None} if listed else None
+        else:
+            answer = self.server.answer(*_question(body))
         if answer is None:
             self.server.released.wait(5.0)
             return
@@ -96,7 +123,8 @@ class _Handler(BaseHTTPRequestHandler):
         message = {"role": "assistant", "content": answer}
         self._send(200, {
             "id": "1", "object": "chat.completion", "created": 0, "model": f"{body['model']}-2026",
-            "choices": [{"index": 0, "finish_reason": self.server.finish_reason, "message": message}],
+            "choices": [{"index": 0, "finish_reason": self.server.finish_reason, "message": message,
+                         "logprobs": logprobs}],
             "usage": {"prompt_tokens": 100, "completion_tokens": 7, "total_tokens": 107},
         })  # fmt: skip
 
@@ -105,7 +133,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
-        self.send_header("retry-after-ms", "1")
+        if self.server.retry_after_s is None:
+            self.send_header("retry-after-ms", "1")
+        else:
+            self.send_header("retry-after", str(self.server.retry_after_s))
         self.end_headers()
         self.wfile.write(data)
 
@@ -114,11 +145,11 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _question(body: dict[str, Any]) -> tuple[str, list[bytes]]:
-    text, *pictures = body["messages"][0]["content"]
-    head = "data:image/jpeg;base64,"
-    urls = [picture["image_url"]["url"] for picture in pictures]
-    assert all(url.startswith(head) for url in urls)
-    return text["text"], [base64.b64decode(url.removeprefix(head)) for url in urls]
+    text, *shown = body["messages"][0]["content"]
+    heads = {"image_url": "data:image/jpeg;base64,", "video_url": "data:video/mp4;base64,"}
+    urls = [(part[part["type"]]["url"], heads[part["type"]]) for part in shown]
+    assert all(url.startswith(head) for url, head in urls)
+    return text["text"], [base64.b64decode(url.removeprefix(head)) for url, head in urls]
 
 
 @pytest.fixture

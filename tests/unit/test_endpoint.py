@@ -58,6 +58,15 @@ def test_each_refusal_says_what_to_do(
     assert server.requests == (3 if status in (429, 503) else 1)
 
 
+def test_what_a_refusal_says_of_when_to_come_back_is_kept(chat_server: Callable[..., Any]) -> None:
+    server = chat_server(refused=[429], retry_after_s=1)
+    began = time.monotonic()
+    with _config(server.base_url).build() as endpoint:
+        endpoint.ask("what?")
+    assert time.monotonic() - began >= 1.0
+    assert server.requests == 2
+
+
 def test_a_slow_server_is_named(chat_server: Callable[..., Any]) -> None:
     server = chat_server(answer=lambda *_: None)
     with (

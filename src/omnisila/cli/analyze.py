@@ -16,11 +16,22 @@ from omnisila.cli.arguments import (
     KeyVariable,
     MaxFnr,
     Model,
+    Parallel,
     Quiet,
     Rate,
     SceneText,
+    VideoUrl,
     Window,
     listed,
+)
+from omnisila.cli.endpoint_options import (
+    Estimate,
+    MaxTokens,
+    PriceIn,
+    PriceOut,
+    RequestsPerMinute,
+    Retries,
+    TimeoutS,
 )
 from omnisila.labels import known_sets
 from omnisila.report.exports import formats as export_formats
@@ -49,6 +60,15 @@ def analyze(
     scene_text: SceneText = False,
     base_url: BaseUrl = None,
     key_variable: KeyVariable = "OPENAI_API_KEY",
+    video_url: VideoUrl = False,
+    estimate: Estimate = False,
+    parallel: Parallel = 4,
+    requests_per_minute: RequestsPerMinute = None,
+    retries: Retries = 5,
+    timeout_s: TimeoutS = 120.0,
+    max_tokens: MaxTokens = 400,
+    price_in: PriceIn = None,
+    price_out: PriceOut = None,
     blur_faces: BlurFaces = False,
     quiet: Quiet = False,
     as_json: Annotated[
@@ -59,9 +79,10 @@ def analyze(
 
     Exit status: 0 all analysed, 1 some failed (each named), 2 wrong usage.
     """
+    from omnisila.endpoint.settings import RequestConfig
     from omnisila.files import check_writable
     from omnisila.inference.inputs import expand
-    from omnisila.inference.run_folders import answering, model_card
+    from omnisila.inference.run_folders import answering, is_endpoint, model_card
     from omnisila.inference.settings import AnalyzerConfig
 
     settings = AnalyzerConfig.from_options(
@@ -75,21 +96,41 @@ def analyze(
         scene_text=scene_text,
         base_url=base_url,
         key_variable=key_variable,
+        send_video=video_url,
+        requests=RequestConfig.from_options(
+            parallel=parallel,
+            retries=retries,
+            timeout_s=timeout_s,
+            requests_per_minute=requests_per_minute,
+            max_tokens=max_tokens or None,
+            price_in_per_million=price_in,
+            price_out_per_million=price_out,
+        ),
     )
     if labels:
         settings = settings.replace(labels=known_sets(listed(labels)))
     inputs = expand(videos)
     wanted = wanted_formats(listed([formats]))
+    if estimate and not is_endpoint(model):
+        raise typer.BadParameter(f"model {model!r} is on this machine and costs nothing", param_hint="--estimate")
     card = model_card(answering(model, settings).folders)
     check_writable(out)
 
     from omnisila.cli.progress import BatchProgress
     from omnisila.errors import OutputError
     from omnisila.inference.batch import INDEX, Batch, RunIdentity, output_path, summary
+    from omnisila.inference.lettered import expected_over
     from omnisila.inference.load import load
     from omnisila.report.writer import Report
 
     analyzer = load(model, settings)
+    if is_endpoint(model):
+        cost = expected_over(analyzer, (item.path for item in inputs.files))
+        if estimate or not quiet:
+            told = f"{analyzer.identity.name}: {cost}; the cause of each finding is one request more"
+            typer.echo(told, err=not estimate)
+        if estimate:
+            return
     report = Report(
         out,
         wanted,

@@ -31,7 +31,7 @@ Model = Annotated[
     str,
     typer.Option(
         help="compact, compact-hawkeye, a run folder, or a plain Video-LLM's folder (zero-shot), or the hub id of "
-        "either."
+        "either; query:BACKBONE: such a Video-LLM, asked in words; openai:NAME: one behind an endpoint."
     ),
 ]
 Window = Annotated[
@@ -81,6 +81,15 @@ BaseUrl = Annotated[
     str | None,
     typer.Option(help="OpenAI-compatible endpoint of --model openai:NAME, such as http://localhost:8000/v1."),
 ]
+VideoUrl = Annotated[
+    bool,
+    typer.Option(
+        "--video-url",
+        help="Send the endpoint stretches as video files, for servers that take video_url (vLLM, SGLang), in place of "
+        "8 pictures; it then chooses the frames.",
+    ),
+]
+Parallel = Annotated[int, typer.Option(min=1, help="Questions on their way to an endpoint at a time.")]
 KeyVariable = Annotated[str, typer.Option(help='Environment variable with its key; "" for a server without keys.')]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print errors only.")]
 

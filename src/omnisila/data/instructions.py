@@ -9,6 +9,7 @@ emotional-reaction paper 4.1 (the question for seven intensities).
 
 import re
 from collections.abc import Mapping, Sequence
+from string import ascii_uppercase
 from typing import Literal, NamedTuple
 
 from omnisila.labels import LABEL_SETS, REACTION, LabelSet, label_set
@@ -79,15 +80,19 @@ def render_question(task: Task, instruction: str, labels: str) -> str:
     if task not in ("identify", "locate"):
         return instruction
     known = label_set(labels)
-    names = ", ".join(
-        f"{label} ({known.descriptions[label]})" if label in known.descriptions else label for label in known.labels
-    )
+    names = ", ".join(_described(known))
     if task == "identify":
         return f"{instruction} Answer with one of these labels and nothing else: {names}."
     return (
         f"{instruction} Answer in the form 'label from 8s to 15.25s; label from 20s to 21s' with these labels: "
         f"{names}. Answer '{NOTHING}' where there is none."
     )
+
+
+def render_choices(labels: LabelSet) -> str:
+    """Identify as a choice between letters, for a model whose answers are weighed by their first letter."""
+    rows = (f"{letter}. {name}" for letter, name in zip(ascii_uppercase, _described(labels), strict=False))
+    return "\n".join([labels.identify, *rows, "Answer with the letter of one of these and nothing else."])
 
 
 def parse_instruction(text: str, label_sets: Sequence[LabelSet] | None = None) -> Instruction | None:
@@ -179,6 +184,13 @@ def render_intensities(intensities: Mapping[str, float], labels: LabelSet = REAC
     if wrong:
         raise ValueError(f"no intensity in [0, 1] for {', '.join(wrong)}. Give one for each of {labels.labels}.")
     return _CLAUSE_END.join(f"{label}: {_plain(intensities[label], 4)}" for label in labels.labels)
+
+
+def _described(labels: LabelSet) -> tuple[str, ...]:
+    """Its labels, each with its line where it has one."""
+    return tuple(
+        f"{label} ({labels.descriptions[label]})" if label in labels.descriptions else label for label in labels.labels
+    )
 
 
 def _seconds(time_s: float) -> str:

@@ -193,11 +193,7 @@ def estimate_judging(
     prompts = {judge_prompt(cause) for cause in left} - known.by_prompt.keys()
     prompt_tokens = sum(map(len, prompts)) // 4
     completion_tokens = len(prompts) * config.tokens_per_answer
-    price = None
-    if endpoint.price_in_per_million is not None and endpoint.price_out_per_million is not None:
-        price = (
-            prompt_tokens * endpoint.price_in_per_million + completion_tokens * endpoint.price_out_per_million
-        ) / 1e6
+    price = endpoint.price(prompt_tokens, completion_tokens)
     done = len(causes) - empty - len(left)
     return Estimate(len(left), done, empty, len(prompts), prompt_tokens, completion_tokens, price)
 

@@ -3,37 +3,43 @@
 Source: Omni-SILA 3.5 (identify, locate, attribute).
 """
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol, Self, runtime_checkable
+from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
-from omnisila.data.instructions import Instruction, Located, parse_located, render_instruction, render_question
-from omnisila.digests import digest
-from omnisila.endpoint import Endpoint, EndpointConfig
+from omnisila.data.instructions import Instruction, parse_located, render_instruction, render_question
+from omnisila.digests import digest, finding_id
 from omnisila.errors import InputError
 from omnisila.inference.analyzer import Progress, is_silent, video_identity
 from omnisila.inference.attributing import MAX_CAUSE_TOKENS, seen_over
-from omnisila.inference.frozen_llm import ANSWER_TOKENS, FRAMES, FrozenLLM
-from omnisila.inference.run_folders import OPENAI, QUERY
+from omnisila.inference.frozen_llm import ANSWER_TOKENS
+from omnisila.inference.run_folders import QUERY, is_endpoint
 from omnisila.inference.settings import AnalyzerConfig
-from omnisila.labels import LABEL_SETS, REACTION, check_label_sets, label_set
-from omnisila.media.clips import jpeg
-from omnisila.media.sampling import frames_at
-from omnisila.media.video import VideoInfo
+from omnisila.labels import LABEL_SETS, REACTION, LabelSet, check_label_sets, label_set
 from omnisila.pace import time_stage
 from omnisila.scenes.cache import Extracted, FeatureCache
 from omnisila.scenes.profile import LoadedWhenNeeded
 from omnisila.scenes.sem import SEMConfig
-from omnisila.schema import Analysis, Finding, ModelIdentity, Span
+from omnisila.schema import Analysis, CurvePoint, Finding, ModelIdentity, Span
+from omnisila.spans import LabelledSpan
 from omnisila.weights.checkpoint_files import folder_digest
 
-PICTURE_PX = 512  # long side of a frame that is sent
 VALIDITY = "The model was asked; it states no probabilities, so every finding has score 1."
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
 
 
 @runtime_checkable
 class Asks(Protocol):
-    """What can be asked about a stretch of a video."""
+    """What can be asked about a stretch of a video.
+
+    Attributes:
+        parallel: how many questions may be on their way at a time.
+    """
+
+    parallel: int
 
     def ask(self, video: Path, span_s: tuple[float, float], prompt: str, max_tokens: int = ANSWER_TOKENS) -> str:
         """The answer's text.
@@ -44,47 +50,31 @@ class Asks(Protocol):
         ...
 
 
-class EndpointLLM:
-    """A model behind an OpenAI-compatible endpoint, which is sent frames as pictures and their true times in words.
-
-    Args:
-        endpoint: the client.
-        frames: of a stretch.
-    """
-
-    def __init__(self, endpoint: Endpoint, frames: int = FRAMES) -> None:
-        self.endpoint, self.frames = endpoint, frames
-
-    @classmethod
-    def of_settings(cls, name: str, settings: AnalyzerConfig) -> Self:
-        """The model of that name at the settings' address.
-
-        Raises:
-            InputError: no address, no key, or no client.
-        """
-        if settings.base_url is None:
-            raise InputError(f"model {OPENAI}{name}: no address. Give --base-url, such as http://localhost:8000/v1.")
-        config = EndpointConfig(base_url=settings.base_url, model=name, key_variable=settings.key_variable)
-        return cls(config.build())
-
-    def ask(self, video: Path, span_s: tuple[float, float], prompt: str, max_tokens: int = ANSWER_TOKENS) -> str:  # noqa: ARG002 (the endpoint's own limit holds)
-        """The answer as it came."""
-        times_s = FrozenLLM.times_s(video, span_s, self.frames)
-        pictures = [jpeg(frame.image, long_side_px=PICTURE_PX) for frame in frames_at(video, times_s)]
-        told = ", ".join(f"{time_s:.2f}s" for time_s in times_s)
-        return self.endpoint.ask(f"The pictures are frames of a video, at {told}.\n{prompt}", pictures).text
+def answers_in_order(ask: Callable[[Item], Answer], items: Iterable[Item], parallel: int) -> Iterator[Answer]:
+    """Answers in the order of their questions, of which so many are on their way at a time and no more are held."""
+    if parallel == 1:
+        yield from map(ask, items)
+        return
+    waiting: deque[Future[Answer]] = deque()
+    with ThreadPoolExecutor(parallel) as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(ask, item))
+                if len(waiting) == parallel:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for late in waiting:
+                late.cancel()
 
 
-def asked_llm(model: str, settings: AnalyzerConfig) -> Asks:
-    """What ``query:BACKBONE`` and ``openai:MODEL`` stand for.
+class LocatedIn(NamedTuple):
+    """What was found in a video, by label set; the curve where there is one; and what could not be read of answers."""
 
-    Raises:
-        InputError: an endpoint without an address or a key.
-        WeightsError: a backbone that is missing, damaged, or of another family.
-    """
-    if model.startswith(OPENAI):
-        return EndpointLLM.of_settings(model.removeprefix(OPENAI), settings)
-    return FrozenLLM.load(model.removeprefix(QUERY), frames=None)
+    spans: tuple[tuple[LabelSet, LabelledSpan], ...]
+    curve: tuple[CurvePoint, ...] = ()
+    unread: tuple[str, ...] = ()
 
 
 class AskedAnalyzer:
@@ -97,40 +87,47 @@ class AskedAnalyzer:
         llm: what is asked.
         config: which label sets.
         cache: of scene features; they are the evidence beside the findings.
+        told: further notes on all of its analyses.
 
     Raises:
         LabelError: no such label set.
         InputError: reactions, or settings that mean nothing to a model that is asked.
     """
 
-    def __init__(self, model: str, llm: Asks, config: AnalyzerConfig, cache: FeatureCache) -> None:
+    way = "is asked about whole videos"
+    meaningless: tuple[str, ...] = ("window_s", "hop_s", "rate_hz", "max_fnr", "camera")
+    validity = VALIDITY  # what its scores mean
+
+    def __init__(
+        self, model: str, llm: Asks, config: AnalyzerConfig, cache: FeatureCache, told: Sequence[str] = ()
+    ) -> None:
         check_label_sets(config.labels)
         if REACTION.name in config.labels:
             raise InputError(f"model {model!r}: reactions are asked with omnisila predict. Leave {REACTION.name} out.")
-        given = [name for name in ("window_s", "hop_s", "rate_hz", "max_fnr", "camera") if getattr(config, name)]
+        given = [name for name in self.meaningless if getattr(config, name)]
         if given:
-            raise InputError(f"model {model!r} is asked about whole videos: {', '.join(given)} mean nothing to it.")
-        self.model, self.llm, self.config, self.cache = model, llm, config, cache
+            options = ", ".join(f"--{name.removesuffix('_s').removesuffix('_hz').replace('_', '-')}" for name in given)
+            raise InputError(f"model {model!r} {self.way}: {options} mean nothing to it. Leave them out.")
+        self.model, self.llm, self.config, self.cache, self.told = model, llm, config, cache, tuple(told)
         self.sem = LoadedWhenNeeded(SEMConfig())
 
     @property
     def identity(self) -> ModelIdentity:
         """Its name, and a digest of the weights or of the endpoint's address."""
-        local = self.model.startswith(QUERY)
-        what = folder_digest(self.model.removeprefix(QUERY)) if local else str(self.config.base_url)
+        local = self.model.removeprefix(QUERY)
+        what = str(self.config.base_url) if is_endpoint(self.model) else folder_digest(local)
         sets = (LABEL_SETS[name].model_dump_json() for name in self.config.labels)
         return ModelIdentity(name=self.model, version="1", digest=digest(self.model, what, *sets))
-
-    @property
-    def validity(self) -> str:
-        """What its scores mean."""
-        return VALIDITY
 
     @property
     def notes(self) -> tuple[str, ...]:
         """The warnings that every video's analysis has alike."""
         cached = (self.cache.warning,) if self.cache.warning else ()
-        return (*cached, f"{VALIDITY} Causes are its own words, which nothing has checked.")
+        return (*cached, f"{VALIDITY} Causes are its own words, which nothing has checked.", *self.told)
+
+    def requests(self, duration_s: float) -> int:  # noqa: ARG002 (one a label set, however long it is)
+        """How many questions locate takes of a video so long; each finding's cause is one more."""
+        return len(self.config.labels)
 
     def analyze(self, path: str | Path, progress: Progress | None = None) -> Analysis:
         """Findings of one video.
@@ -143,13 +140,14 @@ class AskedAnalyzer:
         timings: dict[str, float] = {}
         with time_stage(timings, "features"):
             extracted = self.cache.ensure_features(path, self.sem, lambda share: report("features", share))
-        findings: list[Finding] = []
-        unread: list[str] = []
         with time_stage(timings, "locate"):
-            asked = [(name, self._located(name, path, extracted.info, unread)) for name in self.config.labels]
+            located = self.locate(path, extracted, lambda share: report("locate", share))
         with time_stage(timings, "attribute"):
-            for name, located in asked:
-                findings += (self._found(name, item, path, extracted) for item in located)
+            findings = list(
+                answers_in_order(
+                    lambda found: self._explained(found[0], found[1], path, extracted), located.spans, self.llm.parallel
+                )
+            )
         report("attribute", 1.0)
         findings.sort(key=lambda finding: (finding.span.start_s, finding.span.end_s))
         return Analysis(
@@ -158,32 +156,46 @@ class AskedAnalyzer:
             labels_not_scored=(),
             model=self.identity,
             findings=tuple(findings),
-            anomaly_curve=(),
+            anomaly_curve=located.curve,
             expert_weights=(),
-            warnings=(*extracted.warnings, *self.notes, *unread),
+            warnings=(*extracted.warnings, *self.notes, *located.unread),
             timings_s={stage: round(seconds, 3) for stage, seconds in timings.items()},
         )
 
-    def _located(self, name: str, path: Path, info: VideoInfo, unread: list[str]) -> Iterator[Located]:
-        known = label_set(name)
-        question = render_question("locate", render_instruction(Instruction("locate", known)), name)
-        answer = self.llm.ask(path, (0.0, info.duration_s), question)
-        located = parse_located(answer, known)
-        if located is None:
-            unread.append(f"{name}: the answer is not of the form that was asked for: {' '.join(answer.split())!r}")
-        inside = (item for item in located or () if item.label != known.quiet and item.span.start_s < info.duration_s)
-        return iter(
-            [
-                Located(item.label, Span(start_s=item.span.start_s, end_s=min(item.span.end_s, info.duration_s)))
-                for item in inside
-            ]
-        )
+    def locate(self, path: Path, extracted: Extracted, progress: Callable[[float], None]) -> LocatedIn:
+        """What it says is where.
 
-    def _found(self, name: str, located: Located, path: Path, extracted: Extracted) -> Finding:
-        question = render_instruction(Instruction("attribute", label_set(name), located.label))
-        cause = self.llm.ask(path, (located.span.start_s, located.span.end_s), question, MAX_CAUSE_TOKENS).strip()
-        evidence = seen_over(located.span, lambda part: self.cache.shards(extracted, part)).evidence
+        Raises:
+            OmnisilaError: the model gives no answer.
+        """
+        duration_s = extracted.info.duration_s
+
+        def ask(labels: LabelSet) -> str:
+            instruction = render_instruction(Instruction("locate", labels))
+            return self.llm.ask(path, (0.0, duration_s), render_question("locate", instruction, labels.name))
+
+        sets = [label_set(name) for name in self.config.labels]
+        spans: list[tuple[LabelSet, LabelledSpan]] = []
+        unread: list[str] = []
+        for labels, answer in zip(sets, answers_in_order(ask, sets, self.llm.parallel), strict=True):
+            located = parse_located(answer, labels)
+            if located is None:
+                said = " ".join(answer.split())
+                unread.append(f"{labels.name}: the answer is not of the form that was asked for: {said!r}")
+            for label, span in located or ():
+                if label != labels.quiet and span.start_s < duration_s:
+                    within = Span(start_s=span.start_s, end_s=min(span.end_s, duration_s))
+                    spans.append((labels, LabelledSpan(within, label, 1.0)))
+        progress(1.0)
+        return LocatedIn(tuple(spans), unread=tuple(unread))
+
+    def _explained(self, labels: LabelSet, found: LabelledSpan, path: Path, extracted: Extracted) -> Finding:
+        question = render_instruction(Instruction("attribute", labels, found.label))
+        span = found.span
+        cause = self.llm.ask(path, (span.start_s, span.end_s), question, MAX_CAUSE_TOKENS).strip()
         return Finding(
-            span=located.span, label=located.label, labels=name, score=1.0, cause=cause or None, cause_by="model",
-            evidence=evidence,
+            id=finding_id(extracted.sha256, labels.name, found.label, span.start_s, span.end_s),
+            span=span, label=found.label, labels=labels.name, score=min(max(found.score, 0.0), 1.0),
+            cause=cause or None, cause_by="model",
+            evidence=seen_over(span, lambda part: self.cache.shards(extracted, part)).evidence,
         )  # fmt: skip

@@ -23,7 +23,7 @@ INDEX = "index.html"  # of a run, beside the outputs
 STATE_FOLDER = ".omnisila"
 _JSON = "json"
 _CHOSEN = (
-    "window_s", "hop_s", "rate_hz", "max_fnr", "alarms_per_hour", "contextual", "scene_text", "base_url",
+    "window_s", "hop_s", "rate_hz", "max_fnr", "alarms_per_hour", "contextual", "scene_text", "base_url", "send_video",
 )  # fmt: skip
 _UNEDITED = (_JSON, "html")  # checked whole; people edit the files of other programs, and their work stays
 _MAX_NAME_BYTES = 255  # of a file's name, on all common file systems

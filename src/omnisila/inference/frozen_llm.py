@@ -41,6 +41,8 @@ class FrozenLLM:
             show, when they show them.
     """
 
+    parallel = 1  # the model is on this machine
+
     def __init__(self, llm: TransformersVideoLLM, frames: int | None = FRAMES) -> None:
         self.llm, self.frames = llm, frames
 

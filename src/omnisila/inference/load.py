@@ -4,10 +4,12 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from omnisila.inference.analyzer import Analyzer, Progress
-from omnisila.inference.asking import AskedAnalyzer, asked_llm
+from omnisila.inference.asking import AskedAnalyzer
 from omnisila.inference.both import Both
+from omnisila.inference.frozen_llm import FrozenLLM
+from omnisila.inference.lettered import endpoint_analyzer
 from omnisila.inference.reacting import ReactionAnalyzer
-from omnisila.inference.run_folders import ASKED, answering
+from omnisila.inference.run_folders import ASKED, QUERY, answering, is_endpoint
 from omnisila.inference.settings import AnalyzerConfig
 from omnisila.inference.zero_shot import load_model
 from omnisila.models.reaction_run import load_reaction
@@ -55,8 +57,8 @@ def load(
     """An analyzer with a model's weights, ready for ``analyze``.
 
     Args:
-        model: ``compact``, a run folder, a Video-LLM's folder, or the hub id of one; ``query:BACKBONE`` and
-            ``openai:NAME`` for one that is asked. A reaction model's own label set is reaction.
+        model: ``compact``, a run folder, a Video-LLM's folder, or the hub id of one; ``query:BACKBONE`` for one that
+            is asked, ``openai:NAME`` for one behind an endpoint. A reaction model's own label set is reaction.
         settings: label sets, windows and thresholds.
         cache: where features are kept; by default ``$OMNISILA_CACHE`` or ``~/.cache/omnisila``.
 
@@ -67,7 +69,10 @@ def load(
     settings = settings or AnalyzerConfig()
     asked = answering(model, settings)
     if model.startswith(ASKED):
-        return AskedAnalyzer(model, asked_llm(model, settings), settings, cache or FeatureCache())
+        kept = cache or FeatureCache()
+        if is_endpoint(model):
+            return endpoint_analyzer(model, settings, kept)
+        return AskedAnalyzer(model, FrozenLLM.load(model.removeprefix(QUERY), frames=None), settings, kept)
     scenes = None
     if asked.scenes is not None:
         run = load_model(asked.scenes.model, asked.scenes.folder, asked.scenes.settings)

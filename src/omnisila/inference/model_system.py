@@ -6,17 +6,16 @@ from pathlib import Path
 
 import torch
 
-from omnisila.data.instructions import NOTHING, Located, parse_instruction, render_label, render_located
+from omnisila.data.instructions import NOTHING, parse_instruction
 from omnisila.errors import InputError
 from omnisila.inference.analyzer import Analyzer
-from omnisila.inference.parsed_answers import located_findings
+from omnisila.inference.parsed_answers import identified, located_within
 from omnisila.inference.run_folders import run_folder
 from omnisila.inference.settings import AnalyzerConfig
 from omnisila.inference.zero_shot import load_model
-from omnisila.labels import label_set
 from omnisila.scenes.cache import Extracted, FeatureCache
 from omnisila.scenes.windows import Window, tiles
-from omnisila.schema import Example, Finding, Prediction, Span
+from omnisila.schema import Example, Prediction, Span
 from omnisila.spans import LabelledSpan
 
 BATCH_EXAMPLES = 32
@@ -59,7 +58,7 @@ class ModelSystem:
             findings = self.analyzer.analyze(video).findings
             seconds = (time.perf_counter() - began) / len(located)
             for example in located:
-                yield self._locate(example, findings).replace(seconds=seconds)
+                yield located_within(example, self.name, findings).replace(seconds=seconds)
         for example in examples:
             if example.task in ("attribute", "describe"):
                 began = time.perf_counter()
@@ -84,33 +83,11 @@ class ModelSystem:
         past = 0
         for some, example in zip(windows, examples, strict=True):
             rows, past = slice(past, past + len(some)), past + len(some)
-            labels, trained = label_set(example.labels), self.run.record.labels[example.labels]
             found = judged[example.labels].over(rows)
-            shares = found.posterior[0].tolist()
-            posterior = {label: min(max(share, 0.0), 1.0) for label, share in zip(trained, shares, strict=True)}
-            best = max(posterior, key=posterior.__getitem__)
-            span = Span(start_s=example.start_s, end_s=example.end_s)
-            located = () if best == labels.quiet else (Located(best, span),)
-            yield Prediction(
-                example_id=example.id,
-                system=self.name,
-                answer=render_label(best),
-                findings=located_findings(located, labels.name, posterior[best]),
-                anomaly=1.0 - posterior[labels.quiet] if labels.quiet in posterior else None,
-                posterior=posterior,
-                expert_weights=found.weights(0) if self.run.model.scenes else None,
-                seconds=seconds,
-            )
-
-    def _locate(self, example: Example, findings: Sequence[Finding]) -> Prediction:
-        """What was found in the example's stretch of the video; spans are cut to it."""
-        mine: list[Finding] = []
-        for finding in findings:
-            start_s, end_s = max(finding.span.start_s, example.start_s), min(finding.span.end_s, example.end_s)
-            if finding.labels == example.labels and start_s < end_s:
-                mine.append(finding.replace(span=Span(start_s=start_s, end_s=end_s)))
-        answer = render_located([Located(finding.label, finding.span) for finding in mine])
-        return Prediction(example_id=example.id, system=self.name, answer=answer, findings=tuple(mine))
+            shares = zip(self.run.record.labels[example.labels], found.posterior[0].tolist(), strict=True)
+            weights = found.weights(0) if self.run.model.scenes else None
+            said = identified(example, self.name, dict(shares))
+            yield said.replace(expert_weights=weights, seconds=seconds)
 
     @torch.inference_mode()
     def _answer(self, example: Example, extracted: Extracted) -> Prediction:

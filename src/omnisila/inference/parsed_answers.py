@@ -1,8 +1,8 @@
 """What an answer's text says, as a prediction."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from omnisila.data.instructions import Located, parse_label, parse_located
+from omnisila.data.instructions import Located, parse_label, parse_located, render_label, render_located
 from omnisila.inference.stated_intensities import stated_intensities
 from omnisila.labels import label_set
 from omnisila.schema import Example, Finding, Prediction, Span
@@ -34,3 +34,30 @@ def located_findings(located: Sequence[Located], labels: str, score: float = 1.0
     """What was located as findings of one label set, all with one score."""
     score = min(max(score, 0.0), 1.0)
     return tuple(Finding(span=span, label=label, labels=labels, score=score, cause=None) for label, span in located)
+
+
+def identified(example: Example, name: str, posterior: Mapping[str, float]) -> Prediction:
+    """A posterior over an example's labels as the answer to identify; the likeliest label is said."""
+    labels = label_set(example.labels)
+    shares = {label: min(max(share, 0.0), 1.0) for label, share in posterior.items()}
+    best = max(shares, key=shares.__getitem__)
+    located = () if best == labels.quiet else (Located(best, Span(start_s=example.start_s, end_s=example.end_s)),)
+    return Prediction(
+        example_id=example.id,
+        system=name,
+        answer=render_label(best),
+        findings=located_findings(located, labels.name, shares[best]),
+        anomaly=1.0 - shares[labels.quiet] if labels.quiet in shares else None,
+        posterior=shares,
+    )
+
+
+def located_within(example: Example, name: str, findings: Sequence[Finding]) -> Prediction:
+    """What was found in the example's stretch of the video; spans are cut to it."""
+    mine: list[Finding] = []
+    for finding in findings:
+        start_s, end_s = max(finding.span.start_s, example.start_s), min(finding.span.end_s, example.end_s)
+        if finding.labels == example.labels and start_s < end_s:
+            mine.append(finding.replace(span=Span(start_s=start_s, end_s=end_s)))
+    answer = render_located([Located(finding.label, finding.span) for finding in mine])
+    return Prediction(example_id=example.id, system=name, answer=answer, findings=tuple(mine))

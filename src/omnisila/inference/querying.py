@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from omnisila.data.instructions import render_question
-from omnisila.inference.asking import Asks
-from omnisila.inference.frozen_llm import ANSWER_TOKENS, FrozenLLM
+from omnisila.inference.asking import Asks, answers_in_order
+from omnisila.inference.frozen_llm import ANSWER_TOKENS
 from omnisila.inference.parsed_answers import parsed_answer
 from omnisila.schema import Example, Prediction
 
@@ -24,11 +24,11 @@ class Querying:
         name: what its predictions carry.
         llm: what is asked.
         max_tokens: longest answer.
+        notice: what whoever uses it must be told.
     """
 
-    def __init__(self, name: str, llm: Asks, max_tokens: int = ANSWER_TOKENS) -> None:
-        self.name, self.llm, self.max_tokens = name, llm, max_tokens
-        self.notice = llm.llm.backbone.notice if isinstance(llm, FrozenLLM) else ""
+    def __init__(self, name: str, llm: Asks, max_tokens: int = ANSWER_TOKENS, notice: str = "") -> None:
+        self.name, self.llm, self.max_tokens, self.notice = name, llm, max_tokens, notice
 
     def predictions(self, video: Path, examples: Sequence[Example]) -> Iterator[Prediction]:
         """One prediction an example.
@@ -36,11 +36,13 @@ class Querying:
         Raises:
             MediaError: the video cannot be read.
         """
-        for example in examples:
-            began = time.perf_counter()
-            span_s = example.start_s, example.end_s
-            answer = self.llm.ask(video, span_s, self.question(example), self.max_tokens)
-            yield parsed_answer(example, answer, self.name).replace(seconds=time.perf_counter() - began)
+
+        def answer(example: Example) -> Prediction:
+            began, span_s = time.perf_counter(), (example.start_s, example.end_s)
+            said = self.llm.ask(video, span_s, self.question(example), self.max_tokens)
+            return parsed_answer(example, said, self.name).replace(seconds=time.perf_counter() - began)
+
+        yield from answers_in_order(answer, examples, self.llm.parallel)
 
     @staticmethod
     def question(example: Example) -> str:

@@ -50,11 +50,10 @@ def answering(model: str, settings: AnalyzerConfig) -> Answering:
         WeightsError: the records of its run cannot be read.
     """
     check_label_sets(settings.labels)
-    if settings.base_url is not None and not model.startswith(OPENAI):
-        raise InputError(f"--base-url: model {model!r} is on this machine. Give --model {OPENAI}NAME, or leave it out.")
     if model.startswith(ASKED):
-        check_zero_shot(model, settings, has_own_way=True)
+        check_zero_shot(model, settings, has_own_way=model.startswith(QUERY))
         return Answering(None, None)
+    check_zero_shot(model, settings, has_own_way=False)
     if "labels" not in settings.model_fields_set and is_run(folder := model_folder(model)):
         settings = settings.replace(labels=tuple(run_summary(folder).labels))
     events, reactions = split_settings(settings.replace(labels=tuple(dict.fromkeys(settings.labels))))
@@ -91,12 +90,22 @@ def answering_digest(model: str, folders: Iterable[Path]) -> str:
     return digest(*parts)
 
 
+def is_endpoint(model: str) -> bool:
+    """Whether a model is behind an endpoint."""
+    return model.removeprefix(QUERY).startswith(OPENAI)
+
+
 def check_zero_shot(model: str, settings: AnalyzerConfig, has_own_way: bool) -> None:
     """Whether a model is asked as only a plain Video-LLM can be, which it is unless it ``has_own_way``.
 
     Raises:
-        InputError: it is, and is none.
+        InputError: it is, and is none; or an endpoint's settings of a model on this machine.
     """
+    wanted = {"--base-url": settings.base_url is not None, "--video-url": settings.send_video}
+    if not is_endpoint(model) and (given := [name for name, is_given in wanted.items() if is_given]):
+        raise InputError(
+            f"{', '.join(given)}: model {model!r} is on this machine. Give --model {OPENAI}NAME, or leave it out."
+        )
     if has_own_way and (settings.contextual or settings.scene_text):
         raise InputError(
             f"model {model!r} is not a plain Video-LLM that answers by likelihood: --contextual and --scene-text mean "
@@ -214,8 +223,13 @@ def check_system(model: str, settings: AnalyzerConfig) -> None:
         InputError: it does not.
         WeightsError: a Video-LLM to ask, neither a folder of one nor the hub id of one.
     """
-    named = model.startswith((RELEASE, *ASKED)) or is_function(model)
-    check_zero_shot(model, settings, named or is_run(model_folder(model)))
+    named = model.startswith((RELEASE, QUERY)) or is_function(model)
+    has_own_way = named or (not is_endpoint(model) and is_run(model_folder(model)))
+    check_zero_shot(model, settings, has_own_way)
+    if has_own_way and (settings.window_s or settings.rate_hz):
+        raise InputError(
+            f"model {model!r} has windows of its own, or none: --window and --rate mean nothing to it. Leave them out."
+        )
     if model.startswith(RELEASE):
         if not Path(model.removeprefix(RELEASE)).is_dir():
             raise InputError(
@@ -223,7 +237,7 @@ def check_system(model: str, settings: AnalyzerConfig) -> None:
             )
     elif is_function(model):
         FunctionSystem.from_name(model)
-    elif model.startswith(QUERY):
+    elif model.startswith(QUERY) and not is_endpoint(model):
         check_source(model.removeprefix(QUERY))
 
 

@@ -1,6 +1,6 @@
 """The first pass: every window of a video by the likelihood of each label, and the spans that its curves give."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 from typing import NamedTuple
@@ -46,6 +46,47 @@ class Scored(NamedTuple):
         """The experts' weights over time."""
         rows = zip(self.spans, self.expert_weights, strict=True)
         return tuple(ExpertWeightsPoint(start_s=span.start_s, end_s=span.end_s, **_weights(row)) for span, row in rows)
+
+    def labelled(
+        self, known: Sequence[str], labels: LabelSet, calibration: LabelSetCalibration, until_s: float = float("inf")
+    ) -> tuple[LabelledSpan, ...]:
+        """What of a label set was found, and when.
+
+        Args:
+            known: the set's labels that have a column of ``posteriors``.
+            until_s: as in ``spans.flagged_stretches``.
+        """
+        return labelled_spans(
+            np.array([span.start_s for span in self.spans]),
+            np.array([span.end_s for span in self.spans]),
+            self.posteriors[labels.name],
+            known,
+            labels,
+            calibration.thresholds,
+            calibration.shape,
+            until_s,
+        )
+
+    def curve(self, known: Mapping[str, Sequence[str]]) -> tuple[CurvePoint, ...]:
+        """The anomaly curve of the first label set, with the posteriors of all.
+
+        A window's score is 1 - P(the quiet label), or the likeliest label's where the model knows no quiet one: what
+        Hawkeye's Figure 5 calls A.Score and defines nowhere (D1).
+
+        Args:
+            known: by label set, the labels that have columns.
+        """
+        points: list[CurvePoint] = []
+        for index, span in enumerate(self.spans):
+            rows = {
+                name: dict(zip(labels, map(_round_score, self.posteriors[name][index]), strict=True))
+                for name, labels in known.items()
+            }
+            first = label_set(next(iter(known)))
+            row = rows[first.name]
+            score = 1.0 - row[first.quiet] if first.quiet in row else max(row.values())
+            points.append(CurvePoint(start_s=span.start_s, end_s=span.end_s, score=_round_score(score), posterior=rows))
+        return tuple(points)
 
 
 class Judged(NamedTuple):
@@ -129,35 +170,11 @@ class Scorer:
 
     def spans(self, name: str, scored: Scored, until_s: float = float("inf")) -> tuple[LabelledSpan, ...]:
         """What of a label set was found, and when; ``until_s`` as in ``spans.flagged_stretches``."""
-        calibration = self.calibrations[name]
-        return labelled_spans(
-            np.array([span.start_s for span in scored.spans]),
-            np.array([span.end_s for span in scored.spans]),
-            scored.posteriors[name],
-            self.run.record.labels[name],
-            self.label_sets[name],
-            calibration.thresholds,
-            calibration.shape,
-            until_s,
-        )
+        return scored.labelled(self.run.record.labels[name], self.label_sets[name], self.calibrations[name], until_s)
 
     def curve(self, scored: Scored) -> tuple[CurvePoint, ...]:
-        """The anomaly curve of the first label set, with the posteriors of all.
-
-        A window's score is 1 - P(the quiet label), or the likeliest label's where the model knows no quiet one: what
-        Hawkeye's Figure 5 calls A.Score and defines nowhere (D1).
-        """
-        points: list[CurvePoint] = []
-        for index, span in enumerate(scored.spans):
-            rows = {
-                name: dict(zip(self.run.record.labels[name], map(_round_score, matrix[index]), strict=True))
-                for name, matrix in scored.posteriors.items()
-            }
-            first = next(iter(self.label_sets.values()))
-            row = rows[first.name]
-            score = 1.0 - row[first.quiet] if first.quiet in row else max(row.values())
-            points.append(CurvePoint(start_s=span.start_s, end_s=span.end_s, score=_round_score(score), posterior=rows))
-        return tuple(points)
+        """The anomaly curve of the first label set, with the posteriors of all."""
+        return scored.curve({name: self.run.record.labels[name] for name in self.label_sets})
 
     def _likelihood(self, inputs: WindowBatch, names: Sequence[str]) -> list[Likelihood]:
         asked = [

@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import Field
 
 from omnisila.config import Config
+from omnisila.endpoint.settings import RequestConfig
 from omnisila.errors import InputError
 from omnisila.labels import REACTION
 
@@ -28,6 +29,8 @@ class AnalyzerConfig(Config):
         scene_text: show such a model what the scene extractors saw, in words.
         base_url: address of the endpoint of a model ``openai:NAME``.
         key_variable: environment variable with its key; empty for a server that wants none.
+        requests: how patiently it is asked.
+        send_video: send it stretches as ``video_url`` in place of frames as pictures.
     """
 
     labels: tuple[str, ...] = ("implicit", "explicit")
@@ -41,6 +44,8 @@ class AnalyzerConfig(Config):
     scene_text: bool = False
     base_url: str | None = None
     key_variable: str = "OPENAI_API_KEY"
+    requests: RequestConfig = RequestConfig()
+    send_video: bool = False
 
 
 def split_settings(settings: AnalyzerConfig) -> tuple[AnalyzerConfig | None, AnalyzerConfig | None]:

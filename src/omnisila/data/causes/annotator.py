@@ -251,9 +251,5 @@ def estimate_run(
     requests = len(left) * (len(SCENES) + 1)
     prompt_tokens = prompt_letters // 4 + pictures * config.tokens_per_picture
     completion_tokens = requests * config.tokens_per_answer
-    price = None
-    if endpoint.price_in_per_million is not None and endpoint.price_out_per_million is not None:
-        price = (
-            prompt_tokens * endpoint.price_in_per_million + completion_tokens * endpoint.price_out_per_million
-        ) / 1e6
+    price = endpoint.price(prompt_tokens, completion_tokens)
     return Estimate(len(left), len(spans) - len(left), requests, pictures, prompt_tokens, completion_tokens, price)

@@ -4,20 +4,20 @@ The key never stands in a setting or a file: only the name of the environment va
 """
 
 import base64
-import os
 import threading
 import time
 from collections.abc import Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from pydantic import Field
-
-from omnisila.config import Config
+from omnisila.endpoint.settings import EndpointConfig, RequestConfig
+from omnisila.endpoint.weighing import MOST_LISTED, TRUSTED, Weighed, letter_weights
 from omnisila.errors import InputError, OmnisilaError, needing
 
 if TYPE_CHECKING:
     from openai import OpenAIError
+
+__all__ = ["Endpoint", "EndpointConfig", "Reply", "RequestConfig", "Weighed"]
 
 
 class Reply(NamedTuple):
@@ -27,54 +27,6 @@ class Reply(NamedTuple):
     model: str
     prompt_tokens: int | None
     completion_tokens: int | None
-
-
-class EndpointConfig(Config):
-    """Which model is asked, where, and how patiently.
-
-    Args:
-        base_url: up to and including the version, such as ``http://localhost:8000/v1``.
-        model: as the endpoint names it.
-        key_variable: environment variable that holds the key; empty for a server that wants none.
-        retries: of one request that was refused for the moment (429, 5xx) or timed out, with growing pauses.
-        timeout_s: for one try.
-        requests_per_minute: limit, spread evenly and counting retries; None: as fast as answers come.
-        max_tokens: of one answer; None leaves it to the endpoint, which some models insist on.
-        temperature: None leaves it to the endpoint.
-        price_in_per_million: of a million tokens read, in any currency; for estimates only.
-        price_out_per_million: of a million tokens written, in the same currency.
-    """
-
-    base_url: str
-    model: str
-    key_variable: str = "OPENAI_API_KEY"
-    retries: Annotated[int, Field(ge=0)] = 5
-    timeout_s: Annotated[float, Field(gt=0)] = 120.0
-    requests_per_minute: Annotated[float, Field(gt=0)] | None = None
-    max_tokens: Annotated[int, Field(gt=0)] | None = 400
-    temperature: Annotated[float, Field(ge=0)] | None = None
-    price_in_per_million: Annotated[float, Field(ge=0)] | None = None
-    price_out_per_million: Annotated[float, Field(ge=0)] | None = None
-
-    def check(self) -> None:
-        """Be sure, before any work, that it can be asked.
-
-        Raises:
-            InputError: the key or a usable address is missing.
-        """
-        if not self.base_url.startswith(("http://", "https://")):
-            raise InputError(
-                f"base URL {self.base_url!r} is no web address. Give one such as http://localhost:8000/v1."
-            )
-        _key(self)
-
-    def build(self) -> "Endpoint":
-        """The client; nothing is asked yet.
-
-        Raises:
-            InputError: the package, the key or a usable address is missing.
-        """
-        return Endpoint(self)
 
 
 class Endpoint:
@@ -94,42 +46,63 @@ class Endpoint:
         self.config = config
         self._pace = _Pace(config.requests_per_minute)
         self._client = openai.OpenAI(
-            api_key=_key(config),
+            api_key=config.key,
             base_url=config.base_url,
             max_retries=config.retries,
             timeout=config.timeout_s,
             http_client=openai.DefaultHttpxClient(event_hooks={"request": [lambda _: self._pace.wait()]}),
         )
 
-    def ask(self, prompt: str, images: Sequence[bytes] = ()) -> Reply:
+    def ask(self, prompt: str, images: Sequence[bytes] = (), video: bytes | None = None) -> Reply:
         """One question about some pictures, in a conversation of its own.
 
         Args:
             prompt: comes before the pictures.
             images: JPEG files.
+            video: an mp4 file, for servers that take ``video_url``.
 
         Raises:
             InputError: the address, the key or the model is wrong; the message says which.
             OmnisilaError: no usable answer after all retries: refused, too slow, empty or cut off.
         """
-        import openai
-        from openai.types.chat import ChatCompletion
+        return self._reply(self._complete(prompt, images, video, max_tokens=self.config.max_tokens))
 
-        settings = {"max_tokens": self.config.max_tokens, "temperature": self.config.temperature}
+    def weigh(
+        self, prompt: str, letters: Sequence[str], images: Sequence[bytes] = (), video: bytes | None = None
+    ) -> Weighed:
+        """How likely the answer to a question is to begin with each of the letters.
+
+        Raises:
+            InputError: as ``ask``.
+            OmnisilaError: as ``ask``, but for what the endpoint says of log-probabilities, which is a ``fault``.
+        """
+        import openai
+
         try:
-            completion: Any = self._client.chat.completions.create(
-                model=self.config.model,
-                messages=[{"role": "user", "content": _content(prompt, images)}],
-                **{name: value for name, value in settings.items() if value is not None},
-            )
-        except openai.OpenAIError as error:
-            raise self._explain(error) from error
-        if not isinstance(completion, ChatCompletion) or not completion.choices:
-            raise InputError(
-                f"{self.config.base_url}: answers, but not as an OpenAI-compatible endpoint does. "
-                "Check the base URL; it usually ends in /v1."
-            )
-        return self._reply(completion)
+            found = self._complete(prompt, images, video, max_tokens=1, logprobs=True, top_logprobs=MOST_LISTED)
+        except OmnisilaError as error:
+            if isinstance(error.__cause__, openai.APIStatusError) and error.__cause__.status_code in (400, 422):
+                return Weighed({}, str(error))
+            raise
+        return letter_weights(found.choices[0], letters)
+
+    def letters_fault(self) -> str:
+        """Why letters cannot be weighed here, found out by two questions whose answers are known; "" where they can.
+
+        Raises:
+            InputError: as ``ask``.
+            OmnisilaError: as ``ask``.
+        """
+        for letter in "AB":
+            weights, fault = self.weigh(f"Answer with the capital letter {letter} and nothing else.", "AB")
+            if fault:
+                return fault
+            if weights[letter] < TRUSTED:
+                return (
+                    f"asked for the letter {letter}, it says that {letter} has probability {weights[letter]:.2g}; "
+                    "it thinks aloud first, or states numbers that are not its own"
+                )
+        return ""
 
     def close(self) -> None:
         self._client.close()
@@ -141,6 +114,26 @@ class Endpoint:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _complete(self, prompt: str, images: Sequence[bytes], video: bytes | None, **settings: Any) -> Any:
+        import openai
+        from openai.types.chat import ChatCompletion
+
+        settings["temperature"] = self.config.temperature
+        try:
+            completion: Any = self._client.chat.completions.create(
+                model=self.config.model,
+                messages=[{"role": "user", "content": _content(prompt, images, video)}],
+                **{name: value for name, value in settings.items() if value is not None},
+            )
+        except openai.OpenAIError as error:
+            raise self._explain(error) from error
+        if not isinstance(completion, ChatCompletion) or not completion.choices:
+            raise InputError(
+                f"{self.config.base_url}: answers, but not as an OpenAI-compatible endpoint does. "
+                "Check the base URL; it usually ends in /v1."
+            )
+        return completion
 
     def _reply(self, completion: Any) -> Reply:
         choice = completion.choices[0]
@@ -221,24 +214,13 @@ class _Pace:
         time.sleep(start_s - now_s)
 
 
-def _key(config: EndpointConfig) -> str:
-    if not config.key_variable:
-        return "none"  # the library insists on one; servers without keys pass over it
-    key = os.environ.get(config.key_variable, "").strip()
-    if not key:
-        raise InputError(
-            f"environment variable {config.key_variable} holds no key for {config.base_url}. Set it, "
-            "name another one, or give an empty name for a server that wants no key."
-        )
-    return key
+def _content(prompt: str, images: Sequence[bytes], video: bytes | None) -> Any:
+    def part(kind: str, media: str, data: bytes) -> Any:
+        return {"type": kind, kind: {"url": f"data:{media};base64,{base64.b64encode(data).decode('ascii')}"}}
 
-
-def _content(prompt: str, images: Sequence[bytes]) -> Any:
-    pictures = (base64.b64encode(image).decode("ascii") for image in images)
-    return [
-        {"type": "text", "text": prompt},
-        *({"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{picture}"}} for picture in pictures),
-    ]
+    pictures = [part("image_url", "image/jpeg", image) for image in images]
+    clips = [] if video is None else [part("video_url", "video/mp4", video)]
+    return [{"type": "text", "text": prompt}, *pictures, *clips]
 
 
 def _brief(message: str, limit: int = 200) -> str:

@@ -1,0 +1,95 @@
+"""Which endpoint is asked, how patiently, and what that costs."""
+
+import os
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from omnisila.config import Config
+from omnisila.errors import InputError
+
+if TYPE_CHECKING:
+    from omnisila.endpoint import Endpoint
+
+
+class RequestConfig(Config):
+    """How patiently an endpoint is asked, and what that costs.
+
+    Args:
+        parallel: questions on their way at a time.
+        retries: of one request that was refused for the moment (429, 5xx) or timed out, with growing pauses.
+        timeout_s: for one try.
+        requests_per_minute: limit, spread evenly and counting retries; None: as fast as answers come.
+        max_tokens: of one answer; None leaves it to the endpoint, which some models insist on.
+        temperature: None leaves it to the endpoint.
+        price_in_per_million: of a million tokens read, in any currency; for estimates only.
+        price_out_per_million: of a million tokens written, in the same currency.
+    """
+
+    parallel: Annotated[int, Field(gt=0)] = 4
+    retries: Annotated[int, Field(ge=0)] = 5
+    timeout_s: Annotated[float, Field(gt=0)] = 120.0
+    requests_per_minute: Annotated[float, Field(gt=0)] | None = None
+    max_tokens: Annotated[int, Field(gt=0)] | None = 400
+    temperature: Annotated[float, Field(ge=0)] | None = None
+    price_in_per_million: Annotated[float, Field(ge=0)] | None = None
+    price_out_per_million: Annotated[float, Field(ge=0)] | None = None
+
+    def price(self, prompt_tokens: int, completion_tokens: int) -> float | None:
+        """What so many tokens cost; None where a price is not known."""
+        if self.price_in_per_million is None or self.price_out_per_million is None:
+            return None
+        return (prompt_tokens * self.price_in_per_million + completion_tokens * self.price_out_per_million) / 1e6
+
+
+class EndpointConfig(RequestConfig):
+    """Which model is asked, and where.
+
+    Args:
+        base_url: up to and including the version, such as ``http://localhost:8000/v1``.
+        model: as the endpoint names it.
+        key_variable: environment variable that holds the key; empty for a server that wants none.
+    """
+
+    base_url: str
+    model: str
+    key_variable: str = "OPENAI_API_KEY"
+
+    def check(self) -> None:
+        """Be sure, before any work, that it can be asked.
+
+        Raises:
+            InputError: the key or a usable address is missing.
+        """
+        if not self.base_url.startswith(("http://", "https://")):
+            raise InputError(
+                f"base URL {self.base_url!r} is no web address. Give one such as http://localhost:8000/v1."
+            )
+        _ = self.key
+
+    @property
+    def key(self) -> str:
+        """The key; a word that means nothing for a server that wants none, since the library insists on one.
+
+        Raises:
+            InputError: the environment variable holds none.
+        """
+        if not self.key_variable:
+            return "none"
+        key = os.environ.get(self.key_variable, "").strip()
+        if not key:
+            raise InputError(
+                f"environment variable {self.key_variable} holds no key for {self.base_url}. Set it, "
+                "name another one, or give an empty name for a server that wants no key."
+            )
+        return key
+
+    def build(self) -> "Endpoint":
+        """The client; nothing is asked yet.
+
+        Raises:
+            InputError: the package, the key or a usable address is missing.
+        """
+        from omnisila.endpoint import Endpoint
+
+        return Endpoint(self)
