@@ -16,7 +16,6 @@ from omnisila.inference.seeing import seeing
 from omnisila.inference.settings import AnalyzerConfig
 from omnisila.inference.taught_questions import TaughtQuestions
 from omnisila.models.checkpoint import Run
-from omnisila.models.decoding import empty_cache
 from omnisila.models.tokens import batch_prompts
 from omnisila.scenes.cache import FeatureCache
 from omnisila.scenes.extractor import Entities
@@ -47,8 +46,7 @@ class Chat:
         if window is None:
             raise InputError(f"{video}: no picture of it was read. Analyse it to see why.")
         self.inputs = seeing(run, video)([window])
-        assert run.pretrained is not None  # others do not speak freely
-        self._read = empty_cache(run.pretrained.model)
+        self._read = self.llm.empty_cache()
         self._ids: list[int] = []
         self._embeds = torch.empty(1, 0, self.llm.width)
 
@@ -60,7 +58,7 @@ class Chat:
             InputError: the conversation is longer than the model reads.
         """
         self._hear(question, max_tokens)
-        tokens = batch_prompts([self._ids], self.llm.pad_id)
+        tokens = batch_prompts([self._ids], self.llm.pad_id)._replace(times_s=self.inputs.visual.times_s)
         made = self.llm.generate(self._embeds, tokens, max_tokens, 1, self._read)
         said, end = made.ids[0], self.llm.answer_ids("")[-1]
         self._add(said if said[-1] == end else (*said, end))

@@ -117,4 +117,5 @@ class FrozenLLM:
     ) -> tuple[str, ...]:
         batch, frames = visual.values.shape[:2]
         tokens = batch_prompts([self.llm.prompt_ids(prompt, frames, 0, times_s)] * batch, self.llm.pad_id)
+        tokens = tokens._replace(times_s=(tuple(times_s),) * batch if times_s else ())
         return self.llm.generate(self.llm.embed(tokens.ids, visual), tokens, max_tokens, 1).texts

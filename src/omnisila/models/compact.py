@@ -20,7 +20,7 @@ from transformers.masking_utils import sdpa_mask
 
 from omnisila.config import Config
 from omnisila.errors import InputError
-from omnisila.models.decoding import check_length, generate_answers
+from omnisila.models.decoding import check_length, empty_cache, generate_answers
 from omnisila.models.layers import FeatureDropout, Standardise, attend, masked_mean
 from omnisila.models.tokenizer import END, PAD, SCENE, START, VIDEO, token_id
 from omnisila.models.tokens import Tokens
@@ -90,6 +90,9 @@ class CompactVideoLLM(nn.Module):
 
     def answer_ids(self, answer: str) -> list[int]:
         return [*self._plain_ids(answer), self.end_id]
+
+    def empty_cache(self) -> Cache:
+        return empty_cache(self.language_model)
 
     def turn_ids(self, instruction: str) -> list[int]:
         return self._plain_ids(instruction + "\n")

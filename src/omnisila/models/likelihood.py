@@ -60,6 +60,8 @@ def answers_likelihood(
     shared = _shared_prefix(next(iter(zip(*prompts, strict=True))))
     # windows differ in how many places they have, never in the words that follow
     rests = [rows[0][shared:] for rows in prompts]
+    if len(asked) > 1 and llm.video_id in rests[0]:  # the video stands behind the question: nothing long is shared
+        return [item for each in asked for item in answers_likelihood(model, scenes, visual, [each], contexts)]
     branches = batch_continuations(
         [row[: len(row) - len(rests[0])] for row in prompts[0]],
         [

@@ -79,11 +79,12 @@ class SceneModel(nn.Module, ABC):
 
     def forward(self, scenes: SceneInputs, visual: Entities, tokens: Tokens) -> SceneOutput:
         embeds, perception = self.read(scenes, visual, tokens)
-        return SceneOutput(self.video_llm.decode(embeds, tokens), perception)
+        return SceneOutput(self.video_llm.decode(embeds, tokens._replace(times_s=visual.times_s)), perception)
 
     def generate(
         self, scenes: SceneInputs, visual: Entities, instructions: Sequence[str], max_tokens: int = 64, beams: int = 1
     ) -> Generated:
         """The likeliest answer to each window's instruction."""
         tokens = batch_prompts(self.prompts(instructions, scenes, visual), self.video_llm.pad_id)
-        return self.video_llm.generate(self.read(scenes, visual, tokens).embeds, tokens, max_tokens, beams)
+        embeds = self.read(scenes, visual, tokens).embeds
+        return self.video_llm.generate(embeds, tokens._replace(times_s=visual.times_s), max_tokens, beams)

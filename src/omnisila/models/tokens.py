@@ -18,12 +18,14 @@ class Tokens(NamedTuple):
     """Token ids, what each may look at, and where each stands in its own sequence.
 
     The model predicts from the prompt's last token on: of t tokens, the last ``t - prompt_length + 1`` have logits.
+    ``times_s`` are those of each row's frames, for models whose positions tell them; empty where they are not known.
     """
 
     ids: Int[Tensor, "batch tokens"]
     visible: Bool[Tensor, "batch tokens tokens"]
     positions: Int[Tensor, "batch tokens"]
     prompt_length: int
+    times_s: tuple[tuple[float, ...], ...] = ()
 
 
 class Answered(NamedTuple):

@@ -16,7 +16,7 @@ from transformers import Cache, GenerationConfig, PreTrainedTokenizerBase
 
 from omnisila.errors import InputError, WeightsError
 from omnisila.models.backbone import Backbone
-from omnisila.models.decoding import decode_branches, decode_visible, generate_answers
+from omnisila.models.decoding import decode_branches, decode_visible, empty_cache, generate_answers
 from omnisila.models.prompt_writing import PromptTokenizer, PromptWriter
 from omnisila.models.tokens import Tokens
 from omnisila.models.video_llm import Generated, splice
@@ -126,6 +126,9 @@ class TransformersVideoLLM(nn.Module):
                 f"the tokenizer joins the end of {before!r} with the answer {answer!r}. Use the model's own tokenizer."
             )
         return [*whole[len(prompt) :], self.end_id]
+
+    def empty_cache(self) -> Cache:
+        return empty_cache(self.model)
 
     def turn_ids(self, instruction: str) -> list[int]:
         template = self.backbone.template

@@ -65,6 +65,10 @@ class VideoLLM(Protocol):
         """Logits from the prompt's last token on."""
         ...
 
+    def empty_cache(self) -> Cache:
+        """What ``generate`` keeps of prompts' beginnings, before it has read any."""
+        ...
+
     def turn_ids(self, instruction: str) -> list[int]:
         """A further question's tokens, behind an answer and its terminator."""
         ...

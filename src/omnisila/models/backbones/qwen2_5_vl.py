@@ -21,6 +21,7 @@ USUAL = VideoSettings(  # as documented for video: CLIP's statistics, 128 to 768
     size={"shortest_edge": 128 * 28 * 28, "longest_edge": 768 * 28 * 28},
 )
 LARGEST_ASPECT = 200
+ROUNDING = 1e-4  # of times, which are floating-point; positions are whole numbers
 VIDEO = 2  # the model's own mark of a video token among token types; text is 0
 
 
@@ -100,7 +101,8 @@ class Qwen25VL(Backbone):
     def positions(self, tokens: Tokens) -> Int[Tensor, "3 batch tokens"]:
         """The model's own positions of the prompt; what follows goes on from the prompt's last token in all three.
 
-        Continuations that share a prompt therefore all begin at the same position.
+        Continuations that share a prompt therefore all begin at the same position. Where the frames' times are known,
+        temporal positions are those of the times, also of uneven ones.
         """
         end, places = tokens.prompt_length, tokens.positions.cpu()
         real = tokens.visible[:, end - 1, :end].cpu()
@@ -115,6 +117,11 @@ class Qwen25VL(Backbone):
             second_per_grid_ts=torch.full((len(ids),), self.step_s),
             attention_mask=real,
         )
+        for row, times_s in enumerate(tokens.times_s):
+            begun_s = torch.tensor(times_s[:: self.frames_per_step], dtype=torch.float64) - times_s[0]
+            passed = (begun_s * self.model.config.vision_config.tokens_per_second + ROUNDING).long()
+            begin = prompt[0, row, video[row]].min()
+            prompt[0, row, video[row]] = begin + passed.repeat_interleave(self.patches)
         beyond = places[:, end:] - places[:, end - 1 : end]
         return torch.cat([prompt, prompt[..., -1:] + beyond], dim=-1).to(self.model.device)
 

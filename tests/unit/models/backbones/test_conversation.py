@@ -2,7 +2,6 @@
 
 import torch
 
-from omnisila.models.decoding import empty_cache
 from omnisila.models.tokens import batch_prompts
 from omnisila.scenes.extractor import Entities
 
@@ -12,7 +11,7 @@ QUESTIONS = ("Which event?", "Where is the man?", "Why")
 def test_later_turns_read_only_what_is_new(llm, make_frames):
     visual = llm.backbone.encode(make_frames())
     nothing = Entities(visual.values[:, :0], visual.mask[:, :0])
-    kept, ids, embeds = empty_cache(llm.model), [], None
+    kept, ids, embeds = llm.empty_cache(), [], None
     for question in QUESTIONS:
         with torch.no_grad():
             if embeds is None:

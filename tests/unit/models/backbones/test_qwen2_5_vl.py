@@ -13,7 +13,9 @@ from omnisila.errors import InputError
 from omnisila.models.backbone import Footage
 from omnisila.models.backbones import build_backbone
 from omnisila.models.backbones.qwen2_5_vl import fitting_size
+from omnisila.models.likelihood import answer_likelihood
 from omnisila.models.tokens import batch_answers, batch_prompts
+from omnisila.models.zero_shot import ZeroShot
 
 FRAMES = 8
 QUESTION, LONGER = "Which event?", "Where is the man who runs away from the house?"
@@ -52,6 +54,45 @@ def test_qwens_positions_tell_time_height_and_width(qwen):
     assert video.tolist() == [list(each) for each in wanted]
     assert (positions[:, start + 24 :] == start + 3 + torch.arange(len(ids) - start - 24)).all()
     assert (positions[:, :start] == torch.arange(start)).all()
+
+
+@pytest.mark.parametrize("frames", [FRAMES, 7])
+@pytest.mark.parametrize("step_s", [0.125, 0.5, 60 / 7])
+def test_over_a_long_span_positions_are_transformers_own_at_the_times_of_its_frames(qwen, frames, step_s):
+    """Also of windows of one batch that last differently; the model itself was opened for 8 frames a second."""
+    ids = torch.tensor([qwen.prompt_ids(QUESTION, frames, 0)] * 2)
+    theirs, _ = qwen.model.model.get_rope_index(
+        ids,
+        mm_token_type_ids=(ids == qwen.video_id).int() * 2,
+        video_grid_thw=torch.tensor([[4, 4, 6]] * 2),
+        second_per_grid_ts=torch.tensor([2 * step_s, 4 * step_s]),
+        attention_mask=torch.ones_like(ids),
+    )
+    times_s = tuple(tuple(3.0 + k * row * step_s for k in range(frames)) for row in (1, 2))
+    tokens = batch_prompts(ids.tolist(), qwen.pad_id)
+    assert torch.equal(qwen.backbone.positions(tokens._replace(times_s=times_s)), theirs)
+    assert not torch.equal(qwen.backbone.positions(tokens), theirs)
+
+
+def test_uneven_times_have_uneven_positions(qwen):
+    """Beside a hole from 1 to 31 s; also where a prompt is padded."""
+    ids = [qwen.prompt_ids(question, FRAMES, 0) for question in (QUESTION, LONGER)]
+    times_s = (0.0, 0.5, 1.0, 31.0, 31.5, 32.0, 32.5, 33.0)
+    tokens = batch_prompts(ids, qwen.pad_id)._replace(times_s=(times_s,) * 2)
+    for row in range(2):
+        video = qwen.backbone.positions(tokens)[0, row, tokens.ids[row] == qwen.video_id]
+        assert (video.view(4, 6)[:, 0] - video[0]).tolist() == [0, 2, 63, 65]
+
+
+def test_what_is_asked_about_a_stretch_reads_the_times_of_its_frames(qwen, make_frames):
+    """From a scene model's windows and from a whole video alike: other times are other answers."""
+    visual, model = qwen.backbone.encode(make_frames()), ZeroShot(qwen)
+    found = [
+        answer_likelihood(model, {}, visual._replace(times_s=times_s), [QUESTION], ["Fire", "Normal"]).log_probs
+        for times_s in ((tuple(k / 8 for k in range(8)),), (tuple(60.0 * k for k in range(8)),), ())
+    ]
+    assert torch.equal(found[0], found[2])  # what the model was opened for
+    assert not torch.allclose(found[0], found[1])
 
 
 def test_qwens_patches_are_those_of_the_documented_processor(qwen, make_natural):
