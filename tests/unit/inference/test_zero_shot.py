@@ -97,7 +97,7 @@ def test_frames_outside_the_video_are_the_nearest_and_none_is_blanked(opened, ma
 
 def test_what_was_seen_stands_in_the_prompt_by_option(opened, make_video, paint):
     told, plain = opened(scene_text=True), opened()
-    extracted = told.extracted(
+    extracted = told.extract_features(
         make_video("face.mp4", frames=24, rate_hz=12, width_px=160, height_px=120, paint=paint([(30, 80)]))
     )
     window = next(iter(analyzer_windows(told, extracted)))
@@ -106,7 +106,7 @@ def test_what_was_seen_stands_in_the_prompt_by_option(opened, make_video, paint)
     assert text.endswith(".\n")
     assert "face" in text
     assert plain.see(extracted)([window]).contexts == ()
-    ours, without = (each.scored(extracted).posteriors["implicit"] for each in (told, plain))
+    ours, without = (each.score_windows(extracted).posteriors["implicit"] for each in (told, plain))
     assert not torch.allclose(torch.tensor(ours), torch.tensor(without))
     # each label set asked for alone says the same as both together, whatever is told of a window
     alone = told.scorer.judge_windows(told.see(extracted)([window]), ["explicit"])["explicit"].posterior[0]
