@@ -78,6 +78,23 @@ class LabelSetCalibration(Frozen):
         )
 
 
+class Shortcuts(Frozen):
+    """What a model leaves out to be faster; thresholds hold only for what they were fitted with.
+
+    Attributes:
+        first: digest of the model that scores every window before it, so that it need not; None: it scores all itself.
+        first_threshold: it scores the windows near those that the first gives at least this score of an event.
+    """
+
+    first: str | None = None
+    first_threshold: Probability = 0.0
+
+    @property
+    def suffix(self) -> str:
+        """What tells results apart by them; empty where nothing is left out."""
+        return f"+first{self.first_threshold:g}@{self.first[:6]}" if self.first else ""
+
+
 class Calibration(Frozen):
     """The whole of ``calibration.json``.
 
@@ -86,9 +103,11 @@ class Calibration(Frozen):
         split: which footage the thresholds were fitted on, in words.
         grid_hz: the frame grid on which rates were measured.
         note: what a command prints when it uses the record.
+        shortcuts: what the model left out when they were fitted.
     """
 
     label_sets: dict[str, LabelSetCalibration]
     split: str
     grid_hz: float = Field(gt=0)
     note: str = VALIDITY
+    shortcuts: Shortcuts = Shortcuts()

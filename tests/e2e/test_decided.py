@@ -53,6 +53,25 @@ def test_decisions_fit_thresholds_of_a_copy_of_the_embedded_model(
     assert isinstance(both.exception, InputError)
 
 
+def test_thresholds_of_a_pair_hold_for_the_pair_alone(tmp_path: Path, decisions: Path, omnisila: Omnisila) -> None:
+    mine, video = tmp_path / "mine", tmp_path / "astronaut.mp4"
+    given = ("--first", "compact", "--first-threshold", "0.7")
+    done = omnisila("calibrate", "compact", "--decisions", decisions, "--footage", tmp_path, "--out", mine, *given)
+    assert done.exit_code == 0, done.stderr
+    assert "explicit: the first model rules out" in done.stderr
+    calibration = run_calibration(mine)
+    assert calibration is not None
+    assert calibration.shortcuts.first_threshold == 0.7
+    asked = ("analyze", video, "--model", mine, "--labels", "explicit", "--max-fnr", "0.5", "--out", tmp_path / "out")
+    assert "other choices of --first" in str(omnisila(*asked).exception)
+    assert "other choices of --first" in str(omnisila(*asked, "--first", "compact", "--first-threshold", "1").exception)
+    done = omnisila(*asked, "--first", "compact")  # at the threshold that was calibrated
+    assert done.exit_code == 0, done.stderr
+    told = json.loads((tmp_path / "out/astronaut.mp4.json").read_text())["warnings"]
+    assert any("scores of at least 0.7" in text for text in told)
+    assert not any("Calibrate again" in text for text in told)
+
+
 def test_ratings_flow_into_score(tmp_path: Path, decisions: Path, omnisila: Omnisila) -> None:
     example = {
         "id": "e", "video": "a.mp4", "start_s": 0.0, "end_s": 1.0, "task": "identify", "labels": "explicit",

@@ -12,6 +12,8 @@ from omnisila.cli.arguments import (
     BlurFaces,
     CameraFile,
     Contextual,
+    First,
+    FirstThreshold,
     Hop,
     KeyVariable,
     MaxFnr,
@@ -56,6 +58,8 @@ def analyze(
     max_fnr: MaxFnr = None,
     camera: CameraFile = None,
     alarms_per_hour: AlarmsPerHour = None,
+    first: First = None,
+    first_threshold: FirstThreshold = None,
     contextual: Contextual = False,
     scene_text: SceneText = False,
     base_url: BaseUrl = None,
@@ -82,7 +86,7 @@ def analyze(
     from omnisila.endpoint.settings import RequestConfig
     from omnisila.files import check_writable
     from omnisila.inference.inputs import expand
-    from omnisila.inference.run_folders import answering, is_endpoint, model_card
+    from omnisila.inference.run_folders import answering, is_endpoint, model_card, shortcuts_of
     from omnisila.inference.settings import AnalyzerConfig
 
     settings = AnalyzerConfig.from_options(
@@ -92,6 +96,8 @@ def analyze(
         max_fnr=max_fnr,
         camera=camera,
         alarms_per_hour=alarms_per_hour,
+        first=first,
+        first_threshold=first_threshold,
         contextual=contextual,
         scene_text=scene_text,
         base_url=base_url,
@@ -139,7 +145,12 @@ def analyze(
         model_card=card,
         calibration_note=analyzer.validity,
     )
-    identity = RunIdentity.of(analyzer.identity.digest, analyzer.config, blur_faces=blur_faces)
+    identity = RunIdentity.of(
+        analyzer.identity.digest,
+        analyzer.config,
+        blur_faces=blur_faces,
+        shortcuts=shortcuts_of(settings, None).suffix,
+    )
     for note in () if quiet else inputs.notes:
         typer.echo(f"note: {note}", err=True)
     with BatchProgress(len(inputs.files), shown=not (quiet or as_json)) as progress:

@@ -77,6 +77,20 @@ SceneText = Annotated[
         "--scene-text", help="Of a plain Video-LLM: tell it in words what the scene extractors saw in a window."
     ),
 ]
+First = Annotated[
+    str | None,
+    typer.Option(
+        help="A smaller model, such as compact, that scores every window first; --model sees only what lies near its "
+        "candidates. omnisila calibrate with the same options fits thresholds for the pair."
+    ),
+]
+FirstThreshold = Annotated[
+    float | None,
+    typer.Option(
+        help="Score of an event from which --first calls a window a candidate; 0: --model sees all "
+        "[as calibrated, else 0.1]."
+    ),
+]
 BaseUrl = Annotated[
     str | None,
     typer.Option(help="OpenAI-compatible endpoint of --model openai:NAME, such as http://localhost:8000/v1."),

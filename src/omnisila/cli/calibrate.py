@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from omnisila.cli.arguments import Quiet
+from omnisila.cli.arguments import First, FirstThreshold, Quiet
 
 
 def calibrate(
@@ -32,6 +32,8 @@ def calibrate(
     ] = None,
     split: Annotated[str, typer.Option(help="The split to fit on: videos the run was not trained on.")] = "val",
     out: Annotated[Path | None, typer.Option(help="Calibrate a copy of the run, made here.")] = None,
+    first: First = None,
+    first_threshold: FirstThreshold = None,
     quiet: Quiet = False,
 ) -> None:
     """Fit temperature and thresholds for wanted miss rates, and say what each costs in false alarms.
@@ -42,6 +44,8 @@ def calibrate(
     from omnisila import weights
     from omnisila.data.asked_examples import check_examples
     from omnisila.errors import InputError
+    from omnisila.inference.run_folders import shortcuts_of
+    from omnisila.inference.settings import AnalyzerConfig
     from omnisila.models.run_files import copy_run, is_reaction, run_summary
 
     embedded = str(run) in weights.RUNS and not run.exists()
@@ -54,6 +58,8 @@ def calibrate(
     if is_reaction(source):
         raise InputError(f"{run} measures reactions, which have no thresholds. Give a run of omnisila train icm.")
     run_summary(source)
+    settings = AnalyzerConfig.from_options(first=first, first_threshold=first_threshold)
+    shortcuts_of(settings, None)
     asked = examples or decisions
     if asked is None or (examples is not None and decisions is not None):
         raise InputError("give either an examples.jsonl of omnisila prepare, or --decisions.")
@@ -67,7 +73,7 @@ def calibrate(
     say = (lambda _: None) if quiet else (lambda line: typer.echo(line, err=True))
     held = decided(asked, say) if examples is None else held_out(asked, split)
     target = copy_run(source, out) if out is not None else source
-    calibration = calibrate_run(target, held, footage, FeatureCache(), say)
+    calibration = calibrate_run(target, held, footage, FeatureCache(), say, settings)
     for name, fitted in calibration.label_sets.items():
         typer.echo(f"{name}: temperature {fitted.temperature:.2f}")
         for point in fitted.operating_points:

@@ -9,6 +9,8 @@ from omnisila.cli.arguments import (
     BaseUrl,
     Contextual,
     Examples,
+    First,
+    FirstThreshold,
     Footage,
     KeyVariable,
     LabelFiles,
@@ -49,6 +51,8 @@ def predict(
     rate: Annotated[
         float | None, typer.Option(help="Frames per second that such a window's 8 frames are taken at [4].")
     ] = None,
+    first: First = None,
+    first_threshold: FirstThreshold = None,
     contextual: Contextual = False,
     scene_text: SceneText = False,
     base_url: BaseUrl = None,
@@ -76,6 +80,8 @@ def predict(
     known_sets(labels or ())
     check_examples(examples, split)
     settings = AnalyzerConfig.from_options(
+        first=first,
+        first_threshold=first_threshold,
         contextual=contextual,
         scene_text=scene_text,
         base_url=base_url,

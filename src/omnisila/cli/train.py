@@ -6,12 +6,13 @@ from typing import Annotated, Literal
 
 import typer
 
-from omnisila.cli import train_reaction
+from omnisila.cli import distil, train_reaction
 from omnisila.cli.arguments import Footage, Quiet
 from omnisila.recipes.rows.table import BASELINES, HAWKEYE, ICM, Row, recipe_choice
 
 app = typer.Typer(no_args_is_help=True, help="Train a model.")
 app.command("reaction")(train_reaction.reaction)
+app.command("distil")(distil.distil)
 
 
 def _rows_printer(rows: Mapping[str, Row]) -> Callable[[bool], None]:

@@ -10,18 +10,20 @@ from omnisila.cameras.unusual import UNUSUAL_SET
 from omnisila.digests import finding_id
 from omnisila.files import path_text
 from omnisila.inference.attributing import attribute_span, ranked_cause, written_cause
+from omnisila.inference.cascade import Candidates, candidates
 from omnisila.inference.fixed_camera import FixedCamera, camera_facts, unusual_finding
+from omnisila.inference.run_folders import run_folder, shortcuts_of
 from omnisila.inference.scoring import Scored, Scorer
 from omnisila.inference.seeing import See, seeing
 from omnisila.inference.settings import AnalyzerConfig
 from omnisila.media.video import VideoInfo
-from omnisila.models.checkpoint import Run
+from omnisila.models.checkpoint import Run, load_run
 from omnisila.operating_points import VALIDITY
 from omnisila.pace import time_stage
 from omnisila.scenes.cache import Extracted, FeatureCache
 from omnisila.scenes.profile import LoadedWhenNeeded
 from omnisila.scenes.windows import Window, WindowConfig, windows
-from omnisila.schema import Analysis, ExpertWeights, Finding, ModelIdentity, VideoIdentity
+from omnisila.schema import Analysis, ExpertWeights, Finding, ModelIdentity, Span, VideoIdentity
 from omnisila.spans import LabelledSpan
 
 UNTAUGHT = (
@@ -41,7 +43,10 @@ class Analyzer:
 
     def __init__(self, run: Run, config: AnalyzerConfig, cache: FeatureCache) -> None:
         self.run, self.config, self.cache = run, config, cache
-        self.scorer = Scorer(run, config.labels, config.max_fnr)
+        self.shortcuts = shortcuts_of(config, run.calibration)
+        self.scorer = Scorer(run, config.labels, config.max_fnr, self.shortcuts)
+        self.first = self._first_model(config) if self.shortcuts.first else None
+        self._candidates: tuple[str, Candidates] | None = None  # of the video that was last asked about
         own = run.record.window
         self.window: WindowConfig = own.replace(
             window_s=config.window_s or own.window_s, rate_hz=config.rate_hz or own.rate_hz
@@ -136,7 +141,29 @@ class Analyzer:
     ) -> Scored:
         """Every window of a video, scored by the likelihood of each label; ``passing`` sees each on its way."""
         cut = passing(windows(self.cache.shards(extracted), self.window, extracted.info.duration_s))
-        return self.scorer.score_windows(cut, self.see(extracted), extracted.info.duration_s, progress)
+        return self.scorer.score_windows(
+            cut, self.see(extracted), extracted.info.duration_s, progress, self.is_candidate(extracted)
+        )
+
+    def is_candidate(self, extracted: Extracted) -> Callable[[Span], bool]:
+        """Whether the model is to see a stretch of a video, or the first model has ruled it out."""
+        if self.first is None:
+            return lambda _: True
+        if self._candidates is None or self._candidates[0] != extracted.sha256:
+            seen = self.first.extract_features(extracted.path)
+            margin_s = max(calibration.shape.smooth_s for calibration in self.scorer.calibrations.values()) / 2
+            found = candidates(
+                self.first.scorer, self.first.score_windows(seen), self.shortcuts.first_threshold, margin_s
+            )
+            self._candidates = extracted.sha256, found
+        return self._candidates[1].is_near
+
+    def _first_model(self, config: AnalyzerConfig) -> "Analyzer":
+        """What scores every window: asked for the same label sets, or for all that it knows where it lacks one."""
+        run = load_run(run_folder(str(config.first)))
+        is_known = set(config.labels) <= run.record.labels.keys()
+        labels = config.labels if is_known else tuple(run.record.labels)
+        return Analyzer(run, AnalyzerConfig(labels=labels), self.cache)
 
     def see(self, extracted: Extracted) -> See:
         """How windows of a video become the model's input."""
@@ -174,6 +201,16 @@ class Analyzer:
             )
         if self.camera is not None:
             yield from self.camera.notes
+        if self.first is not None:
+            yield (
+                f"{self.first.identity.name} scored every window; this model saw only what lies near its scores of at "
+                f"least {self.shortcuts.first_threshold:g}, and calls the rest quiet"
+            )
+        if self.run.calibration is not None and self.run.calibration.shortcuts != self.shortcuts:
+            yield (
+                "thresholds were fitted without the same --first and --first-threshold: what is missed by them is not "
+                "in the stated rates. Calibrate again with these options"
+            )
         if self.run.calibration is None:
             yield "thresholds are not calibrated for this model"
         elif self.config.max_fnr is not None:

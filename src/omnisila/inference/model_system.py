@@ -13,6 +13,7 @@ from omnisila.inference.parsed_answers import identified, located_within
 from omnisila.inference.run_folders import run_folder
 from omnisila.inference.settings import AnalyzerConfig
 from omnisila.inference.zero_shot import load_model
+from omnisila.labels import label_set
 from omnisila.scenes.cache import Extracted, FeatureCache
 from omnisila.scenes.windows import Window, tiles
 from omnisila.schema import Example, Prediction, Span
@@ -36,7 +37,7 @@ class ModelSystem:
         self.run = load_model(model, run_folder(model), settings)
         self.analyzer = Analyzer(self.run, settings.replace(labels=tuple(self.run.record.labels)), cache)
         self.notice = self.run.pretrained.backbone.notice if self.run.pretrained else ""
-        self.name = f"{self.run.record.name}@{self.run.record.identity.digest[:12]}"
+        self.name = f"{self.run.record.name}@{self.run.record.identity.digest[:12]}{self.analyzer.shortcuts.suffix}"
 
     def predictions(self, video: Path, examples: Sequence[Example]) -> Iterator[Prediction]:
         for example in examples:
@@ -51,7 +52,12 @@ class ModelSystem:
         """Answers with the seconds that each took once the features were known."""
         identified = [example for example in examples if example.task == "identify"]
         for first in range(0, len(identified), BATCH_EXAMPLES):
-            yield from self._identify(identified[first : first + BATCH_EXAMPLES], extracted)
+            some = identified[first : first + BATCH_EXAMPLES]
+            is_candidate = self.analyzer.is_candidate(extracted)
+            candidates = [example for example in some if is_candidate(_span(example))]
+            if candidates:
+                yield from self._identify(candidates, extracted)
+            yield from (self._ruled_out(example) for example in some if not is_candidate(_span(example)))
         located = [example for example in examples if example.task == "locate"]
         if located:
             began = time.perf_counter()
@@ -89,6 +95,13 @@ class ModelSystem:
             said = identified(example, self.name, dict(shares))
             yield said.replace(expert_weights=weights, seconds=seconds)
 
+    def _ruled_out(self, example: Example) -> Prediction:
+        """The quiet label, where the first model found no candidate."""
+        quiet = label_set(example.labels).quiet
+        return identified(
+            example, self.name, {label: float(label == quiet) for label in self.run.record.labels[example.labels]}
+        )
+
     @torch.inference_mode()
     def _answer(self, example: Example, extracted: Extracted) -> Prediction:
         asked = parse_instruction(example.instruction)
@@ -103,8 +116,7 @@ class ModelSystem:
         judged = self.analyzer.scorer.judge_windows(inputs, [asked.labels.name])[asked.labels.name]
         trained = self.run.record.labels[asked.labels.name]
         score = float(judged.posterior[0, trained.index(asked.label)]) if asked.label in trained else 0.0
-        span = Span(start_s=example.start_s, end_s=example.end_s)
-        found = LabelledSpan(span=span, label=asked.label, score=score)
+        found = LabelledSpan(span=_span(example), label=asked.label, score=score)
         weights = judged.weights(0) if self.run.model.scenes else None
         finding = self.analyzer.attribute_span(asked.labels.name, found, weights, extracted)
         return Prediction(example_id=example.id, system=self.name, answer=finding.cause or NOTHING, findings=(finding,))
@@ -119,7 +131,7 @@ class ModelSystem:
         return [window for window in found if window is not None] or [self._window(example, extracted)]
 
     def _window(self, example: Example, extracted: Extracted) -> Window:
-        span = Span(start_s=example.start_s, end_s=example.end_s)
+        span = _span(example)
         window = self.analyzer.cache.window(extracted, span, self.analyzer.window)
         if window is None:
             raise InputError(
@@ -127,3 +139,7 @@ class ModelSystem:
                 f"({extracted.info.duration_s:.1f} s). Prepare the examples again from this footage."
             )
         return window
+
+
+def _span(example: Example) -> Span:
+    return Span(start_s=example.start_s, end_s=example.end_s)

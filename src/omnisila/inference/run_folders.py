@@ -13,12 +13,13 @@ from omnisila.inference.settings import AnalyzerConfig, split_settings
 from omnisila.labels import check_label_sets, label_set
 from omnisila.models.baselines.table import baseline_of
 from omnisila.models.run_files import CALIBRATION, RUN, is_reaction, is_run, run_calibration, run_summary
-from omnisila.operating_points import Calibration, LabelSetCalibration
+from omnisila.operating_points import Calibration, LabelSetCalibration, Shortcuts
 from omnisila.weights.checkpoint_files import CONFIG, check_source, fetch, folder_digest
 
 RELEASE, QUERY, OPENAI = "hawkeye-release:", "query:", "openai:"  # systems that are no run folders
 ASKED = (QUERY, OPENAI)
 _REACTIONS = {"compact": "compact-reaction"}  # the embedded reaction model that goes with an embedded scene model
+FIRST_THRESHOLD = 0.1  # of the first model's scores of an event, where no calibration names another
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -52,20 +53,24 @@ def answering(model: str, settings: AnalyzerConfig) -> Answering:
     check_label_sets(settings.labels)
     if model.startswith(ASKED):
         check_zero_shot(model, settings, has_own_way=model.startswith(QUERY))
+        check_cascade(model, settings, False)
         return Answering(None, None)
     check_zero_shot(model, settings, has_own_way=False)
     if "labels" not in settings.model_fields_set and is_run(folder := model_folder(model)):
         settings = settings.replace(labels=tuple(run_summary(folder).labels))
     events, reactions = split_settings(settings.replace(labels=tuple(dict.fromkeys(settings.labels))))
     scenes = Asked(model, run_folder(model), events) if events else None
+    if scenes is not None:
+        shortcuts_of(scenes.settings, None)
     if scenes is not None and is_run(scenes.folder):
         check_zero_shot(model, settings, has_own_way=True)
         said = run_summary(scenes.folder)
         check_answered(said.name, said.labels, scenes.settings.labels)
         if scenes.settings.max_fnr is not None:
             calibration = run_calibration(scenes.folder)
+            shortcuts = shortcuts_of(scenes.settings, calibration)
             for name in scenes.settings.labels:
-                calibration_at(said.name, calibration, name, scenes.settings.max_fnr)
+                calibration_at(said.name, calibration, name, scenes.settings.max_fnr, shortcuts)
     return Answering(scenes, Asked(model, reaction_folder(model), reactions) if reactions else None)
 
 
@@ -113,6 +118,16 @@ def check_zero_shot(model: str, settings: AnalyzerConfig, has_own_way: bool) -> 
         )
 
 
+def check_cascade(model: str, settings: AnalyzerConfig, scores_windows: bool) -> None:
+    """Whether a model can follow a first one, which takes one that scores windows by likelihood.
+
+    Raises:
+        InputError: it cannot.
+    """
+    if settings.first is not None and not scores_windows:
+        raise InputError(f"--first {settings.first}: model {model!r} scores no windows that it could skip. Leave it.")
+
+
 def check_answered(model: str, trained: Mapping[str, tuple[str, ...]], asked: Iterable[str]) -> None:
     """Whether a model was trained on the label sets that are asked for.
 
@@ -130,12 +145,43 @@ def check_answered(model: str, trained: Mapping[str, tuple[str, ...]], asked: It
             )
 
 
-def calibration_at(model: str, calibration: Calibration | None, name: str, max_fnr: float) -> LabelSetCalibration:
+def shortcuts_of(settings: AnalyzerConfig, calibration: Calibration | None) -> Shortcuts:
+    """What a model that is asked so leaves out; a threshold of 0 leaves out nothing.
+
+    Args:
+        calibration: of the model; the first model's usual threshold is the one that it was fitted with.
+
+    Raises:
+        InputError: the first model is no run that finds events, or only its threshold is given.
+    """
+    if settings.first is None:
+        if settings.first_threshold is not None:
+            raise InputError(f"--first-threshold {settings.first_threshold:g}: of which model? Give --first compact.")
+        return Shortcuts()
+    folder = run_folder(settings.first)
+    if not is_run(folder):
+        raise InputError(f"--first {settings.first}: not trained for any label. Give compact, or a run folder.")
+    known = run_calibration(folder)  # its temperatures change its scores
+    first = digest(run_summary(folder).identity.digest + (known.model_dump_json() if known else ""))
+    fitted = calibration.shortcuts if calibration else Shortcuts()
+    usual = fitted.first_threshold if fitted.first == first else FIRST_THRESHOLD
+    threshold = usual if settings.first_threshold is None else settings.first_threshold
+    return Shortcuts(first=first, first_threshold=threshold) if threshold else Shortcuts()
+
+
+def calibration_at(
+    model: str, calibration: Calibration | None, name: str, max_fnr: float, shortcuts: Shortcuts
+) -> LabelSetCalibration:
     """A label set's calibration with the thresholds for a false-negative rate.
 
     Raises:
-        InputError: the model was not calibrated for it.
+        InputError: the model was not calibrated for it, or not with what it leaves out.
     """
+    if calibration is not None and calibration.shortcuts != shortcuts:
+        raise InputError(
+            f"--max-fnr {max_fnr:g}: the thresholds of model {model} were fitted with other choices of --first and "
+            "--first-threshold. Fit them again: omnisila calibrate with the same options."
+        )
     fitted = calibration.label_sets.get(name) if calibration else None
     if fitted is None:
         raise InputError(
@@ -230,6 +276,9 @@ def check_system(model: str, settings: AnalyzerConfig) -> None:
         raise InputError(
             f"model {model!r} has windows of its own, or none: --window and --rate mean nothing to it. Leave them out."
         )
+    scores = not named and not is_endpoint(model) and not is_reaction(model_folder(model))
+    check_cascade(model, settings, scores)
+    shortcuts_of(settings, None)
     if model.startswith(RELEASE):
         if not Path(model.removeprefix(RELEASE)).is_dir():
             raise InputError(

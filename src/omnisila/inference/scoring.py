@@ -11,12 +11,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from omnisila.data.instructions import Instruction, render_instruction, render_label, render_question
+from omnisila.errors import InputError
 from omnisila.inference.run_folders import calibration_at, check_answered
 from omnisila.inference.seeing import See, seeing_nothing
 from omnisila.labels import LabelSet, label_set
 from omnisila.models.checkpoint import Run
 from omnisila.models.likelihood import Asked, Likelihood, label_likelihoods, posterior
-from omnisila.operating_points import LabelSetCalibration
+from omnisila.operating_points import LabelSetCalibration, Shortcuts
 from omnisila.scene_registry import SCENES
 from omnisila.scenes.windows import Window, WindowBatch
 from omnisila.schema import CurvePoint, ExpertWeights, ExpertWeightsPoint, SceneName, Span
@@ -31,7 +32,7 @@ FACE_BOUND = "explicit"  # the label set that is about faces: without one, nothi
 
 
 class Scored(NamedTuple):
-    """Windows of a video with what the model makes of them."""
+    """Windows of a video with what the model makes of them; those that it did not see are quiet and without weights."""
 
     spans: tuple[Span, ...]
     posteriors: dict[str, Float[np.ndarray, "windows labels"]]
@@ -40,11 +41,12 @@ class Scored(NamedTuple):
     def weights_over(self, span: Span) -> ExpertWeights:
         """The experts' mean weights over a span."""
         shared = np.array([max(min(w.end_s, span.end_s) - max(w.start_s, span.start_s), 0.0) for w in self.spans])
+        shared = shared * self.expert_weights.any(1)
         return _weights((shared[:, None] * self.expert_weights).sum(0) / max(shared.sum(), 1e-9))
 
     def weight_points(self) -> tuple[ExpertWeightsPoint, ...]:
         """The experts' weights over time."""
-        rows = zip(self.spans, self.expert_weights, strict=True)
+        rows = ((span, row) for span, row in zip(self.spans, self.expert_weights, strict=True) if row.any())
         return tuple(ExpertWeightsPoint(start_s=span.start_s, end_s=span.end_s, **_weights(row)) for span, row in rows)
 
     def labelled(
@@ -112,15 +114,22 @@ class Scorer:
         run: the model.
         names: of the label sets; the first one's anomaly curve stands for the video.
         max_fnr: choose thresholds for at most this false-negative rate per video; None takes the model's own choice.
+        shortcuts: what the model leaves out.
 
     Raises:
-        InputError: a label set the model was not trained on, or a false-negative rate it was not calibrated for.
+        InputError: a label set the model was not trained on, or a false-negative rate it was not calibrated for; a
+            label set without a quiet label, where windows are left out.
     """
 
-    def __init__(self, run: Run, names: Sequence[str], max_fnr: float | None = None) -> None:
-        self.run, self.max_fnr = run, max_fnr
+    def __init__(
+        self, run: Run, names: Sequence[str], max_fnr: float | None = None, shortcuts: Shortcuts | None = None
+    ) -> None:
+        self.run, self.max_fnr, self.shortcuts = run, max_fnr, shortcuts or Shortcuts()
         self.label_sets: dict[str, LabelSet] = {name: label_set(name) for name in dict.fromkeys(names)}
         check_answered(run.record.name, run.record.labels, self.label_sets)
+        for name, labels in self.label_sets.items():
+            if self.shortcuts.first and labels.quiet not in run.record.labels[name]:
+                raise InputError(f"--first: label set {name!r} has no quiet label to give what is left out. Leave it.")
         self.calibrations = {name: self._calibration(name) for name in self.label_sets}
 
     @property
@@ -135,7 +144,12 @@ class Scorer:
 
     @torch.inference_mode()
     def score_windows(
-        self, windows: Iterable[Window], see: See, duration_s: float, progress: Callable[[float], None] | None = None
+        self,
+        windows: Iterable[Window],
+        see: See,
+        duration_s: float,
+        progress: Callable[[float], None] | None = None,
+        is_candidate: Callable[[Span], bool] = lambda _: True,
     ) -> Scored:
         """Every window of a video, in order.
 
@@ -143,13 +157,22 @@ class Scorer:
             windows: of the video.
             see: makes the model's input of them.
             duration_s: of the video, for ``progress``, which gets the share that is done.
+            is_candidate: whether the model is to see a window; the others are quiet.
         """
         spans: list[Span] = []
+        seen: list[bool] = []
         posteriors: dict[str, list[Tensor]] = {name: [] for name in self.label_sets}
         weights: list[Tensor] = []
         size = BATCH_WINDOWS if self.run.pretrained is None else PRETRAINED_BATCH_WINDOWS
-        for batch in _batches(windows, size):
-            spans += [window.span for window in batch]
+
+        def candidates() -> Iterator[Window]:
+            for window in windows:
+                spans.append(window.span)
+                seen.append(is_candidate(window.span))
+                if seen[-1]:
+                    yield window
+
+        for batch in batches(candidates(), size):
             judged = self.judge_windows(see(batch), tuple(self.label_sets))
             for name, rated in judged.items():
                 posteriors[name].append(rated.posterior)
@@ -158,9 +181,13 @@ class Scorer:
                 progress(min(spans[-1].end_s / max(duration_s, 1e-6), 1.0))
         return Scored(
             tuple(spans),
-            {name: torch.cat(parts).double().numpy() for name, parts in posteriors.items()},
-            torch.cat(weights).double().numpy(),
+            {name: _spread(parts, self._quiet(name), seen) for name, parts in posteriors.items()},
+            _spread(weights, np.zeros(len(SCENES)), seen),
         )
+
+    def _quiet(self, name: str) -> Float[np.ndarray, "labels"]:
+        """The posterior of a window that is ruled out."""
+        return np.array([float(label == self.label_sets[name].quiet) for label in self.run.record.labels[name]])
 
     @torch.inference_mode()
     def judge_windows(self, inputs: WindowBatch, names: Sequence[str]) -> dict[str, Judged]:
@@ -178,12 +205,12 @@ class Scorer:
 
     def _likelihood(self, inputs: WindowBatch, names: Sequence[str]) -> list[Likelihood]:
         asked = [
-            Asked(self._question(name), tuple(render_label(label) for label in self.run.record.labels[name]))
+            Asked(self.question(name), tuple(render_label(label) for label in self.run.record.labels[name]))
             for name in names
         ]
         return label_likelihoods(self.run.model, inputs.scenes, inputs.visual, asked, inputs.contexts)
 
-    def _question(self, name: str) -> str:
+    def question(self, name: str) -> str:
         """What is asked; a model that was not taught the labels is told them."""
         labels = self.label_sets[name]
         if self.run.record.zero_shot is not None:
@@ -219,7 +246,7 @@ class Scorer:
     def _calibration(self, name: str) -> LabelSetCalibration:
         calibration = self.run.calibration
         if self.max_fnr is not None:
-            return calibration_at(self.run.record.name, calibration, name, self.max_fnr)
+            return calibration_at(self.run.record.name, calibration, name, self.max_fnr, self.shortcuts)
         return (calibration.label_sets.get(name) if calibration else None) or UNCALIBRATED
 
 
@@ -233,6 +260,14 @@ def _mean_weights(
     return weights
 
 
+def _spread(parts: Sequence[Tensor], unseen: Float[np.ndarray, "width"], seen: Sequence[bool]) -> np.ndarray:
+    """Rows of the windows that were seen, in their places among all."""
+    rows = np.tile(unseen, (len(seen), 1))
+    if parts:
+        rows[np.array(seen)] = torch.cat(list(parts)).double().numpy()
+    return rows
+
+
 def _weights(row: Float[np.ndarray, "experts"]) -> ExpertWeights:
     return {name: _round_score(value) for name, value in zip(SCENES, row, strict=True)}
 
@@ -241,7 +276,8 @@ def _round_score(value: float) -> float:
     return round(min(max(float(value), 0.0), 1.0), 4)
 
 
-def _batches(items: Iterable[Window], size: int) -> Iterator[list[Window]]:
+def batches(items: Iterable[Window], size: int) -> Iterator[list[Window]]:
+    """Windows in their order, so many at a time."""
     source = iter(items)
     while batch := list(islice(source, size)):
         yield batch

@@ -25,6 +25,8 @@ class AnalyzerConfig(Config):
         camera: file of the fixed camera that the video is of (``omnisila learn-camera``).
         alarms_per_hour: false alarms of each label set, and of what is unusual, that are wanted on that camera at most;
             None takes ``cameras.camera.ALARMS_PER_HOUR``.
+        first: a model that scores every window before this one, which then sees candidates alone (``shortcuts_of``).
+        first_threshold: of its scores; None takes the one that the thresholds were fitted with, or the usual one.
         contextual: of a Video-LLM without training, divide likelihoods by those for an empty video.
         scene_text: show such a model what the scene extractors saw, in words.
         base_url: address of the endpoint of a model ``openai:NAME``.
@@ -40,6 +42,8 @@ class AnalyzerConfig(Config):
     max_fnr: float | None = Field(default=None, gt=0, lt=1)
     camera: Path | None = None
     alarms_per_hour: float | None = Field(default=None, gt=0)
+    first: str | None = None
+    first_threshold: float | None = Field(default=None, ge=0, le=1)
     contextual: bool = False
     scene_text: bool = False
     base_url: str | None = None
@@ -64,6 +68,8 @@ def split_settings(settings: AnalyzerConfig) -> tuple[AnalyzerConfig | None, Ana
             "--max-fnr and --camera both choose the thresholds. Give one: a rate of misses on the model's own "
             "validation footage, or of false alarms on this camera."
         )
+    if settings.camera is not None and settings.first is not None:
+        raise InputError("--first and --camera: a camera is learnt from scores of every window. Give one of the two.")
     events = tuple(name for name in settings.labels if name != REACTION.name)
     if not events:
         check_reaction_settings(settings)
@@ -96,7 +102,7 @@ def check_reaction_settings(settings: AnalyzerConfig) -> None:
             f"a reaction model measures label set {REACTION.name!r} alone, not {', '.join(settings.labels)}. Give "
             f"--labels {REACTION.name}, or another model."
         )
-    unknown = [name for name in ("rate_hz", "max_fnr", "camera") if getattr(settings, name) is not None]
+    unknown = [name for name in ("rate_hz", "max_fnr", "camera", "first") if getattr(settings, name) is not None]
     if unknown:
         raise InputError(
             f"{' and '.join(unknown)}: reactions are measured on 32 frames a window and have no thresholds. Leave it "

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from omnisila.data.preparation.decided import decided_examples
 from omnisila.data.preparation.video_examples import label_over
@@ -14,6 +14,7 @@ from omnisila.errors import InputError, MediaError
 from omnisila.evaluation.calibration import ValidationVideo, fit_temperature
 from omnisila.files import write_atomically
 from omnisila.inference.analyzer import Analyzer
+from omnisila.inference.run_folders import shortcuts_of
 from omnisila.inference.scoring import Scored
 from omnisila.inference.settings import AnalyzerConfig
 from omnisila.labels import label_set
@@ -35,6 +36,7 @@ class _Video(NamedTuple):
 
     example: Example
     scored: Scored
+    seen: Bool[np.ndarray, "windows"]  # those that no first model ruled out
 
 
 class Held(NamedTuple):
@@ -63,29 +65,38 @@ def decided(decisions: Path, say: Say) -> Held:
     return Held(decided_examples(records(decisions, Decision), say), f"decisions of {decisions.name}")
 
 
-def calibrate_run(folder: Path, held: Held, footage: Path, cache: FeatureCache, say: Say) -> Calibration:
+def calibrate_run(
+    folder: Path, held: Held, footage: Path, cache: FeatureCache, say: Say, settings: AnalyzerConfig | None = None
+) -> Calibration:
     """Fit temperature and thresholds on held-out examples, and put them into the run folder.
+
+    Args:
+        settings: what the model leaves out, so that what is missed by it counts as missed.
 
     Raises:
         InputError: there is no video with known times that can be read.
         OutputError: the run folder cannot be written.
     """
     run = load_run(folder)._replace(calibration=None)
+    settings = settings or AnalyzerConfig()
+    shortcuts = shortcuts_of(settings, None)
     sets: dict[str, LabelSetCalibration] = {}
     for labels, names in run.record.labels.items():
-        analyzer = Analyzer(run, AnalyzerConfig(labels=(labels,)), cache)
+        analyzer = Analyzer(run, settings.replace(labels=(labels,)), cache)
         mine = [example for example in held.examples if example.labels == labels]
         videos = list(_score_videos(analyzer, mine, footage, say))
         if not videos:
             say(f"{labels}: no video of {held.words} that can be read; its thresholds stay uncalibrated")
             continue
+        if analyzer.first is not None:
+            say(f"{labels}: {_ruled_out(videos, labels)}")
         sets[labels] = _fit_label_set(videos, labels, names)
     if not sets:
         raise InputError(
             f"{held.words}: nothing to calibrate on: no video with known times for {', '.join(run.record.labels)} that "
             f"can be read below {footage}. Give another --footage or --split, or prepare with --resplit."
         )
-    calibration = Calibration(label_sets=sets, split=held.words, grid_hz=8.0)
+    calibration = Calibration(label_sets=sets, split=held.words, grid_hz=8.0, shortcuts=shortcuts)
     write_atomically(folder / CALIBRATION, calibration.model_dump_json(indent=2))
     return calibration
 
@@ -101,7 +112,18 @@ def _score_videos(analyzer: Analyzer, examples: Sequence[Example], footage: Path
             say(f"left out: {error}")
             continue
         say(f"{example.labels} {number}/{len(examples)}: {example.video}")
-        yield _Video(example, analyzer.score_windows(extracted))
+        scored = analyzer.score_windows(extracted)
+        yield _Video(example, scored, np.array([*map(analyzer.is_candidate(extracted), scored.spans)], dtype=bool))
+
+
+def _ruled_out(videos: Sequence[_Video], labels: str) -> str:
+    """How much the first model rules out, and of events; both are in the rates that are fitted."""
+    quiet, seen = label_set(labels).quiet, np.concatenate([video.seen for video in videos])
+    event = np.array(
+        [label_over(video.example.truth, span, quiet or "") != quiet for video in videos for span in video.scored.spans]
+    )
+    missed = f"{(~seen[event]).mean():.1%}" if event.any() else "none"
+    return f"the first model rules out {(~seen).mean():.1%} of {len(seen)} windows, {missed} of those with an event"
 
 
 def _fit_label_set(videos: Sequence[_Video], labels: str, names: Sequence[str]) -> LabelSetCalibration:
