@@ -89,7 +89,7 @@ def main() -> None:
     assert calibration is not None, "the run was not calibrated: let omnisila train finish"
     own = calibration.label_sets[SET]
     labels = recipe.labels[SET]
-    said = out_of_fold_with_votes(made.bench, made.material, recipe, FOLDS)[SET]
+    said = out_of_fold_with_votes(made.bench, made.material, recipe, FOLDS, locating=True)[SET]
     posterior = softmax(said / own.temperature, axis=1)
     bank = made.material.bank
     places = judged_windows(bank)

@@ -173,7 +173,7 @@ class Scorer:
                     yield window
 
         for batch in batches(candidates(), size):
-            judged = self.judge_windows(see(batch), tuple(self.label_sets))
+            judged = self.judge_windows(see(batch), tuple(self.label_sets), locating=True)
             for name, rated in judged.items():
                 posteriors[name].append(rated.posterior)
             weights.append(next(iter(judged.values())).expert_weights)  # the scenes do not depend on the question
@@ -190,9 +190,13 @@ class Scorer:
         return np.array([float(label == self.label_sets[name].quiet) for label in self.run.record.labels[name]])
 
     @torch.inference_mode()
-    def judge_windows(self, inputs: WindowBatch, names: Sequence[str]) -> dict[str, Judged]:
-        """The calibrated posterior of each window over the labels that the model was trained on, by label set."""
-        found = self._likelihood(inputs, names)
+    def judge_windows(self, inputs: WindowBatch, names: Sequence[str], locating: bool = False) -> dict[str, Judged]:
+        """The calibrated posterior of each window over the labels that the model was trained on, by label set.
+
+        Args:
+            locating: whether events are looked for; some labels then need more (``VotesConfig.agree``).
+        """
+        found = self._likelihood(inputs, names, locating)
         return {name: self._calibrate(name, likelihood, inputs) for name, likelihood in zip(names, found, strict=True)}
 
     def spans(self, name: str, scored: Scored, until_s: float = float("inf")) -> tuple[LabelledSpan, ...]:
@@ -203,12 +207,12 @@ class Scorer:
         """The anomaly curve of the first label set, with the posteriors of all."""
         return scored.curve({name: self.run.record.labels[name] for name in self.label_sets})
 
-    def _likelihood(self, inputs: WindowBatch, names: Sequence[str]) -> list[Likelihood]:
+    def _likelihood(self, inputs: WindowBatch, names: Sequence[str], locating: bool = False) -> list[Likelihood]:
         asked = [
             Asked(self.question(name), tuple(render_label(label) for label in self.run.record.labels[name]))
             for name in names
         ]
-        return label_likelihoods(self.run.model, inputs.scenes, inputs.visual, asked, inputs.contexts)
+        return label_likelihoods(self.run.model, inputs.scenes, inputs.visual, asked, inputs.contexts, locating)
 
     def question(self, name: str) -> str:
         """What is asked; a model that was not taught the labels is told them."""

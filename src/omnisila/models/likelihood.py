@@ -80,15 +80,24 @@ def answers_likelihood(
 
 @torch.inference_mode()
 def label_likelihoods(
-    model: SceneModel, scenes: SceneInputs, visual: Entities, asked: Sequence[Asked], contexts: Sequence[str] = ()
+    model: SceneModel,
+    scenes: SceneInputs,
+    visual: Entities,
+    asked: Sequence[Asked],
+    contexts: Sequence[str] = (),
+    locating: bool = False,
 ) -> list[Likelihood]:
-    """``answers_likelihood`` where the answers are labels: the model's votes on them are weighed in."""
+    """``answers_likelihood`` where the answers are labels: the model's votes on them are weighed in.
+
+    Args:
+        locating: as ``LabelVotes.weighed``.
+    """
     found, votes = answers_likelihood(model, scenes, visual, asked, contexts), model.votes
     if votes is None:
         return found
     seen = summaries(scenes, visual, votes.reads)
     return [
-        item._replace(log_probs=votes.weighed(item.log_probs, question.answers, seen))
+        item._replace(log_probs=votes.weighed(item.log_probs, question.answers, seen, locating))
         for item, question in zip(found, asked, strict=True)
     ]
 

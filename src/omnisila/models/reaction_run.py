@@ -11,7 +11,7 @@ from safetensors.torch import load, save
 from omnisila.errors import WeightsError
 from omnisila.labels import REACTION
 from omnisila.models.baselines.bilstm import BiLSTMConfig
-from omnisila.models.baselines.expression_share import ExpressionShareConfig
+from omnisila.models.frame_reading import FrameReadingConfig
 from omnisila.models.probing import ProbeConfig
 from omnisila.models.reaction import ReactionModel
 from omnisila.models.reaction_sources import DescribedSource, PooledSource
@@ -22,7 +22,7 @@ from omnisila.scenes.reaction.config import ReactionFeatureConfig
 from omnisila.schema import Probability
 
 ReactionModelConfig = Annotated[
-    ProbeConfig | ViPERConfig | BiLSTMConfig | TemporalAVConfig | ExpressionShareConfig, Field(discriminator="kind")
+    ProbeConfig | ViPERConfig | BiLSTMConfig | TemporalAVConfig | FrameReadingConfig, Field(discriminator="kind")
 ]
 
 

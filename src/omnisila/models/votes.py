@@ -54,12 +54,18 @@ class Vote(nn.Module):
 
 
 class LabelVote(nn.Module):
-    """A label's log-odds against the quiet label: the mean of its summaries' votes, calibrated."""
+    """A label's log-odds against the quiet label: the mean of its summaries' votes, calibrated.
+
+    Args:
+        votes: named by what they read.
+        agree: where events are located, the least vote counts in place of the mean.
+    """
 
     offset: Tensor
 
-    def __init__(self, votes: Sequence[str]) -> None:
+    def __init__(self, votes: Sequence[str], agree: bool = False) -> None:
         super().__init__()
+        self.agree = agree
         self.votes = nn.ModuleDict({name: Vote(name) for name in votes})
         self.register_buffer("offset", torch.zeros(()))
 
@@ -72,7 +78,9 @@ class LabelVote(nn.Module):
         """Before calibration."""
         return torch.stack([vote(summary) for vote in self.votes.values()]).mean(0)
 
-    def forward(self, summary: Summaries) -> Float[Tensor, "batch"]:
+    def forward(self, summary: Summaries, locating: bool = False) -> Float[Tensor, "batch"]:
+        if locating and self.agree:
+            return torch.stack([vote(summary) for vote in self.votes.values()]).amin(0) + self.offset
         return self.mean_vote(summary) + self.offset
 
 
@@ -104,16 +112,23 @@ class LabelVotes(nn.Module):
         log_probs: Float[Tensor, "batch answers"],
         answers: Sequence[str],
         summary: Summaries,
+        locating: bool = False,
     ) -> Float[Tensor, "batch answers"]:
         """Log-likelihoods of a label set's answers with the votes in them; as they came where no answer is voted on.
 
         An answer that is not voted on, above all the quiet label, has odds of 0 nats.
+
+        Args:
+            log_probs: what the language side says.
+            answers: in the order of the columns.
+            summary: of the windows.
+            locating: whether events are looked for, and not what a given stretch shows.
         """
         votes = self.by_label
         if not any(answer in votes for answer in answers):
             return log_probs
         odds = torch.stack(
-            [votes[a](summary) if a in votes else log_probs.new_zeros(len(log_probs)) for a in answers], 1
+            [votes[a](summary, locating) if a in votes else log_probs.new_zeros(len(log_probs)) for a in answers], 1
         )
         return (self.language_weight * log_probs.log_softmax(-1) + odds).log_softmax(-1)
 
@@ -124,10 +139,13 @@ class VotesConfig(Config):
     Attributes:
         votes: label -> its votes, each named by the summaries (``scenes.summaries.SUMMARIES``) that it reads side by
             side, with plus signs between them.
+        agree: labels of which a finding needs all votes: where events are located, the least vote counts in place of
+            the mean (decision D221).
         language_weight: of the language model's log-likelihoods of the same labels beside the votes.
     """
 
     votes: dict[str, tuple[str, ...]]
+    agree: tuple[str, ...] = ()
     language_weight: float = 0.0
 
     @property
@@ -139,4 +157,5 @@ class VotesConfig(Config):
 
     def build(self) -> LabelVotes:
         """Votes that speak for nothing yet."""
-        return LabelVotes({label: LabelVote(names) for label, names in self.votes.items()}, self.language_weight)
+        labels = {label: LabelVote(names, label in self.agree) for label, names in self.votes.items()}
+        return LabelVotes(labels, self.language_weight)

@@ -12,6 +12,7 @@ from omnisila.inference.reaction_system import UNSEEN, ReactionSystem
 from omnisila.inference.settings import AnalyzerConfig, split_settings
 from omnisila.models.baselines.bilstm import BiLSTMConfig
 from omnisila.models.reaction_run import save_reaction
+from omnisila.scenes.reaction.actions import COLUMNS
 from omnisila.scenes.reaction.config import ReactionFeatureConfig
 from omnisila.scenes.reaction.extracting import ReactionCache
 from omnisila.schema import Example, Span
@@ -76,7 +77,10 @@ def test_what_is_asked_of_both_is_split():
 
 def test_nothing_is_measured_where_nothing_was_seen(reaction_run, tmp_path, make_video):
     blind = reaction_run(
-        BiLSTMConfig(width=4, layers=1), {"fau": 24}, features=EMBEDDED, labels={"reaction": ("Fear", "Surprise")}
+        BiLSTMConfig(width=4, layers=1),
+        {"fau": len(COLUMNS)},
+        features=EMBEDDED,
+        labels={"reaction": ("Fear", "Surprise")},
     )
     means = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
     blind = blind._replace(record=blind.record.replace(train_mean=means))
@@ -90,7 +94,7 @@ def test_nothing_is_measured_where_nothing_was_seen(reaction_run, tmp_path, make
 
 
 def test_examples_without_length_are_refused(reaction_run, tmp_path):
-    tiny = reaction_run(BiLSTMConfig(width=4, layers=1), {"fau": 24}, features=EMBEDDED)
+    tiny = reaction_run(BiLSTMConfig(width=4, layers=1), {"fau": len(COLUMNS)}, features=EMBEDDED)
     save_reaction(tmp_path, tiny.model, tiny.record)
     with pytest.raises(InputError, match="a#react: from 0 s to 0 s there is nothing to see"):
         next(ReactionSystem(str(tmp_path)).predictions(tmp_path / "a.mp4", [EXAMPLE]))

@@ -40,6 +40,20 @@ def test_no_outlier_decides_alone():
     assert odds.tolist() == [LIMIT, LIMIT]
 
 
+def test_a_finding_may_need_all_votes_of_its_label():
+    votes = VotesConfig(votes={"Fire": ("level", "peak"), "Theft": ("level", "peak")}, agree=("Fire",)).build()
+    for label in votes.by_label.values():
+        level, peak = label.votes.values()
+        level.bias.fill_(3.0)
+        peak.bias.fill_(-1.0)
+        label.offset.fill_(0.5)
+    said = torch.zeros(2, 3).log_softmax(1)
+    for locating, fire in ((False, 1.5), (True, -0.5)):
+        odds = votes.weighed(said, ["Fire", "Theft", "Normal"], summary(0.0), locating)
+        assert torch.allclose(odds[:, 0] - odds[:, 2], torch.full((2,), fire), atol=1e-5)
+        assert torch.allclose(odds[:, 1] - odds[:, 2], torch.full((2,), 1.5), atol=1e-5)
+
+
 def test_only_what_is_read_is_asked_for():
     votes = VotesConfig(votes={"Fire": ("level",), "Theft": ("motion+pose", "level")}).build()
     assert votes.reads == ("level", "motion", "pose")

@@ -201,6 +201,7 @@ def _calibration(bench: Workbench, material: Material, recipe: CompactTraining) 
     windows = judged_windows(material.bank).tolist()
     return calibrate(
         out_of_fold_with_votes(bench, material, recipe, FOLDS),
+        out_of_fold_with_votes(bench, material, recipe, FOLDS, locating=True),
         material.clips,
         material.bank,
         windows,

@@ -231,6 +231,7 @@ def temperature_of(
 
 def calibrate(
     log_probs: Mapping[str, Float[np.ndarray, "windows labels"]],
+    located: Mapping[str, Float[np.ndarray, "windows labels"]],
     clips: Sequence[AnnotatedVideo],
     bank: FeatureBank,
     windows: Sequence[int],
@@ -246,12 +247,14 @@ def calibrate(
     footage; other label sets have one for their anomaly curve, which limits misses.
 
     Args:
+        log_probs: what each window shows, for the temperature.
+        located: the same where events are looked for, for the thresholds.
         votes: those of the model.
     """
     sets: dict[str, LabelSetCalibration] = {}
     for labels, names in trained.items():
         temperature = temperature_of(log_probs[labels], clips, bank, windows, names, labels)
-        scores = JoinedScores(clips, bank, windows, softmax(log_probs[labels], temperature))
+        scores = JoinedScores(clips, bank, windows, softmax(located[labels], temperature))
         joins = joins_of(clips, fold_of, scores.durations_s, labels, names, folds, seed=0)
         limited: dict[str, Thresholds] | None = None
         ordinary = ordinary_clips(clips, labels, scores.durations_s)

@@ -69,7 +69,7 @@ def write_card(
         _head(main, material.clips, folds, len(seeded)),
         "## Identifying, on unseen sources\n",
         *(_question(question, measured, ensemble, folds) for question in questions_on(main)),
-        *(far_sections(far, measured.seeds[0], calibration, bench, folds) if far is not None else []),
+        *(far_sections(far, measured.seeds[0], bench, folds) if far is not None else []),
         _ablations(measured, ablated, folds),
         _not_measured(
             main.card.command, [recipe.name for recipe in ablations if recipe not in have], seeds - len(seeded)

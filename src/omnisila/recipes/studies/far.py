@@ -55,34 +55,43 @@ def tried_ideas(recipe: CompactTraining) -> dict[str, Train]:
     assert recipe.votes is not None
     shipped, voting = recipe.votes, recipe.voting
     alone = {
-        f"one vote alone: {name}": _voted({"": (name,)}, voting)
+        f"one vote alone: {name}": _alone(name, voting)
         for name in ("motion+people+limbs", "motion+people+limbs+pose", "jerk", "spread", "level", "peak", "pose")
     }
     every = "+".join(("motion", "people", "limbs", "jerk", "spread"))
     return {
-        OWN_CALM_ALONE: _voted(shipped.votes, voting.replace(others=0.0)),
-        "model, calm of other sets at full weight": _voted(shipped.votes, voting.replace(others=1.0)),
+        OWN_CALM_ALONE: _voted(shipped, voting.replace(others=0.0)),
+        "model, calm of other sets at full weight": _voted(shipped, voting.replace(others=1.0)),
+        "model, its least vote": _voted(shipped.replace(agree=tuple(shipped.votes)), voting, locating=True),
         **alone,
-        "all changes side by side in one vote": _voted({"": (every,)}, voting),
+        "all changes side by side in one vote": _alone(every, voting),
         "model with the static look as one more vote": _voted(
-            {label: (*names, "level") for label, names in shipped.votes.items()}, voting
+            shipped.replace(votes={label: (*names, "level") for label, names in shipped.votes.items()}), voting
         ),
         "extra-trees on motion+people+limbs, calm of other sets beside": _trees("motion+people+limbs", voting.others),
     }
 
 
-def _voted(votes: Mapping[str, Sequence[str]], voting: VotingConfig) -> Train:
+def _voted(votes: VotesConfig, voting: VotingConfig, locating: bool = False) -> Train:
     def train(known: VotingData, label: str, asked: VotingData) -> Scores:
-        names = tuple(votes.get(label, votes.get("", ())))
-        model = VotesConfig(votes={label: names}).build()
+        model = votes.replace(votes={label: votes.votes[label]}).build()
         fit_votes(model, known, voting)
-        return model.by_label[label](asked.summaries).double().numpy()
+        return model.by_label[label](asked.summaries, locating).double().numpy()
+
+    return train
+
+
+def _alone(name: str, voting: VotingConfig) -> Train:
+    """One vote for whatever label is asked about."""
+
+    def train(known: VotingData, label: str, asked: VotingData) -> Scores:
+        return _voted(VotesConfig(votes={label: (name,)}), voting)(known, label, asked)
 
     return train
 
 
 def _line(name: str) -> Train:
-    return _voted({"": (name,)}, VotingConfig(strength={"motion": 3e-2, "people": 1e-2}, others=0.0, folds=0))
+    return _alone(name, VotingConfig(strength={"motion": 3e-2, "people": 1e-2}, others=0.0, folds=0))
 
 
 def _trees(name: str, others: float = 0.0) -> Train:
@@ -145,16 +154,18 @@ class FarTests:
             return found
 
         assert self.recipe.votes is not None
-        model = {MODEL: _voted(self.recipe.votes.votes, self.recipe.voting)}
+        model = {MODEL: _voted(self.recipe.votes, self.recipe.voting)}
         return self._kept("far", question, {**model, **simple_classifiers(), **tried_ideas(self.recipe)}, scores)
 
-    def odds_without(self, set_name: str) -> dict[str, Scores]:
-        """Log-odds of every voted label for every window, by votes learnt without a set and its cameras elsewhere."""
-        assert self.recipe.votes is not None
+    def odds_without(self, set_name: str, votes: VotesConfig) -> dict[str, Scores]:
+        """Log-odds of every voted label for every window, as events are looked for.
+
+        The votes are learnt without a set and its cameras elsewhere.
+        """
         known = (self.data.set_name != set_name) & ~np.isin(self.group, self.group[self.data.set_name == set_name])
-        model = self.recipe.votes.build()
+        model = votes.build()
         fit_votes(model, self.data.at(np.flatnonzero(known)), self.recipe.voting)
-        return {label: vote(self.data.summaries).double().numpy() for label, vote in model.by_label.items()}
+        return {label: vote(self.data.summaries, True).double().numpy() for label, vote in model.by_label.items()}
 
     def _held_out(self, question: Question, train: Train) -> Scores:
         found = np.full(len(self.fold), np.nan)

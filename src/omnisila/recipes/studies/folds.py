@@ -107,13 +107,18 @@ def out_of_fold(
 
 
 def out_of_fold_with_votes(
-    bench: Workbench, material: Material, recipe: CompactTraining, folds: int
+    bench: Workbench, material: Material, recipe: CompactTraining, folds: int, locating: bool = False
 ) -> dict[str, Float[np.ndarray, "windows labels"]]:
-    """``out_of_fold`` with votes weighed in that never saw the window's footage; they take a minute, and are kept."""
+    """``out_of_fold`` with votes weighed in that never saw the window's footage; they take a minute, and are kept.
+
+    Args:
+        locating: as ``LabelVotes.weighed``.
+    """
     said = out_of_fold(bench, recipe, folds)
     if recipe.votes is None:
         return said
-    file = bench.answers / f"{recipe.name.replace(' ', '-')}-seed{recipe.seed}-{recipe.digest()}-votes.safetensors"
+    made = f"seed{recipe.seed}-{recipe.digest()}-{'located' if locating else 'votes'}"
+    file = bench.answers / f"{recipe.name.replace(' ', '-')}-{made}.safetensors"
     if file.exists():
         return {name: values.numpy() for name, values in load_file(file).items()}
     windows = judged_windows(material.bank)
@@ -125,7 +130,7 @@ def out_of_fold_with_votes(
         fit_votes(votes, data.at(np.flatnonzero(fold_of != fold)), recipe.voting)
         places, summary = torch.from_numpy(unseen), data.at(unseen).summaries
         for name, labels in recipe.labels.items():
-            weighed[name][places] = votes.weighed(weighed[name][places], labels, summary)
+            weighed[name][places] = votes.weighed(weighed[name][places], labels, summary, locating)
     write_atomically(file, save({name: values.contiguous() for name, values in weighed.items()}))
     return {name: values.numpy() for name, values in weighed.items()}
 

@@ -79,14 +79,15 @@ class Answers(NamedTuple):
     windows: Sequence[int]
     fold_of: Sequence[int]
     log_probs: dict[str, Float[np.ndarray, "windows labels"]]
+    located: dict[str, Float[np.ndarray, "windows labels"]]
     trained: dict[str, tuple[str, ...]]
 
 
 def load_answers(bench: Workbench, material: Material, recipe: CompactTraining, folds: int) -> Answers:
     """A recipe's out-of-fold answers as they stand on disk."""
     windows = judged_windows(material.bank).tolist()
-    log_probs = out_of_fold_with_votes(bench, material, recipe, folds)
-    return Answers(material.clips, material.bank, windows, bench.fold_of, log_probs, recipe.labels)
+    said, located = (out_of_fold_with_votes(bench, material, recipe, folds, locating) for locating in (False, True))
+    return Answers(material.clips, material.bank, windows, bench.fold_of, said, located, recipe.labels)
 
 
 class _Item(NamedTuple):
@@ -203,7 +204,7 @@ def locating_metrics(
     """Localisation on joined clips at the calibration's default thresholds, by data set."""
     names = answers.trained[labels]
     quiet = label_set(labels)
-    posterior = softmax(answers.log_probs[labels], calibration.temperature)
+    posterior = softmax(answers.located[labels], calibration.temperature)
     scores = JoinedScores(answers.clips, answers.bank, answers.windows, posterior)
     every = joins_of(answers.clips, answers.fold_of, scores.durations_s, labels, names, folds, seed=100)
     found: list[Located] = []

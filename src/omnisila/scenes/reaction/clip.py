@@ -101,7 +101,7 @@ class ReactionFeatures:
 
     Args:
         modalities: all of ``MODALITIES``; one that is missing is all masked.
-        kinds: modality -> what its numbers are, such as ``expression_proxy``, which stands where facial action units
+        kinds: modality -> what its numbers are, such as ``blendshapes``, which stand where facial action units
             would and is none.
         times_s: when the frames are shown, from the clip's start.
         warnings: what is missing or doubtful, in plain words.
