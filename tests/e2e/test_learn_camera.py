@@ -113,7 +113,8 @@ def test_a_watched_camera_tells_what_an_analysis_tells(
     assert offline
     ended = omnisila("watch", walk, "--camera", camera, "--out", tmp_path / "live")
     assert ended.exit_code == 0, ended.stderr
-    lines = [json.loads(line) for path in (tmp_path / "live").glob("*/*/*.jsonl") for line in path.open()]
+    texts = [path.read_text(encoding="utf-8") for path in (tmp_path / "live").glob("*/*/*.jsonl")]
+    lines = [json.loads(line) for text in texts for line in text.splitlines()]
     begin = min(datetime.fromisoformat(line["start_utc"]) for line in lines if line["kind"] == "score")
     closed = [line for line in lines if line["kind"] == "finding" and line["event"] == "close"]
     closed = [line for line in closed if line["label"] == "Unusual"]

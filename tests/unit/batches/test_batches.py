@@ -86,11 +86,9 @@ def test_two_thousand_tiny_files_have_one_end_each(tmp_path: Path):
     page = (tmp_path / "out" / "index.html").read_text()
     assert "2001 videos" in page
     assert "The 100 with the strongest findings are shown" in page
-    began_s = time.monotonic()
     again = run(tmp_path / "in", tmp_path / "out", tmp_path / "again")
     assert again.states == tally.states
-    assert not analysed(tmp_path / "again")
-    assert time.monotonic() - began_s < 20, "no process was started for it"
+    assert not list((tmp_path / "again").iterdir()), "no process was started for it"
 
 
 def test_a_file_that_kills_or_holds_its_process_is_set_aside(make_video: Make, tmp_path: Path):
