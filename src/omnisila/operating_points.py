@@ -83,16 +83,19 @@ class Shortcuts(Frozen):
 
     Attributes:
         first: digest of the model that scores every window before it, so that it need not; None: it scores all itself.
+        kept_tokens: share of a window's video tokens that the language model reads.
         first_threshold: it scores the windows near those that the first gives at least this score of an event.
     """
 
     first: str | None = None
     first_threshold: Probability = 0.0
+    kept_tokens: float = Field(default=1.0, gt=0, le=1)
 
     @property
     def suffix(self) -> str:
         """What tells results apart by them; empty where nothing is left out."""
-        return f"+first{self.first_threshold:g}@{self.first[:6]}" if self.first else ""
+        first = f"+first{self.first_threshold:g}@{self.first[:6]}" if self.first else ""
+        return first + (f"+tokens{self.kept_tokens:g}" if self.kept_tokens < 1 else "")
 
 
 class Calibration(Frozen):

@@ -25,6 +25,7 @@ from omnisila.cli import (
     models,
     predict,
     prepare,
+    quantise,
     rate,
     report,
     score,
@@ -78,6 +79,7 @@ app.command("watch")(watch.watch)
 app.command("serve")(serve.serve)
 app.add_typer(decisions.app, name="decisions")
 app.command("learn-camera")(learn_camera.learn_camera)
+app.command("quantise")(quantise.quantise)
 app.command("models")(models.models)
 
 

@@ -91,6 +91,13 @@ FirstThreshold = Annotated[
         "[as calibrated, else 0.1]."
     ),
 ]
+VideoTokens = Annotated[
+    float,
+    typer.Option(
+        help="Share of a window's video tokens that a Video-LLM reads; those that change least over time are merged. "
+        "Thresholds hold for the share that they were fitted with."
+    ),
+]
 BaseUrl = Annotated[
     str | None,
     typer.Option(help="OpenAI-compatible endpoint of --model openai:NAME, such as http://localhost:8000/v1."),

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from omnisila.cli.arguments import First, FirstThreshold, Quiet
+from omnisila.cli.arguments import First, FirstThreshold, Quiet, VideoTokens
 
 
 def calibrate(
@@ -34,6 +34,7 @@ def calibrate(
     out: Annotated[Path | None, typer.Option(help="Calibrate a copy of the run, made here.")] = None,
     first: First = None,
     first_threshold: FirstThreshold = None,
+    video_tokens: VideoTokens = 1.0,
     quiet: Quiet = False,
 ) -> None:
     """Fit temperature and thresholds for wanted miss rates, and say what each costs in false alarms.
@@ -58,7 +59,7 @@ def calibrate(
     if is_reaction(source):
         raise InputError(f"{run} measures reactions, which have no thresholds. Give a run of omnisila train icm.")
     run_summary(source)
-    settings = AnalyzerConfig.from_options(first=first, first_threshold=first_threshold)
+    settings = AnalyzerConfig.from_options(first=first, first_threshold=first_threshold, kept_tokens=video_tokens)
     shortcuts_of(settings, None)
     asked = examples or decisions
     if asked is None or (examples is not None and decisions is not None):

@@ -17,6 +17,7 @@ from omnisila.cli.arguments import (
     Parallel,
     Quiet,
     SceneText,
+    VideoTokens,
     VideoUrl,
 )
 from omnisila.cli.endpoint_options import (
@@ -53,6 +54,7 @@ def predict(
     ] = None,
     first: First = None,
     first_threshold: FirstThreshold = None,
+    video_tokens: VideoTokens = 1.0,
     contextual: Contextual = False,
     scene_text: SceneText = False,
     base_url: BaseUrl = None,
@@ -82,6 +84,7 @@ def predict(
     settings = AnalyzerConfig.from_options(
         first=first,
         first_threshold=first_threshold,
+        kept_tokens=video_tokens,
         contextual=contextual,
         scene_text=scene_text,
         base_url=base_url,

@@ -46,6 +46,7 @@ class Analyzer:
         self.shortcuts = shortcuts_of(config, run.calibration)
         self.scorer = Scorer(run, config.labels, config.max_fnr, self.shortcuts)
         self.first = self._first_model(config) if self.shortcuts.first else None
+        self._see: tuple[Extracted, See] | None = None
         self._candidates: tuple[str, Candidates] | None = None  # of the video that was last asked about
         own = run.record.window
         self.window: WindowConfig = own.replace(
@@ -166,8 +167,10 @@ class Analyzer:
         return Analyzer(run, AnalyzerConfig(labels=labels), self.cache)
 
     def see(self, extracted: Extracted) -> See:
-        """How windows of a video become the model's input."""
-        return seeing(self.run, extracted.path, lambda span: self.cache.shards(extracted, span))
+        """How windows of a video become the model's input; the last video's frames stay known."""
+        if self._see is None or self._see[0] != extracted:
+            self._see = extracted, seeing(self.run, extracted.path, lambda span: self.cache.shards(extracted, span))
+        return self._see[1]
 
     def attribute_span(
         self, name: str, found: LabelledSpan, weights: ExpertWeights | None, extracted: Extracted
@@ -208,8 +211,8 @@ class Analyzer:
             )
         if self.run.calibration is not None and self.run.calibration.shortcuts != self.shortcuts:
             yield (
-                "thresholds were fitted without the same --first and --first-threshold: what is missed by them is not "
-                "in the stated rates. Calibrate again with these options"
+                "thresholds were fitted with other choices of --first, --first-threshold and --video-tokens: what is "
+                "missed by them is not in the stated rates. Calibrate again with these options"
             )
         if self.run.calibration is None:
             yield "thresholds are not calibrated for this model"

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from omnisila.devices import default_device
 from omnisila.media.sampling import each_at, uniform_times
-from omnisila.media.video import probe
+from omnisila.media.video import probe, sha256
 from omnisila.models.backbone import SHOWN
+from omnisila.models.kept_prompt import KeptPrompt
 from omnisila.models.pretrained_llm import VideoBackboneConfig, usual_precision
 from omnisila.models.probing import PROMPTS, Pooling, pooled_tokens
 from omnisila.models.tokens import batch_prompts
@@ -45,6 +46,7 @@ class FrozenLLM:
 
     def __init__(self, llm: TransformersVideoLLM, frames: int | None = FRAMES) -> None:
         self.llm, self.frames = llm, frames
+        self._last: tuple[tuple[str, tuple[float, ...]], Entities, KeptPrompt] | None = None  # what was asked about
 
     @classmethod
     def load(cls, source: str, frames: int | None = FRAMES, device: torch.device | None = None) -> Self:
@@ -73,9 +75,13 @@ class FrozenLLM:
         return self.llm.backbone.shown_times(*span_s, info.rate_hz or SHOWN_RATE_HZ, info.holes)
 
     def ask(self, video: Path, span_s: tuple[float, float], prompt: str, max_tokens: int = ANSWER_TOKENS) -> str:
-        """The greedy answer to a prompt about one stretch."""
+        """The greedy answer to a prompt about one stretch; further prompts about it read only what is new."""
         times_s = self.times(video, span_s)
-        return self._answers(self._seen(video, times_s), prompt, max_tokens, times_s)[0]
+        stretch = sha256(video), times_s
+        if self._last is None or self._last[0] != stretch:
+            self._last = stretch, self._seen(video, times_s), KeptPrompt(self.llm)
+        _, visual, kept = self._last
+        return self._answers(visual, prompt, max_tokens, times_s, kept)[0]
 
     @torch.inference_mode()
     def describe(self, video: Path, span_s: tuple[float, float], prompt: Prompt, count: int) -> str | tuple[str, ...]:
@@ -113,9 +119,16 @@ class FrozenLLM:
 
     @torch.inference_mode()
     def _answers(
-        self, visual: Entities, prompt: str, max_tokens: int, times_s: Sequence[float] = ()
+        self,
+        visual: Entities,
+        prompt: str,
+        max_tokens: int,
+        times_s: Sequence[float] = (),
+        kept: KeptPrompt | None = None,
     ) -> tuple[str, ...]:
         batch, frames = visual.values.shape[:2]
         tokens = batch_prompts([self.llm.prompt_ids(prompt, frames, 0, times_s)] * batch, self.llm.pad_id)
         tokens = tokens._replace(times_s=(tuple(times_s),) * batch if times_s else ())
-        return self.llm.generate(self.llm.embed(tokens.ids, visual), tokens, max_tokens, 1).texts
+        embeds = self.llm.embed(tokens.ids, visual)
+        made = kept.generate(embeds, tokens, max_tokens) if kept else self.llm.generate(embeds, tokens, max_tokens, 1)
+        return made.texts

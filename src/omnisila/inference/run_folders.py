@@ -126,6 +126,8 @@ def check_cascade(model: str, settings: AnalyzerConfig, scores_windows: bool) ->
     """
     if settings.first is not None and not scores_windows:
         raise InputError(f"--first {settings.first}: model {model!r} scores no windows that it could skip. Leave it.")
+    if settings.kept_tokens < 1 and not scores_windows:
+        raise InputError(f"--video-tokens: model {model!r} is no Video-LLM that scores windows. Leave it out.")
 
 
 def check_answered(model: str, trained: Mapping[str, tuple[str, ...]], asked: Iterable[str]) -> None:
@@ -157,7 +159,7 @@ def shortcuts_of(settings: AnalyzerConfig, calibration: Calibration | None) -> S
     if settings.first is None:
         if settings.first_threshold is not None:
             raise InputError(f"--first-threshold {settings.first_threshold:g}: of which model? Give --first compact.")
-        return Shortcuts()
+        return Shortcuts(kept_tokens=settings.kept_tokens)
     folder = run_folder(settings.first)
     if not is_run(folder):
         raise InputError(f"--first {settings.first}: not trained for any label. Give compact, or a run folder.")
@@ -166,7 +168,8 @@ def shortcuts_of(settings: AnalyzerConfig, calibration: Calibration | None) -> S
     fitted = calibration.shortcuts if calibration else Shortcuts()
     usual = fitted.first_threshold if fitted.first == first else FIRST_THRESHOLD
     threshold = usual if settings.first_threshold is None else settings.first_threshold
-    return Shortcuts(first=first, first_threshold=threshold) if threshold else Shortcuts()
+    near = {"first": first, "first_threshold": threshold} if threshold else {}
+    return Shortcuts(kept_tokens=settings.kept_tokens, **near)
 
 
 def calibration_at(
@@ -179,8 +182,8 @@ def calibration_at(
     """
     if calibration is not None and calibration.shortcuts != shortcuts:
         raise InputError(
-            f"--max-fnr {max_fnr:g}: the thresholds of model {model} were fitted with other choices of --first and "
-            "--first-threshold. Fit them again: omnisila calibrate with the same options."
+            f"--max-fnr {max_fnr:g}: the thresholds of model {model} were fitted with other choices of --first, "
+            "--first-threshold and --video-tokens. Fit them again: omnisila calibrate with the same options."
         )
     fitted = calibration.label_sets.get(name) if calibration else None
     if fitted is None:

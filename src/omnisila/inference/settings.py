@@ -27,6 +27,7 @@ class AnalyzerConfig(Config):
             None takes ``cameras.camera.ALARMS_PER_HOUR``.
         first: a model that scores every window before this one, which then sees candidates alone (``shortcuts_of``).
         first_threshold: of its scores; None takes the one that the thresholds were fitted with, or the usual one.
+        kept_tokens: share of a window's video tokens that a Video-LLM's language model reads (``models.merging``).
         contextual: of a Video-LLM without training, divide likelihoods by those for an empty video.
         scene_text: show such a model what the scene extractors saw, in words.
         base_url: address of the endpoint of a model ``openai:NAME``.
@@ -42,6 +43,7 @@ class AnalyzerConfig(Config):
     max_fnr: float | None = Field(default=None, gt=0, lt=1)
     camera: Path | None = None
     alarms_per_hour: float | None = Field(default=None, gt=0)
+    kept_tokens: float = Field(default=1.0, gt=0, le=1)
     first: str | None = None
     first_threshold: float | None = Field(default=None, ge=0, le=1)
     contextual: bool = False

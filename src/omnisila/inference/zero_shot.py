@@ -4,6 +4,7 @@ from pathlib import Path
 
 from omnisila.devices import default_device
 from omnisila.digests import digest
+from omnisila.errors import InputError
 from omnisila.inference.settings import AnalyzerConfig
 from omnisila.labels import BUILT_IN, LABEL_SETS, REACTION
 from omnisila.models.baselines.table import BASELINES, baseline_of
@@ -16,7 +17,7 @@ from omnisila.weights.checkpoint_files import folder_digest
 
 
 def load_model(model: str, folder: Path, settings: AnalyzerConfig) -> Run:
-    """The model of a run folder, or a plain Video-LLM in its place.
+    """The model of a run folder, or a plain Video-LLM in its place, which reads as many tokens as it is to.
 
     Args:
         model: what it is called in results.
@@ -25,9 +26,18 @@ def load_model(model: str, folder: Path, settings: AnalyzerConfig) -> Run:
 
     Raises:
         WeightsError: files are missing or damaged.
+        InputError: a model whose video tokens cannot be merged.
     """
-    if is_run(folder):
-        return load_run(folder)
+    run = load_run(folder) if is_run(folder) else _plain(model, folder, settings)
+    if run.pretrained is not None:
+        run.pretrained.merge_tokens(settings.kept_tokens)
+    elif settings.kept_tokens < 1:
+        raise InputError(f"--video-tokens: model {model!r} has one token a frame. Leave the option out.")
+    return run
+
+
+def _plain(model: str, folder: Path, settings: AnalyzerConfig) -> Run:
+    """A Video-LLM as it was published."""
     own, device = WindowConfig(), default_device()
     backbone = VideoBackboneConfig(source=str(folder), lora=None, precision=usual_precision(folder, device))
     own_sets = {

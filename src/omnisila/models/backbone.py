@@ -92,6 +92,8 @@ class Backbone(ABC):
         frames: how many frames a window must have; None for any number.
         recurrent: whether some layers of the language model read in one direction and keep a state, so that no mask
             can hide a token from those behind it.
+        frame_wise: whether the tower looks at each frame alone, so that a frame's features are the same in any window.
+        step_tokens: how many video tokens a step in time has, the same places in each; None where tokens have no steps.
         notice: what whoever opens its weights must be told, such as a licence that forbids uses.
     """
 
@@ -102,6 +104,8 @@ class Backbone(ABC):
     size_px: tuple[int, int]
     frames: int | None = None
     recurrent: bool = False
+    frame_wise: bool = False
+    step_tokens: int | None = None
     notice: str = ""
 
     def __init__(self, model: Any) -> None:

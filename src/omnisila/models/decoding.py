@@ -117,12 +117,14 @@ def branch_paths(tokens: Tokens) -> list[list[int]]:
 def visibility_mask(tokens: Tokens, dtype: torch.dtype, device: torch.device) -> Float[Tensor, "batch 1 t t"] | None:
     """0 where a token may look, the type's lowest number elsewhere, as transformers adds it to attention scores.
 
-    None where every token sees exactly those before it: the model's own causal attention is then the same, without a
-    mask to hold and with the fastest kernel.
+    None where every token sees exactly those before it, with no position left out: the model's own causal attention is
+    then the same, without a mask to hold and with the fastest kernel.
     """
     length = tokens.visible.shape[1]
     causal = torch.ones(length, length, dtype=torch.bool, device=tokens.visible.device).tril()
-    if torch.equal(tokens.visible, causal.expand_as(tokens.visible)):
+    steps = tokens.positions.diff(dim=1)
+    # without a mask, transformers takes a gap in the positions for the beginning of another sequence
+    if torch.equal(tokens.visible, causal.expand_as(tokens.visible)) and bool((steps == 1).all()):
         return None
     mask = torch.zeros(tokens.visible.shape, dtype=dtype, device=device)
     return mask.masked_fill_(~tokens.visible.to(device), torch.finfo(dtype).min).unsqueeze(1)

@@ -4,9 +4,8 @@ What differs between families (words, frames, video tokens, positions) is one fi
 ``omnisila.models.backbones``. Source: Omni-SILA 3.4, 4.3.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, NamedTuple, Self
+from collections.abc import Sequence
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +16,8 @@ from transformers import Cache, GenerationConfig, PreTrainedTokenizerBase
 from omnisila.errors import InputError, WeightsError
 from omnisila.models.backbone import Backbone
 from omnisila.models.decoding import decode_branches, decode_visible, empty_cache, generate_answers
+from omnisila.models.merging import VideoGrid, kept_count, merge_video
+from omnisila.models.positioned import Positioned
 from omnisila.models.prompt_writing import PromptTokenizer, PromptWriter
 from omnisila.models.tokens import Tokens
 from omnisila.models.video_llm import Generated, splice
@@ -37,6 +38,9 @@ class TransformersVideoLLM(nn.Module):
         tokenizer: the model's own.
         backbone: its family's, around the same model.
 
+    Attributes:
+        kept_tokens: share of a window's video tokens that the language model reads (``models.merging``); 1 reads all.
+
     Raises:
         WeightsError: the tokenizer is another model's, or the attention ignores which token may see which.
     """
@@ -50,6 +54,7 @@ class TransformersVideoLLM(nn.Module):
         self.width: int = table.embedding_dim
         self.max_tokens: int = model.config.get_text_config().max_position_embeddings
         template = backbone.template
+        self.kept_tokens = 1.0
         self.words = PromptTokenizer(tokenizer, "" if template.apart else template.video_token)
         self.scene_id: int = max(len(tokenizer), table.num_embeddings)
         self.video_id = self._only_id(template.video_token) if template.video_token else self.scene_id + 1
@@ -186,9 +191,11 @@ class TransformersVideoLLM(nn.Module):
         Raises:
             InputError: a sequence that is longer than the model reads.
         """
+        embeds, tokens, positions = self._merged(embeds, tokens)
         if self.backbone.recurrent:
-            return decode_branches(self.model, embeds, self.backbone.positions(tokens), tokens, self.max_tokens)
-        return decode_visible(self._positioned(tokens), embeds, tokens, self.max_tokens)
+            return decode_branches(self.model, embeds, positions, tokens, self.max_tokens)
+        model = Positioned(self.model, positions, self.backbone.deep_layers())
+        return decode_visible(model, embeds, tokens, self.max_tokens)
 
     def generate(
         self,
@@ -203,15 +210,45 @@ class TransformersVideoLLM(nn.Module):
         Raises:
             InputError: answers that could pass the end of what the model reads.
         """
-        model = self._positioned(tokens)
+        embeds, tokens, positions = self._merged(embeds, tokens)
+        model = Positioned(self.model, positions, self.backbone.deep_layers())
         stop = self.backbone.template.stop
         ends: dict[str, Any] = {"pad_id": self.pad_id, "end_id": self.end_id, "reads": self.max_tokens, "stop": stop}
         made = generate_answers(model, self.tokenizer, embeds, tokens, max_tokens, beams, **ends, cache=cache)
         before = self.backbone.template.before_answer
         return made._replace(texts=tuple(text.removeprefix(before) for text in made.texts))
 
-    def _positioned(self, tokens: Tokens) -> "Positioned":
-        return Positioned(self.model, self.backbone.positions(tokens), self.backbone.deep_layers())
+    def merge_tokens(self, ratio: float) -> None:
+        """Let the language model read only so large a share of a window's video tokens.
+
+        Raises:
+            InputError: a family whose video tokens have no steps in time.
+        """
+        if ratio < 1 and self.backbone.step_tokens is None:
+            raise InputError(
+                f"--video-tokens {ratio:g}: {type(self.backbone).__name__} pools its frames itself. Leave it out."
+            )
+        self.kept_tokens = ratio
+
+    def merged_away(self, ids: Sequence[int]) -> int:
+        """How many of a prompt's video tokens the language model does not read."""
+        steps, places = self._steps(ids.count(self.video_id))
+        return steps * places - kept_count(steps, places, self.kept_tokens) if steps else 0
+
+    def _steps(self, video_tokens: int) -> tuple[int, int]:
+        places = self.backbone.step_tokens or 1
+        return (video_tokens // places if self.kept_tokens < 1 else 0), places
+
+    def _merged(
+        self, embeds: Float[Tensor, "batch tokens width"], tokens: Tokens
+    ) -> tuple[Float[Tensor, "batch left width"], Tokens, Int[Tensor, "*axes batch left"]]:
+        """What the language model reads: those that are left keep the positions that they had among all."""
+        positions = self.backbone.positions(tokens)
+        steps, places = self._steps(int((tokens.ids[0] == self.video_id).sum()))
+        if not steps:
+            return embeds, tokens, positions
+        grid = VideoGrid(self.video_id, steps, places, self.width)
+        return merge_video(embeds, tokens, positions, grid, self.kept_tokens)
 
     def _only_id(self, token: str) -> int:
         ids = self.words.special_ids(token)
@@ -243,55 +280,3 @@ class TransformersVideoLLM(nn.Module):
                 f"attention {config._attn_implementation!r} takes no mask of which token sees which. Call "
                 f"set_attn_implementation on the model with one of: {', '.join(ATTENTIONS)}."
             )
-
-
-class Positioned(NamedTuple):
-    """A model that reads its tokens at positions of the family's making instead of their places in the sequence.
-
-    ``deep`` are layers to whose outputs a part of each embedding is added; the first part enters as usual.
-    """
-
-    model: Any
-    positions: Int[Tensor, "*axes batch tokens"]
-    deep: Sequence[nn.Module] = ()
-
-    def __call__(self, **inputs: Any) -> Any:
-        with stacked(self.deep, inputs["inputs_embeds"]) as embeds:
-            return self.model(**{**inputs, "inputs_embeds": embeds, "position_ids": self.positions})
-
-    def generate(self, **inputs: Any) -> Any:
-        """Answers that go on from the last position."""
-        with stacked(self.deep, inputs["inputs_embeds"]) as embeds:
-            return self.model.generate(**{**inputs, "inputs_embeds": embeds}, position_ids=self.positions)
-
-    def compute_transition_scores(self, *inputs: Any, **options: Any) -> Tensor:
-        return self.model.compute_transition_scores(*inputs, **options)
-
-
-@contextmanager
-def stacked(
-    layers: Sequence[nn.Module], embeds: Float[Tensor, "batch tokens wide"]
-) -> Iterator[Float[Tensor, "batch tokens width"]]:
-    """The part of wide embeddings that enters a model as usual; the others are added where its layers end.
-
-    Only what is read first has such parts: tokens that follow are words. Source: Meng et al. 2024, DeepStack.
-    """
-    narrow, *parts = embeds.chunk(1 + len(layers), dim=-1)
-
-    def adding(part: Float[Tensor, "batch tokens width"]) -> Any:
-        left = [part]
-
-        def add(_layer: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
-            if not left:
-                return output
-            beams = len(output) // len(left[0])
-            return output + left.pop().repeat_interleave(beams, dim=0)[:, -output.shape[1] :]
-
-        return add
-
-    hooks = [layer.register_forward_hook(adding(part)) for layer, part in zip(layers, parts, strict=True)]
-    try:
-        yield narrow
-    finally:
-        for hook in hooks:
-            hook.remove()

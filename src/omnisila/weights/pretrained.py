@@ -7,7 +7,13 @@ from typing import Any, TypeVar, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
-from transformers import AutoConfig, AutoTokenizer, BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from omnisila.errors import WeightsError
 from omnisila.weights.checkpoint_files import CONFIG, WEIGHTS, first_line, model_folder
@@ -49,6 +55,7 @@ def load_pretrained(
             f"{folder}: a model of type {config.model_type!r}, wanted {wanted!r}. "
             "Give a checkpoint in transformers' own format (its hub id often ends in -hf)."
         )
+    _check_library(folder, config)
     _check_files(folder)
     if device is not None:
         options["device_map"] = {"": device}
@@ -120,6 +127,15 @@ def read_settings(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise WeightsError(f"{path}: a {type(found).__name__}, wanted an object of settings. Download it again.")
     return found
+
+
+def _check_library(folder: Path, config: Any) -> None:
+    """Whether what unpacks weights that were stored with fewer bits is there."""
+    stored: Any = getattr(config, "quantization_config", None) or {}
+    library = stored.get("quant_method") if isinstance(stored, dict) else getattr(stored, "quant_method", None)
+    name = str(getattr(library, "value", library))
+    if library is not None and find_spec(name) is None:
+        raise WeightsError(f'{folder}: its weights need {name}, which is missing. pip install "omnisila[quantise]".')
 
 
 def _is_buffer(model: PreTrainedModel, key: str) -> bool:

@@ -32,6 +32,8 @@ class InternVL(Backbone):
         end="<|im_end|>",
     )
 
+    frame_wise = True
+
     def __init__(self, model: Any, settings: VideoSettings) -> None:
         super().__init__(model)
         self.settings = settings
@@ -39,6 +41,7 @@ class InternVL(Backbone):
         self.size_px: tuple[int, int] = (height_px, width_px)
         self.patches: int = model.config.image_seq_length
         self.features: int = model.config.get_text_config().hidden_size
+        self.step_tokens = self.patches
 
     def tower(self) -> nn.Module:
         """The visual encoder."""

@@ -30,6 +30,8 @@ class LlavaOnevision(Backbone):
         end="<|im_end|>",
     )
 
+    frame_wise = True
+
     def __init__(self, model: Any, settings: VideoSettings) -> None:
         super().__init__(model)
         self.settings = settings
@@ -39,7 +41,7 @@ class LlavaOnevision(Backbone):
         self.size_px: tuple[int, int] = (vision.image_size, vision.image_size)
         side = vision.image_size // vision.patch_size
         self.patches = side * side
-        self.tokens_per_frame = math.ceil(side / 2) ** 2
+        self.step_tokens = self.tokens_per_frame = math.ceil(side / 2) ** 2
         self.features: int = vision.hidden_size * len(self.layers)
         # a class token stands before the patches and is left out
         self.first_patch = int(model.config.vision_feature_select_strategy == "default")

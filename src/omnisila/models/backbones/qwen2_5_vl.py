@@ -55,6 +55,7 @@ class Qwen25VL(Backbone):
         self.grid = (size_px[0] // self.patch_px, size_px[1] // self.patch_px)
         self.patches = self.grid[0] * self.grid[1] // self.merge**2
         self.features: int = vision.out_hidden_size
+        self.step_tokens = self.patches
         self.video_id: int = model.config.video_token_id
 
     def tower(self) -> nn.Module:

@@ -41,6 +41,8 @@ class SmolVLM(InternVL):
         before_answer=" ",
     )
 
+    frame_wise = True
+
     def __init__(self, model: Any, settings: VideoSettings, rate_hz: float) -> None:
         Backbone.__init__(self, model)
         self.settings, self.rate_hz = settings, rate_hz
@@ -48,6 +50,7 @@ class SmolVLM(InternVL):
         self.size_px: tuple[int, int] = (vision.image_size, vision.image_size)
         self.patches = (vision.image_size // vision.patch_size // model.config.scale_factor) ** 2
         self.features: int = model.config.get_text_config().hidden_size
+        self.step_tokens = self.patches
 
     def tower(self) -> nn.Module:
         """The visual encoder."""

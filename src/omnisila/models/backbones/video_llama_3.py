@@ -42,6 +42,7 @@ class VideoLlama3(Qwen25VL):
         self.grid = (size_px[0] // self.patch_px, size_px[1] // self.patch_px)
         self.patches = self.grid[0] * self.grid[1] // MERGE**2
         self.features: int = model.config.get_text_config().hidden_size
+        self.step_tokens = self.patches
 
     def tower(self) -> nn.Module:
         """The visual encoder."""

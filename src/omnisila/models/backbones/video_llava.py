@@ -39,6 +39,7 @@ class VideoLlava(Backbone):
         self.clip = clip
         self.features, self.frames = clip.features, clip.frames
         self.patches, self.class_tokens = clip.patches, clip.class_tokens
+        self.step_tokens, self.frame_wise = clip.patches, clip.frames is None
         self.size_px = (clip.preprocessing.size_px, clip.preprocessing.size_px)
         model.model.video_tower, model.model.image_tower = clip.vision_model, None
 

@@ -17,9 +17,9 @@ from omnisila.inference.analyzer import Analyzer
 from omnisila.inference.run_folders import shortcuts_of
 from omnisila.inference.scoring import Scored
 from omnisila.inference.settings import AnalyzerConfig
+from omnisila.inference.zero_shot import load_model
 from omnisila.labels import label_set
 from omnisila.media.video import sha256
-from omnisila.models.checkpoint import load_run
 from omnisila.models.run_files import CALIBRATION
 from omnisila.operating_points import Calibration, LabelSetCalibration
 from omnisila.recipes.studies.calibration import fit_label_set, softmax, validation_video
@@ -77,8 +77,8 @@ def calibrate_run(
         InputError: there is no video with known times that can be read.
         OutputError: the run folder cannot be written.
     """
-    run = load_run(folder)._replace(calibration=None)
     settings = settings or AnalyzerConfig()
+    run = load_model(folder.name, folder, settings)._replace(calibration=None)
     shortcuts = shortcuts_of(settings, None)
     sets: dict[str, LabelSetCalibration] = {}
     for labels, names in run.record.labels.items():
