@@ -6,6 +6,7 @@ is tried again in a new one, and set aside after a few times.
 
 import json
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -93,19 +94,20 @@ class RayData:
         context.enable_progress_bars = False
         workers = limits.workers or limits.gpus or int(ray.cluster_resources().get("CPU", 1))
         rows = [{"source": json.dumps(source)} for source in sources]  # names need not be UTF-8, Arrow's texts must
-        ends = (
-            ray.data.from_items(rows, override_num_blocks=-(-len(rows) // _ROWS))
-            .repartition(target_num_rows_per_block=1)
-            .map_batches(
-                _Actor,
-                fn_constructor_args=(start, given, self._storage, limits),
-                batch_size=1,
-                compute=ActorPoolStrategy(size=min(workers, len(rows)), max_tasks_in_flight_per_actor=2),
-                num_cpus=1,
-                num_gpus=limits.gpus / workers if limits.gpus else None,
-                ray_remote_args_fn=_finite_tries,
+        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # of the argument for retries
+            ends = (
+                ray.data.from_items(rows, override_num_blocks=-(-len(rows) // _ROWS))
+                .repartition(target_num_rows_per_block=1)
+                .map_batches(
+                    _Actor,
+                    fn_constructor_args=(start, given, self._storage, limits),
+                    batch_size=1,
+                    compute=ActorPoolStrategy(size=min(workers, len(rows)), max_tasks_in_flight_per_actor=2),
+                    num_cpus=1,
+                    num_gpus=limits.gpus / workers if limits.gpus else None,
+                    ray_remote_args_fn=_finite_tries,
+                )
             )
-        )
         for row in ends.iter_rows():
             yield End.model_validate_json(str(row["end"]))
 
