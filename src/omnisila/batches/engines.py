@@ -5,6 +5,7 @@ is tried again in a new one, and set aside after a few times.
 """
 
 import json
+import math
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -92,7 +93,8 @@ class RayData:
         context = DataContext.get_current()
         context.max_errored_blocks = -1  # an input whose node was lost again and again must not end the others
         context.enable_progress_bars = False
-        workers = limits.workers or limits.gpus or int(ray.cluster_resources().get("CPU", 1))
+        cores = ray.cluster_resources().get("CPU", 1.0)
+        workers = limits.workers or limits.gpus or max(int(cores), 1)
         rows = [{"source": json.dumps(source)} for source in sources]  # names need not be UTF-8, Arrow's texts must
         with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # of the argument for retries
             ends = (
@@ -103,7 +105,8 @@ class RayData:
                     fn_constructor_args=(start, given, self._storage, limits),
                     batch_size=1,
                     compute=ActorPoolStrategy(size=min(workers, len(rows)), max_tasks_in_flight_per_actor=2),
-                    num_cpus=1,
+                    # one core is left for the tasks that hand inputs on: without, a run would wait for ever
+                    num_cpus=math.floor(min((cores - 1) / workers, 1.0) * 1e3) / 1e3,
                     num_gpus=limits.gpus / workers if limits.gpus else None,
                     ray_remote_args_fn=_finite_tries,
                 )

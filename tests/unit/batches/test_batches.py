@@ -297,7 +297,7 @@ def test_ray_data_gives_the_same(make_video: Make, tmp_path: Path):
         make_video(f"in/{name}.mp4", frames=6 + number)
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     try:
-        limits = Limits(workers=1, tries=2)
+        limits = Limits(workers=2, tries=2)  # as many as there are cores
         tally = run(tmp_path / "in", tmp_path / "out", tmp_path / "log", engine=RayData, limits=limits)
         assert tally.states == {"done": 3, "failed": 1}
         assert "set aside after 2 tries" in tally.failed[0].reason
