@@ -113,6 +113,12 @@ def test_any_video_llm_teaches_labels_of_ones_own(
     moving = curve(omnisila, tmp_path / "mine", tmp_path / "moves.yaml", footage / "0.mp4", tmp_path / "out")
     heard = [point.posterior["moves"]["Moving"] for point in said.analysis.anomaly_curve]
     assert len(moving) == len(heard)
+    known = examples(tmp_path / "known.jsonl", [0])
+    told = omnisila(
+        "calibrate", tmp_path / "mine", known, "--labels", tmp_path / "moves.yaml", "--split", "train",
+        "--footage", footage,
+    )  # fmt: skip
+    assert "nothing to calibrate on" in str(told.exception), "the labels are known; the examples have no times"
 
 
 def points(*labels: str) -> list[CurvePoint]:

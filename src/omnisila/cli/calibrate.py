@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from omnisila.cli.arguments import First, FirstThreshold, Quiet, VideoTokens
+from omnisila.cli.arguments import First, FirstThreshold, LabelFiles, Quiet, VideoTokens
 
 
 def calibrate(
@@ -32,6 +32,7 @@ def calibrate(
     ] = None,
     split: Annotated[str, typer.Option(help="The split to fit on: videos the run was not trained on.")] = "val",
     out: Annotated[Path | None, typer.Option(help="Calibrate a copy of the run, made here.")] = None,
+    labels: LabelFiles = None,
     first: First = None,
     first_threshold: FirstThreshold = None,
     video_tokens: VideoTokens = 1.0,
@@ -47,8 +48,10 @@ def calibrate(
     from omnisila.errors import InputError
     from omnisila.inference.run_folders import shortcuts_of
     from omnisila.inference.settings import AnalyzerConfig
+    from omnisila.labels import known_sets
     from omnisila.models.run_files import copy_run, is_reaction, run_summary
 
+    known_sets(labels or ())
     embedded = str(run) in weights.RUNS and not run.exists()
     if embedded and out is None:
         raise InputError(
