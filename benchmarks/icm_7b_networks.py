@@ -29,7 +29,8 @@ from omnisila.models.pretrained_llm import VideoBackboneConfig
 from omnisila.models.tokenizer import VIDEO, token_id, train_tokenizer
 from omnisila.models.transformers_llm import TransformersVideoLLM
 from omnisila.recipes.rows.icm import FullICM
-from omnisila.scenes.full.sem import Checkpoints, FullSEMConfig
+from omnisila.scenes.full.checkpoints import Checkpoints
+from omnisila.scenes.full.sem import FullSEMConfig
 from omnisila.scenes.nets.higher_hrnet import HigherHRNet, HigherHRNetConfig
 from omnisila.scenes.nets.reltr import VISUAL_GENOME, RelTR, RelTRConfig
 

@@ -1,10 +1,14 @@
-"""How a camera's own normal entered an analysis."""
+"""How a camera's own normal entered an analysis, and whether a file can be one. Nothing here needs torch."""
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
 from omnisila.config import Frozen
+from omnisila.errors import InputError
+
+FACTS = "camera"  # under which a camera file's header says what it is
 
 
 class CameraLimit(Frozen):
@@ -38,3 +42,19 @@ class CameraUse(Frozen):
     alarms_per_hour: Annotated[float, Field(gt=0)]
     limits: tuple[CameraLimit, ...]
     silent: tuple[str, ...] = ()
+
+
+def check_camera_file(path: Path) -> None:
+    """Be sure, before a model is loaded for it, that a file is a camera's, by its header alone.
+
+    Raises:
+        InputError: there is no such file, or it is none.
+    """
+    if not path.is_file():
+        raise InputError(f"camera {path}: no such file. Make one with omnisila learn-camera FOOTAGE --out {path}.")
+    with path.open("rb") as file:
+        header = file.read(min(int.from_bytes(file.read(8), "little"), 1 << 24))
+    if f'"{FACTS}"'.encode() not in header:
+        raise InputError(
+            f"camera {path}: not a whole camera file. Give one that omnisila learn-camera wrote, or learn it again."
+        )

@@ -1,11 +1,15 @@
 """The frozen base of every configuration and record."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from omnisila.errors import InputError, unknown
+
+_REASONS = {"missing": "missing", "extra_forbidden": "no such field", "json_invalid": "no JSON"}
+_WANTED = re.compile(r"^\w+ should (be|have) ")  # pydantic's words
 
 
 class Frozen(BaseModel):
@@ -35,6 +39,13 @@ class Config(Frozen):
             raise InputError(f"{first_fault(error)} (given: {value!r}).") from None
 
 
+def fault_reason(fault: Mapping[str, Any]) -> str:
+    """What is wrong, without its place, of one entry of a validation's ``errors()``."""
+    if fault["type"] in _REASONS:
+        return _REASONS[fault["type"]]
+    return _WANTED.sub("wanted ", fault["msg"].removeprefix("Value error, "))
+
+
 def first_fault(error: ValidationError, whole: Mapping[str, Any] | None = None, at: str = "content") -> str:
     """The first fault of a file of fields: its place and what is wrong there.
 
@@ -45,7 +56,7 @@ def first_fault(error: ValidationError, whole: Mapping[str, Any] | None = None, 
         at: the place of a fault of the whole; "" leaves it out.
     """
     first = error.errors(include_url=False)[0]
-    loc, message = first["loc"], first["msg"].removeprefix("Value error, ")
+    loc, message = first["loc"], fault_reason(first)
     if whole is None:
         return ": ".join(filter(None, (".".join(map(str, loc)) or at, message)))
     inside: Any = whole

@@ -13,6 +13,8 @@ from typing import BinaryIO
 from omnisila.errors import OutputError
 
 _NO_TEXT = re.compile("[\ud800-\udfff]")  # what Python's file names have in the place of bytes that are no text
+# control characters, ends of lines, and what turns the direction of writing
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _ADVICE = {
     errno.EACCES: "Choose a folder you may write to.",
     errno.EPERM: "Choose a folder you may write to.",
@@ -29,6 +31,14 @@ _ADVICE = {
 def path_text(path: str | PathLike[str]) -> str:
     """A path as text that every file and terminal can hold: bytes that are no UTF-8 stand as ``%E9``."""
     return _NO_TEXT.sub(lambda found: f"%{ord(found[0]) & 0xFF:02X}", os.fspath(path))
+
+
+def printable(text: str | PathLike[str]) -> str:
+    """Text that stays on its line, in its order, wherever it is shown: ``path_text``, and control characters likewise.
+
+    A file's name may hold ends of lines, a terminal's commands, and marks that turn the direction of writing.
+    """
+    return _UNPRINTABLE.sub(lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), path_text(text))
 
 
 def write_atomically(path: Path, data: bytes | str) -> None:

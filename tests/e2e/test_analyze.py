@@ -266,7 +266,13 @@ def test_names_of_every_kind_are_analysed(omnisila: Run, make_video: Make, tmp_p
     clip, out = make_video("clip.mp4", frames=12), tmp_path / "out"
     folder = tmp_path / "in" / "a b#?%"
     folder.mkdir(parents=True)
-    names = [b"caf\xe9.mp4", b"\xff.mp4", b"v" * 251 + b".mp4", "é".encode() * 125 + b".mp4"]
+    names = [
+        b"caf\xe9.mp4",
+        b"\xff.mp4",
+        b"a\n\x1b[31m\xe2\x80\xaeb.mp4",
+        b"v" * 251 + b".mp4",
+        "é".encode() * 125 + b".mp4",
+    ]
     try:
         for name in names:
             shutil.copy(clip, os.fsencode(folder) + b"/" + name)
@@ -275,21 +281,24 @@ def test_names_of_every_kind_are_analysed(omnisila: Run, make_video: Make, tmp_p
     formats = "html," + ",".join(exports.formats())
     result = omnisila("analyze", tmp_path / "in", "--out", out, "--format", formats, "--cut")
     assert result.exit_code == 0, result.stderr
-    assert "caf%E9.mp4" in result.stderr
+    for told in (result.stderr, (out / "index.html").read_text(encoding="utf-8")):
+        assert "caf%E9.mp4" in told
+        assert "a%0A%1B[31m%E2%80%AEb.mp4" in told
+        assert not set("\x1b\u202e").intersection(told)
     index = (out / "index.html").read_text(encoding="utf-8")
     links = re.findall(r'<a href="([^"]+)"', index)
-    assert len(links) == 4
+    assert len(links) == 5
     for link in links:
         page = os.fsencode(out) + b"/" + unquote_to_bytes(link)
         text = Path(os.fsdecode(page)).read_text(encoding="utf-8")
         (video,) = set(re.findall(r'"(\.\./[^"]+mp4)"', text))
         assert Path(os.fsdecode(os.path.join(os.path.dirname(page), unquote_to_bytes(video)))).is_file()  # noqa: PTH118, PTH120
-    assert len(list(out.rglob("*.json"))) == 4 * 4
+    assert len(list(out.rglob("*.json"))) == 5 * 4
     for path in out.rglob("*.*"):
         if path.is_file():
             path.read_text(encoding="utf-8")
     assert omnisila("analyze", tmp_path / "in", "--out", out, "--format", formats).stderr.endswith(
-        f"4 unchanged. Open {out / 'index.html'}\n"
+        f"5 unchanged. Open {out / 'index.html'}\n"
     )
 
 

@@ -222,7 +222,7 @@ def test_bad_input_is_told_in_one_line_with_the_next_step(
 
     clip, small = footage / "a.mp4", make_video("small.mp4", frames=24, width_px=160, height_px=120)
     assert "can be said of a known camera alone" in told("analyze", clip, "--alarms-per-hour", "0.5")
-    assert "alarms_per_hour: Input should be greater than 0" in told(
+    assert "alarms_per_hour: wanted greater than 0" in told(
         "analyze", clip, "--camera", camera, "--alarms-per-hour", "0"
     )
     assert "both choose the thresholds" in told("analyze", clip, "--camera", camera, "--max-fnr", "0.2")

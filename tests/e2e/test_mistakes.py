@@ -62,6 +62,12 @@ def tell(tmp_path_factory: pytest.TempPathFactory, write_clip: Callable[..., Pat
     names["e"].write_text(EXAMPLE.model_dump_json())
     names["said"].write_text(Prediction(example_id="s/a#identify", system="a", answer="Normal").model_dump_json())
     names["jsonl"].touch()
+    names |= {"text": folder / "text.mp4", "sam": folder / "sam"}
+    names["text"].write_text("no video")
+    names["sam"].mkdir()
+    (names["sam"] / "config.json").write_text('{"model_type": "sam"}')
+    names["e2"] = folder / "pose.json"
+    names["e2"].write_text('{"sem": {"checkpoints": {"pose": "nowhere.pth"}}}')
     names["recipe"].write_text('{"row": "without-sbmm"}')
     environment = {name: value for name, value in os.environ.items() if name not in ("OMNISILA_DATA", "OPENAI_API_KEY")}
     child = subprocess.Popen(
@@ -89,10 +95,10 @@ ENDPOINT = "--base-url http://localhost:1/v1 --model m"
 @pytest.mark.parametrize(
     ("command", "hint"),
     [
-        ("analyze {clip} --window -1", "window_s: Input should be greater than or equal to 0.04 (given: -1.0)"),
-        ("analyze {clip} --window nan", "window_s: Input should be a finite number"),
-        ("analyze {clip} --rate 1e9", "rate_hz: Input should be less than or equal to 240"),
-        ("analyze {clip} --hop inf", "hop_s: Input should be a finite number"),
+        ("analyze {clip} --window -1", "window_s: wanted greater than or equal to 0.04 (given: -1.0)"),
+        ("analyze {clip} --window nan", "window_s: wanted a finite number"),
+        ("analyze {clip} --rate 1e9", "rate_hz: wanted less than or equal to 240"),
+        ("analyze {clip} --hop inf", "hop_s: wanted a finite number"),
         ("analyze {clip} --out {clip}", "A part of the path is a file"),
         ("analyze {clip} --labels Fighting,Robbery", "'Fighting', 'Robbery' do not exist"),
         ("analyze {clip} --labels Fighting,Robbery", "those are in implicit and anomaly"),
@@ -109,6 +115,12 @@ ENDPOINT = "--base-url http://localhost:1/v1 --model m"
         ("analyze {clip} --max-fnr 0.0001", "The smallest it was fitted for"),
         ("analyze {clip} --hop 1", "only windows of reaction intensities may overlap"),
         ("analyze {clip} --labels reaction --rate 2", "rate_hz: reactions are measured"),
+        ("analyze {clip} --model {sam}", "model type 'sam', wanted one of: internvl"),
+        ("analyze {clip} --camera {here}/no.camera", "no such file. Make one with omnisila learn-camera"),
+        ("analyze {clip} --camera {text}", "not a whole camera file"),
+        ("analyze {clip} --model openai:x", "no address. Give --base-url"),
+        ("analyze {clip} --model openai:x --base-url x", "is no web address"),
+        ("analyze {clip} --model query:{set}", "config.json: missing"),
         ("chat {here}/no.mp4", "no.mp4' does not exist"),
         ("chat {clip} --model compact-reaction", "measures reactions and nothing else"),
         ("chat {clip} --ask Hello?", "was not taught this"),
@@ -131,6 +143,8 @@ ENDPOINT = "--base-url http://localhost:1/v1 --model m"
         ("predict {jsonl} --footage {here}/no", "no' does not exist"),
         ("predict {jsonl} --footage {here}", "holds no example"),
         ("predict {own}/a.csv --footage {here}", "a.csv, line 1: no Example"),
+        ("predict {e} --footage {here} --out {here}", "A folder has that name"),
+        ("predict {e} --footage {here} --model openai:x", "no address. Give --base-url"),
         ("predict {e} --footage {here} --split tset", "Choose with --split from: train (1)"),
         ("predict {e} --footage {here} --model query:{here}/no", "no: no such folder"),
         ("predict {e} --footage {here} --model query:{set}", "config.json: missing"),
@@ -139,22 +153,52 @@ ENDPOINT = "--base-url http://localhost:1/v1 --model m"
         ("predict {e} --footage {here} --model hawkeye-release:{here}/no", "no such folder"),
         ("score {here}/no.jsonl {jsonl}", "no.jsonl' does not exist"),
         ("score {e} {own}/a.csv", "a.csv, line 1: columns"),
+        ("score {e} {said} --encoder x", "sentence encoder 'x': no such folder"),
+        ("score {e} {said} --encoder {set}", "no weights"),
+        ("score {e} {said} --out {here}", "A folder has that name"),
+        ("score {e} {said} --decisions {text}", "text.mp4, line 1: no Decision"),
         ("score {e} A={said} A={said}", "systems named A, A"),
         ("report {here}/no.json", "no.json' does not exist"),
         ("report {e}", "Wanted a list of systems with scores"),
         ("report {e} --log {here}/no", "no' does not exist"),
         ("judge {here}/no.jsonl {jsonl} --out {here}/j " + ENDPOINT, "no.jsonl' does not exist"),
         ("judge {e} {said} --out {here}/j " + ENDPOINT, "OPENAI_API_KEY holds no key"),
-        ("judge {e} {said} --out {here}/j --timeout-s 0 " + ENDPOINT, "timeout_s: Input should be greater than 0"),
+        ("judge {e} {said} --out {here}/j --timeout-s 0 " + ENDPOINT, "timeout_s: wanted greater than 0"),
         ("rate --read {here}/no.csv", "no.csv' does not exist"),
         ("rate --sheet {here}/s.csv", "Give an examples.jsonl and predictions"),
         ("calibrate compact", "Give --out FOLDER for a copy"),
         ("calibrate compact {jsonl} --footage {here}", "Give --out FOLDER for a copy"),
+        ("calibrate compact --decisions {text} --out {here}/c", "text.mp4, line 1: no Decision"),
+        ("calibrate compact {e} --split train --out {here}", "exists. Choose a new folder"),
+        ("learn-camera {clip} --labels implict", "Did you mean implicit?"),
+        ("learn-camera {clip} --labels anomaly", "--model compact-hawkeye answers it"),
+        ("learn-camera {clip} --decisions {text}", "text.mp4, line 1: no Decision"),
+        ("learn-camera {clip} --out {text}", "not a whole camera file"),
+        ("watch {here}/no.mp4 --out {here}/w", "no such device, folder or file"),
+        ("watch {clip} --out {here}/w --labels implict", "Did you mean implicit?"),
+        ("watch {clip} --out {here}/w --model compakt", "Did you mean compact?"),
+        ("watch {clip} --out {here}/w --max-fnr 7", "max_fnr: wanted less than 1"),
+        ("watch {clip} --out {clip}", "A part of the path is a file"),
+        ("watch {clip} --out {here}/w --notify x", "x: "),
+        ("report {said} --out {said}", "A part of the path is a file"),
         ("calibrate {here}/no {jsonl} --footage {here}", "Give a folder that omnisila train finished"),
         ("train icm {jsonl} --footage {here} --out {run} --recipe without-smb", "Did you mean without-sbm?"),
         ("train icm {jsonl} --footage {here} --out {run} --recipe {recipe}", "Did you mean without-sbm?"),
         ("train icm {jsonl} --footage {here} --out {run}", "holds no example"),
-        ("train icm {e} --footage {here} --out {run} --backbone {here}/no", "no: no such folder"),
+        ("train icm {e} --footage {here} --out {run} --scenes {e} --backbone {here}/no", "no: no such folder"),
+        ("train icm {e} --footage {here} --out {run}", "begins with scene tuning. Give --scenes"),
+        ("train icm {e} --footage {here} --out {run} --scenes {jsonl}", "holds no example"),
+        ("train icm {e} --footage {here} --out {run} --recipe without-scene-tuning", "w32_512.pth: no such checkpoint"),
+        ("train hawkeye {e} --footage {here} --out {run} --recipe without-pre-tuning", "no such checkpoint"),
+        ("train icm {e} --footage {here} --out {run} --scenes {e} --recipe {e2}", "nowhere.pth: no such checkpoint"),
+        ("train icm {e} --footage {here} --out {run} --scenes {e} --backbone {sam}", "model type 'sam', wanted"),
+        ("train icm {e} --footage {here} --out {e} --scenes {e} --extractors embedded", "A part of the path is a file"),
+        (
+            "train icm {e} --footage {here} --out {run} --recipe without-scene-tuning --until scene",
+            "no scene tuning to",
+        ),
+        ("train baseline valley {e} --footage {here} --out {run} --checkpoint {here}/no", "no: no such folder"),
+        ("train baseline valley {e} --footage {here} --out {run} --checkpoint {sam}", "wanted those of valley"),
         ("train icm {jsonl} --footage {here} --out {run} --extractors ful", "'full', 'embedded'"),
         ("train hawkeye {jsonl} --footage {here} --out {run} --until end", "'scene', 'task'"),
         ("train hawkeye {jsonl} --footage {here} --out {run} --recipe without-agg", "Did you mean without-asg?"),
@@ -187,6 +231,14 @@ def test_a_mistake_is_told_before_anything_heavy_is_imported(
 def test_what_is_only_asked_about_imports_nothing_heavy(tell: Callable[[str], Ended], command: str) -> None:
     ended = tell(command)
     assert (ended.code, ended.imported) == (0, [])
+
+
+@pytest.mark.parametrize("command", ["analyze {text}", "extract {text}", "chat {text}", "learn-camera {text}"])
+def test_what_is_no_video_is_told_before_a_model_is_loaded(tell: Callable[[str], Ended], command: str) -> None:
+    ended = tell(command)
+    assert ended.code in (1, 2)
+    assert "text.mp4: not a video that can be opened" in ended.said
+    assert "torch" not in ended.imported
 
 
 def test_an_interrupt_is_told_in_one_line(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from omnisila.errors import OutputError
-from omnisila.files import check_replaceable, path_text, remove, write_atomically, write_together
+from omnisila.files import check_replaceable, path_text, printable, remove, write_atomically, write_together
 
 
 def test_writes_bytes_and_text_and_makes_folders(tmp_path: Path) -> None:
@@ -127,7 +127,8 @@ def test_a_place_is_checked_before_the_work(tmp_path: Path) -> None:
 
 def test_a_name_that_is_no_text_can_be_told(tmp_path: Path) -> None:
     name = os.fsdecode(b"caf\xe9 \xff.mp4")
-    assert path_text(name) == "caf%E9 %FF.mp4"
+    assert path_text(name) == printable(name) == "caf%E9 %FF.mp4"
+    assert printable("a\n\x1b[2J\u202eß.mp4") == "a%0A%1B[2J%E2%80%AEß.mp4"
     assert path_text(tmp_path / "schön") == str(tmp_path / "schön")
     with pytest.raises(OutputError, match="caf%E9"):
         write_atomically(tmp_path / ("x" * 256) / name, "x")

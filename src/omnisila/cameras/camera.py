@@ -14,6 +14,7 @@ from jaxtyping import Int
 from pydantic import Field, ValidationError
 from torch import Tensor
 
+from omnisila.camera_use import FACTS, check_camera_file
 from omnisila.cameras.footage import LearntVideo, Row, hysteresis
 from omnisila.cameras.tails import Expected, Limit, limit, log_odds, quantile, thresholds_at
 from omnisila.config import Frozen
@@ -29,7 +30,6 @@ from omnisila.spans import ANOMALY_CURVE
 
 ALARMS_PER_HOUR = 0.2
 UNCALIBRATED_ALARMS = 60.0  # an hour, of a label set whose false alarms nobody counted
-_FACTS = "camera"
 
 
 class Verdicts(Frozen):
@@ -101,11 +101,10 @@ class Camera:
         Raises:
             InputError: there is no such file, it is no whole camera file, or it was learnt from no footage.
         """
-        if not path.is_file():
-            raise InputError(f"camera {path}: no such file. Make one with omnisila learn-camera FOOTAGE --out {path}.")
+        check_camera_file(path)
         try:
             tensors, facts = unpack(path)
-            camera = cls(CameraFacts.model_validate_json(facts[_FACTS]), tensors)
+            camera = cls(CameraFacts.model_validate_json(facts[FACTS]), tensors)
         except (RecordError, KeyError, ValidationError):
             raise InputError(
                 f"camera {path}: not a whole camera file. Give one that omnisila learn-camera wrote, or learn it again."
@@ -122,7 +121,7 @@ class Camera:
         Raises:
             OutputError: it cannot be written.
         """
-        write_atomically(path, pack(dict(self.tensors), {_FACTS: self.facts.model_dump_json()}))
+        write_atomically(path, pack(dict(self.tensors), {FACTS: self.facts.model_dump_json()}))
 
     def check(self, name: str, wanted: CameraFacts) -> None:
         """Whether this camera goes with a model and its extractors.

@@ -36,6 +36,7 @@ from omnisila.cli.endpoint_options import (
     Retries,
     TimeoutS,
 )
+from omnisila.cli.telling import tell
 from omnisila.labels import known_sets
 from omnisila.report.exports import formats as export_formats
 from omnisila.report.exports import wanted_formats
@@ -86,8 +87,9 @@ def analyze(
     Exit status: 0 all analysed, 1 some failed (each named), 2 wrong usage.
     """
     from omnisila.endpoint.settings import RequestConfig
+    from omnisila.errors import MediaError, OutputError
     from omnisila.files import check_writable
-    from omnisila.inference.inputs import expand
+    from omnisila.inference.inputs import check_only, expand
     from omnisila.inference.run_folders import answering, is_endpoint, model_card, shortcuts_of
     from omnisila.inference.settings import AnalyzerConfig
 
@@ -124,9 +126,14 @@ def analyze(
         raise typer.BadParameter(f"model {model!r} is on this machine and costs nothing", param_hint="--estimate")
     card = model_card(answering(model, settings).folders)
     check_writable(out)
+    try:
+        check_only(inputs)
+    except MediaError as error:
+        tell(f"failed: {error}", err=True)
+        tell("1 failed.", err=True)
+        raise typer.Exit(1) from None
 
     from omnisila.cli.progress import BatchProgress
-    from omnisila.errors import OutputError
     from omnisila.inference.batch import INDEX, Batch, RunIdentity, output_path, summary
     from omnisila.inference.lettered import expected_over
     from omnisila.inference.load import load
@@ -137,7 +144,7 @@ def analyze(
         cost = expected_over(analyzer, (item.path for item in inputs.files))
         if estimate or not quiet:
             told = f"{analyzer.identity.name}: {cost}; the cause of each finding is one request more"
-            typer.echo(told, err=not estimate)
+            tell(told, err=not estimate)
         if estimate:
             return
     report = Report(
@@ -155,7 +162,7 @@ def analyze(
         shortcuts=shortcuts_of(settings, None).suffix,
     )
     for note in () if quiet else inputs.notes:
-        typer.echo(f"note: {note}", err=True)
+        tell(f"note: {note}", err=True)
     with BatchProgress(len(inputs.files), shown=not (quiet or as_json)) as progress:
         batch = Batch(
             out,
@@ -186,7 +193,7 @@ def analyze(
     except OutputError as error:
         failures.append(str(error))
     for reason in failures:
-        typer.echo(f"failed: {reason}", err=True)
+        tell(f"failed: {reason}", err=True)
     if cut and not report.clips and (ended.done or ended.skipped) and not uncut:
         progress.say("nothing was cut: there are no findings")
     progress.conclude(ended, out, index, html="html" in wanted)

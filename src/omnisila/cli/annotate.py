@@ -17,6 +17,7 @@ from omnisila.cli.endpoint_options import (
     Retries,
     TimeoutS,
 )
+from omnisila.cli.telling import tell, teller
 
 if TYPE_CHECKING:
     from omnisila.data.causes.annotator import Estimate as Expected
@@ -47,25 +48,16 @@ def annotate(
     Spans whose video is not in the footage folder are told once and not counted. Exit status: 0 all others written,
     1 some failed (each named), 2 wrong usage or no video there at all.
     """
-    from rich.console import Console
-
     from omnisila.data.sets import read_set
     from omnisila.endpoint import EndpointConfig
     from omnisila.errors import InputError
 
     endpoint = EndpointConfig.from_options(
-        base_url=base_url,
-        model=model,
-        key_variable=key_variable,
-        retries=retries,
-        timeout_s=timeout_s,
-        requests_per_minute=requests_per_minute,
-        max_tokens=max_tokens or None,
-        temperature=temperature,
-        price_in_per_million=price_in,
-        price_out_per_million=price_out,
-    )
-    console = Console(stderr=True, quiet=quiet, highlight=False, markup=False, soft_wrap=True)
+        base_url=base_url, model=model, key_variable=key_variable, retries=retries, timeout_s=timeout_s,
+        requests_per_minute=requests_per_minute, max_tokens=max_tokens or None, temperature=temperature,
+        price_in_per_million=price_in, price_out_per_million=price_out,
+    )  # fmt: skip
+    say = teller(quiet)
     annotated = read_set(name, folder, labels)
     if not estimate:
         endpoint.check()
@@ -82,38 +74,38 @@ def annotate(
     from omnisila.data.preparation.left_out import LeftOut
 
     for row in annotated.malformed:
-        typer.echo(f"left out: {row.file}, line {row.line}: {row.reason}", err=True)
+        tell(f"left out: {row.file}, line {row.line}: {row.reason}", err=True)
     timeless = sum(video.truth is None for video in annotated.videos)
     if timeless:
-        console.print(f"{timeless} videos have a label but no times, so there is no span to write a cause for")
+        say(f"{timeless} videos have a label but no times, so there is no span to write a cause for")
     wanted = uncaused_spans(annotated)
     spans = [span for span in wanted if (footage / span.video).is_file()]
     absent = LeftOut()
     for video in dict.fromkeys(span.video for span in wanted if not (footage / span.video).is_file()):
         absent.add(f"video missing in {footage}, and so none of its spans is asked about", video)
     for line in absent.lines():
-        console.print(line)
+        say(line)
     if wanted and not spans:
         raise InputError(f"{footage}: none of the {len(wanted)} spans' videos is there. Give the folder they are in.")
     config = AnnotatorConfig()
     expected = estimate_run(spans, read_done(out), config, endpoint)
     if estimate:
-        typer.echo(_estimate_text(expected))
+        tell(_estimate_text(expected))
         return
-    console.print(_estimate_text(expected))
+    say(_estimate_text(expected))
     failed = 0
     with endpoint.build() as client:
         for number, outcome in enumerate(config.build(client).run(spans, footage, out), 1):
             if isinstance(outcome, Unwritten):
                 failed += 1
-                typer.echo(f"failed: {outcome.id}: {outcome.reason}", err=True)
+                tell(f"failed: {outcome.id}: {outcome.reason}", err=True)
             else:
                 cause = outcome.cause or "nothing seen that bears on the label"
-                console.print(f"{number}/{expected.spans} {outcome.id}: {cause}")
+                say(f"{number}/{expected.spans} {outcome.id}: {cause}")
     if sheet is not None:
         write_sheet(sheet, read_causes(out) if out.exists() else ())
     if failed:
-        typer.echo(f"{failed} of {expected.spans} spans stay without a cause; run the same command again.", err=True)
+        tell(f"{failed} of {expected.spans} spans stay without a cause; run the same command again.", err=True)
         raise typer.Exit(1)
 
 

@@ -33,6 +33,7 @@ from omnisila.cli import (
     train,
     watch,
 )
+from omnisila.cli.telling import tell
 from omnisila.errors import OmnisilaError
 
 _INTERRUPTED = 130  # as shells say it
@@ -90,7 +91,7 @@ def main() -> None:
     try:
         app()
     except OmnisilaError as error:
-        typer.echo(f"omnisila: {error}", err=True)
+        tell(f"omnisila: {error}", err=True)
         sys.exit(2)
     except (KeyboardInterrupt, SystemExit) as ended:  # typer turns most interrupts into an exit
         if isinstance(ended, SystemExit) and ended.code != _INTERRUPTED:

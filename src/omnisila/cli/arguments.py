@@ -2,15 +2,33 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-Examples = Annotated[
-    Path,
-    typer.Argument(metavar="EXAMPLES", help="An examples.jsonl, as prepare writes it.", exists=True, dir_okay=False),
-]
-Footage = Annotated[Path, typer.Option(help="Folder that the examples' videos are in.", exists=True, file_okay=False)]
+
+def file_argument(metavar: str | None, text: str) -> Any:
+    """An argument that is a file, which must be there."""
+    return typer.Argument(metavar=metavar, help=text, exists=True, dir_okay=False)
+
+
+def folder_argument(metavar: str | None, text: str) -> Any:
+    """Likewise a folder."""
+    return typer.Argument(metavar=metavar, help=text, exists=True, file_okay=False)
+
+
+def file_option(text: str, metavar: str | None = None) -> Any:
+    """An option that is a file, which must be there."""
+    return typer.Option(help=text, metavar=metavar, exists=True, dir_okay=False)
+
+
+def folder_option(text: str) -> Any:
+    """Likewise a folder."""
+    return typer.Option(help=text, exists=True, file_okay=False)
+
+
+Examples = Annotated[Path, file_argument("EXAMPLES", "An examples.jsonl, as prepare writes it.")]
+Footage = Annotated[Path, folder_option("Folder that the examples' videos are in.")]
 SPLIT_HELP = "The split: train, val or test. Default: test, or the only one there is."
 ScoredSplit = Annotated[str | None, typer.Option(help=SPLIT_HELP)]
 Draws = Annotated[int, typer.Option(min=0, help="Draws of the bootstrap over videos; 0: no intervals.")]

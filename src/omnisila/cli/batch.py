@@ -22,6 +22,7 @@ from omnisila.cli.arguments import (
     Window,
     listed,
 )
+from omnisila.cli.telling import tell, teller
 from omnisila.report.exports import formats as export_formats
 
 
@@ -114,11 +115,7 @@ def batch(
     identity = task.identity()
     sources = list_sources(inputs)
     Ledger(storage).bind(identity)
-
-    def say(line: str) -> None:
-        if not quiet:
-            typer.echo(line, err=True)
-
+    say = teller(quiet)
     for note in sources.notes:
         say(f"note: {note}")
     with_ray = engine == "ray" or (engine is None and (address is not None or _has_ray()))
@@ -133,7 +130,7 @@ def batch(
         pages=PAGE in task.formats,
     )
     for failure in (*sources.failed, *tally.failed):
-        typer.echo(f"failed: {failure.reason}", err=True)
+        tell(f"failed: {failure.reason}", err=True)
     say(f"{tally.line()}. Open {storage.url('index.html')}; every end is in {storage.url(WHOLE)}")
     if sources.failed or tally.states["failed"]:
         raise typer.Exit(1)

@@ -1,33 +1,35 @@
 """``omnisila calibrate``: the thresholds of a run, from held-out videos with known times."""
 
+from collections import deque
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from omnisila.cli.arguments import First, FirstThreshold, LabelFiles, Quiet, VideoTokens
+from omnisila.cli.arguments import (
+    First,
+    FirstThreshold,
+    LabelFiles,
+    Quiet,
+    VideoTokens,
+    file_argument,
+    file_option,
+    folder_option,
+)
+from omnisila.cli.telling import tell, teller
 
 
 def calibrate(
     run: Annotated[
         Path, typer.Argument(metavar="RUN", help="A run folder of omnisila train; with --out an embedded model too.")
     ],
-    examples: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="EXAMPLES", help="An examples.jsonl, as prepare writes it.", exists=True, dir_okay=False
-        ),
-    ] = None,
-    footage: Annotated[
-        Path, typer.Option(help="Folder that the videos are in.", exists=True, file_okay=False)
-    ] = Path(),
+    examples: Annotated[Path | None, file_argument("EXAMPLES", "An examples.jsonl, as prepare writes it.")] = None,
+    footage: Annotated[Path, folder_option("Folder that the videos are in.")] = Path(),
     decisions: Annotated[
         Path | None,
-        typer.Option(
-            help="In place of EXAMPLES: a decisions.jsonl of omnisila decisions export. What was accepted is taken as "
-            "the truth, all other time of these videos as without event.",
-            exists=True,
-            dir_okay=False,
+        file_option(
+            "In place of EXAMPLES: a decisions.jsonl of omnisila decisions export. What was accepted is taken as "
+            "the truth, all other time of these videos as without event."
         ),
     ] = None,
     split: Annotated[str, typer.Option(help="The split to fit on: videos the run was not trained on.")] = "val",
@@ -45,11 +47,13 @@ def calibrate(
     """
     from omnisila import weights
     from omnisila.data.asked_examples import check_examples
+    from omnisila.decisions import Decision
     from omnisila.errors import InputError
     from omnisila.inference.run_folders import shortcuts_of
     from omnisila.inference.settings import AnalyzerConfig
     from omnisila.labels import known_sets
-    from omnisila.models.run_files import copy_run, is_reaction, run_summary
+    from omnisila.models.run_files import check_copy, copy_run, is_reaction, run_summary
+    from omnisila.records import records
 
     known_sets(labels or ())
     embedded = str(run) in weights.RUNS and not run.exists()
@@ -69,22 +73,26 @@ def calibrate(
         raise InputError("give either an examples.jsonl of omnisila prepare, or --decisions.")
     if examples is not None:
         check_examples(examples, split)
+    else:
+        deque(records(asked, Decision), maxlen=0)
+    if out is not None:
+        check_copy(source, out)
 
     from omnisila.operating_points import ALARMS_ARE_STRETCHES
     from omnisila.recipes.shipping.calibrating_runs import calibrate_run, decided, held_out
     from omnisila.scenes.cache import FeatureCache
 
-    say = (lambda _: None) if quiet else (lambda line: typer.echo(line, err=True))
+    say = teller(quiet)
     held = decided(asked, say) if examples is None else held_out(asked, split)
     target = copy_run(source, out) if out is not None else source
     calibration = calibrate_run(target, held, footage, FeatureCache(), say, settings)
     for name, fitted in calibration.label_sets.items():
-        typer.echo(f"{name}: temperature {fitted.temperature:.2f}")
+        tell(f"{name}: temperature {fitted.temperature:.2f}")
         for point in fitted.operating_points:
             alarms = "-" if point.false_alarms_per_hour is None else f"{point.false_alarms_per_hour:.0f}"
             flagged = "-" if point.false_alarm_frac is None else f"{point.false_alarm_frac:.1%}"
-            typer.echo(
+            tell(
                 f"  at most {point.fnr_target:.0%} missed per video ({point.method}): {alarms} false alarms per hour, "
                 f"{flagged} of eventless time flagged, fitted on {point.videos} eventful videos"
             )
-    typer.echo(ALARMS_ARE_STRETCHES)
+    tell(ALARMS_ARE_STRETCHES)

@@ -5,9 +5,12 @@ from typing import Annotated
 
 import typer
 
+from omnisila.cli.arguments import file_argument
+from omnisila.cli.telling import tell
+
 
 def chat(
-    video: Annotated[Path, typer.Argument(help="A video or still picture.", exists=True, dir_okay=False)],
+    video: Annotated[Path, file_argument(None, "A video or still picture.")],
     model: Annotated[str, typer.Option(help="compact, a run folder, a Video-LLM's folder, or a hub id.")] = "compact",
     ask: Annotated[
         list[str] | None,
@@ -30,6 +33,10 @@ def chat(
         for question in ask or ():
             taught.instruction(question)
 
+    from omnisila.media.source import DecodeLimits, open_source
+
+    open_source(video, DecodeLimits())
+
     from omnisila.errors import InputError
     from omnisila.inference.chat import Chat, TaughtChat
     from omnisila.inference.settings import AnalyzerConfig
@@ -40,7 +47,7 @@ def chat(
     talk = (Chat if run.pretrained is not None else TaughtChat)(run, video, FeatureCache())
     if ask:
         for question in ask:
-            typer.echo(talk.ask(question))
+            _say(talk.ask(question))
         return
     while True:
         try:
@@ -50,6 +57,11 @@ def chat(
         if not question.strip():
             return
         try:
-            typer.echo(talk.ask(question))
+            _say(talk.ask(question))
         except InputError as error:  # of this question; the next may be another
-            typer.echo(str(error), err=True)
+            tell(str(error), err=True)
+
+
+def _say(answer: str) -> None:
+    for line in answer.splitlines() or [""]:
+        tell(line)

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from omnisila.cli.telling import tell
+
 if TYPE_CHECKING:
     from omnisila.serve.decisions import DecisionLog
     from omnisila.serve.store import Store
@@ -42,9 +44,9 @@ def export(
     log = _log(reports, state)
     chosen = [decision for decision in log.decisions() if not user or decision.user in user]
     if form == "jsonl":
-        typer.echo(f"{out}: {write_lines(chosen, out)} decisions")
+        tell(f"{out}: {write_lines(chosen, out)} decisions")
     else:
-        typer.echo(f"{out}: {len(write_files(chosen, form, out))} videos")
+        tell(f"{out}: {len(write_files(chosen, form, out))} videos")
 
 
 @app.command("audit")
@@ -66,7 +68,7 @@ def replay(reports: Reports, state: State = None) -> None:
     """Make everybody's state anew from the log of decisions; nothing changes unless the file was damaged."""
     log = _log(reports, state)
     log.replay()
-    typer.echo(f"{reports}: {sum(1 for _ in log.history())} entries replayed")
+    tell(f"{reports}: {sum(1 for _ in log.history())} entries replayed")
 
 
 def _log(reports: Path, state: Path | None) -> "DecisionLog":

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from omnisila.cli.arguments import Quiet, listed
+from omnisila.cli.telling import teller
 from omnisila.labels import known_sets
 
 
@@ -67,7 +68,7 @@ def distil(
     from omnisila.scenes.cache import FeatureCache
     from omnisila.training.distilling import DistillationConfig
 
-    say = (lambda _: None) if quiet else (lambda line: typer.echo(line, err=True))
+    say = teller(quiet)
     config = DistillationConfig.from_options(temperature=temperature)
     given = Footage(footage, examples, taught or ())
     record = train_student(student, teacher or (), given, out, FeatureCache(), config, say, names, agreement)

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from omnisila.cli.arguments import Quiet
+from omnisila.cli.telling import tell, teller
 
 
 def extract(
@@ -16,25 +17,27 @@ def extract(
 
     Exit status: 0 all extracted, 1 some failed (each named), 2 wrong usage.
     """
-    from omnisila.inference.inputs import expand
+    from omnisila.errors import MediaError, OmnisilaError
+    from omnisila.inference.inputs import check_only, expand
     from omnisila.inference.run_folders import run_folder
 
     inputs, folder = expand(videos), run_folder(model)
+    try:
+        check_only(inputs)
+    except MediaError as error:
+        tell(f"failed: {error}", err=True)
+        raise typer.Exit(1) from None
 
-    from rich.console import Console
-
-    from omnisila.errors import OmnisilaError
-    from omnisila.files import path_text
     from omnisila.models.checkpoint import RunRecord
     from omnisila.models.run_files import read_record
     from omnisila.scenes.cache import FeatureCache
     from omnisila.scenes.profile import LoadedWhenNeeded
 
-    console, cache = Console(stderr=True, quiet=quiet), FeatureCache()
+    say, cache = teller(quiet), FeatureCache()
     record = read_record(folder, RunRecord)
     profile = LoadedWhenNeeded(record.sem.at_rate(record.window.rate_hz))
     for note in inputs.notes:
-        console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
+        say(f"note: {note}")
     failures = [failure.reason for failure in inputs.failed]
     for item in inputs.files:
         try:
@@ -47,10 +50,9 @@ def extract(
             continue
         spent = sum(extracted.seconds.values())
         told = f"{spent:.1f} s" if extracted.seconds else "already there"
-        name = path_text(item.name)
-        console.print(f"{name}: {extracted.info.duration_s:.1f} s of video, {told}", highlight=False, markup=False)
-    console.print(f"features are in {cache.root}", highlight=False, markup=False)
+        say(f"{item.name}: {extracted.info.duration_s:.1f} s of video, {told}")
+    say(f"features are in {cache.root}")
     for reason in failures:
-        typer.echo(f"failed: {path_text(reason)}", err=True)
+        tell(f"failed: {reason}", err=True)
     if failures:
         raise typer.Exit(1)

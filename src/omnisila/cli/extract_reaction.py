@@ -1,16 +1,19 @@
 """``omnisila extract-reaction``: the tables of features that ``omnisila train reaction`` reads, from a set's clips."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from omnisila.cli.arguments import Quiet
+from omnisila.cli.arguments import Quiet, folder_argument, folder_option
+from omnisila.cli.telling import tell, teller
+from omnisila.errors import InputError, unknown
 
 if TYPE_CHECKING:  # importing it takes seconds, and --help needs it not
     from omnisila.data.annotated import AnnotatedVideo
 
+_NETWORKS = ("embedded", "paper")
 _SHOWN = 10  # failed clips told one by one; all are in the file
 
 app = typer.Typer(
@@ -21,11 +24,8 @@ app = typer.Typer(
     "which the probing rows read. descriptions makes text-video-llava-1, text-video-llava-2 or text-llava.",
 )
 
-Data = Annotated[
-    Path,
-    typer.Argument(metavar="FOLDER", help="Hume-Reaction's labels, in either layout.", exists=True, file_okay=False),
-]
-Footage = Annotated[Path, typer.Option(help="Folder of the clips, <id>.mp4.", exists=True, file_okay=False)]
+Data = Annotated[Path, folder_argument("FOLDER", "Hume-Reaction's labels, in either layout.")]
+Footage = Annotated[Path, folder_option("Folder of the clips, <id>.mp4.")]
 Out = Annotated[Path, typer.Option(help="Folder of the tables; run again to resume.")]
 Backbone = Annotated[str, typer.Option(help="Folder or hub id of a Video-LLM.")]
 Shown = Annotated[int, typer.Option("--shown", help="Frames of a clip that the Video-LLM is shown.", min=1)]
@@ -62,8 +62,11 @@ def frames(
 
     Exit status: 0 all extracted, 1 some clips failed (each named), 2 wrong usage.
     """
-    say, videos = _teller(quiet), _videos(data)
+    say, videos = teller(quiet), _videos(data)
     beside = dict(_named_folder(text) for text in tables or ())
+    if networks not in _NETWORKS and not Path(networks).is_file():
+        raise InputError(f"{unknown('profile', networks, _NETWORKS).rstrip('.')}; or give a JSON file.")
+    _check(out, *([face] if face else []))
 
     from omnisila.recipes.streams.frames import FAILED, NOTES, Place, chosen_networks, frame_streams
     from omnisila.scenes.reaction.extracting import ReactionCache
@@ -100,12 +103,13 @@ def pooled(
     Exit status: 0 all extracted, 1 some clips failed (each named), 2 wrong usage.
     """
     videos = _videos(data)
+    _check(out, backbone)
 
     from omnisila.models.reaction_sources import PooledSource
     from omnisila.recipes.streams.asked import pooled_features
 
     source = PooledSource(backbone=backbone, frames=shown, pooling=pooling)
-    failed = pooled_features(source, videos, footage, out, _teller(quiet))
+    failed = pooled_features(source, videos, footage, out, teller(quiet))
     _end((failure.reason for failure in failed), out / "failed-pooled.csv")
 
 
@@ -132,12 +136,13 @@ def descriptions(
     Exit status: 0 all described, 1 some clips failed (each named), 2 wrong usage.
     """
     videos = _videos(data)
+    _check(out, backbone)
 
     from omnisila.models.reaction_sources import DescribedSource
     from omnisila.recipes.streams.asked import described_features
 
     source = DescribedSource(backbone=backbone, frames=1 if prompt == "frames" else shown, sentences=sentences)
-    failed = described_features(source, prompt, videos, footage, out, _teller(quiet))
+    failed = described_features(source, prompt, videos, footage, out, teller(quiet))
     _end((failure.reason for failure in failed), out / f"failed-descriptions-{prompt}.csv")
 
 
@@ -147,23 +152,27 @@ def _videos(data: Path) -> "tuple[AnnotatedVideo, ...]":
     return hume_reaction.read(data).videos
 
 
-def _named_folder(text: str) -> tuple[str, Path]:
-    from omnisila.errors import InputError
+def _check(out: Path, *sources: str) -> None:
+    """Be sure of folders before torch is loaded."""
+    from omnisila.files import check_writable
+    from omnisila.weights.checkpoint_files import check_source, locate_source
 
+    check_writable(out)
+    for source in sources:
+        check_source(locate_source(source))
+
+
+def _named_folder(text: str) -> tuple[str, Path]:
     modality, equals, folder = text.partition("=")
     if not equals or not Path(folder).is_dir():
         raise InputError(f"--tables {text}: no such folder. Give MODALITY=FOLDER, such as fau=feats/faus.")
     return modality, Path(folder)
 
 
-def _teller(quiet: bool) -> Callable[[str], None]:
-    return lambda line: None if quiet else typer.echo(line, err=True)
-
-
 def _end(reasons: Iterable[str], file: Path) -> None:
     failed = list(reasons)
     for reason in failed[:_SHOWN]:
-        typer.echo(f"failed: {reason}", err=True)
+        tell(f"failed: {reason}", err=True)
     if failed:
-        typer.echo(f"{len(failed)} clips failed; all are in {file}", err=True)
+        tell(f"{len(failed)} clips failed; all are in {file}", err=True)
         raise typer.Exit(1)

@@ -17,6 +17,7 @@ from omnisila.cli.endpoint_options import (
     Retries,
     TimeoutS,
 )
+from omnisila.cli.telling import tell, teller
 
 if TYPE_CHECKING:
     from omnisila.evaluation.judging import Estimate as Expected
@@ -55,55 +56,45 @@ def judge(
     from omnisila.endpoint import EndpointConfig
 
     endpoint = EndpointConfig.from_options(
-        base_url=base_url,
-        model=model,
-        key_variable=key_variable,
-        retries=retries,
-        timeout_s=timeout_s,
-        requests_per_minute=requests_per_minute,
-        max_tokens=max_tokens or None,
-        temperature=temperature if temperature >= 0 else None,
-        price_in_per_million=price_in,
+        base_url=base_url, model=model, key_variable=key_variable, retries=retries, timeout_s=timeout_s,
+        requests_per_minute=requests_per_minute, max_tokens=max_tokens or None,
+        temperature=temperature if temperature >= 0 else None, price_in_per_million=price_in,
         price_out_per_million=price_out,
-    )
+    )  # fmt: skip
     if not estimate:
         endpoint.check()
-
-    from rich.console import Console
 
     from omnisila.cli.scored_systems import asked_and_said, echo_scores
     from omnisila.evaluation.judging import JudgeConfig, Unjudged, estimate_judging, resume_verdicts
     from omnisila.evaluation.mean_ratings import add_scores, judged_scores
     from omnisila.evaluation.stated_causes import stated_causes
 
-    console = Console(stderr=True, quiet=quiet, highlight=False, markup=False, soft_wrap=True)
+    say = teller(quiet)
     asked, systems = asked_and_said(examples, predictions, split)
     causes = stated_causes(asked, systems)
     config = JudgeConfig(parallel=parallel)
     expected = estimate_judging(causes, resume_verdicts(out, endpoint), config, endpoint)
     if estimate:
-        typer.echo(_estimate_text(expected))
+        tell(_estimate_text(expected))
         return
-    console.print(_estimate_text(expected))
+    say(_estimate_text(expected))
     failed = 0
     if expected.causes:
         with endpoint.build() as client:
             for number, outcome in enumerate(config.build(client).run(causes, out), 1):
                 if isinstance(outcome, Unjudged):
                     failed += 1
-                    typer.echo(f"failed: {outcome.system}, {outcome.example_id}: {outcome.reason}", err=True)
+                    tell(f"failed: {outcome.system}, {outcome.example_id}: {outcome.reason}", err=True)
                 else:
                     rating = "no rating in the answer" if outcome.rating is None else f"{outcome.rating:g}"
-                    console.print(f"{number}/{expected.causes} {outcome.system}, {outcome.example_id}: {rating}")
+                    say(f"{number}/{expected.causes} {outcome.system}, {outcome.example_id}: {rating}")
     result = judged_scores(causes, resume_verdicts(out, endpoint), draws)
     if scores is not None:
         add_scores(scores, result)
     if not quiet:
         echo_scores(result)
     if failed:
-        typer.echo(
-            f"{failed} of {expected.causes} causes stay without a verdict; run the same command again.", err=True
-        )
+        tell(f"{failed} of {expected.causes} causes stay without a verdict; run the same command again.", err=True)
         raise typer.Exit(1)
 
 

@@ -1,11 +1,13 @@
 """``omnisila learn-camera``: a fixed camera's own normal, from hours of its ordinary footage and people's decisions."""
 
+from collections import deque
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from omnisila.cli.arguments import listed
+from omnisila.cli.telling import tell, teller
 
 
 def learn_camera(
@@ -33,10 +35,14 @@ def learn_camera(
     The file is whole after each video: run the same command again to go on after a kill, or with more footage to add
     it. Exit status: 0 all learnt, 1 some videos failed (each named), 2 wrong usage.
     """
+    from omnisila.camera_use import check_camera_file
+    from omnisila.decisions import Decision
     from omnisila.errors import InputError
-    from omnisila.files import check_replaceable, path_text
-    from omnisila.inference.inputs import Inputs, expand
-    from omnisila.inference.run_folders import run_folder
+    from omnisila.files import check_replaceable
+    from omnisila.inference.inputs import Inputs, check_only, expand
+    from omnisila.inference.run_folders import check_answered, run_folder
+    from omnisila.models.run_files import run_summary
+    from omnisila.records import records
 
     if not footage and decisions is None:
         raise InputError("nothing to learn from. Name videos, folders or globs of ordinary footage, or --decisions.")
@@ -44,7 +50,14 @@ def learn_camera(
         raise InputError(f"{out}: no such camera file yet. Name ordinary footage to learn it from.")
     inputs = expand(footage) if footage else Inputs((), (), ())
     folder = run_folder(model)
+    said = run_summary(folder)
+    check_answered(said.name, said.labels, listed(labels or ()))
+    if decisions is not None:
+        deque(records(decisions, Decision), maxlen=0)
+    if out.exists():
+        check_camera_file(out)
     check_replaceable(out)
+    check_only(inputs)
 
     from omnisila.cameras.camera import spoken
     from omnisila.cameras.deciding import agreed_decisions, apply_decisions, events
@@ -60,21 +73,21 @@ def learn_camera(
     learner = CameraLearner(Analyzer(run, AnalyzerConfig(labels=asked), FeatureCache()), out)
     reported = [label for name in asked for label in run.record.labels.get(name, ())]
     agreed = agreed_decisions(decisions, [*reported, UNUSUAL]) if decisions else ()
-    say = (lambda _: None) if quiet else (lambda line: typer.echo(path_text(line), err=True))
+    say = teller(quiet)
 
-    def tell(ended: Learnt) -> None:
+    def say_end(ended: Learnt) -> None:
         told = {"learnt": f"{ended.seconds:.1f} s learnt", "known": "already learnt", "failed": "failed"}
         say(f"{ended.input.name}: {told[ended.state]}")
 
     for note in inputs.notes:
         say(f"note: {note}")
-    failed = [*inputs.failed, *learner.learn(inputs.files, events(agreed), tell)]
+    failed = [*inputs.failed, *learner.learn(inputs.files, events(agreed), say_end)]
     if learner.camera is not None and agreed:
-        failed += learner.learn(learner.find_outdated(events(agreed)), events(agreed), tell)
+        failed += learner.learn(learner.find_outdated(events(agreed)), events(agreed), say_end)
         learner.camera = apply_decisions(learner.camera, agreed)
         learner.camera.save(out)
     for failure in failed:
-        typer.echo(f"failed: {path_text(failure.reason)}", err=True)
+        tell(f"failed: {failure.reason}", err=True)
     if learner.camera is None:
         raise InputError(f"{out}: not written, for no footage could be learnt. Give videos that play.")
     say(f"{out}: {spoken(learner.camera.hours)} of {len(learner.camera.facts.videos)} videos")

@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from omnisila.cli.telling import tell
+
 
 def models(
     name: Annotated[str | None, typer.Argument(help="Show this model's card; leave out to list all.")] = None,
@@ -19,11 +21,11 @@ def models(
         from omnisila.models.reaction_run import load_reaction
 
         for network, record in weights.verify().items():
-            typer.echo(f"ok  {record.file}  {network} from {record.package} {record.version} ({record.licence})")
+            tell(f"ok  {record.file}  {network} from {record.package} {record.version} ({record.licence})")
         for run in weights.RUNS:
             folder = model_folder(run)
             loaded = load_reaction(folder) if is_reaction(folder) else load_run(folder)
-            typer.echo(f"ok  {run}/  digest {loaded.record.identity.digest}")
+            tell(f"ok  {run}/  digest {loaded.record.identity.digest}")
         return
     if name is not None:
         card = model_folder(name) / "card.md"
@@ -32,4 +34,4 @@ def models(
     for run in weights.RUNS:
         said = run_summary(model_folder(run))
         scored = "; ".join(f"{name}: {', '.join(of_set)}" for name, of_set in said.labels.items())
-        typer.echo(f"{run}  version {said.version}  {scored}")
+        tell(f"{run}  version {said.version}  {scored}")

@@ -29,6 +29,7 @@ from omnisila.cli.endpoint_options import (
     Retries,
     TimeoutS,
 )
+from omnisila.cli.telling import tell, teller
 from omnisila.labels import known_sets
 
 
@@ -76,6 +77,7 @@ def predict(
     """
     from omnisila.data.asked_examples import check_examples
     from omnisila.endpoint.settings import RequestConfig
+    from omnisila.files import check_replaceable
     from omnisila.inference.run_folders import check_system, is_endpoint
     from omnisila.inference.settings import AnalyzerConfig
 
@@ -103,10 +105,9 @@ def predict(
         ),
     )
     check_system(model, settings)
+    check_replaceable(out)
     if estimate and not is_endpoint(model):
         raise typer.BadParameter(f"model {model!r} is on this machine and costs nothing", param_hint="--estimate")
-
-    from rich.console import Console
 
     from omnisila.inference.lettered import expected_of
     from omnisila.inference.predict import outdated_file
@@ -115,35 +116,27 @@ def predict(
     from omnisila.records import records
     from omnisila.schema import Example
 
-    console = Console(stderr=True, quiet=quiet)
-
-    def tell(video: str, count: int) -> None:
-        console.print(f"{video}: {count} examples", highlight=False, markup=False)
-
+    say = teller(quiet)
     answering = system(model, settings=settings)
     if notice := getattr(answering, "notice", ""):
-        console.print(f"note: {notice}", highlight=False, markup=False, soft_wrap=True)
+        say(f"note: {notice}")
     if is_endpoint(model):
         wanted = [each for each in records(examples, Example) if split in (None, each.split)]
         cost = expected_of(answering, wanted, settings)
         if estimate:
-            typer.echo(cost)
+            tell(cost)
             return
-        console.print(f"{answering.name}: {cost}", highlight=False, markup=False, soft_wrap=True)
-    ended = answer(examples, footage, answering, out, split, tell)
-    console.print(f"{out}: {ended.answered} answers, {ended.before} from before", highlight=False, markup=False)
+        say(f"{answering.name}: {cost}")
+    ended = answer(examples, footage, answering, out, split, lambda video, count: say(f"{video}: {count} examples"))
+    say(f"{out}: {ended.answered} answers, {ended.before} from before")
     if ended.unparsed:
-        console.print(
-            f"{ended.unparsed} answers could not be parsed: they are kept as text and counted by score",
-            highlight=False, markup=False, soft_wrap=True,
-        )  # fmt: skip
+        say(f"{ended.unparsed} answers could not be parsed: they are kept as text and counted by score")
     if ended.outdated:
-        console.print(
+        say(
             f"{ended.outdated} answers from before were to other times, questions or footage: what is still asked was "
-            f"asked again, the old ones are in {outdated_file(out)}",
-            highlight=False, markup=False, soft_wrap=True,
-        )  # fmt: skip
+            f"asked again, the old ones are in {outdated_file(out)}"
+        )
     for failure in ended.failed:
-        typer.echo(f"failed: {failure.reason}", err=True)
+        tell(f"failed: {failure.reason}", err=True)
     if ended.failed:
         raise typer.Exit(1)

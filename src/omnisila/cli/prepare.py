@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from omnisila.cli.arguments import Quiet, listed
+from omnisila.cli.arguments import Quiet, file_option, folder_option, listed
+from omnisila.cli.telling import tell
 
 if TYPE_CHECKING:  # importing these takes seconds, and --help needs none of them
     from omnisila.data.annotated import Split
@@ -29,11 +30,7 @@ def prepare(
     ] = False,
     footage: Annotated[
         Path | None,
-        typer.Option(
-            help="Folder of the videos; durations are read there, missing files left out. [folder_csv: FOLDER]",
-            exists=True,
-            file_okay=False,
-        ),
+        folder_option("Folder of the videos; durations are read there, missing files left out. [folder_csv: FOLDER]"),
     ] = None,
     formats: Annotated[str, typer.Option("--format", help="jsonl, llava, parquet; several with commas.")] = "jsonl",
     window: Annotated[float, typer.Option(help="Seconds of a window; 0 makes none.", min=0)] = 1.0,
@@ -42,22 +39,12 @@ def prepare(
         typer.Option(help="s-s: negative, no faces, muted; s-d: anomalies with times [the whole set]."),
     ] = None,
     segments: Annotated[
-        Path | None,
-        typer.Option(
-            help="CSV video,start_s,end_s for s-d; without it: the weak variant.", exists=True, dir_okay=False
-        ),
+        Path | None, file_option("CSV video,start_s,end_s for s-d; without it: the weak variant.")
     ] = None,
-    durations: Annotated[
-        Path | None, typer.Option(help="CSV video,duration_s where there is no footage.", exists=True, dir_okay=False)
-    ] = None,
+    durations: Annotated[Path | None, file_option("CSV video,duration_s where there is no footage.")] = None,
     labels: Annotated[str | None, typer.Option(help="Label set of a generic set (activitynet, folder_csv).")] = None,
     causes: Annotated[
-        Path | None,
-        typer.Option(
-            help="Table of written causes, checked by people, as annotate --sheet writes it.",
-            exists=True,
-            dir_okay=False,
-        ),
+        Path | None, file_option("Table of written causes, checked by people, as annotate --sheet writes it.")
     ] = None,
     resplit: Annotated[bool, typer.Option("--resplit", help="Split again by group instead of as published.")] = False,
     render: Annotated[bool, typer.Option("--render", help="Draw motions without footage as videos.")] = False,
@@ -73,6 +60,7 @@ def prepare(
     from omnisila.data.preparation.example_files import check_formats, write_examples
     from omnisila.data.preparation.requests import Preparation, SetRequest, check_set, read_requested
     from omnisila.errors import InputError
+    from omnisila.files import check_writable
 
     check_set(set_name)
     if not folder.exists():
@@ -82,6 +70,7 @@ def prepare(
         return
     if out is None:
         raise InputError("no --out: give the folder for the examples.")
+    check_writable(out)
     preparation = Preparation.from_options(window_s=window or None, cap=cap or None)
     if set_name == "folder_csv" and footage is None and durations is None and _videos(folder):
         footage = folder
@@ -119,19 +108,19 @@ def _write_template(set_name: str, folder: Path, labels: str | None, quiet: bool
     videos = _videos(folder)
     path = write_template(set_name, folder, videos, labels)
     if not quiet:
-        typer.echo(f"{path}: {len(videos)} videos to fill in, as docs/own_videos.md says")
+        tell(f"{path}: {len(videos)} videos to fill in, as docs/own_videos.md says")
 
 
 def _tell(ready: "PreparedSet", counts: "Counter[tuple[Split, str]]", out: Path) -> None:
     for (split, task), count in sorted(counts.items()):
-        typer.echo(f"{ready.name}: {split} {task} {count}")
-    typer.echo(f"{ready.name}: {counts.total()} examples in {out}")
+        tell(f"{ready.name}: {split} {task} {count}")
+    tell(f"{ready.name}: {counts.total()} examples in {out}")
     if ready.malformed:
-        typer.echo(f"malformed and left out: {len(ready.malformed)}")
+        tell(f"malformed and left out: {len(ready.malformed)}")
     for row in ready.malformed[:_SHOWN]:
         place = row.file if row.line is None else f"{row.file}, line {row.line}"
-        typer.echo(f"  {place}: {row.reason}")
+        tell(f"  {place}: {row.reason}")
     if len(ready.malformed) > _SHOWN:
-        typer.echo(f"  and {len(ready.malformed) - _SHOWN} more")
+        tell(f"  and {len(ready.malformed) - _SHOWN} more")
     for line in ready.left_out.lines():
-        typer.echo(line)
+        tell(line)

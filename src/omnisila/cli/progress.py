@@ -8,7 +8,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from omnisila.files import path_text
+from omnisila.files import printable
 from omnisila.inference.batch import BatchReport, Outcome, output_path
 from omnisila.labels import REACTION
 from omnisila.schema import Analysis
@@ -23,14 +23,10 @@ class BatchProgress:
     def __init__(self, files: int, *, shown: bool) -> None:
         self._console = Console(stderr=True, quiet=not shown)
         self._bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.percentage:3.0f}%"),
-            TimeRemainingColumn(),
-            console=self._console,
-            transient=True,
+            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:3.0f}%"),
+            TimeRemainingColumn(), console=self._console, transient=True,
             disable=not shown or not self._console.is_terminal,
-        )
+        )  # fmt: skip
         self._files = files
         self._all = self._bars.add_task(f"{files} files", total=files, visible=files > 1)
         self._file = self._bars.add_task("", total=1.0)
@@ -48,7 +44,7 @@ class BatchProgress:
 
     def start(self, name: str) -> None:
         """A file begins."""
-        self._bars.reset(self._file, total=1.0, description=_short(path_text(name)))
+        self._bars.reset(self._file, total=1.0, description=_short(printable(name)))
 
     def stage(self, stage: str, share: float) -> None:
         """A stage of the file has come so far."""
@@ -60,7 +56,7 @@ class BatchProgress:
         """A file ended; says what was found. Warnings among ``notes`` hold for the run and are told once."""
         self._done += 1
         self._bars.update(self._all, completed=self._done)
-        name = path_text(outcome.input.name)
+        name = outcome.input.name
         if outcome.state == "skipped":
             self.say(f"{name}: already analysed, nothing changed")
         elif outcome.analysis is not None:
@@ -70,8 +66,8 @@ class BatchProgress:
             self._told.update(warning for warning in warnings if warning in notes)
 
     def say(self, line: str) -> None:
-        """A line as it is."""
-        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+        """A line, above the bars."""
+        self._console.print(printable(line), highlight=False, markup=False, soft_wrap=True)
 
     def conclude(self, report: BatchReport, out: Path, index: Path | None, *, html: bool) -> None:
         """Where the results are, if there are any."""
@@ -79,7 +75,7 @@ class BatchProgress:
         told = ", ".join(f"{len(items)} {word}" for word, items in counts if items)
         names = (*report.done, *report.skipped)
         page = index or (output_path(out, names[0], "html") if html and len(names) == 1 else out)
-        self.say(f"{told}. Open {path_text(page)}" if index or names else f"{told}.")
+        self.say(f"{told}. Open {page}" if index or names else f"{told}.")
 
 
 def _lines(name: str, analysis: Analysis, warnings: Sequence[str]) -> list[str]:

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from omnisila.cli.arguments import SPLIT_HELP, Draws, Quiet
+from omnisila.cli.arguments import SPLIT_HELP, Draws, Quiet, file_option
+from omnisila.cli.telling import tell
 
 
 def rate(
@@ -18,8 +19,7 @@ def rate(
     ] = None,
     sheet: Annotated[Path | None, typer.Option(help="Write a CSV table here; give each rater a copy.")] = None,
     read: Annotated[
-        list[Path] | None,
-        typer.Option(help="A rated table, named after its rater; once for each rater.", exists=True, dir_okay=False),
+        list[Path] | None, file_option("A rated table, named after its rater; once for each rater.")
     ] = None,
     key: Annotated[
         Path | None,
@@ -66,8 +66,8 @@ def _write(
 
     rows = rating_sheet(sheet, key, stated_causes(*asked_and_said(examples, predictions, split)), seed)
     if not quiet:
-        typer.echo(f"{sheet}: {rows} causes to rate from 1 (completely wrong) to 6 (completely correct)")
-        typer.echo(f"{key}: keep it beside the rated tables; omnisila rate --read RATED.csv needs it")
+        tell(f"{sheet}: {rows} causes to rate from 1 (completely wrong) to 6 (completely correct)")
+        tell(f"{key}: keep it beside the rated tables; omnisila rate --read RATED.csv needs it")
 
 
 def _score(key: Path | None, sheets: list[Path], scores: Path | None, draws: int, quiet: bool) -> None:

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from omnisila.cli.arguments import LabelFiles, Quiet, ScoredSplit, listed
+from omnisila.cli.arguments import LabelFiles, Quiet, ScoredSplit, file_argument, file_option, listed
+from omnisila.cli.telling import tell
 from omnisila.labels import known_sets
 
 if TYPE_CHECKING:
@@ -16,10 +17,7 @@ if TYPE_CHECKING:
 
 
 def report(
-    scores: Annotated[
-        list[Path],
-        typer.Argument(metavar="SCORES...", help="scores.json files of omnisila score.", exists=True, dir_okay=False),
-    ],
+    scores: Annotated[list[Path], file_argument("SCORES...", "scores.json files of omnisila score.")],
     out: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("report"),
     examples: Annotated[
         Path | None, typer.Option(help="The examples.jsonl that were scored: for figures of single videos and items.")
@@ -30,12 +28,7 @@ def report(
     split: ScoredSplit = None,
     labels: LabelFiles = None,
     log: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="losses.jsonl of a run folder, for loss curves; repeat it to compare.",
-            exists=True,
-            dir_okay=False,
-        ),
+        list[Path] | None, file_option("losses.jsonl of a run folder, for loss curves; repeat it to compare.")
     ] = None,
     video: Annotated[
         str | None, typer.Option(help="Shown side by side. Default: the one that systems differ on most.")
@@ -52,9 +45,11 @@ def report(
     from omnisila.data.asked_examples import Asked, asked_examples
     from omnisila.errors import InputError, check_known
     from omnisila.evaluation.score_files import read_scores
+    from omnisila.files import check_writable
     from omnisila.report.score_report import FORMATS, Material, join_score_files, write_score_report
 
     known_sets(labels or ())
+    check_writable(out)
     wanted = listed([formats])
     check_known("format", wanted, FORMATS)
     if predictions and examples is None:
@@ -68,8 +63,8 @@ def report(
     if quiet:
         return
     for reason in written.left_out:
-        typer.echo(f"left out: {reason}")
-    typer.echo(f"{out}: {len(written.files)} files")
+        tell(f"left out: {reason}")
+    tell(f"{out}: {len(written.files)} files")
 
 
 def _read_predictions(paths: "list[Path]", asked: "Asked") -> "dict[str, Sequence[Prediction]]":

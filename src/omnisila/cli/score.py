@@ -1,11 +1,13 @@
 """``omnisila score``: any system's predictions against prepared examples, as named numbers."""
 
+from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from omnisila.cli.arguments import Draws, Examples, LabelFiles, Quiet, ScoredSplit
+from omnisila.cli.arguments import Draws, Examples, LabelFiles, Quiet, ScoredSplit, file_option
+from omnisila.cli.telling import tell
 from omnisila.labels import known_sets
 
 if TYPE_CHECKING:
@@ -36,11 +38,9 @@ def score(
     ] = None,
     decisions: Annotated[
         Path | None,
-        typer.Option(
-            help="A decisions.jsonl of omnisila decisions export: people's ratings of causes become Atr-R of the model "
-            "that stated them.",
-            exists=True,
-            dir_okay=False,
+        file_option(
+            "A decisions.jsonl of omnisila decisions export: people's ratings of causes become Atr-R of the model "
+            "that stated them."
         ),
     ] = None,
     quiet: Quiet = False,
@@ -50,13 +50,22 @@ def score(
     Exit status: 0 scored, 2 wrong usage or files that are not as expected.
     """
     from omnisila.data.asked_examples import asked_examples
+    from omnisila.decisions import Decision
     from omnisila.evaluation.answers import check_names
+    from omnisila.evaluation.sentence_encoder import encoder_folder
+    from omnisila.files import check_replaceable
     from omnisila.predictions.read import read_predictions
+    from omnisila.records import records
 
     known_sets(labels or ())
+    check_replaceable(out)
+    if encoder is not None:
+        encoder_folder(encoder)
+    if decisions is not None:
+        deque(records(decisions, Decision), maxlen=0)
     asked = asked_examples(examples, split)
     if not quiet:
-        typer.echo(f"{examples}: {len(asked.examples)} examples of split {asked.split}")
+        tell(f"{examples}: {len(asked.examples)} examples of split {asked.split}")
     systems = [
         read_predictions(path, asked.examples, name, asked.others) for name, path in map(_name_and_path, predictions)
     ]
@@ -77,10 +86,10 @@ def score(
     if quiet:
         return
     for system, scores in zip(systems, result, strict=False):  # the trivial systems and the comparisons stand behind
-        typer.echo(f"{system.name}: {len(system.predictions)} predictions of {len(asked.examples)} examples")
+        tell(f"{system.name}: {len(system.predictions)} predictions of {len(asked.examples)} examples")
         for line in _left_out(system, scores):
-            typer.echo(f"  {line}")
-    typer.echo(f"{out}: tables and figures with omnisila report {out}")
+            tell(f"  {line}")
+    tell(f"{out}: tables and figures with omnisila report {out}")
 
 
 def _with_ratings(result: "tuple[Scores, ...]", decisions: Path, draws: int) -> "tuple[Scores, ...]":

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
+from omnisila.cli.telling import tell
 
 if TYPE_CHECKING:
     from omnisila.schema import Example, Scores
@@ -28,9 +28,9 @@ def asked_and_said(
 def echo_scores(result: "tuple[Scores, ...]") -> None:
     """One line a figure."""
     for system in result:
-        typer.echo(system.system)
+        tell(system.system)
         for score in system.scores:
             value = "-" if score.value is None else f"{score.value:.4g}"
             between = "" if score.low is None or score.high is None else f" [{score.low:.4g}, {score.high:.4g}]"
             note = f" ({score.note})" if score.note else ""
-            typer.echo(f"  {score.metric}: {value}{between} of {score.count}  {score.variant}{note}")
+            tell(f"  {score.metric}: {value}{between} of {score.count}  {score.variant}{note}")

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from omnisila.cli.telling import tell
+
 
 def serve(
     reports: Annotated[
@@ -79,20 +81,11 @@ def serve(
     invited = invite(users, state or reports / ".omnisila/review") if users else ()
     try:
         settings = ServeSettings(
-            reports=reports,
-            videos=tuple(videos or [Path()]),
-            state=state,
-            host=host,
-            port=port,
-            hosts=tuple(allow_host or ()),
-            trusted_origins=tuple(trusted_origin or ()),
-            base_path=base_path,
-            accounts=tuple(guest.account for guest in invited),
-            local_user=User(name=name, role="admin"),
-            blur_faces=blur_faces,
-            fetch_from=tuple(fetch_from or ()),
-            retain_days=retain_days,
-        )
+            reports=reports, videos=tuple(videos or [Path()]), state=state, host=host, port=port,
+            hosts=tuple(allow_host or ()), trusted_origins=tuple(trusted_origin or ()), base_path=base_path,
+            accounts=tuple(guest.account for guest in invited), local_user=User(name=name, role="admin"),
+            blur_faces=blur_faces, fetch_from=tuple(fetch_from or ()), retain_days=retain_days,
+        )  # fmt: skip
     except ValidationError as error:
         raise InputError(f"omnisila serve: {first_fault(error)}.") from None
-    run(settings, invited, typer.echo)
+    run(settings, invited, tell)

@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 import typer
 
 from omnisila.cli import distil, train_reaction
-from omnisila.cli.arguments import Footage, Quiet
-from omnisila.recipes.rows.table import BASELINES, HAWKEYE, ICM, Row, recipe_choice
+from omnisila.cli.arguments import Footage, Quiet, file_argument, file_option, folder_option
+from omnisila.cli.telling import tell, teller
+from omnisila.recipes.rows.table import BASELINES, HAWKEYE, ICM, Row, check_stages, recipe_choice
 
 app = typer.Typer(no_args_is_help=True, help="Train a model.")
 app.command("reaction")(train_reaction.reaction)
@@ -19,7 +20,7 @@ def _rows_printer(rows: Mapping[str, Row]) -> Callable[[bool], None]:
     def print_rows(wanted: bool) -> None:
         if wanted:
             for name, row in rows.items():
-                typer.echo(f"{name}: {row.title}")
+                tell(f"{name}: {row.title}")
             raise typer.Exit
 
     return print_rows
@@ -27,7 +28,7 @@ def _rows_printer(rows: Mapping[str, Row]) -> Callable[[bool], None]:
 
 Data = Annotated[
     Path | None,
-    typer.Option(help="Data root with one folder a set [$OMNISILA_DATA].", exists=True, file_okay=False),
+    folder_option("Data root with one folder a set [$OMNISILA_DATA]."),
 ]
 RunFolder = Annotated[Path, typer.Option(help="Run folder: the model, and the state to resume from.")]
 Features = Annotated[Path | None, typer.Option(help="Feature store. Default: <out>/../features.")]
@@ -54,7 +55,7 @@ def compact(
     quiet: Quiet = False,
 ) -> None:
     """Train the compact ICM on the data sets under the data root; run it again to resume."""
-    root, say = _data_root(data, "compact", partial), _teller(quiet)
+    root, say = _data_root(data, "compact", partial), teller(quiet)
 
     from omnisila.recipes.rows.icm import CompactICM, compact_ablations
     from omnisila.recipes.shipping.compact import train_compact
@@ -81,7 +82,7 @@ def compact_hawkeye(
     quiet: Quiet = False,
 ) -> None:
     """Train the compact Hawkeye on the same footage as the compact ICM, for the anomaly label set."""
-    root, say = _data_root(data, "compact-hawkeye", partial), _teller(quiet)
+    root, say = _data_root(data, "compact-hawkeye", partial), teller(quiet)
 
     from omnisila.recipes.rows.hawkeye import CompactHawkeye, compact_ablations
     from omnisila.recipes.shipping.compact import train_compact
@@ -107,24 +108,10 @@ def _data_root(data: Path | None, model: str, partial: bool) -> Path:
     return root
 
 
-def _teller(quiet: bool) -> Callable[[str], None] | None:
-    return None if quiet else lambda line: typer.echo(line, err=True)
-
-
-Examples = Annotated[
-    Path,
-    typer.Argument(metavar="EXAMPLES", help="examples.jsonl of the task's data sets.", exists=True, dir_okay=False),
-]
+Examples = Annotated[Path, file_argument("EXAMPLES", "examples.jsonl of the task's data sets.")]
 Out = Annotated[Path, typer.Option(help="Run folder: the model, and the states to resume from.")]
-Scenes = Annotated[
-    Path | None,
-    typer.Option(
-        help="examples.jsonl for scene tuning, as prepare scene-tuning writes it.", exists=True, dir_okay=False
-    ),
-]
-SceneFootage = Annotated[
-    Path | None, typer.Option(help="Folder of its videos and pictures.", exists=True, file_okay=False)
-]
+Scenes = Annotated[Path | None, file_option("examples.jsonl for scene tuning, as prepare scene-tuning writes it.")]
+SceneFootage = Annotated[Path | None, folder_option("Folder of its videos and pictures.")]
 Recipe = Annotated[
     str, typer.Option(help="A row of the papers' tables (see --rows), or a JSON file with the fields to change.")
 ]
@@ -164,18 +151,24 @@ def baseline(
     if checkpoint is None and choice.row != "video-llava":
         raise typer.BadParameter("wanted, the folder of the authors' files", param_hint="--checkpoint")
 
+    from omnisila.data.asked_examples import check_examples
+    from omnisila.files import check_writable
     from omnisila.models.baselines.table import check_baseline
+
+    check_examples(examples)
+    if checkpoint is not None:
+        check_baseline(choice.row, checkpoint)
+    check_writable(out)
+
     from omnisila.recipes.rows.baseline import baseline_recipe
     from omnisila.recipes.rows.full import chosen_recipe
     from omnisila.recipes.shipping.full import Questions, Trainer
     from omnisila.scenes.cache import FeatureCache
     from omnisila.training.parallel import processes
 
-    if checkpoint is not None:
-        check_baseline(choice.row, checkpoint)
     wanted = chosen_recipe(baseline_recipe(choice.row, checkpoint), choice)
     with processes() as parallel:
-        trainer = Trainer(wanted, out, FeatureCache(), parallel, _teller(quiet) or (lambda _: None))
+        trainer = Trainer(wanted, out, FeatureCache(), parallel, teller(quiet))
         trainer.train(None, Questions(examples, footage))
 
 
@@ -199,12 +192,24 @@ def _scene_model_command(model: Literal["icm", "hawkeye"], rows: Mapping[str, Ro
     ) -> None:
         del listed  # handled by its callback
         from omnisila.data.asked_examples import check_examples
+        from omnisila.files import check_writable
+        from omnisila.models.backbones import check_video_llm
+        from omnisila.scenes.full.checkpoints import Checkpoints
         from omnisila.weights.checkpoint_files import check_source
 
         choice = recipe_choice(rows, recipe)
         check_examples(examples)
+        if scenes is not None:
+            check_examples(scenes)
+        changes = {**rows[choice.row].changes, **choice.changes}
+        check_stages(choice.row, changes.get("scene_tuning", ()) is not None, scenes is not None, until)
         if backbone is not None:
             check_source(backbone)
+            if Path(backbone).expanduser().is_dir():
+                check_video_llm(backbone)
+        if extractors != "embedded":
+            Checkpoints.from_options(**(choice.changes.get("sem") or {}).get("checkpoints", {})).check()
+        check_writable(out)
 
         from omnisila.recipes.rows import hawkeye, icm
         from omnisila.recipes.rows.full import FullTraining, chosen_recipe
@@ -216,7 +221,7 @@ def _scene_model_command(model: Literal["icm", "hawkeye"], rows: Mapping[str, Ro
         wanted = chosen_recipe(row, choice, backbone, extractors)
         described = Questions(scenes, scene_footage or footage) if scenes is not None else None
         with processes() as parallel:
-            trainer = Trainer(wanted, out, FeatureCache(), parallel, _teller(quiet) or (lambda _: None))
+            trainer = Trainer(wanted, out, FeatureCache(), parallel, teller(quiet))
             trainer.train(described, Questions(examples, footage), until)
 
     return train_scene_model

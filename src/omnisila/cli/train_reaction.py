@@ -5,43 +5,32 @@ from typing import Annotated
 
 import typer
 
-from omnisila.cli.arguments import Quiet
+from omnisila.cli.arguments import Quiet, file_option, folder_argument, folder_option
+from omnisila.cli.telling import tell, teller
 from omnisila.recipes.rows.table import QUERYING, REACTION, reaction_row
 
 
 def _print_rows(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"{QUERYING}: a Video-LLM's own answers, given with --answers")
+        tell(f"{QUERYING}: a Video-LLM's own answers, given with --answers")
         for name, row in REACTION.items():
-            typer.echo(f"{name}: {row.title}")
+            tell(f"{name}: {row.title}")
         raise typer.Exit
 
 
 def reaction(
-    data: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FOLDER", help="Hume-Reaction's labels, in either layout.", exists=True, file_okay=False
-        ),
-    ],
+    data: Annotated[Path, folder_argument("FOLDER", "Hume-Reaction's labels, in either layout.")],
     row: Annotated[str, typer.Option(help="A row of the paper's tables; see --rows.")],
     out: Annotated[Path, typer.Option(help="Run folder: model, predictions, scores, and the state to resume from.")],
-    features: Annotated[
-        Path | None, typer.Option(help="Folder with a table of features a stream.", exists=True, file_okay=False)
-    ] = None,
+    features: Annotated[Path | None, folder_option("Folder with a table of features a stream.")] = None,
     answers: Annotated[
-        Path | None,
-        typer.Option(
-            help="For --row querying: the predictions.jsonl of the system that was asked.", exists=True, dir_okay=False
-        ),
+        Path | None, file_option("For --row querying: the predictions.jsonl of the system that was asked.")
     ] = None,
     subjects: Annotated[
         Path | None,
-        typer.Option(
+        file_option(
+            "Columns clip and subject: the epoch is then chosen, and intervals are drawn, by person, not by clip.",
             metavar="CSV",
-            exists=True,
-            dir_okay=False,
-            help="Columns clip and subject: the epoch is then chosen, and intervals are drawn, by person, not by clip.",
         ),
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="At most; by default as the row has it.", min=1)] = None,
@@ -58,6 +47,8 @@ def reaction(
     del rows  # handled by its callback
     from omnisila.data.sets.hume_reaction import read
     from omnisila.errors import InputError
+    from omnisila.files import check_writable
+    from omnisila.tables import read_table
 
     if row == QUERYING and answers is None:
         raise InputError("row querying needs --answers FILE: what omnisila predict wrote of the asked Video-LLM.")
@@ -68,11 +59,16 @@ def reaction(
                 f"row {row} needs --features FOLDER with a table of each of {', '.join(streams.values())}."
             )
 
-    read(data)  # before torch is
+        absent = [str(features / f"{name}.safetensors") for name in streams.values()]
+        absent = [path for path in absent if not Path(path).is_file()]
+        if absent:
+            raise InputError(f"row {row}: no {', '.join(absent)}. Make them with omnisila extract-reaction.")
+    read(data)
+    if subjects is not None:
+        read_table(subjects, ("clip", "subject"))
+    check_writable(out)
 
-    def say(line: str) -> None:
-        if not quiet:
-            typer.echo(line, err=True)
+    say = teller(quiet)
 
     from omnisila.recipes.rows.reaction import reaction_recipe
     from omnisila.recipes.shipping.reaction import querying, reactions, train_row

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from omnisila.cli.arguments import AlarmsPerHour, CameraFile, MaxFnr, listed
+from omnisila.cli.telling import teller
 
 SECRET = "OMNISILA_WATCH_SECRET"
 
@@ -55,14 +56,13 @@ def watch(
     OUT/.omnisila. Exit status: 0 ended as asked, 2 wrong usage.
     """
     from omnisila.errors import InputError, needing
-    from omnisila.inference.analyzer import Analyzer
-    from omnisila.inference.load import load
+    from omnisila.files import check_writable
+    from omnisila.inference.run_folders import answering
     from omnisila.inference.settings import AnalyzerConfig
     from omnisila.watch.address import Address, distinct
     from omnisila.watch.outbox import secret_of
     from omnisila.watch.settings import WatchSettings
     from omnisila.watch.targets import target
-    from omnisila.watch.watching import Watch
 
     if metrics is not None:
         with needing("prometheus-client", "--metrics", "watch"):
@@ -72,30 +72,28 @@ def watch(
             raise typer.BadParameter(f"{value:g} is not above 0", param_hint=option)
     addresses = distinct([Address.parse(stream) for stream in streams])
     settings = WatchSettings(
-        out=out,
-        transport=transport,
-        pre_s=before,
-        post_s=after,
-        cooldown_s=cooldown,
-        keep_days=keep_days,
+        out=out, transport=transport, pre_s=before, post_s=after, cooldown_s=cooldown, keep_days=keep_days,
         keep_bytes=None if keep_gb is None else int(keep_gb * 1e9),
-    )
+    )  # fmt: skip
     if camera is not None and len(addresses) > 1:
         raise InputError(f"--camera {camera}: of one camera, but {len(addresses)} streams. Watch each by itself.")
     asked = AnalyzerConfig.from_options(max_fnr=max_fnr, camera=camera, alarms_per_hour=alarms_per_hour)
     if labels:
         asked = asked.replace(labels=listed(labels))
+    answering(model, asked)
+    check_writable(out)
     secret = secret_of(out / ".omnisila" / "watch.secret", os.environ.get(SECRET)) if notify else b""
     targets = [target(item, secret) for item in notify or ()]
+
+    from omnisila.inference.analyzer import Analyzer
+    from omnisila.inference.load import load
+    from omnisila.watch.watching import Watch
+
     analyzer = load(model, asked)
     if not isinstance(analyzer, Analyzer):
         raise InputError("watch looks for events and faces, not for reactions. Leave reaction out of --labels.")
 
-    def say(line: str) -> None:
-        if not quiet:
-            typer.echo(line, err=True)
-
-    Watch(addresses, analyzer, settings, targets, say, lambda: _accepted(out)).run(for_s, metrics)
+    Watch(addresses, analyzer, settings, targets, teller(quiet), lambda: _accepted(out)).run(for_s, metrics)
 
 
 def _accepted(out: Path) -> frozenset[str]:

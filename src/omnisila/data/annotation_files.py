@@ -4,12 +4,13 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from omnisila.config import first_fault
 from omnisila.errors import DataSetError
+from omnisila.records import strict_json
 from omnisila.schema import Span
 from omnisila.tables import read_table
 
@@ -180,16 +181,8 @@ def read_json(path: Path, form: Callable[[object], T], wanted: str) -> tuple[T, 
         DataSetError: it is missing, no JSON, has a key twice, or is not of that form.
     """
     text = read_text(path, wanted)
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        table: dict[str, Any] = {}
-        for key, value in pairs:
-            check_new(Entry(path, text, key), table, key)
-            table[key] = value
-        return table
-
     try:
-        return check_form(path, text, json.loads(text, object_pairs_hook=unique), form, wanted), text
+        return check_form(path, text, strict_json(text), form, wanted), text
     except json.JSONDecodeError as error:
         raise Row(path, error.lineno, {}).error(f"no JSON ({error.msg})", wanted) from error
 

@@ -128,20 +128,12 @@ class Judge:
         except OmnisilaError as error:
             return error
         return Verdict(
-            example_id=cause.example.id,
-            system=cause.system,
-            cause=cause.cause,
-            prompt_version=PROMPT_VERSION,
-            prompt=prompt,
-            base_url=self.endpoint.config.base_url,
-            asked_model=self.endpoint.config.model,
-            model=reply.model,
-            temperature=self.endpoint.config.temperature,
-            answer=reply.text,
-            rating=rating_in(reply.text),
-            prompt_tokens=reply.prompt_tokens,
+            example_id=cause.example.id, system=cause.system, cause=cause.cause, prompt_version=PROMPT_VERSION,
+            prompt=prompt, base_url=self.endpoint.config.base_url, asked_model=self.endpoint.config.model,
+            model=reply.model, temperature=self.endpoint.config.temperature, answer=reply.text,
+            rating=rating_in(reply.text), prompt_tokens=reply.prompt_tokens,
             completion_tokens=reply.completion_tokens,
-        )
+        )  # fmt: skip
 
     @staticmethod
     def _append(out: Path, verdicts: list[Verdict]) -> list[Verdict]:

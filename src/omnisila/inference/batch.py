@@ -12,7 +12,7 @@ from omnisila import __version__
 from omnisila.config import Frozen
 from omnisila.digests import digest, file_digest
 from omnisila.errors import OmnisilaError, OutputError
-from omnisila.files import check_replaceable, check_writable, path_text, remove, write_atomically
+from omnisila.files import check_replaceable, check_writable, path_text, printable, remove, write_atomically
 from omnisila.inference.inputs import Failure, Input
 from omnisila.inference.settings import AnalyzerConfig
 from omnisila.media.video import sha256
@@ -80,9 +80,9 @@ class _Record(Frozen):
 def failure_reason(item: Input, error: Exception) -> str:
     """Why an input failed, in one line: a fault of ours, or of a library, in one file must not cost the others."""
     if isinstance(error, OmnisilaError):
-        return path_text(str(error))
+        return printable(str(error))
     told = f"{item.path}: {type(error).__name__}: {error}. This is a fault of omnisila; please report it."
-    return path_text(" ".join(told.split()))
+    return printable(" ".join(told.split()))
 
 
 def output_path(out: Path, name: str, suffix: str) -> Path:

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from omnisila.data.instructions import render_choices
-from omnisila.endpoint import Endpoint, EndpointConfig
+from omnisila.endpoint import Endpoint
 from omnisila.endpoint.weighing import MOST_LISTED
 from omnisila.errors import InputError, OmnisilaError
 from omnisila.inference.frozen_llm import ANSWER_TOKENS, FRAMES, FrozenLLM
@@ -52,12 +52,7 @@ class EndpointLLM:
         Raises:
             InputError: no address, no key, or no client.
         """
-        if settings.base_url is None:
-            raise InputError(f"model {OPENAI}{name}: no address. Give --base-url, such as http://localhost:8000/v1.")
-        config = EndpointConfig(
-            base_url=settings.base_url, model=name, key_variable=settings.key_variable, **dict(settings.requests)
-        )
-        return cls(config.build(), send_video=settings.send_video)
+        return cls(settings.endpoint(name).build(), send_video=settings.send_video)
 
     def ask(self, video: Path, span_s: tuple[float, float], prompt: str, max_tokens: int = ANSWER_TOKENS) -> str:  # noqa: ARG002 (the endpoint's own limit holds)
         """The answer as it came."""

@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from omnisila.errors import InputError
-from omnisila.files import path_text
+from omnisila.files import printable
 
 VIDEO_SUFFIXES = frozenset({
     ".3g2", ".3gp", ".asf", ".avi", ".dv", ".f4v", ".flv", ".gif", ".h264", ".h265", ".hevc", ".m2ts", ".m2v", ".m4v",
@@ -67,10 +67,22 @@ def expand(arguments: Sequence[str | PathLike[str]]) -> Inputs:
             for item in _expand_argument(argument, notes):
                 found.setdefault(os.path.abspath(item.path), item)  # noqa: PTH100  resolve() would follow links
         except InputError as error:
-            failed.append(Failure(argument, path_text(str(error))))
+            failed.append(Failure(argument, printable(str(error))))
     if not found:
         raise InputError(failed[0].reason if failed else "No input given. Name videos, folders or globs.")
     return Inputs(_with_unique_names(found), tuple(failed), tuple(dict.fromkeys(notes)))
+
+
+def check_only(inputs: Inputs) -> None:
+    """Where one file is all there is, be sure that it can be read before a model is loaded for it.
+
+    Raises:
+        MediaError: it cannot.
+    """
+    from omnisila.media.source import DecodeLimits, open_source  # loads libav, which other mistakes do not need
+
+    if len(inputs.files) == 1 and not inputs.failed:
+        open_source(inputs.files[0].path, DecodeLimits())
 
 
 def _expand_argument(argument: str, notes: list[str]) -> Iterator[Input]:

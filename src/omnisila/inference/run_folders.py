@@ -11,6 +11,7 @@ from omnisila.errors import InputError, LabelError, unknown
 from omnisila.inference.function_system import FunctionSystem
 from omnisila.inference.settings import AnalyzerConfig, split_settings
 from omnisila.labels import check_label_sets, label_set
+from omnisila.models.backbones import check_video_llm
 from omnisila.models.baselines.table import baseline_of
 from omnisila.models.run_files import CALIBRATION, RUN, is_reaction, is_run, run_calibration, run_summary
 from omnisila.operating_points import Calibration, LabelSetCalibration, Shortcuts
@@ -52,6 +53,7 @@ def answering(model: str, settings: AnalyzerConfig) -> Answering:
     """
     check_label_sets(settings.labels)
     if model.startswith(ASKED):
+        _check_asked(model, settings)
         check_zero_shot(model, settings, has_own_way=model.startswith(QUERY))
         check_cascade(model, settings, False)
         return Answering(None, None)
@@ -215,7 +217,7 @@ def model_folder(model: str) -> Path:
                 "is no Video-LLM. Give a run folder of omnisila train, or a Video-LLM in transformers' format or as "
                 "its authors publish it."
             )
-        _check_video_llm(model)
+        check_video_llm(model)
         return path
     if path.exists() or not _HUB_ID.fullmatch(model):
         raise InputError(
@@ -225,14 +227,8 @@ def model_folder(model: str) -> Path:
     folder = fetch(model, nested=False)
     if is_run(folder):
         return fetch(model, nested=True)
-    _check_video_llm(model)
+    check_video_llm(model)
     return folder
-
-
-def _check_video_llm(source: str) -> None:
-    from omnisila.models.pretrained_llm import check_video_llm  # loads torch, which a mistake in a run does not need
-
-    check_video_llm(source)
 
 
 def run_folder(model: str) -> Path:
@@ -289,7 +285,14 @@ def check_system(model: str, settings: AnalyzerConfig) -> None:
             )
     elif is_function(model):
         FunctionSystem.from_name(model)
-    elif model.startswith(QUERY) and not is_endpoint(model):
+    elif model.startswith(ASKED):
+        _check_asked(model, settings)
+
+
+def _check_asked(model: str, settings: AnalyzerConfig) -> None:
+    if is_endpoint(model):
+        settings.endpoint(model.removeprefix(QUERY).removeprefix(OPENAI)).check()
+    else:
         check_source(model.removeprefix(QUERY))
 
 

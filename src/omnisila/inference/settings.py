@@ -4,8 +4,9 @@ from pathlib import Path
 
 from pydantic import Field
 
+from omnisila.camera_use import check_camera_file
 from omnisila.config import Config
-from omnisila.endpoint.settings import RequestConfig
+from omnisila.endpoint.settings import EndpointConfig, RequestConfig
 from omnisila.errors import InputError
 from omnisila.labels import REACTION
 
@@ -53,6 +54,16 @@ class AnalyzerConfig(Config):
     requests: RequestConfig = RequestConfig()
     send_video: bool = False
 
+    def endpoint(self, name: str) -> EndpointConfig:
+        """The endpoint of the model of that name.
+
+        Raises:
+            InputError: no address.
+        """
+        if self.base_url is None:
+            raise InputError(f"model openai:{name}: no address. Give --base-url, such as http://localhost:8000/v1.")
+        return EndpointConfig(base_url=self.base_url, model=name, key_variable=self.key_variable, **dict(self.requests))
+
 
 def split_settings(settings: AnalyzerConfig) -> tuple[AnalyzerConfig | None, AnalyzerConfig | None]:
     """What is asked of the scene model, and what of the reaction model; None of the one that is asked nothing.
@@ -65,6 +76,8 @@ def split_settings(settings: AnalyzerConfig) -> tuple[AnalyzerConfig | None, Ana
             f"{settings.alarms_per_hour:g} false alarms an hour: that can be said of a known camera alone. Learn one "
             "with omnisila learn-camera and give it with --camera, or leave --alarms-per-hour out."
         )
+    if settings.camera is not None:
+        check_camera_file(settings.camera)
     if settings.camera is not None and settings.max_fnr is not None:
         raise InputError(
             "--max-fnr and --camera both choose the thresholds. Give one: a rate of misses on the model's own "

@@ -24,7 +24,8 @@ from av.video.stream import VideoStream
 
 from omnisila.digests import kept_by_version
 from omnisila.media.container import EditList, demux, open_container, video_stream
-from omnisila.media.layout import is_cut_off, unread
+from omnisila.media.joined import another_from, joined_note
+from omnisila.media.layout import ends_early, gif_break, is_cut_off, stated_pictures
 from omnisila.schema import Span
 
 HOLD_S = 5.0  # a picture that would stay on for longer belongs to no slow screen: nothing was recorded
@@ -36,6 +37,7 @@ _STRAY = 3  # of so many packets after a leap, one that goes on where the leap b
 _STATED_S = 1.0  # headers that are wrong by less are not told
 _STATING = ("matroska", "avi", "flv", "mov", "asf")  # formats that state how long they last; of others libav guesses
 _MAX_PACKETS = 10_000_000  # a day at 115 pictures a second
+ENDS_EARLY = "the file ends early: it was cut off or is damaged"
 _LISTED = 5  # times in one note
 
 
@@ -178,14 +180,19 @@ def _read(path: Path) -> Clock:
     holes = [
         Span(start_s=time_s + frame_s, end_s=later) for time_s, later in pairwise(in_order) if later - time_s > hold_s
     ]
-    passed_over = unread(path)
-    notes = [*_notes(parts, strays_s, (*first, *holes)), *([passed_over] if passed_over else [])]
+    notes = [*_notes(parts, strays_s, (*first, *holes)), *joined_note(path)]
     if stated_s is not None and len(parts) == 1 and not strays_s:
         longest_s = max(packets.last_s, packets.last_s - start_s)
         if stated_s > longest_s + _STATED_S and (name == "mov" or is_cut_off(path)):  # mov's index lists each packet
             claimed_s = stated_s
         elif stated_s > longest_s + _STATED_S or (stated_s < end_s - _STATED_S and name != "mov"):
             notes.append(f"the file states a length of {stated_s:.1f} s, but its pictures end at {end_s:.1f} s")
+    claimed_s, broken_at = max(claimed_s, stated_pictures(path) * frame_s), gif_break(path)
+    if broken_at is not None:  # what is behind it is known by bytes alone
+        claimed_s = max(claimed_s, end_s * path.stat().st_size / broken_at)
+    ended = ends_early(path) or broken_at is not None or (name == "apng" and is_cut_off(path))
+    if ended and claimed_s < end_s + _STATED_S and another_from(path) is None:
+        notes.append(ENDS_EARLY)
     return Clock(
         start_s, times_s, name != "avi" and bool(known), tuple(n for n, key in enumerate(packets.key) if key),
         _places(packets), frame_s, hold_s, end_s, claimed_s, (*first, *holes), parts, tuple(notes),

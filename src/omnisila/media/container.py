@@ -14,6 +14,7 @@ from av.video.stream import VideoStream
 from PIL import Image
 
 from omnisila.errors import MediaError
+from omnisila.media.joined import another_from
 from omnisila.media.layout import HEIF_BRANDS, brand, is_cut_picture, lacks_index
 
 _PICTURE_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "AVIF", "GIF", "JPEG2000", "PPM", "QOI")
@@ -64,7 +65,7 @@ def open_picture(path: Path, max_pixels: int) -> Image.Image | None:
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise MediaError(f"{path}: the picture has too many pixels to be decoded safely. Scale it down.") from None
     except (OSError, ValueError):
-        if is_cut_picture(path):
+        if is_cut_picture(path) and brand(path) != b"avis":  # of an animation libav may find the first pictures
             raise MediaError(f"{path}: the picture is cut off before its data. Copy it again.") from None
         return None
     check_pixels(path, image.width, image.height, max_pixels)
@@ -87,12 +88,16 @@ def check_pixels(path: Path, width_px: int, height_px: int, max_pixels: int) -> 
 def open_container(path: Path) -> InputContainer:
     """Open a checked file; the network is never reached, and playlists are not followed.
 
+    Of files that were joined into one, the first is opened, as far as libav does not read on by itself.
+
     Raises:
         MediaError: libav finds no container it knows, or one that only points to other files.
     """
     try:
         # The "file:" prefix keeps a colon or a percent sign in a name from being read as a protocol or a pattern.
-        container = av.open(f"file:{path}", options={"protocol_whitelist": "file"})
+        end = another_from(path)
+        part = "" if end is None else f"subfile,,start,0,end,{end},,:"
+        container = av.open(f"{part}file:{path}", options={"protocol_whitelist": "file,subfile"})
     except (FFmpegError, ValueError, OSError) as error:
         if lacks_index(path):
             raise MediaError(

@@ -18,7 +18,7 @@ from omnisila.media.pictures import look_notes
 
 _TICK_S = 1e-3
 _ONE_STRETCH_S = 1.0  # losses closer than this are told as one
-_DAMAGED = "damaged picture"
+DAMAGED = "damaged picture"
 _HEADLESS = "the file begins between key pictures"
 _LISTED = 5  # an account stays small however broken the file
 
@@ -122,7 +122,7 @@ class Decoder:
         for frame in self._frames(first, seek):
             time_s = self._time_of(frame, last)
             if frame.is_corrupt:
-                self.account.fail(_DAMAGED)
+                self.account.fail(DAMAGED)
                 continue
             if last is not None and time_s <= last.time_s:
                 continue
@@ -224,7 +224,7 @@ class Decoder:
         begin_s = last.end_s if last is not None else 0.0
         if (account.trouble or self._silent) and (last is not None or first == 0):
             empty_s = self._clock.empty_s(begin_s, picture.time_s)
-            reason = _DAMAGED if last is not None else _HEADLESS
+            reason = DAMAGED if last is not None else _HEADLESS
             account.lose(begin_s, picture.time_s, account.trouble or reason, empty_s)
         for text in look_notes(picture.frame, last and last.frame, picture.time_s):
             account.note(text)

@@ -1,6 +1,10 @@
 """Image files by Pillow as frames of 8-bit RGB, with what Pillow's own conversion gets wrong put right."""
 
+from collections.abc import Container
+from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from av.video.frame import VideoFrame
@@ -10,6 +14,7 @@ from PIL import Image, ImageCms, ImageOps
 PICTURE_ERRORS = (OSError, ValueError, SyntaxError, EOFError, RuntimeError)  # what Pillow raises on damaged files
 _DEFAULT_DISPLAY_S = 0.1  # browsers take this where an animation states 10 ms or less
 _LEAST_DISPLAY_S = 0.011
+_PICTURE = b"ANMF"
 
 
 def frame_of(image: Image.Image) -> VideoFrame:
@@ -46,19 +51,68 @@ def eight_bits(
     return (np.clip(finite / full_scale, 0.0, 1.0) * 255 + 0.5).astype(np.uint8)
 
 
-def webp_displays_s(path: Path) -> tuple[float, ...]:
-    """How long each picture of an animated WebP is shown, from the file's chunk headers alone.
+class WebPAnimation(NamedTuple):
+    """What is whole of an animated WebP, chunk by chunk.
 
-    Source: RFC 9649 section 2.7.1.1.
+    Args:
+        head: chunks before the pictures.
+        pictures: chunks of one picture each.
+        missing_frac: how much of what the file says that it holds is missing, by bytes.
+
+    Source: RFC 9649 section 2.7.
     """
-    found: list[float] = []
-    with path.open("rb") as file:
-        file.seek(12)
-        while len(header := file.read(8)) == 8:
-            length = int.from_bytes(header[4:], "little")
-            start = file.tell()
-            if header[:4] == b"ANMF":
-                display_s = int.from_bytes(file.read(16)[12:15], "little") / 1000
-                found.append(display_s if display_s >= _LEAST_DISPLAY_S else _DEFAULT_DISPLAY_S)
-            file.seek(start + length + length % 2)
-    return tuple(found)
+
+    head: bytes
+    pictures: tuple[bytes, ...]
+    missing_frac: float
+
+    @classmethod
+    def of(cls, path: Path) -> "WebPAnimation | None":
+        """The animation in a file, up to where its chunks are no longer whole; None where it is none."""
+        with path.open("rb") as file:
+            content = file.read(16)
+            if content[:4] != b"RIFF" or content[8:] != b"WEBPVP8X":
+                return None
+            content += file.read()
+        size, at = 8 + int.from_bytes(content[4:8], "little"), 12
+        head = b""
+        pictures: list[bytes] = []
+        while at + 8 <= len(content):
+            end = at + 8 + (int.from_bytes(content[at + 4 : at + 8], "little") + 1) // 2 * 2
+            kind = content[at : at + 4]
+            if end > len(content) or not kind.isascii() or not kind.decode().isprintable():
+                break
+            if kind == _PICTURE:
+                pictures.append(content[at:end])
+            elif not pictures:
+                head += content[at:end]
+            at = end
+        return cls(head, tuple(pictures), max(1.0 - at / size, 0.0)) if pictures else None
+
+    def damaged(self) -> set[int]:
+        """The numbers of pictures that libwebp cannot make out, and others behind them only without these."""
+        with suppress(*PICTURE_ERRORS), self.open() as image:
+            if getattr(image, "n_frames", 1) == len(self.pictures):
+                return set()
+        found: set[int] = set()
+        for number in range(len(self.pictures)):
+            try:
+                self.open(without={*range(len(self.pictures))} - {number}).close()
+            except PICTURE_ERRORS:
+                found.add(number)
+        return found
+
+    def open(self, without: Container[int] = ()) -> Image.Image:
+        """The animation of the whole pictures, without some of them.
+
+        Raises:
+            PICTURE_ERRORS: those that are left are damaged.
+        """
+        body = b"".join([self.head, *(chunk for n, chunk in enumerate(self.pictures) if n not in without)])
+        return Image.open(BytesIO(b"RIFF" + (len(body) + 4).to_bytes(4, "little") + b"WEBP" + body), formats=("WEBP",))
+
+    @property
+    def displays_s(self) -> tuple[float, ...]:
+        """How long each picture is shown."""
+        stated = (int.from_bytes(chunk[20:23], "little") / 1000 for chunk in self.pictures)
+        return tuple(display_s if display_s >= _LEAST_DISPLAY_S else _DEFAULT_DISPLAY_S for display_s in stated)

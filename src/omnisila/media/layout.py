@@ -1,4 +1,4 @@
-"""How a media file is laid out, told by its headers alone: what is cut off, and what lies behind a video."""
+"""How a media file is laid out, told by its headers alone: what is cut off."""
 
 from collections.abc import Iterator
 from mmap import ACCESS_READ, mmap
@@ -8,10 +8,8 @@ from typing import NamedTuple
 _AVIF_BRANDS = (b"avif", b"avis")
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1")
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"  # Matroska's and WebM's first elements
+_PNG = b"\x89PNG\r\n\x1a\n"
 _FIRST_BOXES = (b"ftyp", b"mdat", b"wide", b"free", b"skip", b"moov")
-_TS_PACKET, _TS_SYNC = 188, 0x47
-_HEADS = ((b"ftyp", 4), (_EBML, 0), (b"FLV\x01", 0), (b"RIFF", 0))  # marks of formats, and how far into a file each is
-_FLV, _FLV_HEAD_END = b"FLV\x01", b"\x00\x00\x00\x09\x00\x00\x00\x00"
 
 
 def is_cut_off(path: Path) -> bool:
@@ -28,6 +26,9 @@ def is_cut_off(path: Path) -> bool:
                 return True
             file.seek(-4 - tag, 2)
             return int.from_bytes(file.read(4)[1:]) != tag - 11
+        if head.startswith(_PNG):
+            file.seek(-min(size, 8), 2)
+            return file.read() != b"IEND\xaeB`\x82"
         at = head.find(_SEGMENT) + len(_SEGMENT)
         if head.startswith(_EBML) and len(_SEGMENT) <= at < len(head) - 8:
             width = 9 - head[at].bit_length()  # the leading zeros of a number's first byte say how many bytes it has
@@ -37,64 +38,56 @@ def is_cut_off(path: Path) -> bool:
     return False
 
 
-def unread(path: Path) -> str | None:
-    """What a file holds that libav passes over without a word, if anything."""
+def gif_break(path: Path) -> int | None:
+    """The byte at which a GIF's blocks can no longer be followed; None where they end as they should, or it is none.
+
+    Source: GIF89a specification, appendix B.
+    """
+
+    def behind_pieces(at: int) -> int:  # each is led by its length, the last is empty
+        while content[at]:
+            at += 1 + content[at]
+        return at + 1
+
+    def behind_colours(at: int) -> int:
+        return at + (3 << (content[at - 1] & 7) + 1 if content[at - 1] & 0x80 else 0)
+
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        if content[:4] != b"GIF8":
+            return None
+        at = 13
+        try:
+            at += (3 << (content[10] & 7) + 1) if content[10] & 0x80 else 0
+            while (kind := content[at : at + 1]) != b";":
+                if kind == b"!":
+                    at = behind_pieces(at + 2)
+                elif kind == b",":
+                    at = behind_pieces(behind_colours(at + 10) + 1)
+                else:
+                    return at
+        except IndexError:
+            return len(content)
+    return None
+
+
+def stated_pictures(path: Path) -> int:
+    """How many pictures an animated PNG says that it has; 0 where it does not.
+
+    Source: W3C PNG 3 section 11.3.6.1.
+    """
     with path.open("rb") as file:
-        head = file.read(2 * _TS_PACKET)
-        if head.startswith(b"FLV"):
-            with mmap(file.fileno(), 0, access=ACCESS_READ) as content:
-                at = content.find(_FLV, len(_FLV))
-                return _another(at) if at > 0 and content[at + 5 : at + 13] == _FLV_HEAD_END else None
-        if _is_ts(head):
-            with mmap(file.fileno(), 0, access=ACCESS_READ) as content:
-                at = _behind_packets(content)
-            return _another(at) if at is not None else None
-    boxes = list(_boxes(path))
-    kinds = [box.kind for box in boxes]
-    if b"moof" not in kinds:  # libav reads on where fragments are joined
-        heads = [box.place for box in boxes if box.kind == b"moov"][1:] or _alien(path, boxes)
-        return _another(heads[0]) if heads else None
-    return "the file ends within a fragment: it was cut off" if ends_early(path) else None
-
-
-def _is_ts(head: bytes) -> bool:
-    """Whether two packets of an MPEG transport stream begin here."""
-    return len(head) > _TS_PACKET and head[0] == head[_TS_PACKET] == _TS_SYNC
-
-
-def _behind_packets(content: mmap) -> int | None:
-    """Where the first file of another format begins behind whole packets of a transport stream."""
-    found = []
-    for mark, offset in _HEADS:
-        at = content.find(mark, _TS_PACKET)
-        while at >= 0 and (at - offset) % _TS_PACKET:
-            at = content.find(mark, at + 1)
-        found += [at - offset] if at >= 0 and content[at - offset] != _TS_SYNC else []
-    return min(found, default=None)
-
-
-def _alien(path: Path, boxes: "list[_Box]") -> list[int]:
-    """Where, behind the boxes of an ISO media file, a file of another format begins."""
-    if not any(box.kind == b"moov" for box in boxes):
-        return []
-    with path.open("rb") as file:
-        file.seek(boxes[-1].place)
-        head = file.read(2 * _TS_PACKET)
-    other = _is_ts(head) or any(head.startswith(mark) for mark, offset in _HEADS if not offset)
-    return [boxes[-1].place] if other else []
+        head = file.read(4096)
+    at = head.find(b"acTL")
+    return int.from_bytes(head[at + 4 : at + 8]) if head.startswith(_PNG) and at > 0 else 0
 
 
 def ends_early(path: Path) -> bool:
     """Whether the last box of an ISO media file (mp4, heic, avif) reaches beyond its end."""
-    boxes = list(_boxes(path))
-    return bool(boxes) and boxes[-1].place + boxes[-1].length > path.stat().st_size
+    found = list(boxes(path))
+    return bool(found) and found[-1].place + found[-1].length > path.stat().st_size
 
 
-def _another(place: int) -> str:
-    return f"another video begins at byte {place} of the file and is not read: give videos that were joined one by one"
-
-
-class _Box(NamedTuple):
+class Box(NamedTuple):
     """A part of an ISO media file (mp4, mov), by its byte and its kind."""
 
     place: int
@@ -102,7 +95,7 @@ class _Box(NamedTuple):
     length: int
 
 
-def _boxes(path: Path) -> Iterator[_Box]:
+def boxes(path: Path) -> Iterator[Box]:
     """The outermost boxes of an ISO media file, by their headers alone; nothing where it is none."""
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -117,7 +110,7 @@ def _boxes(path: Path) -> Iterator[_Box]:
             if length == 1:
                 length = int.from_bytes(header[8:16])
             length = length or size - at
-            yield _Box(at, kind, length)
+            yield Box(at, kind, length)
             if length < 8:
                 return
             at += length
@@ -134,11 +127,11 @@ def is_cut_picture(path: Path) -> bool:
     """Whether a HEIC or AVIF file ends early, or has no list of its pictures."""
     if brand(path) not in (*HEIF_BRANDS, *_AVIF_BRANDS):
         return False
-    return ends_early(path) or all(box.kind != b"meta" for box in _boxes(path))
+    return ends_early(path) or all(box.kind != b"meta" for box in boxes(path))
 
 
 def lacks_index(path: Path) -> bool:
     """Whether an ISO media file has no whole ``moov`` box."""
-    boxes = list(_boxes(path))
+    found = list(boxes(path))
     size = path.stat().st_size
-    return bool(boxes) and not any(box.kind == b"moov" and box.place + box.length <= size for box in boxes)
+    return bool(found) and not any(box.kind == b"moov" and box.place + box.length <= size for box in found)

@@ -15,11 +15,12 @@ from PIL import Image
 from omnisila.config import Config, Frozen
 from omnisila.errors import MediaError
 from omnisila.files import path_text
-from omnisila.media.clock import Clock, Picture, clock_of, nominal_rate_hz
-from omnisila.media.container import check_file, open_container, open_picture, video_stream
-from omnisila.media.decoder import Account, Decoder
+from omnisila.media.clock import ENDS_EARLY, Clock, Picture, clock_of, nominal_rate_hz
+from omnisila.media.container import check_file, check_pixels, open_container, open_picture, video_stream
+from omnisila.media.decoder import DAMAGED, Account, Decoder
 from omnisila.media.grid import TIME_TOLERANCE_S
-from omnisila.media.image_files import PICTURE_ERRORS, frame_of, webp_displays_s
+from omnisila.media.image_files import PICTURE_ERRORS, WebPAnimation, frame_of
+from omnisila.media.joined import another_from, joined_note
 from omnisila.media.layout import ends_early
 from omnisila.media.pictures import Orientation, look_notes, shown_size
 from omnisila.schema import Span
@@ -83,30 +84,47 @@ class StillSource:
 
 
 class AnimationSource:
-    """An animated WebP, which libav does not decode. Opened anew for each pass."""
+    """An animated WebP, which libav does not decode. Opened anew for each pass; damaged pictures are left out.
 
-    def __init__(self, path: Path, image: Image.Image) -> None:
-        self._path = path
-        self._displays_s = webp_displays_s(path)
+    Raises:
+        MediaError: none of its pictures is whole.
+    """
+
+    def __init__(self, path: Path, animation: WebPAnimation, max_pixels: int) -> None:
+        self._animation, self._displays_s, self._damaged = animation, animation.displays_s, animation.damaged()
         self.account = Account()
-        self.notes: tuple[str, ...] = ()
-        self.claimed_s = duration_s = sum(self._displays_s)
-        self.info = _picture_info(path, image, duration_s, len(self._displays_s) / duration_s)
+        duration_s = sum(self._displays_s)
+        self.claimed_s = duration_s / (1.0 - animation.missing_frac)  # what is missing is known by bytes alone
+        self.notes = joined_note(path)
+        if animation.missing_frac:
+            self.notes += (ENDS_EARLY,)
+        if len(self._damaged) == len(self._displays_s):
+            raise MediaError(f"{path}: none of its pictures is whole. Copy it again or give another.")
+        with animation.open(self._damaged) as image:
+            check_pixels(path, image.width, image.height, max_pixels)
+            self.info = _picture_info(path, image, duration_s, len(self._displays_s) / duration_s)
+        if next(self.pictures(), None) is None:
+            raise MediaError(f"{path}: none of its pictures could be decoded. Copy it again or give another.")
 
     def pictures(self, start_s: float = 0.0) -> Iterator[Picture]:  # noqa: ARG002 (there are no key frames to seek to)
         self.account = Account()
-        time_s = 0.0
-        with Image.open(self._path) as image:
-            for index, display_s in enumerate(self._displays_s):
+        time_s, place, image = 0.0, 0, self._animation.open(self._damaged)
+        for number, display_s in enumerate(self._displays_s):
+            end_s, frame = time_s + display_s, None
+            if number not in self._damaged:
                 try:
-                    image.seek(index)
+                    image.seek(place)
                     frame = frame_of(image)
-                except PICTURE_ERRORS as error:
-                    self.account.fail(str(error))
-                    return
+                except PICTURE_ERRORS:
+                    self._damaged.add(number)
+                    image = self._animation.open(self._damaged)
+            if frame is not None:
                 self.account.pictures += 1
-                yield Picture(time_s, time_s + display_s, frame)
-                time_s += display_s
+                place += 1
+                yield Picture(time_s, end_s, frame)
+            else:
+                self.account.lose(time_s, end_s, DAMAGED)
+            time_s = end_s
 
 
 class VideoSource:
@@ -164,13 +182,12 @@ def open_source(path: Path, limits: DecodeLimits) -> VideoSource | StillSource |
         MediaError: it is neither a readable video nor a readable picture.
     """
     check_file(path)
+    if (animation := WebPAnimation.of(path)) is not None:
+        return AnimationSource(path, animation, limits.max_pixels)
     image = open_picture(path, limits.max_pixels)
     if image is not None:
         with image:
-            moves = getattr(image, "is_animated", False)
-            if moves and image.format == "WEBP":
-                return AnimationSource(path, image)
-            if not (moves and image.format in _ANIMATIONS):
+            if not (getattr(image, "is_animated", False) and image.format in _ANIMATIONS):
                 return _still(path, image)
     source = VideoSource(path, limits)
     if source.info.container.endswith(_PICTURE_CONTAINERS):
@@ -189,6 +206,8 @@ def _still(path: Path, image: Image.Image) -> StillSource:
         notes.append(f"the file holds {pages} pages without times: the first is analysed")
     if image.format in ("AVIF", "HEIF") and ends_early(path):  # whose decoders leave out what is missing
         notes.append("the file is cut off: a part of the picture is missing")
+    if (place := another_from(path)) is not None:
+        notes.append(f"a video begins at byte {place} of the file and is not read: give it as a file of its own")
     info = _picture_info(path, image, STILL_S, None)
     try:
         frame = frame_of(image)

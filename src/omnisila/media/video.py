@@ -25,10 +25,11 @@ from torch import Tensor
 from omnisila.digests import file_digest
 from omnisila.media.clock import HOLD_S, Picture
 from omnisila.media.container import check_file
+from omnisila.media.conversion import PictureConverter
 from omnisila.media.decoder import Stretch
 from omnisila.media.frames import Frame, Luma, LumaFrame
 from omnisila.media.grid import TIME_TOLERANCE_S, on_grid
-from omnisila.media.pictures import PictureConverter, Size
+from omnisila.media.pictures import Size
 from omnisila.media.source import STILL_S, DecodeLimits, VideoInfo, open_source
 
 __all__ = ["STILL_S", "DecodeLimits", "VideoInfo", "VideoReader", "probe", "sha256"]

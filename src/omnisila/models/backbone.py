@@ -8,7 +8,7 @@ from jaxtyping import Float, Int, UInt8
 from pydantic import ConfigDict, PositiveFloat, PositiveInt, ValidationError
 from torch import Tensor, nn
 
-from omnisila.config import Config, Frozen
+from omnisila.config import Config, Frozen, first_fault
 from omnisila.errors import WeightsError
 from omnisila.media.sampling import uniform_times
 from omnisila.media.transforms import channels_first, normalise, resize_frames
@@ -75,10 +75,7 @@ class VideoSettings(Frozen):
         try:
             return type(self).model_validate({**dict(self), **found, "size": size})
         except ValidationError as error:
-            first = error.errors()[0]
-            raise WeightsError(
-                f"video preprocessor file: {'.'.join(map(str, first['loc']))}: {first['msg']}. Download it again."
-            ) from error
+            raise WeightsError(f"video preprocessor file: {first_fault(error)}. Download it again.") from error
 
 
 class Backbone(ABC):

@@ -169,18 +169,12 @@ class CompactConfig(Config):
     def build(self, tokenizer: PreTrainedTokenizerFast) -> CompactVideoLLM:
         """An untrained model for that tokenizer."""
         llama = LlamaConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=self.width,
-            intermediate_size=self.feedforward,
-            num_hidden_layers=self.num_layers,
-            num_attention_heads=self.num_heads,
-            max_position_embeddings=self.max_tokens,
-            attention_dropout=self.dropout,
-            tie_word_embeddings=True,
-            pad_token_id=token_id(tokenizer, PAD),
-            bos_token_id=token_id(tokenizer, START),
+            vocab_size=len(tokenizer), hidden_size=self.width, intermediate_size=self.feedforward,
+            num_hidden_layers=self.num_layers, num_attention_heads=self.num_heads,
+            max_position_embeddings=self.max_tokens, attention_dropout=self.dropout, tie_word_embeddings=True,
+            pad_token_id=token_id(tokenizer, PAD), bos_token_id=token_id(tokenizer, START),
             eos_token_id=token_id(tokenizer, END),
-        )
+        )  # fmt: skip
         llama._attn_implementation = FLOAT32_ATTENTION
         return CompactVideoLLM(LlamaForCausalLM(llama), Standardise(self.visual_features), self._projector(), tokenizer)
 

@@ -227,13 +227,8 @@ class HawkeyeReleaseConfig(Config):
         width = self.width
         experts = nn.ModuleList(ReleaseExpert(width, self.num_heads, self.feedforward) for _ in range(EXPERTS))
         return HawkeyeRelease(
-            self.joints,
-            self.triplets,
-            nn.Sequential(nn.Linear(JOINTS * self.joints.numbers, width), nn.Linear(width, width)),
-            SceneTower(width),
-            ReleaseMoE(experts, width),
-            nn.Linear(width, video_llm.width),
-            self.most_tokens,
-            self.focal_strength,
+            self.joints, self.triplets,
+            nn.Sequential(nn.Linear(JOINTS * self.joints.numbers, width), nn.Linear(width, width)), SceneTower(width),
+            ReleaseMoE(experts, width), nn.Linear(width, video_llm.width), self.most_tokens, self.focal_strength,
             video_llm,
-        )
+        )  # fmt: skip

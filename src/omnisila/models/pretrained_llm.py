@@ -10,30 +10,20 @@ from transformers import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 from omnisila.config import Config
 from omnisila.errors import WeightsError
 from omnisila.models.backbone import Footage
-from omnisila.models.backbones import build_backbone, check_family
+from omnisila.models.backbones import build_backbone, check_video_llm
 from omnisila.models.backbones.video_llava import VideoLlava
 from omnisila.models.baselines.table import baseline_of, load_baseline
 from omnisila.models.languagebind import load_languagebind
 from omnisila.models.lora import PRESETS, LoRAConfig, add_lora, load_adapter
 from omnisila.models.quantised import Bits, quantisation
 from omnisila.models.transformers_llm import TransformersVideoLLM
-from omnisila.weights.checkpoint_files import model_folder, model_type, weight_files
+from omnisila.weights.checkpoint_files import model_folder, weight_files
 from omnisila.weights.pretrained import load_pretrained, load_tokenizer, read_config, read_settings
 
 Precision = Literal["bfloat16", "float32"]
 VIDEO_LLAVA_7B = "LanguageBind/Video-LLaVA-7B-hf"
 LARGE_BYTES = 4_000_000_000  # of weights as stored, usually in 16 bits
 VIDEO_SETTINGS = ("video_preprocessor_config.json", "video_processor/preprocessor_config.json")
-
-
-def check_video_llm(source: str | Path) -> None:
-    """Refuse what is no checkpoint of a family that is known; no weights are read.
-
-    Raises:
-        WeightsError: nothing there, or another family; the message lists those that are known.
-    """
-    if baseline_of(model_folder(source)) is None:
-        check_family(model_type(source), str(source))
 
 
 def usual_precision(source: str | Path, device: torch.device) -> Precision:

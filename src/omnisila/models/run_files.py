@@ -172,6 +172,16 @@ def read_contents(folder: Path, record: RunSummary) -> dict[str, bytes]:
     return contents
 
 
+def check_copy(folder: Path, target: Path) -> None:
+    """Refuse a place for the copy of a run that holds something already.
+
+    Raises:
+        InputError: it does.
+    """
+    if target.exists() and any(target.iterdir() if target.is_dir() else [target]):
+        raise InputError(f"{target}: exists. Choose a new folder for the copy of {folder}.")
+
+
 def copy_run(folder: Path, target: Path) -> Path:
     """A run in another place, with its thresholds; without the state that training resumes from.
 
@@ -179,8 +189,7 @@ def copy_run(folder: Path, target: Path) -> Path:
         InputError: the place holds something already.
         OutputError: it cannot be written.
     """
-    if target.exists() and any(target.iterdir() if target.is_dir() else [target]):
-        raise InputError(f"{target}: exists. Choose a new folder for the copy of {folder}.")
+    check_copy(folder, target)
     with named_failure(target):
         shutil.copytree(folder, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__", "state"))
     return target

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from omnisila.data.instructions import Located, render_label
 from omnisila.data.preparation.video_examples import label_over, longest_label, overlap_s
+from omnisila.files import printable
 from omnisila.inference.inputs import VIDEO_SUFFIXES
 from omnisila.inference.parsed_answers import located_findings
 from omnisila.labels import LabelSet, label_set
@@ -43,14 +44,17 @@ class StatedSpan(NamedTuple):
 
 
 class VideoNames:
-    """The examples' videos by the names that other tools may give them: path, name, or either without the ending."""
+    """The examples' videos by the names that other tools may give them: path, name, or either without the ending.
+
+    Names are compared as our own files show them.
+    """
 
     def __init__(self, paths: Iterable[str]) -> None:
         self._paths = frozenset(paths)
         self._named: dict[str, set[str]] = defaultdict(set)
         for text in sorted(self._paths):
             path = PurePosixPath(text)
-            for name in (path.name, path.stem, str(path.with_suffix(""))):
+            for name in map(printable, (path, path.name, path.stem, path.with_suffix(""))):
                 self._named[name].add(text)
 
     def find(self, name: str, place: Place) -> str | None:
@@ -61,7 +65,7 @@ class VideoNames:
         """
         if name in self._paths:
             return name
-        path = PurePosixPath(name.replace("\\", "/"))
+        path = PurePosixPath(printable(name).replace("\\", "/"))
         ends = ("/".join(path.parts[first:]) for first in range(len(path.parts)))
         if (end := next((end for end in ends if end in self._paths), None)) is not None:
             return end  # a path from further up

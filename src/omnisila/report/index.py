@@ -72,21 +72,16 @@ class IndexEntry(NamedTuple):
         felt = strongest(analysis.intensities) if analysis.intensities else None
         placed = charts.bars([(number, finding.span) for number, finding in enumerate(found)], duration_s)
         return cls(
-            name=name,
-            href=href,
-            duration_s=analysis.video.duration_s,
+            name=name, href=href, duration_s=analysis.video.duration_s,
             findings=tuple(
                 IndexFinding(kind(finding), headline(finding), clock(finding.span.start_s), finding.score)
                 for finding in found
             ),
-            bars=tuple(sorted(placed, key=lambda bar: bar.number)),
-            curve=_spark(analysis, duration_s).area,
+            bars=tuple(sorted(placed, key=lambda bar: bar.number)), curve=_spark(analysis, duration_s).area,
             peak=peak.score if peak else felt[1] if felt else 0.0,
-            reaction=f"{felt[0]} {score_text(felt[1])}" if felt else None,
-            measured=not located_label_sets(analysis),
-            warnings=len(analysis.warnings),
-            thumbnail=thumbnail,
-        )
+            reaction=f"{felt[0]} {score_text(felt[1])}" if felt else None, measured=not located_label_sets(analysis),
+            warnings=len(analysis.warnings), thumbnail=thumbnail,
+        )  # fmt: skip
 
     @property
     def score(self) -> float | None:
@@ -133,17 +128,13 @@ def render_index(entries: Sequence[IndexEntry], batch: BatchStanding | None = No
     """The index as HTML text: one self-contained page whose only addresses are those of the videos' pages."""
     order = rank_entries(entries)
     return render(
-        "index.html",
-        batch=batch,
-        entries=[entry for entry in order if entry.failure is None],
+        "index.html", batch=batch, entries=[entry for entry in order if entry.failure is None],
         failed=[entry for entry in order if entry.failure is not None],
         with_findings=sum(bool(entry.findings) for entry in order),
         measured=all(entry.measured for entry in order if entry.failure is None),
-        hours=duration_text(sum(entry.duration_s for entry in order)),
-        spoken=duration_text,
-        score_text=score_text,
+        hours=duration_text(sum(entry.duration_s for entry in order)), spoken=duration_text, score_text=score_text,
         picture=_picture,
-    )
+    )  # fmt: skip
 
 
 def _spark(analysis: Analysis, duration_s: float) -> charts.Curve:

@@ -96,9 +96,7 @@ def overlay(evidence: Evidence, time_s: float, width_px: int, height_px: int) ->
     seen = seen_at(evidence, time_s)
     triplets = sorted(seen.triplets, key=lambda triplet: -triplet.score)[:_MAX_TRIPLETS]
     return Overlay(
-        width=plane.width,
-        height=round(plane.height, 1),
-        unit=plane.unit,
+        width=plane.width, height=round(plane.height, 1), unit=plane.unit,
         faces=tuple(
             plane.place_box(face.box, "{} {:.2f}".format(*strongest(face.expressions)) if face.expressions else "face")
             for face in seen.faces
@@ -110,7 +108,7 @@ def overlay(evidence: Evidence, time_s: float, width_px: int, height_px: int) ->
             if thing.name != "person" and thing.box is not None
         ),
         relations=tuple(plane.relation(found.subject_box, found.object_box, found.predicate) for found in triplets),
-    )
+    )  # fmt: skip
 
 
 class _Plane:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
+from omnisila.files import printable
 from omnisila.labels import REACTION
 from omnisila.operating_points import VALIDITY
 from omnisila.report import charts
@@ -116,17 +117,11 @@ def render_page(
         _finding(number, finding, shown, analysis)
         for number, (finding, shown) in enumerate(zip(analysis.findings, media.findings, strict=True))
     )
-    name = PurePath(video.path).name or video.path
-    folder = str(PurePath(video.path).parent)
+    name = printable(PurePath(video.path).name or video.path)
+    folder = printable(PurePath(video.path).parent)
     return render(
-        "page.html",
-        analysis=analysis,
-        name=name,
-        folder=None if folder == "." else folder,
-        summary=summary(analysis),
-        length=duration_text(video.duration_s),
-        duration_s=duration_s,
-        findings=findings,
+        "page.html", analysis=analysis, name=name, folder=None if folder == "." else folder,
+        summary=summary(analysis), length=duration_text(video.duration_s), duration_s=duration_s, findings=findings,
         strongest=by_strength(analysis.findings)[0] if findings else None,
         lanes=tuple(_lane(labels, analysis, duration_s) for labels in located_label_sets(analysis)),
         events=bool(located_label_sets(analysis)) or REACTION.name not in analysis.labels,
@@ -134,20 +129,14 @@ def render_page(
         kinds=[name for name, _ in groupby(sorted(kind(finding) for finding in analysis.findings))],
         curve=charts.anomaly_curve(analysis.anomaly_curve, duration_s),
         areas=charts.expert_areas(analysis.expert_weights, duration_s),
-        zooms=[(zoom, charts.ticks(duration_s, zoom)) for zoom in _zooms(duration_s)],
-        scenes=SCENES,
-        labels=scored_labels(analysis),
-        peak=_peak(analysis),
-        poster=_picture(media.poster) if media.poster else None,
+        zooms=[(zoom, charts.ticks(duration_s, zoom)) for zoom in _zooms(duration_s)], scenes=SCENES,
+        labels=scored_labels(analysis), peak=_peak(analysis), poster=_picture(media.poster) if media.poster else None,
         poster_when=clock(media.poster.time_s, tenths=True) if media.poster else None,
-        faces_blurred=media.faces_blurred,
-        original_href=_safe_link(original_href),
-        timings=_timings(analysis),
-        model_card=_markdown(model_card) if model_card else None,
-        calibration_note=calibration_note,
+        faces_blurred=media.faces_blurred, original_href=_safe_link(original_href), timings=_timings(analysis),
+        model_card=_markdown(model_card) if model_card else None, calibration_note=calibration_note,
         record=_embed_json(analysis.model_dump_json()),
         width_for_height=max(video.width_px, 1) / max(video.height_px, 1),
-    )
+    )  # fmt: skip
 
 
 def _duration_s(analysis: Analysis) -> float:
@@ -161,17 +150,10 @@ def _finding(number: int, finding: Finding, media: FindingMedia, analysis: Analy
     width_px, height_px = max(analysis.video.width_px, 1), max(analysis.video.height_px, 1)
     weights = finding.expert_weights
     return ShownFinding(
-        number=number,
-        kind=kind(finding),
-        headline=headline(finding),
-        lane=lane(finding.labels),
-        when=span_text(finding.span.start_s, finding.span.end_s),
-        start=clock(finding.span.start_s, tenths=True),
-        length=duration_text(finding.span.duration_s),
-        score=score_text(finding.score),
-        score_pct=round(100 * finding.score, 1),
-        cause=finding.cause,
-        why=why(finding),
+        number=number, kind=kind(finding), headline=headline(finding), lane=lane(finding.labels),
+        when=span_text(finding.span.start_s, finding.span.end_s), start=clock(finding.span.start_s, tenths=True),
+        length=duration_text(finding.span.duration_s), score=score_text(finding.score),
+        score_pct=round(100 * finding.score, 1), cause=finding.cause, why=why(finding),
         frames=tuple(
             ShownFrame(
                 clock(frame.time_s, tenths=True),
@@ -180,10 +162,8 @@ def _finding(number: int, finding: Finding, media: FindingMedia, analysis: Analy
             )
             for frame in media.frames
         ),
-        weights=tuple(weights.items()) if weights else (),
-        sightings=sightings(finding.evidence),
-        clip=media.clip,
-    )
+        weights=tuple(weights.items()) if weights else (), sightings=sightings(finding.evidence), clip=media.clip,
+    )  # fmt: skip
 
 
 def _lane(labels: str, analysis: Analysis, duration_s: float) -> Lane:

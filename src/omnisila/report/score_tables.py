@@ -54,9 +54,7 @@ def all_scores(systems: Sequence[Scores]) -> Table:
         cells = (Cell(value=count), *(_cell(score) for score in found))
         rows.append(Row(names=key, cells=(*cells, Cell(text="; ".join(dict.fromkeys(notes))))))
     return Table(
-        name="all-scores",
-        title="All scores",
-        heads=("metric", "variant"),
+        name="all-scores", title="All scores", heads=("metric", "variant"),
         columns=(
             Column(head="count", digits=0),
             *(Column(head=system.system, digits=4) for system in own),
@@ -67,7 +65,7 @@ def all_scores(systems: Sequence[Scores]) -> Table:
             _MARKED,
             "Count is that of the items the figure is over. – is a figure that these examples cannot define.",
         ),
-    )
+    )  # fmt: skip
 
 
 def differences(systems: Sequence[Scores]) -> Table | None:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from omnisila.digests import digest, file_digest
 from omnisila.errors import OmnisilaError
-from omnisila.files import path_text, remove, write_atomically
+from omnisila.files import printable, remove, write_atomically
 from omnisila.inference.batch import INDEX, STATE_FOLDER, Outcome, Writer, failure_reason, output_path
 from omnisila.inference.inputs import CUTS, Failure, Input
 from omnisila.predictions.analyses import parse_analysis
@@ -94,7 +94,7 @@ class Report:
         except Exception as error:
             return (failure_reason(item, error),)
         self.clips += len(cuts.files)
-        return tuple(map(path_text, cuts.failed))
+        return tuple(map(printable, cuts.failed))
 
     def write_index(self, outcomes: Iterable[Outcome], failed: Iterable[Failure]) -> Path:
         """One row a video, ranked by its strongest finding, and the failures with their reasons.
@@ -103,7 +103,7 @@ class Report:
             OutputError: it cannot be written.
         """
         entries = [self._entry(outcome) for outcome in outcomes]
-        entries += [IndexEntry(name=path_text(failure.name), failure=failure.reason) for failure in failed]
+        entries += [IndexEntry(name=printable(failure.name), failure=failure.reason) for failure in failed]
         index = render_index(entries).encode()
         write_atomically(self.out / INDEX, index)
         listed = (digest(index), *(entry.name for entry in entries))
@@ -122,7 +122,7 @@ class Report:
             stale = known == file_digest(index)
         except (OSError, UnicodeDecodeError):
             return False
-        stale = stale and not set(listed).isdisjoint(map(path_text, done))
+        stale = stale and not set(listed).isdisjoint(map(printable, done))
         if stale:
             remove(index)
         return stale
@@ -135,17 +135,17 @@ class Report:
     def _entry(self, outcome: Outcome) -> IndexEntry:
         item = outcome.input
         if outcome.state == "failed":
-            return IndexEntry(name=path_text(item.name), failure=outcome.reason or "failed")
+            return IndexEntry(name=printable(item.name), failure=outcome.reason or "failed")
         try:
             analysis = self._read_analysis(item)
         except (OSError, OmnisilaError) as error:  # another program's doing, since it was written
-            return IndexEntry(name=path_text(item.name), failure=path_text(str(error)))
+            return IndexEntry(name=printable(item.name), failure=printable(str(error)))
         try:
             picture = thumbnail(item.path, analysis, self._blur_faces)
         except OmnisilaError:
             picture = None  # no frame is there, or the video is gone by now
         page = output_path(self.out, item.name, PAGE)
-        return IndexEntry.of(analysis, path_text(item.name), _link(page, self.out), picture)
+        return IndexEntry.of(analysis, printable(item.name), _link(page, self.out), picture)
 
     def _read_analysis(self, item: Input) -> Analysis:
         return parse_analysis(output_path(self.out, item.name, "json").read_text(encoding="utf-8"))

@@ -131,19 +131,10 @@ class FeatureCache(Store):
                 files[file] = digest(content)
             spans.append((shard.start_s, shard.end_s))
         extracted = Extracted(
-            sha256=video_digest,
-            extractor_digest=config.digest,
-            info=reader.info,
-            decoded_ratio=reader.decoded_ratio,
-            warnings=reader.warnings,
-            shards=tuple(spans),
-            rates_hz=rates,
-            files=files,
-            seconds=seconds,
-            layouts=dict(sem.layouts),
-            path=path,
-            unkept=unkept,
-        )
+            sha256=video_digest, extractor_digest=config.digest, info=reader.info, decoded_ratio=reader.decoded_ratio,
+            warnings=reader.warnings, shards=tuple(spans), rates_hz=rates, files=files, seconds=seconds,
+            layouts=dict(sem.layouts), path=path, unkept=unkept,
+        )  # fmt: skip
         if not unkept:
             self.keep(folder / "video.json", extracted.model_dump_json())
         return extracted

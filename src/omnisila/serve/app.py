@@ -13,6 +13,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from omnisila import __version__
+from omnisila.config import fault_reason
 from omnisila.errors import InputError, OmnisilaError, OutputError
 from omnisila.report.templates import asset
 from omnisila.scene_registry import SCENES
@@ -85,7 +86,7 @@ async def _told(_request: Request, error: Exception) -> JSONResponse:
         case RequestValidationError():
             first = error.errors()[0]
             place = ".".join(map(str, first["loc"][1:])) or "the request"
-            status, reason = 422, f"{place}: {first['msg'].removeprefix('Value error, ')}"
+            status, reason = 422, f"{place}: {fault_reason(first)}"
         case UnicodeEncodeError():  # half a character, which JSON can hold and nothing else
             status, reason = 422, "a text is no Unicode. Send whole characters."
         case InputError():

@@ -59,13 +59,11 @@ def analyses(decisions: Iterable[Decision]) -> Iterator[Analysis]:
                 height_px=0,
                 decoded_ratio=1.0,
             ),
-            labels=tuple(dict.fromkeys(decision.labels for decision in mine)),
-            labels_not_scored=(),
+            labels=tuple(dict.fromkeys(decision.labels for decision in mine)), labels_not_scored=(),
             model=ModelIdentity(name="reviewed", version=_users(mine), digest=""),
             findings=tuple(_finding(decision) for decision in mine if decision.verdict == "accepted"),
-            anomaly_curve=(),
-            expert_weights=(),
-        )
+            anomaly_curve=(), expert_weights=(),
+        )  # fmt: skip
 
 
 def _users(decisions: Sequence[Decision]) -> str:

@@ -165,14 +165,9 @@ class Guard:
         here = scope["path"].rpartition("/")[2] or "./"
         response = RedirectResponse(f"{here}?{rest}" if rest else here, 303)
         response.set_cookie(
-            self.cookie_name,
-            token,
-            max_age=COOKIE_DAYS * 86_400,
-            path=f"{self.settings.base_path}/",
-            secure=scope["scheme"] == "https",
-            httponly=True,
-            samesite="strict",
-        )
+            self.cookie_name, token, max_age=COOKIE_DAYS * 86_400, path=f"{self.settings.base_path}/",
+            secure=scope["scheme"] == "https", httponly=True, samesite="strict",
+        )  # fmt: skip
         return response
 
 

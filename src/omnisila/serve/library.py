@@ -11,7 +11,7 @@ import sqlalchemy as sql
 from omnisila.config import Frozen
 from omnisila.digests import file_digest, finding_id
 from omnisila.errors import OmnisilaError, RecordError
-from omnisila.files import path_text
+from omnisila.files import printable
 from omnisila.predictions.analyses import read_analysis
 from omnisila.schema import Analysis
 from omnisila.serve.decisions import added_row
@@ -111,7 +111,7 @@ class Library:
                     continue  # gone since, or not ours to read
                 if status.st_size <= MAX_ANALYSIS_BYTES:
                     plain = path.relative_to(self._folder).as_posix()
-                    if (shown := path_text(plain)) != plain:
+                    if (shown := printable(plain)) != plain:
                         self._odd[shown] = path
                     yield shown, f"{status.st_size} {status.st_mtime_ns}"
 
@@ -122,7 +122,7 @@ class Library:
         except OSError:
             return
         except RecordError as error:
-            self._put(path, {"stamp": stamp, "failure": path_text(str(error)), **_NOTHING}, None)
+            self._put(path, {"stamp": stamp, "failure": printable(str(error)), **_NOTHING}, None)
             return
         if analysis is None:
             self._others[path] = stamp

@@ -42,17 +42,13 @@ class Services(NamedTuple):
         store = Store(settings.state_folder / DATABASE)
         library = Library(store, settings.reports, settings.roots)
         return cls(
-            settings,
-            store,
-            library,
-            DecisionLog(store),
-            FootageFinder(settings.reports, settings.roots),
+            settings, store, library, DecisionLog(store), FootageFinder(settings.reports, settings.roots),
             Previews(settings.state_folder / "previews", settings.preview_cache_bytes, settings.blur_faces),
             AnalysisQueue(
                 store, settings.reports, settings.max_waiting, settings.analysis_timeout_s, changed=library.wake
             ),
             Questions(),
-        )
+        )  # fmt: skip
 
     def start(self) -> None:
         """Search the folder from now on, and take away what has been kept for long enough."""

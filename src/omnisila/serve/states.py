@@ -82,23 +82,12 @@ def decision_of(row: Row) -> Decision:
     added = row["model_added_by"] is not None
     own = row["start_s"] is not None
     return Decision(
-        finding=row["finding"],
-        verdict=row["verdict"],
-        labels=row["model_labels"],
-        label=row["model_label"],
+        finding=row["finding"], verdict=row["verdict"], labels=row["model_labels"], label=row["model_label"],
         new_label=row["label"] if row["label"] != row["model_label"] else None,
         start_s=row["start_s"] if own else round(row["model_start_s"], 3),
         end_s=row["end_s"] if own else round(row["model_end_s"], 3),
-        model_start_s=None if added else row["model_start_s"],
-        model_end_s=None if added else row["model_end_s"],
-        video=row["model_video"],
-        video_sha256=row["model_video_sha256"],
-        duration_s=row["model_duration_s"],
-        user=row["user"],
-        decided_utc=datetime.fromisoformat(row["utc"]),
-        score=row["model_score"],
-        cause=row["model_cause"],
-        rating=row["rating"],
-        analysis=row["analysis"],
-        model=row["model_model"],
-    )
+        model_start_s=None if added else row["model_start_s"], model_end_s=None if added else row["model_end_s"],
+        video=row["model_video"], video_sha256=row["model_video_sha256"], duration_s=row["model_duration_s"],
+        user=row["user"], decided_utc=datetime.fromisoformat(row["utc"]), score=row["model_score"],
+        cause=row["model_cause"], rating=row["rating"], analysis=row["analysis"], model=row["model_model"],
+    )  # fmt: skip

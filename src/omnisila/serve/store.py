@@ -57,23 +57,14 @@ FINDINGS = sql.Table(
 sql.Index("findings_by_score", FINDINGS.c.score.desc(), FINDINGS.c.row)
 # What was decided on, as it was then: reports may go, decisions stay.
 SUBJECTS = sql.Table(
-    "subjects",
-    TABLES,
-    sql.Column("finding", sql.Text, primary_key=True),
-    sql.Column("analysis", sql.Text, primary_key=True),
-    sql.Column("report", sql.Text, nullable=False),
-    sql.Column("video", sql.Text, nullable=False),
-    sql.Column("video_sha256", sql.Text, nullable=False, index=True),
-    sql.Column("duration_s", sql.Float, nullable=False),
-    sql.Column("model", sql.Text, nullable=False),
-    sql.Column("labels", sql.Text, nullable=False),
-    sql.Column("label", sql.Text, nullable=False),
-    sql.Column("start_s", sql.Float, nullable=False),
-    sql.Column("end_s", sql.Float, nullable=False),
-    sql.Column("score", sql.Float, nullable=False),
-    sql.Column("cause", sql.Text),
-    sql.Column("added_by", sql.Text),
-)
+    "subjects", TABLES, sql.Column("finding", sql.Text, primary_key=True),
+    sql.Column("analysis", sql.Text, primary_key=True), sql.Column("report", sql.Text, nullable=False),
+    sql.Column("video", sql.Text, nullable=False), sql.Column("video_sha256", sql.Text, nullable=False, index=True),
+    sql.Column("duration_s", sql.Float, nullable=False), sql.Column("model", sql.Text, nullable=False),
+    sql.Column("labels", sql.Text, nullable=False), sql.Column("label", sql.Text, nullable=False),
+    sql.Column("start_s", sql.Float, nullable=False), sql.Column("end_s", sql.Float, nullable=False),
+    sql.Column("score", sql.Float, nullable=False), sql.Column("cause", sql.Text), sql.Column("added_by", sql.Text),
+)  # fmt: skip
 DECISIONS = sql.Table(
     "decisions",
     TABLES,
@@ -101,19 +92,12 @@ VIEWS = sql.Table(
     sqlite_autoincrement=True,
 )
 STATES = sql.Table(
-    "states",
-    TABLES,
-    sql.Column("user", sql.Text, primary_key=True),
-    sql.Column("finding", sql.Text, primary_key=True),
-    sql.Column("analysis", sql.Text, nullable=False),
-    sql.Column("utc", sql.Text, nullable=False),
-    sql.Column("verdict", sql.Text),
-    sql.Column("label", sql.Text),
-    sql.Column("start_s", sql.Float),
-    sql.Column("end_s", sql.Float),
-    sql.Column("rating", sql.Integer),
+    "states", TABLES, sql.Column("user", sql.Text, primary_key=True),
+    sql.Column("finding", sql.Text, primary_key=True), sql.Column("analysis", sql.Text, nullable=False),
+    sql.Column("utc", sql.Text, nullable=False), sql.Column("verdict", sql.Text), sql.Column("label", sql.Text),
+    sql.Column("start_s", sql.Float), sql.Column("end_s", sql.Float), sql.Column("rating", sql.Integer),
     sql.Column("present", sql.Boolean, nullable=False),
-)
+)  # fmt: skip
 STEPS = sql.Table(
     "steps",
     TABLES,
@@ -123,16 +107,11 @@ STEPS = sql.Table(
 )
 # What programs asked for; results lie in the folder of analyses.
 ANALYSES = sql.Table(
-    "analyses",
-    TABLES,
-    sql.Column("id", sql.Text, primary_key=True),
-    sql.Column("status", sql.Text, nullable=False, index=True),
-    sql.Column("video", sql.Text, nullable=False),
-    sql.Column("settings", sql.Text, nullable=False),
-    sql.Column("user", sql.Text, nullable=False),
-    sql.Column("created_utc", sql.Text, nullable=False),
-    sql.Column("error", sql.Text),
-)
+    "analyses", TABLES, sql.Column("id", sql.Text, primary_key=True),
+    sql.Column("status", sql.Text, nullable=False, index=True), sql.Column("video", sql.Text, nullable=False),
+    sql.Column("settings", sql.Text, nullable=False), sql.Column("user", sql.Text, nullable=False),
+    sql.Column("created_utc", sql.Text, nullable=False), sql.Column("error", sql.Text),
+)  # fmt: skip
 APPEND_ONLY = (DECISIONS, SUBJECTS, VIEWS)
 
 

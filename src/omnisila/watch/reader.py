@@ -23,8 +23,9 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from omnisila.media.clock import HOLD_S, Picture
+from omnisila.media.conversion import PictureConverter
 from omnisila.media.grid import on_grid
-from omnisila.media.pictures import PictureConverter, shown_size
+from omnisila.media.pictures import shown_size
 from omnisila.media.video import luma_frames
 from omnisila.pace import Backoff
 from omnisila.scenes.profile import Profile

@@ -88,4 +88,4 @@ def test_causes_are_written_and_the_unreadable_video_is_named(
 def test_a_wrong_setting_is_named(chat_server: Callable[..., Any], run: Callable[..., Result]) -> None:
     result = run(chat_server().base_url, "--requests-per-minute", "0")
     assert isinstance(result.exception, InputError)
-    assert str(result.exception).startswith("requests_per_minute: Input should be greater than 0 (given: 0.0)")
+    assert str(result.exception).startswith("requests_per_minute: wanted greater than 0 (given: 0.0)")

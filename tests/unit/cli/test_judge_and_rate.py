@@ -134,4 +134,4 @@ def test_wrong_usage_is_explained(run: Callable[..., Result], words: tuple[str, 
 def test_a_wrong_setting_is_named(chat_server: Callable[..., Any], run: Callable[..., Result]) -> None:
     result = run("judge", *FILES, "--out", "j.jsonl", *_asked(chat_server()), "--requests-per-minute", "0")
     assert isinstance(result.exception, InputError)
-    assert str(result.exception).startswith("requests_per_minute: Input should be greater than 0 (given: 0.0)")
+    assert str(result.exception).startswith("requests_per_minute: wanted greater than 0 (given: 0.0)")

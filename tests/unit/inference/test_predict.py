@@ -150,7 +150,7 @@ def test_wrong_input_is_named(prepared: Path, tmp_path: Path):
     with pytest.raises(InputError, match="no example of split 'val'"):
         predict(prepared, tmp_path / "footage", Broken(), tmp_path / "out.jsonl", split="val")
     prepared.write_text('{"id": "x"}\n')
-    with pytest.raises(RecordError, match=r"examples\.jsonl, line 1: no Example \(video: Field required\)"):
+    with pytest.raises(RecordError, match=r"examples\.jsonl, line 1: no Example \(video: missing\)"):
         predict(prepared, tmp_path / "footage", Broken(), tmp_path / "out2.jsonl")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from omnisila.media.audio import read_sound
 from omnisila.media.sampling import frames_at, uniform_times
@@ -63,16 +64,43 @@ def test_a_second_video_that_cannot_be_reached_is_told(make_video, tmp_path, nam
     assert "another video begins at byte" in reader.warnings[0]
 
 
-@pytest.mark.parametrize(
-    ("first", "second"), [("a.ts", "b.mp4"), ("a.ts", "b.mkv"), ("a.ts", "b.flv"), ("a.mp4", "b.ts")]
-)
+MADE_WITH = {
+    "avi": {"codec": "mpeg4"}, "mpg": {"codec": "libx264"}, "wmv": {"codec": "wmv2"},
+    "gif": {"codec": "gif", "pixel_format": "rgb8"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("first", ["a.ts", "a.mp4", "a.mkv", "a.avi", "a.flv", "a.mpg", "a.wmv", "a.gif"])
+@pytest.mark.parametrize("second", ["b.mp4", "b.mkv", "b.flv", "b.ts", "b.avi", "b.mpg", "b.wmv", "b.gif"])
 def test_a_file_of_another_format_behind_is_told(make_video, tmp_path, first, second):
-    parts = [make_video(name, frames=22, start_s=1.0, codec="libx264") for name in (first, second)]
+    if first[2:] == second[2:]:
+        return  # how they are read on is another test's
+    parts = [make_video(name, frames=22, **MADE_WITH.get(name[2:], {"codec": "libx264"})) for name in (first, second)]
     (path := tmp_path / f"joined{parts[0].suffix}").write_bytes(b"".join(part.read_bytes() for part in parts))
-    reader = VideoReader(path)
-    assert len(list(reader)) == 22
+    alone, reader = VideoReader(parts[0]), VideoReader(path)
+    assert len(list(reader)) == len(list(alone))
+    assert reader.info.duration_s == alone.info.duration_s
+    assert reader.decoded_ratio == alone.decoded_ratio
     assert any(f"another video begins at byte {parts[0].stat().st_size} " in warning for warning in reader.warnings)
-    assert not VideoReader(parts[0]).warnings
+    assert set(alone.warnings) <= set(reader.warnings)
+
+
+def test_of_fragments_and_a_plain_mp4_the_first_is_read_and_the_other_told(make_video, tmp_path):
+    parts = [make_video("a.mp4", frames=22), make_video("b.mp4", frames=22, muxer_options=FRAGMENTS)]
+    for order in (parts, parts[::-1]):
+        (path := tmp_path / "joined.mp4").write_bytes(b"".join(part.read_bytes() for part in order))
+        reader = VideoReader(path)
+        assert len(list(reader)) == 22
+        assert any(f"begins at byte {order[0].stat().st_size} " in warning for warning in reader.warnings)
+
+
+def test_a_video_behind_a_picture_is_told(make_video, tmp_path):
+    Image.new("RGB", (64, 48)).save(tmp_path / "a.jpg")
+    size = (tmp_path / "a.jpg").stat().st_size
+    (tmp_path / "a.jpg").write_bytes((tmp_path / "a.jpg").read_bytes() + make_video("b.mp4", frames=5).read_bytes())
+    assert VideoReader(tmp_path / "a.jpg").warnings == (
+        f"a video begins at byte {size} of the file and is not read: give it as a file of its own",
+    )
 
 
 def test_a_cut_fragment_is_told(make_video, tmp_path):

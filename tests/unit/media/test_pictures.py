@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageCms, ImageOps
 
 from omnisila.errors import MediaError
-from omnisila.media.image_files import eight_bits, webp_displays_s
+from omnisila.media.image_files import WebPAnimation, eight_bits
 from omnisila.media.video import VideoReader, probe
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
@@ -86,10 +86,58 @@ def test_animations_are_videos(tmp_path, name):
     assert_quarters(frames[-1].image.numpy()[:, ::-1], 12)
 
 
+ANIMATED = ["a.gif", "a.png", "a.webp"]
+
+
+def write_animation(path: Path) -> list[Image.Image]:
+    noise = np.random.default_rng(0)
+    images = [Image.fromarray(noise.integers(0, 255, (48, 64, 3), dtype=np.uint8)) for _ in range(30)]
+    images[0].save(path, save_all=True, append_images=images[1:], duration=100)
+    return images
+
+
+@pytest.mark.parametrize("name", ANIMATED)
+def test_of_an_animation_that_was_cut_off_the_whole_pictures_are_read(tmp_path, name):
+    write_animation(tmp_path / name)
+    whole = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(whole[: len(whole) * 3 // 5])
+    reader = VideoReader(tmp_path / name)
+    assert len(list(reader)) in (17, 18)
+    assert any("cut off" in warning for warning in reader.warnings)
+    if name != "a.gif":  # which never says how many pictures it holds
+        assert reader.decoded_ratio == pytest.approx(0.6, abs=0.04)
+
+
+@pytest.mark.parametrize("name", ANIMATED)
+def test_what_is_damaged_within_an_animation_is_told(tmp_path, name):
+    write_animation(tmp_path / name)
+    content = bytearray((tmp_path / name).read_bytes())
+    assert VideoReader(tmp_path / name).warnings == ()
+    content[len(content) // 2 : len(content) // 2 + 3000] = bytes(3000)
+    (tmp_path / name).write_bytes(content)
+    reader = VideoReader(tmp_path / name)
+    assert 13 <= len(list(reader)) < 30
+    assert 0.4 < reader.decoded_ratio < 1.0
+    assert reader.warnings
+
+
+def test_a_webp_goes_on_behind_a_damaged_picture(tmp_path):
+    write_animation(tmp_path / "a.webp")
+    content = bytearray((tmp_path / "a.webp").read_bytes())
+    at = content.index(b"VP8 ", len(content) // 2)
+    content[at + 8 : at + 18] = bytes(10)  # its frame header
+    (tmp_path / "a.webp").write_bytes(content)
+    reader = VideoReader(tmp_path / "a.webp")
+    assert len(list(reader)) == 29
+    assert reader.decoded_ratio == pytest.approx(29 / 30)
+
+
 def test_webp_pictures_without_a_time_are_shown_as_browsers_do(tmp_path):
     images = [quarters(), ImageOps.mirror(quarters()), ImageOps.flip(quarters())]
     images[0].save(tmp_path / "a.webp", save_all=True, append_images=images[1:], duration=[40, 0, 1000])
-    assert webp_displays_s(tmp_path / "a.webp") == (0.04, 0.1, 1.0)
+    animation = WebPAnimation.of(tmp_path / "a.webp")
+    assert animation is not None
+    assert animation.displays_s == (0.04, 0.1, 1.0)
     assert [frame.time_s for frame in VideoReader(tmp_path / "a.webp")] == pytest.approx([0.0, 0.04, 0.14])
 
 

@@ -199,7 +199,7 @@ def test_seconds_are_kept(tmp_path):
         ("x.csv", HEADER + "b,1,2,Arson,nan\n", "line 2: score nan"),
         ("x.csv", HEADER + "b,1,2,arson,1\n", "line 2: label 'arson' is in none of the label sets anomaly"),
         ("x.csv", HEADER + 'b,1,2,Arson,"1\n', "after line 2: unexpected end of data"),
-        ("x.jsonl", '{"example_id": "a", "answer": "b"}\n{"answer": "b"}', "line 2: example_id: Field required"),
+        ("x.jsonl", '{"example_id": "a", "answer": "b"}\n{"answer": "b"}', "line 2: example_id: missing"),
         ("x.jsonl", "\n\nFire", r"x\.jsonl, line 3: no JSON"),
         (
             "x.json",

@@ -169,13 +169,13 @@ def test_a_malformed_region_is_named(record: Analysis, read: Read, results: list
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('[{"video": "x.mp4", "timelineLabels": []}]', "task 1: data: Field required"),
+        ('[{"video": "x.mp4", "timelineLabels": []}]', "task 1: data: missing"),
         ('{"data": {"video": "x.mp4", "fps": 0}}', "0 frames a second"),
         ('{"labels": {"v1": [{"label": "Arson", "timestamps": [1]}]}}', r"labels\.v1\.0\.timestamps"),
         ('{"results":\n\n{,}}', "line 3: no JSON"),
         ('{"results": {"a": [], "a": []}}', "'a' stands twice"),
         ("7", "task 1: .*valid dictionary"),
-        ('{"results": {"v1": [{"label": "Arson"}]}}', r"results\.v1\.0\.segment: Field required"),
+        ('{"results": {"v1": [{"label": "Arson"}]}}', r"results\.v1\.0\.segment: missing"),
         ('{"results": {"v1": [{"label": "Arson", "segment": [1, 2]}]}}', "video 'v1', entry 1: no score"),
         ('{"results": ' + '{"a": ' * 100_000, "nested too deeply"),
     ],

@@ -214,9 +214,10 @@ def test_holes_in_the_curve_stay_holes_and_long_videos_can_be_magnified(make_ana
 
 
 def test_names_of_every_script_are_kept(make_analysis, parsed):
-    name = "Überwachung 監視 اختبار 🔥 \u202egpj.mp4"
-    page = parsed(render_page(make_analysis(path=f"/x y/{name}"), PageMedia(()), None))
-    assert name in page.text
+    name = "Überwachung 監視 اختبار 🔥.mp4"
+    page = parsed(render_page(make_analysis(path=f"/x y/{name}\n/\u202e4pm.{name}"), PageMedia(()), None))
+    assert f"%E2%80%AE4pm.{name}" in page.text
+    assert f"{name}%0A" in page.text
     assert len(page.all("bdi")) == 2, "a name's direction does not spill over"
 
 

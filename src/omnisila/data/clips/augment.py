@@ -113,21 +113,16 @@ class Augmenter:
         stretch = math.sqrt(ratio(config.max_stretch))
         extent = (min(side_frac * stretch, 1.0), min(side_frac / stretch, 1.0))
         return _View(
-            speed=ratio(config.max_speed),
-            flip=draw_uniform(0, 1) < 0.5,
+            speed=ratio(config.max_speed), flip=draw_uniform(0, 1) < 0.5,
             centre_frac=(
                 draw_uniform(extent[0] / 2, 1 - extent[0] / 2),
                 draw_uniform(extent[1] / 2, 1 - extent[1] / 2),
             ),
-            extent_frac=extent,
-            brightness=draw_uniform(-config.brightness, config.brightness),
-            contrast=ratio(config.contrast),
-            gamma=ratio(config.gamma),
-            saturation=ratio(config.saturation),
+            extent_frac=extent, brightness=draw_uniform(-config.brightness, config.brightness),
+            contrast=ratio(config.contrast), gamma=ratio(config.gamma), saturation=ratio(config.saturation),
             shake_frac=draw_uniform(0, config.shake_frac) if is_still or draw_uniform(0, 1) < 0.3 else 0.0,
-            noise=draw_uniform(0, config.noise),
-            zoom=ratio(config.still_zoom) if is_still else 1.0,
-        )
+            noise=draw_uniform(0, config.noise), zoom=ratio(config.still_zoom) if is_still else 1.0,
+        )  # fmt: skip
 
 
 def _random(name: str, copy: int, seed: int) -> torch.Generator:

@@ -18,10 +18,15 @@ The file is named like the family's ``config.model_type`` and has ``build(model,
 
 import importlib
 import pkgutil
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from omnisila.errors import WeightsError
-from omnisila.models.backbone import Backbone, Footage
+from omnisila.models.baselines.table import baseline_of
+from omnisila.weights.checkpoint_files import model_folder, model_type
+
+if TYPE_CHECKING:  # importing it takes seconds, and a mistake in a checkpoint needs it not
+    from omnisila.models.backbone import Backbone, Footage
 
 
 def family_names() -> tuple[str, ...]:
@@ -29,20 +34,30 @@ def family_names() -> tuple[str, ...]:
     return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
 
 
-def check_family(model_type: str, source: str) -> None:
+def check_video_llm(source: str | Path) -> None:
+    """Refuse what is no checkpoint of a family that is known; no weights are read.
+
+    Raises:
+        WeightsError: nothing there, or another family; the message lists those that are known.
+    """
+    if baseline_of(model_folder(source)) is None:
+        check_family(model_type(source), str(source))
+
+
+def check_family(found: str, source: str) -> None:
     """Refuse a checkpoint of a family that is not known.
 
     Raises:
         WeightsError: with the families that are.
     """
-    if model_type not in family_names():
+    if found not in family_names():
         raise WeightsError(
-            f"{source}: model type {model_type!r}, wanted one of: {', '.join(family_names())}. Give such a checkpoint, "
+            f"{source}: model type {found!r}, wanted one of: {', '.join(family_names())}. Give such a checkpoint, "
             "or add the family as one file in omnisila/models/backbones."
         )
 
 
-def build_backbone(model: Any, settings: dict[str, Any], footage: Footage) -> Backbone:
+def build_backbone(model: Any, settings: dict[str, Any], footage: "Footage") -> "Backbone":
     """The family of a loaded model around it.
 
     Raises:

@@ -40,16 +40,9 @@ class VideoChatGPT(ClipBackbone):
     """At most 100 frames; places of frames that there are not are zeros before the projector."""
 
     template = ChatTemplate(
-        opening=f"{_SYSTEM} USER: ",
-        video_token="<vid_patch>",
-        after_video="",
-        before_instruction="",
-        closing=" ASSISTANT:",
-        turn="USER: ",
-        end="</s>",
-        before_answer=" ",
-        video_last=True,
-    )
+        opening=f"{_SYSTEM} USER: ", video_token="<vid_patch>", after_video="", before_instruction="",
+        closing=" ASSISTANT:", turn="USER: ", end="</s>", before_answer=" ", video_last=True,
+    )  # fmt: skip
 
     def token_count(self, frames: int) -> int:
         """100 for time and one a patch, however many frames there are."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from omnisila.errors import InputError, unknown
+from omnisila.errors import InputError, TrainingError, unknown
 from omnisila.scene_registry import SCENES
 
 ROW = "row"  # in a file: which row it changes
@@ -151,6 +151,21 @@ def recipe_choice(rows: Iterable[str], recipe: str) -> RecipeChoice:
     if row not in known:
         raise InputError(f"{path}: {unknown(ROW, str(row), known)}")
     return RecipeChoice(row, changes, path)
+
+
+def check_stages(recipe: str, tunes_scenes: bool, has_scenes: bool, until: str) -> None:
+    """Whether there is what a recipe's stages need.
+
+    Raises:
+        TrainingError: there is not, or it has no stage to stop after.
+    """
+    if tunes_scenes and not has_scenes:
+        raise TrainingError(
+            f"recipe {recipe!r} begins with scene tuning. Give --scenes with its examples (omnisila prepare "
+            "scene-tuning), or choose the recipe without-scene-tuning."
+        )
+    if until == "scene" and not tunes_scenes:
+        raise TrainingError(f"recipe {recipe!r} has no scene tuning to stop after. Leave --until out.")
 
 
 def reaction_row(name: str) -> Row:

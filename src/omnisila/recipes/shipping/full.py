@@ -15,6 +15,7 @@ from omnisila.models.lora import set_gradient_checkpointing
 from omnisila.models.scene_model import SceneModel
 from omnisila.models.transformers_llm import TransformersVideoLLM
 from omnisila.recipes.rows.full import FullTraining
+from omnisila.recipes.rows.table import check_stages
 from omnisila.scenes.cache import FeatureCache
 from omnisila.scenes.extractor import Entities, SceneInputs, to_device
 from omnisila.scenes.profile import LoadedWhenNeeded
@@ -82,13 +83,7 @@ class Trainer:
             TrainingError: no example can be used, training diverges, or memory runs out.
             OutputError: the run folder cannot be written; what stands there is whole.
         """
-        if self.recipe.scene_tuning is not None and scene_tuning is None:
-            raise TrainingError(
-                f"recipe {self.recipe.name!r} begins with scene tuning. Give --scenes with its examples "
-                "(omnisila prepare scene-tuning), or choose the recipe without-scene-tuning."
-            )
-        if until == "scene" and self.recipe.scene_tuning is None:
-            raise TrainingError(f"recipe {self.recipe.name!r} has no scene tuning to stop after. Leave --until out.")
+        check_stages(self.recipe.name, self.recipe.scene_tuning is not None, scene_tuning is not None, until)
         task = self._source("task", task_tuning, lambda example: example.task != "describe")
         described = None
         if scene_tuning is not None and self.recipe.scene_tuning is not None:

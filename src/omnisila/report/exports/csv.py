@@ -8,6 +8,7 @@ import csv
 import io
 from collections.abc import Iterator
 
+from omnisila.files import printable
 from omnisila.labels import REACTION
 from omnisila.predictions.span_files import MEASURED_ROWS
 from omnisila.report.exports import whole_milliseconds
@@ -23,7 +24,7 @@ def export(analysis: Analysis) -> str:
     text = io.StringIO()
     table = csv.writer(text)
     table.writerow(COLUMNS)
-    video = analysis.video.path
+    video = printable(analysis.video.path)
     for finding in analysis.findings:
         said = finding.labels, finding.label, repr(finding.score), finding.cause or "", FINDING
         table.writerow((video, *_times(finding.span), *said))

@@ -5,6 +5,7 @@ Each cue reads ``label · label set · score`` and, on the next line, the cause.
 
 import html
 
+from omnisila.files import printable
 from omnisila.report.exports import whole_milliseconds
 from omnisila.schema import Analysis
 
@@ -14,7 +15,7 @@ _SEPARATOR = " · "
 
 def export(analysis: Analysis) -> str:
     """The findings as cues, scores to four digits; a video without findings gives a file without cues."""
-    blocks = ["WEBVTT", f"NOTE {_escape(analysis.video.path)} sha256 {analysis.video.sha256}"]
+    blocks = ["WEBVTT", f"NOTE {_escape(printable(analysis.video.path))} sha256 {analysis.video.sha256}"]
     for index, finding in enumerate(analysis.findings, start=1):
         start_ms, end_ms = whole_milliseconds(finding.span)
         title = _SEPARATOR.join((_escape(finding.label), _escape(finding.labels), f"{finding.score:.4f}"))

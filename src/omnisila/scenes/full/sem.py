@@ -4,13 +4,11 @@ The visual stream is empty: a full-size Video-LLM has a visual tower of its own,
 Its mask still says which of a window's frames the video has, and a window's ``times_s`` say when to look.
 """
 
-from pathlib import Path
 from typing import Literal, Self
 
 import torch
 from pydantic import Field
 
-from omnisila import weights
 from omnisila.config import Config
 from omnisila.devices import default_device
 from omnisila.digests import digest
@@ -20,65 +18,13 @@ from omnisila.scenes.extractor import VISUAL, Layout, Sampled
 from omnisila.scenes.face import FaceConfig
 from omnisila.scenes.full.action import FullActionConfig
 from omnisila.scenes.full.background import FullBackgroundConfig
+from omnisila.scenes.full.checkpoints import Checkpoints
 from omnisila.scenes.full.relation import FullRelationConfig, RelTRScene
 from omnisila.scenes.nets.higher_hrnet import HigherHRNetConfig
 from omnisila.scenes.nets.reltr import RelTR, RelTRConfig
-from omnisila.scenes.sem import NETWORKS
-from omnisila.weights.checkpoint_files import file_digest, folder_digest, locate_checkpoint, locate_source
 
 FEATURE_VERSION = 2  # raise it when the meaning of a feature changes without a change of configuration
 FULL = "full"
-
-_POSE_SOURCE = "pose_higher_hrnet_w32_512.pth is in the model zoo of github.com/HRNet/HigherHRNet-Human-Pose-Estimation"
-_RELATION_SOURCE = "checkpoint0149.pth is linked in the README of github.com/yrcong/RelTR"
-
-
-class Checkpoints(Config):
-    """Where the networks' weights are: files, folders of transformers, or ids on its hub.
-
-    A relative path is looked for here, then in ``$OMNISILA_MODELS``. Where the weights lie does not enter the digest;
-    what is in them does.
-
-    Attributes:
-        pose: HigherHRNet, as published or converted to safetensors.
-        relation: RelTR, for Visual Genome or Open Images; None takes the embedded detector and geometric predicates.
-        segmentation: SAM of any size.
-        background: ViT.
-        expression: an image classifier of the seven expressions; None takes the embedded network.
-    """
-
-    pose: str = "pose_higher_hrnet_w32_512.pth"
-    relation: str | None = "checkpoint0149.pth"
-    segmentation: str = "facebook/sam-vit-base"
-    background: str = "google/vit-base-patch16-224-in21k"
-    expression: str | None = None
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 over the content of all of them.
-
-        Raises:
-            WeightsError: one is missing; the message says where to get it.
-        """
-        parts = [
-            file_digest(self.pose_file),
-            file_digest(self.relation_file) if self.relation_file else "",
-            folder_digest(locate_source(self.segmentation)),
-            folder_digest(locate_source(self.background)),
-            folder_digest(locate_source(self.expression)) if self.expression else "",
-            weights.digest(NETWORKS),
-        ]
-        return digest(*parts)
-
-    @property
-    def pose_file(self) -> Path:
-        """HigherHRNet's checkpoint."""
-        return locate_checkpoint(self.pose, _POSE_SOURCE)
-
-    @property
-    def relation_file(self) -> Path | None:
-        """RelTR's checkpoint."""
-        return locate_checkpoint(self.relation, _RELATION_SOURCE) if self.relation else None
 
 
 class FullSEMConfig(Config):

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from pydantic import ValidationError
 from torch import Tensor
 
-from omnisila.config import Config
+from omnisila.config import Config, first_fault
 from omnisila.errors import WeightsError
 from omnisila.media.transforms import Interpolation, normalise, resize_levels
 
@@ -49,9 +49,9 @@ class Preparation(Config):
                 stated["interpolation"] = _INTERPOLATIONS[said["resample"]]
             return cls.model_validate(stated)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            said_first = str(error.errors()[0]["msg"]) if isinstance(error, ValidationError) else str(error)
+            reason = first_fault(error) if isinstance(error, ValidationError) else f"{type(error).__name__}: {error}"
             raise WeightsError(
-                f"{path}: {type(error).__name__}: {said_first}. Wanted size, image_mean, image_std and resample as "
+                f"{path}: {reason}. Wanted size, image_mean, image_std and resample as "
                 "transformers writes them; copy the file that was published with the weights."
             ) from error
 

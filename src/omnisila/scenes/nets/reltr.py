@@ -246,16 +246,10 @@ def top_triplets(relations: Relations, count: int = 5, min_score: float = 0.3) -
     chosen = candidates[order[:count]]
     predicates, subjects, objects = (part.indices[chosen] for part in best)
     return Triplets(
-        chosen,
-        relations.triplet_probabilities[chosen],
-        torch.cat([relations.subject_states, relations.object_states], dim=1)[chosen],
-        subjects,
-        predicates,
-        objects,
-        relations.subject_boxes_frac[chosen],
-        relations.object_boxes_frac[chosen],
-        relations.triplet_scores[chosen],
-    )
+        chosen, relations.triplet_probabilities[chosen],
+        torch.cat([relations.subject_states, relations.object_states], dim=1)[chosen], subjects, predicates, objects,
+        relations.subject_boxes_frac[chosen], relations.object_boxes_frac[chosen], relations.triplet_scores[chosen],
+    )  # fmt: skip
 
 
 def _published_sizes(state: Mapping[str, Tensor]) -> RelTRConfig:
@@ -275,15 +269,9 @@ def _cells(sizes_px: Int[Tensor, "batch 2"]) -> Int[Tensor, "batch 2"]:
 def _map_convolutions() -> nn.Sequential:
     first, second = MAP_CHANNELS
     return nn.Sequential(
-        nn.Upsample((MAP_PX, MAP_PX)),
-        nn.Conv2d(2, first, 3, 2, 3),
-        nn.ReLU(),
-        nn.BatchNorm2d(first),
-        nn.MaxPool2d(3, 2, 1),
-        nn.Conv2d(first, second, 3, 1, 1),
-        nn.ReLU(),
-        nn.BatchNorm2d(second),
-    )
+        nn.Upsample((MAP_PX, MAP_PX)), nn.Conv2d(2, first, 3, 2, 3), nn.ReLU(), nn.BatchNorm2d(first),
+        nn.MaxPool2d(3, 2, 1), nn.Conv2d(first, second, 3, 1, 1), nn.ReLU(), nn.BatchNorm2d(second),
+    )  # fmt: skip
 
 
 def _read_heads(classes: nn.Module, box: nn.Module, states: Float[Tensor, "batch queries width"]) -> Found:

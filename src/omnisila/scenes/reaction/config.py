@@ -141,17 +141,12 @@ class ReactionFeatureConfig(ClipSettings):
         sentences = self.sentences if "sentences" in self._text_networks else None
         clip = self.clip if "clip" in self._text_networks else None
         return ReactionFeatureExtractor(
-            self,
-            self.digest,
-            detector,
-            ExpressionNet.pretrained(),
-            ActionReader.pretrained(),
-            visual,
+            self, self.digest, detector, ExpressionNet.pretrained(), ActionReader.pretrained(), visual,
             SpeakerVectors.pretrained(locate_source(self.audio), device) if self.audio else SoundStatistics(),
             FaceResNet.pretrained(locate_source(self.face), device) if self.face else None,
             SentenceEncoder.pretrained(locate_source(sentences), device) if sentences else None,
             TemplateMatcher.pretrained(locate_source(clip), device) if clip else None,
-        )
+        )  # fmt: skip
 
 
 def joined_digest(networks: Mapping[str, str]) -> str:

@@ -155,20 +155,13 @@ def show_video(room: Room, user: Viewer, report: ReportNumber) -> Video:
     findings = queue.of_report(room.store, user.name, report)
     sets = dict.fromkeys((*analysis.labels, *(finding.labels for finding in findings)))
     return Video(
-        report=report,
-        video=analysis.video.path,
+        report=report, video=analysis.video.path,
         duration_s=max(analysis.video.duration_s, *(finding.end_s for finding in findings), 0.04),
-        rate_hz=analysis.video.rate_hz,
-        width_px=analysis.video.width_px,
-        height_px=analysis.video.height_px,
-        model=row["model"],
-        warnings=analysis.warnings,
-        choices={name: _labels(name, analysis) for name in sets},
-        lanes={name: LANES.get(name, name.capitalize()) for name in sets},
-        findings=findings,
-        curve=_curve(analysis),
+        rate_hz=analysis.video.rate_hz, width_px=analysis.video.width_px, height_px=analysis.video.height_px,
+        model=row["model"], warnings=analysis.warnings, choices={name: _labels(name, analysis) for name in sets},
+        lanes={name: LANES.get(name, name.capitalize()) for name in sets}, findings=findings, curve=_curve(analysis),
         weights=_weights(analysis),
-    )
+    )  # fmt: skip
 
 
 @router.get("/videos/{report}/findings/{finding}")

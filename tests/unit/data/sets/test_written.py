@@ -80,10 +80,10 @@ def test_tsl300_keeps_calm_videos_and_orders_segments(tmp_path: Path):
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ('"n"', '"x"', r"videosenti_gt\.json, line 3: database\.9_CMU_MOSI_a\.annotations\.0\.label: Input should be"),
+        ('"n"', '"x"', r"videosenti_gt\.json, line 3: database\.9_CMU_MOSI_a\.annotations\.0\.label: wanted"),
         ('"5.5"', '"9.5"', r"line 3: event from 9\.5 to 8\.0 s\. Wanted: seconds with 0 <= start < end"),
-        ('"test"', '"val"', r"line \d+: database\.10_Ekman6_joy_7\.subset: Input should be 'train' or 'test'"),
-        ("10_Ekman6_joy_7", "9_CMU_MOSI_a", r"line 3: '9_CMU_MOSI_a' stands twice"),
+        ('"test"', '"val"', r"line \d+: database\.10_Ekman6_joy_7\.subset: wanted 'train' or 'test'"),
+        ("10_Ekman6_joy_7", "9_CMU_MOSI_a", r"line 3: no JSON \('9_CMU_MOSI_a' stands twice"),
         ("{\n", "[\n", r"videosenti_gt\.json, line 2: no JSON"),
     ],
 )

@@ -14,7 +14,8 @@ from transformers import (
     ViTModel,
 )
 
-from omnisila.scenes.full.sem import Checkpoints, FullSEMConfig
+from omnisila.scenes.full.checkpoints import Checkpoints
+from omnisila.scenes.full.sem import FullSEMConfig
 from omnisila.scenes.nets.higher_hrnet import HigherHRNet, HigherHRNetConfig
 from omnisila.scenes.nets.reltr import RelTR, RelTRConfig
 

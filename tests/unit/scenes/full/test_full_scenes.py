@@ -13,9 +13,10 @@ from omnisila.scenes.extractor import SceneStream
 from omnisila.scenes.face import FaceConfig
 from omnisila.scenes.full.action import LAYOUT, FullActionConfig, FullActionExtractor, around
 from omnisila.scenes.full.background import FullBackgroundConfig, FullBackgroundExtractor, movable
+from omnisila.scenes.full.checkpoints import Checkpoints
 from omnisila.scenes.full.face import FullFaceExtractor
 from omnisila.scenes.full.relation import FullRelationConfig, RelTRScene
-from omnisila.scenes.full.sem import Checkpoints, FullSEMConfig
+from omnisila.scenes.full.sem import FullSEMConfig
 from omnisila.scenes.nets import visual_genome
 from omnisila.scenes.nets.expression import ExpressionNet
 from omnisila.scenes.nets.expression_classifier import ExpressionClassifier

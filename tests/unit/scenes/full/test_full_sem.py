@@ -15,7 +15,8 @@ from omnisila.media.frames import LumaFrame
 from omnisila.media.video import VideoReader
 from omnisila.scenes.cache import FeatureCache
 from omnisila.scenes.extractor import SceneShard
-from omnisila.scenes.full.sem import Checkpoints, FullSEMConfig
+from omnisila.scenes.full.checkpoints import Checkpoints
+from omnisila.scenes.full.sem import FullSEMConfig
 from omnisila.scenes.profile import Profile, SceneModeling
 from omnisila.scenes.sem import SceneEnrichedModeling, SEMConfig
 from omnisila.scenes.windows import WindowConfig, stack, windows

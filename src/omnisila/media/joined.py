@@ -1,0 +1,102 @@
+"""Files put one behind another in one file: where the next one begins that libav would not go on with.
+
+What begins a file of a format is told by more bytes than pictures could hold by chance. Recordings of one format that
+libav reads as one (transport and program streams, Matroska, Ogg, fragments of MP4) are left to it.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
+from typing import NamedTuple
+
+from omnisila.digests import kept_by_version
+from omnisila.media.layout import Box, boxes
+
+_MP4, _TS = "mp4", "ts"
+_PACKET = 188  # bytes of a transport stream
+
+
+class _Head(NamedTuple):
+    """What begins a file: a mark that is looked for, behind some bytes, and how all of it reads."""
+
+    mark: bytes
+    pattern: bytes
+    offset: int = 0
+    reads_on: bool = True  # libav does, where another file of the format follows
+
+
+_HEADS = {
+    _MP4: _Head(b"ftyp", rb"\0\0[\0\x01].ftyp(?!j[2px])[ -~]{4}", 4),  # read on as ``_next_mp4`` says
+    "matroska": _Head(b"\x1a\x45\xdf\xa3", rb"\x1a\x45\xdf\xa3.{0,60}?(?:matroska|webm)"),
+    "flv": _Head(b"FLV\x01", rb"FLV\x01.\0\0\0\x09\0{4}", reads_on=False),
+    "avi": _Head(b"RIFF", rb"RIFF.{4}AVI LIST"),
+    "asf": _Head(b"\x30\x26\xb2\x75\x8e\x66", rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9", reads_on=False),
+    "mxf": _Head(b"\x06\x0e\x2b\x34\x02", rb"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02\x01\x01\x02", reads_on=False),
+    "ogg": _Head(b"OggS\0\x02", rb"OggS\0\x02\0{8}.{4}\0{4}"),
+    _TS: _Head(b"G\x40\0", rb"(?:G.{187}){4}G|(?:G.{191}){4}G|(?:G.{203}){4}G"),  # marked by its table
+    "mpeg": _Head(b"\0\0\x01\xba", rb"\0\0\x01\xba(?:[\x40-\x7f].{9}|[\x20-\x2f].{7})\0\0\x01[\xb9-\xff]"),
+    "gif": _Head(b"GIF8", rb"GIF8[79]a.{6}\0"),
+    "y4m": _Head(b"YUV4MPEG2", rb"YUV4MPEG2 W"),
+}
+
+
+@kept_by_version(8)
+def another_from(path: Path) -> int | None:
+    """The byte at which another video begins that is not read with what stands before it, if there is one."""
+    parts = list(boxes(path))
+    found = [_next_mp4(parts)]
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        own = next((name for name, head in _HEADS.items() if re.compile(head.pattern, re.DOTALL).match(content)), None)
+        after = _end_of_boxes(parts, len(content)) if own == _MP4 else 1
+        found += [_place(content, name, after) for name, head in _HEADS.items() if name != own or not head.reads_on]
+    return min((place for place in found if place is not None), default=None)
+
+
+def joined_note(path: Path) -> tuple[str, ...]:
+    """What is to be told about a further video in the file, if there is one."""
+    place = another_from(path)
+    told = f"another video begins at byte {place} of the file and is not read: give videos that were joined one by one"
+    return () if place is None else (told,)
+
+
+def _place(content: mmap, name: str, after: int) -> int | None:
+    """Where from a byte on the first file of a format begins."""
+    mark, pattern, offset, _ = _HEADS[name]
+    whole = re.compile(pattern, re.DOTALL)
+    at = content.find(mark, after + offset)
+    while at >= 0 and not whole.match(content, at - offset):
+        at = content.find(mark, at + 1)
+    if at < 0:
+        return None
+    while name == _TS and at - _PACKET >= after and content[at - _PACKET : at - _PACKET + 1] == b"G":
+        at -= _PACKET  # other packets stand before the table
+    return at - offset
+
+
+def _next_mp4(found: Sequence[Box]) -> int | None:
+    """Where a further MP4 or MOV begins: libav reads fragments on behind fragments, and nothing else."""
+    parts: list[list[Box]] = [[]]
+    for box in found:
+        if parts[-1] and (box.kind == b"ftyp" or (box.kind == b"moov" and _has(parts[-1], b"moov"))):
+            parts.append([])
+        parts[-1].append(box)
+    indexed = False
+    for before, part in pairwise(parts):
+        indexed = indexed or _has(before, b"moov")
+        if indexed and _has(part, b"moov") and not (_has(before, b"moof") and _has(part, b"moof")):
+            return part[0].place
+    return None
+
+
+def _has(part: Sequence[Box], kind: bytes) -> bool:
+    return any(box.kind == kind for box in part)
+
+
+def _end_of_boxes(found: Sequence[Box], size: int) -> int:
+    """Where the boxes end that can be some: their kinds are words, and they do not reach beyond the file."""
+    ends: Iterator[int] = (
+        box.place for box in found if not re.match(rb"[ -~\xa9]{4}$", box.kind) or box.place + box.length > size
+    )
+    return next(ends, found[-1].place + found[-1].length if found else 1)
