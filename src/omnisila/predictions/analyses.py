@@ -5,7 +5,7 @@ Findings answer locate examples. The curve answers identify examples: their labe
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -50,7 +50,10 @@ def parse_analysis(text: str, name: str = "analysis JSON") -> Analysis:
 
 
 def answer_by_analyses(
-    found: Sequence[tuple[Path, Analysis]], examples: Sequence[Example], system: str | None
+    found: Sequence[tuple[Path, Analysis]],
+    examples: Sequence[Example],
+    system: str | None,
+    others: Iterable[Example] = (),
 ) -> System:
     """The predictions that analyses of one model make.
 
@@ -58,6 +61,7 @@ def answer_by_analyses(
         found: files with what they hold.
         examples: what was asked; tasks other than locate and identify stay without prediction.
         system: what the system is to be called; by default the model's name with its digest.
+        others: examples that are not asked now; analyses of their videos are passed over.
 
     Raises:
         RecordError: analyses of several models, or two of one video.
@@ -66,14 +70,16 @@ def answer_by_analyses(
     asked: dict[str, list[Example]] = defaultdict(list)
     for example in examples:
         asked[example.video].append(example)
-    names = VideoNames(asked)
+    names, elsewhere = VideoNames(asked), VideoNames(example.video for example in others)
     source: dict[str, Path] = {}
     predictions: list[Prediction] = []
     strangers: list[str] = []
     for path, analysis in found:
-        video = names.find(analysis.video.path, Place(str(path), "an analysis of one of the examples' videos"))
+        place = Place(str(path), "an analysis of one of the examples' videos")
+        video = names.find(analysis.video.path, place)
         if video is None:
-            strangers.append(analysis.video.path)
+            if elsewhere.find(analysis.video.path, place) is None:
+                strangers.append(analysis.video.path)
             continue
         if video in source:
             raise RecordError(f"{path}: an analysis of {video}, as {source[video]} is. Keep one of them.")

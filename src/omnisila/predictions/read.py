@@ -62,7 +62,7 @@ def read_predictions(
         files = sorted(path.rglob("*.json")) if path.is_dir() else [path]
         analyses = [(file, analysis) for file in files if (analysis := read_analysis(file)) is not None]
         if analyses:
-            return answer_by_analyses(analyses, asked, system)
+            return answer_by_analyses(analyses, asked, system, others)
     if path.is_dir():
         files = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in span_files.SUFFIXES]
         if not files:

@@ -105,6 +105,8 @@ def test_a_folder_of_analyses_is_one_system(written: Callable[..., Path]):
     found = read_predictions(folder, (example("v.mp4", "locate"), example("x.mp4", "locate")))
     assert [one.example_id for one in found.predictions] == ["v.mp4#locate#0#implicit"]
     assert found.strangers == ("w.mp4",)
+    found = read_predictions(folder, (example("v.mp4", "locate"),), others=(example("w.mp4", "locate"),))
+    assert found.strangers == (), "a video of another split is passed over"
 
 
 def test_what_cannot_be_one_systems_analyses_is_named(written: Callable[..., Path], tmp_path: Path):
