@@ -59,11 +59,11 @@ def reaction(
                 f"row {row} needs --features FOLDER with a table of each of {', '.join(streams.values())}."
             )
 
-        absent = [str(features / f"{name}.safetensors") for name in streams.values()]
-        absent = [path for path in absent if not Path(path).is_file()]
-        if absent:
-            raise InputError(f"row {row}: no {', '.join(absent)}. Make them with omnisila extract-reaction.")
     read(data)
+    if row != QUERYING and features is not None:
+        tables = [features / f"{name}.safetensors" for name in reaction_row(row).changes["streams"].values()]
+        if absent := [str(path) for path in tables if not path.is_file()]:
+            raise InputError(f"row {row}: no {', '.join(absent)}. Make them with omnisila extract-reaction.")
     if subjects is not None:
         read_table(subjects, ("clip", "subject"))
     check_writable(out)
