@@ -290,10 +290,8 @@ def check_system(model: str, settings: AnalyzerConfig) -> None:
 
 
 def _check_asked(model: str, settings: AnalyzerConfig) -> None:
-    if is_endpoint(model):
-        settings.endpoint(model.removeprefix(QUERY).removeprefix(OPENAI)).check()
-    else:
-        check_source(model.removeprefix(QUERY))
+    name = model.removeprefix(QUERY)
+    settings.endpoint(name.removeprefix(OPENAI)).check() if is_endpoint(model) else check_source(name)
 
 
 def is_function(model: str) -> bool:
