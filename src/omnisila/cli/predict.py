@@ -124,7 +124,7 @@ def predict(
         wanted = [each for each in records(examples, Example) if split in (None, each.split)]
         cost = expected_of(answering, wanted, settings)
         if estimate:
-            tell(cost)
+            tell(str(cost))
             return
         say(f"{answering.name}: {cost}")
     ended = answer(examples, footage, answering, out, split, lambda video, count: say(f"{video}: {count} examples"))
