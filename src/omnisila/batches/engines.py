@@ -89,7 +89,10 @@ class RayData:
             try:
                 ray.init(address=self._address, log_to_driver=False, **more)
             except (ConnectionError, ValueError, RuntimeError) as error:
-                raise InputError(f"--address {self._address}: no cluster of Ray ({error}).") from None
+                where = self._address or "this machine"
+                raise InputError(
+                    f"{where}: Ray does not answer ({error}). Check --address, or --engine pool."
+                ) from None
         context = DataContext.get_current()
         context.max_errored_blocks = -1  # an input whose node was lost again and again must not end the others
         context.enable_progress_bars = False

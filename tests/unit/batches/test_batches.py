@@ -290,7 +290,8 @@ def test_failed_inputs_are_tried_again_when_asked(tmp_path: Path):
 
 
 @pytest.mark.filterwarnings("ignore")  # Ray's own, of which it has many
-def test_ray_data_gives_the_same(make_video: Make, tmp_path: Path):
+def test_ray_data_gives_the_same(make_video: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("RAY_raylet_start_wait_time_s", "300")  # its 30 s are too short where other tests run beside
     import ray
 
     for number, name in enumerate(("a", "kills", "b", "c")):
