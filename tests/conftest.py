@@ -36,7 +36,7 @@ sys.modules["omnisila_shape_checks"] = ModuleType("omnisila_shape_checks")
 sys.modules["omnisila_shape_checks"].checked = _checked  # type: ignore[attr-defined]
 jaxtyping.install_import_hook("omnisila", "omnisila_shape_checks.checked")
 
-pytest_plugins = ["tests.video_llava", "tests.reaction_clips", "tests.published_baselines"]
+pytest_plugins = ["tests.chat_server", "tests.video_llava", "tests.reaction_clips", "tests.published_baselines"]
 
 DEPRECATIONS = ("DeprecationWarning", "PendingDeprecationWarning", "FutureWarning")
 OURS = r"(omnisila|tools|benchmarks|tests)\b"

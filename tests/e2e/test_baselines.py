@@ -1,4 +1,4 @@
-"""Every Video-LLM of the papers' tables, from its authors' files to one table: analysed, predicted, tuned."""
+"""Every Video-LLM of the papers' tables, from its authors' files: analysed, tuned, refused."""
 
 import json
 from collections.abc import Callable
@@ -11,6 +11,7 @@ from omnisila.errors import WeightsError
 from omnisila.models.baselines.table import BASELINES
 from omnisila.models.checkpoint import load_run
 from omnisila.models.lora import stored_adapters
+from omnisila.recipes.rows.baseline import RECIPES
 from omnisila.records import append, records
 from omnisila.schema import Analysis, Example, Prediction
 from tests.published_baselines import WRITERS
@@ -84,52 +85,35 @@ def test_each_analyses_a_clip(
         assert analysis.model.name == BASELINES[name].title
 
 
-def test_all_predictions_fill_one_table(
-    omnisila: Callable[..., Result], published: Callable[[str], Path], footage: Path, examples: Path, tmp_path: Path
-) -> None:
-    files = []
-    for name in NAMES:
-        for way in ("", "query:"):
-            files.append(tmp_path / f"{way.rstrip(':')}{name}.jsonl")
-            model = f"{way}{published(name)}"
-            result = omnisila("predict", examples, "--footage", footage, "--model", model, "--out", files[-1])
-            assert result.exit_code == 0, result.output
-            said = list(records(files[-1], Prediction))
-            assert len(said) == 2
-            assert ("non-commercial" in result.stderr) == (name == "pandagpt")
-            if not way:
-                assert all(one.posterior is not None and one.seconds is not None for one in said)
-    result = omnisila("score", examples, *files, "--out", tmp_path / "scores.json", "--draws", "0")
-    assert result.exit_code == 0, result.output
-    result = omnisila("report", tmp_path / "scores.json", "--out", tmp_path / "report")
-    assert result.exit_code == 0, result.output
-    tables = "".join(path.read_text() for path in (tmp_path / "report").rglob("*.md"))
-    assert all(known.title in tables for known in BASELINES.values())
-
-
-def test_a_baseline_is_tuned_and_its_run_is_a_model(
-    omnisila: Callable[..., Result], published: Callable[[str], Path], footage: Path, examples: Path, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_each_is_tuned_and_its_run_is_a_model(
+    omnisila: Callable[..., Result], published: Callable[[str], Path], footage: Path, examples: Path, tmp_path: Path,
+    name: str,
+) -> None:  # fmt: skip
+    row = name.replace("_", "-")
     changes = {
-        "row": "mplug-owl",
+        "row": row,
         "backbone": {"precision": "float32"},
-        "task_tuning": {"batch_size": 2, "part_size": 1, "epochs": 2, "workers": 0},
+        "task_tuning": {"batch_size": 2, "part_size": 1, "epochs": 1, "workers": 0},
         "loop": {"bfloat16": False, "save_every": 1, "optim": {"learning_rate": 0.05}},
     }
     (tmp_path / "tiny.json").write_text(json.dumps(changes))
     run = tmp_path / "run"
     given = ["train", "baseline", tmp_path / "tiny.json", examples, "--footage", footage, "--out", run]
-    result = omnisila(*given, "--checkpoint", published("mplug_owl"))
+    result = omnisila(*given, "--checkpoint", published(name))
     assert result.exit_code == 0, result.output
     loaded = load_run(run)
     adapters = stored_adapters(loaded.pretrained.model)
-    assert {key.split(".")[-3] for key in adapters} == {"q_proj", "v_proj"}  # as its authors adapt it
+    recipe = RECIPES[row]
+    assert recipe.backbone.lora is not None
+    adapted = {key.split(".")[-3] for key in adapters}
+    assert adapted == set(recipe.backbone.lora.projections)  # as its authors adapt it
     assert any(bool(tensor.any()) for key, tensor in adapters.items() if "lora_B" in key)
     assert loaded.record.labels == {"implicit": ("Fire",)}
-    assert loaded.record.window.frames == 4
+    assert loaded.record.window.frames == recipe.window.frames
     result = omnisila("predict", examples, "--footage", footage, "--model", run, "--out", tmp_path / "said.jsonl")
     assert result.exit_code == 0, result.output
-    assert all(one.posterior == {"Fire": 1.0} for one in records(tmp_path / "said.jsonl", Prediction))
+    assert all(said.posterior == {"Fire": 1.0} for said in records(tmp_path / "said.jsonl", Prediction))
 
 
 def test_a_checkpoint_of_another_baseline_is_refused(

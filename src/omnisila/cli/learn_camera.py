@@ -8,6 +8,7 @@ import typer
 
 from omnisila.cli.arguments import listed
 from omnisila.cli.telling import tell, teller
+from omnisila.labels import known_sets
 
 
 def learn_camera(
@@ -27,7 +28,9 @@ def learn_camera(
         list[str] | None,
         typer.Option("--labels", help="Label sets to learn scores of [what the model was trained on]."),
     ] = None,
-    model: Annotated[str, typer.Option(help="compact, compact-hawkeye, or a run folder.")] = "compact",
+    model: Annotated[
+        str, typer.Option(help="compact, compact-hawkeye, a run folder, or a plain Video-LLM.")
+    ] = "compact",
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
 ) -> None:
     """Learn a fixed camera from its ordinary footage, for analyze --camera.
@@ -65,11 +68,11 @@ def learn_camera(
     from omnisila.inference.analyzer import Analyzer
     from omnisila.inference.learning_cameras import CameraLearner, Learnt
     from omnisila.inference.settings import AnalyzerConfig
-    from omnisila.models.checkpoint import load_run
+    from omnisila.inference.zero_shot import load_model
     from omnisila.scenes.cache import FeatureCache
 
-    run = load_run(folder)
-    asked = listed(labels) if labels else tuple(run.record.labels)
+    run = load_model(model, folder, AnalyzerConfig())
+    asked = known_sets(listed(labels)) if labels else tuple(run.record.labels)
     learner = CameraLearner(Analyzer(run, AnalyzerConfig(labels=asked), FeatureCache()), out)
     reported = [label for name in asked for label in run.record.labels.get(name, ())]
     agreed = agreed_decisions(decisions, [*reported, UNUSUAL]) if decisions else ()

@@ -61,7 +61,9 @@ class ModelSystem:
         located = [example for example in examples if example.task == "locate"]
         if located:
             began = time.perf_counter()
-            findings = self.analyzer.analyze(video).findings
+            wanted = tuple(dict.fromkeys(example.labels for example in located))
+            asked = self.analyzer.config.replace(labels=wanted)
+            findings = Analyzer(self.run, asked, self.analyzer.cache).analyze(video).findings
             seconds = (time.perf_counter() - began) / len(located)
             for example in located:
                 yield located_within(example, self.name, findings).replace(seconds=seconds)

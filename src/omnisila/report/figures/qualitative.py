@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from omnisila.labels import label_set
-from omnisila.report.figures.style import COLOURS, canvas
+from omnisila.report.figures.style import COLOURS, canvas, shorten_names
 from omnisila.schema import Example, Prediction, Span
 from omnisila.systems import window_ids
 
@@ -73,26 +73,30 @@ def side_by_side_figure(shown: SideBySide) -> Figure:
     """A panel a system: true time shaded behind, found spans as bars below the anomaly scores."""
     figure, panels = canvas(9.0, 1.3 + 1.25 * len(shown.lanes), rows=len(shown.lanes))
     names = [*(label for _, label in shown.truth), *(label for lane in shown.lanes for _, label in lane.spans)]
-    colours = {label: COLOURS[index % len(COLOURS)] for index, label in enumerate(dict.fromkeys(names))}
-    for axes, lane in zip(panels, shown.lanes, strict=True):
-        _draw(axes, lane, shown, colours)
+    looks = {
+        label: {"facecolor": COLOURS[index % len(COLOURS)], "hatch": "///" if index >= len(COLOURS) else ""}
+        for index, label in enumerate(dict.fromkeys(names))
+    }
+    called = shorten_names([lane.system for lane in shown.lanes], most=60)
+    for axes, lane, name in zip(panels, shown.lanes, called, strict=True):
+        _draw(axes, lane, name, shown, looks)
     for axes in panels[:-1]:
         axes.tick_params(labelbottom=False)
     panels[-1].set_xlabel("time in the video (s)")
     handles = [Patch(color=_TRUE_TIME_COLOUR, linewidth=0, label="true time")]
-    handles += [Patch(color=colour, label=f"found: {label}") for label, colour in colours.items()]
+    handles += [Patch(edgecolor="white", label=f"found: {label}", **look) for label, look in looks.items()]
     figure.legend(handles=handles, loc="outside upper center", ncols=4)
     true_labels = ", ".join(dict.fromkeys(label for _, label in shown.truth))
     panels[0].set_title(f"{shown.video}: {true_labels}", loc="left")
     return figure
 
 
-def _draw(axes: Axes, lane: Lane, shown: SideBySide, colours: Mapping[str, str]) -> None:
+def _draw(axes: Axes, lane: Lane, name: str, shown: SideBySide, looks: Mapping[str, Mapping[str, str]]) -> None:
     for span, _ in shown.truth:
         axes.axvspan(span.start_s, span.end_s, color=_TRUE_TIME_COLOUR, linewidth=0, zorder=0)
     for span, label in lane.spans:
         place = [(span.start_s, span.duration_s)]
-        axes.broken_barh(place, (-0.86 * _ROOM, 0.62 * _ROOM), color=colours[label], edgecolor="white", linewidth=0.6)
+        axes.broken_barh(place, (-0.86 * _ROOM, 0.62 * _ROOM), edgecolor="white", linewidth=0.6, **looks[label])
     for start_s, end_s, score in lane.windows:
         axes.fill_between([start_s, end_s], [score, score], color=_SCORE_COLOUR, alpha=0.18, linewidth=0)
         axes.plot([start_s, end_s], [score, score], color=_SCORE_COLOUR, linewidth=1.4, solid_capstyle="butt")
@@ -103,7 +107,8 @@ def _draw(axes: Axes, lane: Lane, shown: SideBySide, colours: Mapping[str, str])
     axes.set_xlim(0, shown.duration_s)
     axes.set_ylim(-_ROOM, 1.03)
     axes.set_yticks([0, 0.5, 1])
-    axes.set_ylabel(f"{lane.system}\nanomaly (0 to 1)", fontsize=8)
+    axes.set_ylabel("anomaly", fontsize=8)
+    axes.text(0.005, 0.94, name, transform=axes.transAxes, ha="left", va="top", fontsize=8, fontweight="bold")
 
 
 def _lane(system: str, asked: Example, windows: Mapping[str, Example], predictions: Sequence[Prediction]) -> Lane:

@@ -1,6 +1,7 @@
 """How all figures look: colours that the colour-blind tell apart, each with a line style and marker of its own."""
 
 import io
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,7 @@ _LOOK: dict[Any, Any] = {
     "savefig.facecolor": "white",
 }  # fmt: skip
 _PNG_DPI = 160
+_PLACE, _DIGEST = re.compile(r"(?<![^:])[^:]*/"), re.compile(r"@[0-9a-f]{12}$")
 
 
 class Line(NamedTuple):
@@ -65,8 +67,10 @@ def legend_above(figure: Figure, *panels: Axes, columns: int = 4) -> None:
 
 
 def shorten_names(texts: Sequence[str], most: int = 28) -> list[str]:
-    """Names that fit beside an axis."""
-    return [text if len(text) <= most else f"{text[: most - 1]}…" for text in texts]
+    """Names of systems that fit beside an axis: without folders and digests, where they stay apart without them."""
+    plain = [_PLACE.sub("", _DIGEST.sub("", text)) for text in texts]
+    names = plain if len(set(plain)) == len(texts) else list(texts)
+    return [text if len(text) <= most else f"…{text[1 - most :]}" for text in names]
 
 
 def write_figure(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:

@@ -6,10 +6,12 @@ import torch
 from omnisila.errors import WeightsError
 from omnisila.models.baselines import chat_univi, valley, video_chatgpt
 from omnisila.models.baselines.chat_univi import Rate, Rates
+from omnisila.models.likelihood import Asked, answers_likelihood
+from omnisila.models.zero_shot import ZeroShot
 from omnisila.scenes.extractor import Entities
 from tests.published_baselines import CLIP_WIDTH, VALLEY_TOKENS, WIDTH, tokenizer
 
-ASKED = "Does <video> show Fighting?"
+QUESTION = "Does <video> show Fighting?"
 
 
 def frames(count: int, seed: int = 0, batch: int = 1) -> torch.Tensor:
@@ -260,6 +262,21 @@ def test_another_models_checkpoint_is_refused_with_the_names(write_baseline, nam
         load(folder, torch.float32)
 
 
+@pytest.mark.parametrize("name", ["video_chatgpt", "valley"])
+def test_questions_of_several_label_sets_are_likely_together_as_they_are_alone(write_baseline, name: str) -> None:
+    """Also where the video stands behind the question, so that the questions share hardly anything."""
+    module = {"video_chatgpt": video_chatgpt, "valley": valley}[name]
+    model = ZeroShot(module.load(write_baseline(name), torch.float32).eval())
+    seen = model.video_llm.see(frames(4, batch=2), torch.ones(2, 4, dtype=torch.bool), [(28, 28)] * 2)
+    asked = [Asked("Which event?", ("Fire", "Normal", "Traffic Accidents")), Asked("Which sentiment?", ("positive",))]
+    together = answers_likelihood(model, {}, seen, asked)
+    assert [found.log_probs.shape for found in together] == [(2, 3), (2, 1)]
+    for found, each in zip(together, asked, strict=True):
+        (alone,) = answers_likelihood(model, {}, seen, [each])
+        torch.testing.assert_close(found.log_probs, alone.log_probs, atol=1e-4, rtol=1e-4)
+        assert torch.equal(found.token_counts, alone.token_counts)
+
+
 @pytest.mark.parametrize("name", ["video_chatgpt", "valley", "chat_univi"])
 def test_whole_clips_become_answers(write_baseline, name: str) -> None:
     module = {"video_chatgpt": video_chatgpt, "valley": valley, "chat_univi": chat_univi}[name]
@@ -267,7 +284,7 @@ def test_whole_clips_become_answers(write_baseline, name: str) -> None:
     from omnisila.models.tokens import batch_prompts
 
     seen = llm.see(frames(4, batch=2), torch.ones(2, 4, dtype=torch.bool), [(28, 28)] * 2)
-    tokens = batch_prompts([llm.prompt_ids(ASKED, 4, 0)] * 2, llm.pad_id)
+    tokens = batch_prompts([llm.prompt_ids(QUESTION, 4, 0)] * 2, llm.pad_id)
     embeds = llm.embed(tokens.ids, seen)
     assert llm.decode(embeds, tokens).isfinite().all()
     made = llm.generate(embeds, tokens, 5, 1)
