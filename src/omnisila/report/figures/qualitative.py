@@ -1,7 +1,7 @@
 """Several systems on one video: time bars of what each found, over its anomaly scores. Source: Hawkeye Figure 5."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -73,7 +73,7 @@ def side_by_side_figure(shown: SideBySide) -> Figure:
     """A panel a system: true time shaded behind, found spans as bars below the anomaly scores."""
     figure, panels = canvas(9.0, 1.3 + 1.25 * len(shown.lanes), rows=len(shown.lanes))
     names = [*(label for _, label in shown.truth), *(label for lane in shown.lanes for _, label in lane.spans)]
-    looks = {
+    looks: dict[str, dict[str, Any]] = {
         label: {"facecolor": COLOURS[index % len(COLOURS)], "hatch": "///" if index >= len(COLOURS) else ""}
         for index, label in enumerate(dict.fromkeys(names))
     }
@@ -91,7 +91,7 @@ def side_by_side_figure(shown: SideBySide) -> Figure:
     return figure
 
 
-def _draw(axes: Axes, lane: Lane, name: str, shown: SideBySide, looks: Mapping[str, Mapping[str, str]]) -> None:
+def _draw(axes: Axes, lane: Lane, name: str, shown: SideBySide, looks: Mapping[str, Mapping[str, Any]]) -> None:
     for span, _ in shown.truth:
         axes.axvspan(span.start_s, span.end_s, color=_TRUE_TIME_COLOUR, linewidth=0, zorder=0)
     for span, label in lane.spans:
