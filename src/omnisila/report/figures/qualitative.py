@@ -108,7 +108,8 @@ def _draw(axes: Axes, lane: Lane, name: str, shown: SideBySide, looks: Mapping[s
     axes.set_ylim(-_ROOM, 1.03)
     axes.set_yticks([0, 0.5, 1])
     axes.set_ylabel("anomaly", fontsize=8)
-    axes.text(0.005, 0.94, name, transform=axes.transAxes, ha="left", va="top", fontsize=8, fontweight="bold")
+    ground = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 1.5}
+    axes.text(0.006, 0.62, name, transform=axes.transAxes, fontsize=8, fontweight="bold", bbox=ground)
 
 
 def _lane(system: str, asked: Example, windows: Mapping[str, Example], predictions: Sequence[Prediction]) -> Lane:
