@@ -162,7 +162,7 @@ def test_side_by_side_shows_the_video_that_systems_differ_on() -> None:
     assert [lane.windows for lane in shown.lanes] == [((3.0, 4.0, 0.75),), ()]
     figure = side_by_side_figure(shown)
     assert figure.axes[-1].get_xlabel() == "time in the video (s)"
-    assert [text.get_text() for text in figure.axes[1].texts] == ["no window scores"]
+    assert [text.get_text() for text in figure.axes[1].texts] == ["no window scores", "b"]
     assert telling_video(asked, {"a": good, "b": good[:0]}) is None
 
 
