@@ -8,7 +8,8 @@
 The checkpoint is written as the published one is: configuration of ``LanguageBind/Video-LLaVA-7B-hf`` in bfloat16,
 random weights, shard by shard, so that no more than one of them (2 GB) is ever held; it takes 15 GB of disk and is
 deleted afterwards. Its tokenizer has about one token a word. What runs is ``omnisila.inference.load`` and the analyzer
-that it gives: precision is chosen as for users, which is bfloat16 from 7 layers on (4 GB). Random weights do not end an answer, so a cause is
+that it gives: precision is chosen as for users, which is bfloat16 from 7 layers on (4 GB).
+Random weights do not end an answer, so a cause is
 written to its limit of tokens.
 
 Memory is the process's largest resident set, which counts pages of the weight files that are mapped while they are
