@@ -145,7 +145,7 @@ class Pool(Generic[Job, Result]):
             if not busy:
                 return
             ended = wait(list(busy), None if limit_s == float("inf") else _LOOK_S)
-            self._kill_late(busy, limit_s)
+            self._kill_late({pipe: busy[pipe] for pipe in busy.keys() - {*ended}}, limit_s)
             for pipe in ended:
                 assert isinstance(pipe, Connection)
                 task = busy[pipe].task

@@ -44,3 +44,10 @@ def test_a_folder_becomes_a_ledger_and_the_results_of_analyze(omnisila: Run, mak
     assert "going on: 3 of 3 have ended before" in again.stderr
     other = omnisila("batch", *given, "--out", out, *command, "--max-fnr", "0.1")
     assert "max_fnr None, not 0.1" in str(other.exception)
+
+
+def test_a_cluster_is_not_for_the_pool(omnisila: Run, tmp_path: Path) -> None:
+    given = ("--out", tmp_path / "out", "--engine", "pool", "--address", "ray://head:10001")
+    ended = omnisila("batch", "a.mp4", *given)
+    assert ended.exit_code == 2
+    assert "a cluster needs --engine ray" in ended.stderr

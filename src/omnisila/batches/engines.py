@@ -7,6 +7,7 @@ is tried again in a new one, and set aside after a few times.
 import json
 import math
 import os
+import pickle
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -15,7 +16,7 @@ from omnisila.batches.ledger import End, Ledger
 from omnisila.batches.listing import Source
 from omnisila.batches.storage import Storage
 from omnisila.batches.work import ended
-from omnisila.errors import InputError, needing
+from omnisila.errors import InputError, OmnisilaError, needing
 from omnisila.pool import Lost, Pool
 
 _GPUS = "CUDA_VISIBLE_DEVICES"
@@ -28,7 +29,8 @@ class Limits(NamedTuple):
     """How work is shared out.
 
     Attributes:
-        workers: processes at a time; None: one a GPU, or one a core where there is none.
+        workers: processes at a time; None: one a GPU, or one a core where there is none. With Ray one core is kept
+            for the tasks that hand inputs on: without, a run would wait for ever.
         gpus: so many are used, each by ``workers / gpus`` processes.
         tries: how often an input may end its process.
         limit_s: a process that is at one input for longer is killed.
@@ -96,8 +98,8 @@ class RayData:
         context = DataContext.get_current()
         context.max_errored_blocks = -1  # an input whose node was lost again and again must not end the others
         context.enable_progress_bars = False
-        cores = ray.cluster_resources().get("CPU", 1.0)
-        workers = limits.workers or limits.gpus or max(int(cores), 1)
+        spare = int(ray.cluster_resources().get("CPU", 1.0)) - 1
+        workers = max(min(limits.workers or limits.gpus or spare, spare, len(sources)), 1)
         rows = [{"source": json.dumps(source)} for source in sources]  # names need not be UTF-8, Arrow's texts must
         with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # of the argument for retries
             ends = (
@@ -107,14 +109,16 @@ class RayData:
                     _Actor,
                     fn_constructor_args=(start, given, self._storage, limits),
                     batch_size=1,
-                    compute=ActorPoolStrategy(size=min(workers, len(rows)), max_tasks_in_flight_per_actor=2),
-                    # one core is left for the tasks that hand inputs on: without, a run would wait for ever
-                    num_cpus=math.floor(min((cores - 1) / workers, 1.0) * 1e3) / 1e3,
-                    num_gpus=limits.gpus / workers if limits.gpus else None,
+                    compute=ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=2),
+                    num_cpus=min(spare, 1),
+                    # whole shares: an actor must fit on one GPU
+                    num_gpus=math.floor(1e4 / -(-workers // limits.gpus)) / 1e4 if limits.gpus else None,
                     ray_remote_args_fn=_finite_tries,
                 )
             )
         for row in ends.iter_rows():
+            if row["error"]:
+                raise pickle.loads(row["error"])
             yield End.model_validate_json(str(row["end"]))
 
 
@@ -131,10 +135,14 @@ class _Actor:
         self._pool: Pool[Source, End] = Pool(start, given, 1, _name, [environment])
         self._storage, self._limits = storage, limits
 
-    def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
+    def __call__(self, batch: dict[str, Any]) -> dict[str, list[str] | list[bytes]]:
+        """The end of the one input; or an error that is no input's, which Ray would take for the loss of the node."""
         sources = [Source(*json.loads(str(row))) for row in batch["source"]]
-        ends = _supervised(self._pool, self._storage, sources, self._limits)
-        return {"end": [end.model_dump_json() for end in ends]}
+        try:
+            ends = list(_supervised(self._pool, self._storage, sources, self._limits))
+        except (OmnisilaError, RuntimeError) as error:
+            return {"end": [""], "error": [pickle.dumps(error)]}
+        return {"end": [end.model_dump_json() for end in ends], "error": [b""] * len(ends)}
 
 
 def _supervised(pool: Pool[Source, End], storage: Storage, sources: Sequence[Source], limits: Limits) -> Iterator[End]:
@@ -149,7 +157,8 @@ def _supervised(pool: Pool[Source, End], storage: Storage, sources: Sequence[Sou
             f"({outcome.ending}), as a damaged file does or one too large for the memory. Look at it alone with "
             "omnisila analyze, then run again with --retry-failed."
         )
-        yield Ledger(storage).put(source, ended(source, "failed", reason=reason))
+        ledger = Ledger(storage)
+        yield ledger.put(source, ended(ledger.named(source), "failed", reason=reason))
 
 
 def _environments(workers: int, gpus: int) -> list[dict[str, str]]:

@@ -2,7 +2,9 @@
 
 ``.omnisila/ledger/ends`` has a file an input, by its address and version: what a run that goes on needs to know
 without reading a video. ``.omnisila/ledger/contents`` has a file a content, which says where its results are: the same
-video in two places is analysed once. A folder has one model and one set of settings (``bind``): both hold for these.
+video in two places is analysed once. ``.omnisila/ledger/names`` has a file a name, with the address of the input whose
+results have it: another run's input of the same name takes a longer one. A folder has one model and one set of
+settings (``bind``): both hold for these.
 """
 
 from collections.abc import Iterator
@@ -11,11 +13,12 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from omnisila.batches.listing import Source
+from omnisila.batches.listing import Source, other_names
 from omnisila.batches.storage import Storage
 from omnisila.config import Frozen
 from omnisila.digests import digest
 from omnisila.errors import InputError
+from omnisila.files import path_text
 from omnisila.inference.batch import STATE_FOLDER, RunIdentity
 
 _LEDGER = f"{STATE_FOLDER}/ledger"
@@ -106,9 +109,23 @@ class Ledger:
             self.storage.put(place, content)
         return first or end
 
-    def forget(self, source: Source) -> None:
-        """An input is to be tried again."""
-        self.storage.remove(_place("ends", source.key))
+    def forget(self, key: str) -> None:
+        """The input of this key is to be tried again, or was changed and has another."""
+        self.storage.remove(_place("ends", key))
+
+    def named(self, source: Source) -> Source:
+        """The input with a name that no other address has in this folder, from now on.
+
+        Raises:
+            InputError: all its names are taken.
+            OutputError: it cannot be written.
+        """
+        address = path_text(source.address).encode()
+        for name in (source.name, *other_names(source)):
+            place = _place("names", digest(path_text(name)))
+            if self.storage.create(place, address) or self.storage.read(place) == address:
+                return source._replace(name=name)
+        raise InputError(f"{source.address}: other inputs have its names in this folder. Give another --out.")
 
     def holder(self, sha256: str) -> str | None:
         """The name of the input that a content's results were written for first."""

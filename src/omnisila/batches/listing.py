@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -71,7 +71,7 @@ def list_sources(arguments: Sequence[str]) -> Sources:
             failed.append(Failure(", ".join(local), path_text(str(error))))
     for address, is_listed in remote:
         if is_listed:
-            found.append(Source(address, PurePosixPath(address.partition("://")[2]).as_posix(), ""))
+            found.append(Source(address, address.partition("://")[2], ""))
             continue
         try:
             found += _remote(address)
@@ -82,7 +82,7 @@ def list_sources(arguments: Sequence[str]) -> Sources:
     first: dict[str, Source] = {}
     for source in found:
         first.setdefault(source.address, source)
-    return Sources(_with_unique_names(first), tuple(failed), notes)
+    return Sources(_with_unique_names(first.values()), tuple(failed), notes)
 
 
 def _lines(argument: str) -> Iterator[tuple[str, bool]]:
@@ -140,9 +140,23 @@ def _version(facts: dict[str, Any]) -> str:
     return f"{facts.get('size')} {told}"
 
 
-def _with_unique_names(found: dict[str, Source]) -> tuple[Source, ...]:
-    counts = Counter(source.name for source in found.values())
-    return tuple(
-        source if counts[source.name] == 1 else source._replace(name=source.address.replace("://", "/").lstrip("/"))
-        for source in found.values()
-    )
+def other_names(source: Source) -> tuple[str, str]:
+    """Longer names for an input whose own is taken; the second one is no other input's."""
+    name = _inner(source.address.replace("://", "/"))
+    return name, f"{digest(os.fsencode(source.address))[:12]}/{name}"
+
+
+def _inner(path: str) -> str:
+    """A path that leads nowhere but down."""
+    return "/".join(part for part in path.split("/") if part not in ("", ".", ".."))
+
+
+def _with_unique_names(found: Iterable[Source]) -> tuple[Source, ...]:
+    sources = [source._replace(name=_inner(source.name)) for source in found]
+    for number in range(2):
+        counts = Counter(source.name for source in sources)
+        sources = [
+            source if counts[source.name] == 1 else source._replace(name=other_names(source)[number])
+            for source in sources
+        ]
+    return tuple(sources)

@@ -10,6 +10,7 @@ from omnisila.batches.storage import Storage
 from omnisila.batches.summary import Summary, Tally
 from omnisila.batches.work import ended
 from omnisila.errors import OutputError
+from omnisila.files import path_text
 from omnisila.pace import Pace
 
 _PAGE_S = 30.0
@@ -40,12 +41,15 @@ def run_batch(
         OmnisilaError: the processes cannot begin.
     """
     waiting = {source.key: source for source in sources}
+    addresses = {path_text(source.address) for source in waiting.values()}
     tally, ledger, summary = Tally(len(waiting)), Ledger(storage), Summary(storage, pages)
     for key, end in ledger.ends():
         if key not in waiting:
-            continue  # of an input that is not asked for now
+            if end.address in addresses:  # it was changed since
+                ledger.forget(key)
+            continue  # else of an input that is not asked for now
         if end.state == "failed" and retry_failed:
-            ledger.forget(waiting[key])
+            ledger.forget(key)
             continue
         tally.add(end)
         del waiting[key]
@@ -53,7 +57,7 @@ def run_batch(
         tell(f"going on: {tally.ended} of {tally.total} have ended before ({tally.line()})")
     pace, paged_s = Pace(tally.total), float("-inf")
     words = pace.report(tally.ended)
-    left = {source.address: source for source in waiting.values()}
+    left = {path_text(source.address): source for source in waiting.values()}
     for end in engine.ends(start, given, list(waiting.values())) if waiting else ():
         left.pop(end.address, None)
         tally.add(end)
@@ -68,7 +72,7 @@ def run_batch(
                 tell(str(error))
     for source in left.values():
         reason = f"{source.address}: given up: its worker was lost again and again. Run with --retry-failed."
-        tally.add(ledger.put(source, ended(source, "failed", reason=reason)))
+        tally.add(ledger.put(source, ended(ledger.named(source), "failed", reason=reason)))
     ledger.write_whole()
     summary.write(tally, pace.report(tally.ended), is_running=False)
     return tally

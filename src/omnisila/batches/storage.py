@@ -1,18 +1,26 @@
 """Files by name in a folder of this machine or of any storage that fsspec knows: whole or absent, first come first."""
 
 import contextlib
+import errno
 import os
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from omnisila.errors import InputError, OutputError, needing
 from omnisila.files import named_failure, write_atomically, written_aside
+from omnisila.pace import Backoff
 
 _MANY = 500  # objects that are read at a time
+FULL = (errno.ENOSPC, errno.EDQUOT)
+_TRIES = 4  # how often a storage that fails is asked
+_RETRY_S, _RETRY_MAX_S = 1.0, 30.0
+_FINAL = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)  # another try would say the same
 _PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "hf": "huggingface_hub"}
+Answer = TypeVar("Answer")
 
 
 def is_remote(address: str) -> bool:
@@ -34,6 +42,19 @@ def opened(address: str) -> tuple[Any, str]:
             return url_to_fs(address, use_listings_cache=False)
     except ValueError as error:
         raise InputError(f"{address}: {error}. Give a path, or s3://, gs://, hf:// and the like.") from None
+
+
+def retried(ask: Callable[[], Answer]) -> Answer:
+    """A storage's answer; where it fails it is asked again after pauses, and the last error is raised."""
+    backoff = Backoff()
+    for _ in range(_TRIES - 1):
+        try:
+            return ask()
+        except Exception as error:  # of botocore and the like, which share no base
+            if isinstance(error, _FINAL) or (isinstance(error, OSError) and error.errno in FULL):
+                raise
+            time.sleep(backoff.next_s(_RETRY_S, _RETRY_MAX_S))
+    return ask()
 
 
 class Storage:
@@ -64,7 +85,7 @@ class Storage:
             OutputError: it cannot be written.
         """
         if self.folder is not None:
-            write_atomically(self.folder / name, content)
+            write_atomically(self.folder / _inside(name), content)
             return
         with self._named_failure(name):
             self._system.pipe_file(self._path(name), content)
@@ -79,7 +100,7 @@ class Storage:
             OutputError: it cannot be written.
         """
         if self.folder is not None:
-            return _create_locally(self.folder / name, content)
+            return _create_locally(self.folder / _inside(name), content)
         try:
             with self._named_failure(name):
                 self._system.pipe_file(self._path(name), content, mode="create")
@@ -91,22 +112,24 @@ class Storage:
         """A file's content; None where there is none.
 
         Raises:
-            InputError: it cannot be read.
+            OutputError: it cannot be read, tried again and again.
         """
         try:
             if self.folder is not None:
-                return (self.folder / name).read_bytes()
-            return self._system.cat_file(self._path(name))
+                return retried((self.folder / _inside(name)).read_bytes)
+            return retried(lambda: self._system.cat_file(self._path(name)))
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except InputError:
+            raise
         except Exception as error:
-            raise InputError(f"{self.url(name)}: cannot be read ({_told(error)}). Check access to it.") from None
+            raise OutputError(f"{self.url(name)}: cannot be read ({_told(error)}). Check access to it.") from None
 
     def read_all(self, within: str) -> Iterator[tuple[str, bytes]]:
         """Name and content of every file below a folder, many at a time; those that vanish meanwhile are left out.
 
         Raises:
-            InputError: the folder cannot be listed.
+            OutputError: the folder cannot be listed, or a file in it not be read.
         """
         if self.folder is not None:
             root = self.folder / within
@@ -117,14 +140,17 @@ class Storage:
                         yield path.relative_to(self.folder).as_posix(), content
             return
         try:
-            paths: list[str] = self._system.find(self._path(within))
+            paths: list[str] = retried(lambda: self._system.find(self._path(within)))
         except FileNotFoundError:
             return
         except Exception as error:
-            raise InputError(f"{self.url(within)}: cannot be listed ({_told(error)}). Check access to it.") from None
+            raise OutputError(f"{self.url(within)}: cannot be listed ({_told(error)}). Check access to it.") from None
         for start in range(0, len(paths), _MANY):
-            found = self._system.cat(paths[start : start + _MANY], on_error="omit")
-            yield from ((path.removeprefix(f"{self._root}/"), content) for path, content in found.items())
+            for path, found in self._system.cat(paths[start : start + _MANY], on_error="return").items():
+                name = path.removeprefix(f"{self._root}/")
+                content = self.read(name) if isinstance(found, Exception) else found
+                if content is not None:
+                    yield name, content
 
     def remove(self, name: str) -> None:
         """Take a file away.
@@ -133,8 +159,9 @@ class Storage:
             OutputError: it cannot be removed.
         """
         if self.folder is not None:
-            with named_failure(self.folder / name):
-                (self.folder / name).unlink(missing_ok=True)
+            path = self.folder / _inside(name)
+            with named_failure(path):
+                path.unlink(missing_ok=True)
             return
         with self._named_failure(name), contextlib.suppress(FileNotFoundError):
             self._system.rm_file(self._path(name))
@@ -146,7 +173,7 @@ class Storage:
             OutputError: it cannot be written.
         """
         if self.folder is not None:
-            with written_aside(self.folder / name) as file:
+            with written_aside(self.folder / _inside(name)) as file:
                 file.writelines(line + b"\n" for line in lines)
             return
         with self._named_failure(name), self._system.open(self._path(name), "wb") as file:
@@ -166,13 +193,13 @@ class Storage:
         return self._opened[1].rstrip("/")
 
     def _path(self, name: str) -> str:
-        return f"{self._root}/{name}"
+        return f"{self._root}/{_inside(name)}"
 
     @contextlib.contextmanager
     def _named_failure(self, name: str) -> Iterator[None]:
         try:
             yield
-        except FileExistsError:
+        except (FileExistsError, InputError):
             raise
         except Exception as error:  # of botocore and the like, which share no base
             raise OutputError(f"{self.url(name)}: cannot be written ({_told(error)}). Check access to it.") from error
@@ -202,13 +229,44 @@ def _create_locally(path: Path, content: bytes) -> bool:
 
 
 def listed_files(system: Any, path: str) -> Sequence[tuple[str, dict[str, Any]]]:
-    """Every file below a path of a storage with what is known of it, folder by folder."""
-    return [
-        (f"{folder}/{name}", facts)
-        for folder, _, files in system.walk(path, detail=True)
-        for name, facts in files.items()
-        if name
-    ]
+    """Every file below a path of a storage with what is known of it, folder by folder.
+
+    ``walk`` of fsspec would pass over a folder that cannot be listed, and a batch over all that is in it.
+
+    Raises:
+        FileNotFoundError: there is no such path.
+        Exception: of the storage, where a folder cannot be listed.
+    """
+    found: list[tuple[str, dict[str, Any]]] = []
+    folders = [path.rstrip("/")]
+    while folders:
+        folder = folders.pop()
+        try:
+            entries: list[dict[str, Any]] = retried(partial(system.ls, folder, detail=True))
+        except FileNotFoundError:
+            if folder == path.rstrip("/"):
+                raise
+            continue  # it was taken away just now
+        for facts in entries:
+            name = str(facts["name"]).rstrip("/")
+            if name.strip("/") == folder.strip("/"):
+                continue  # an object of the folder's own name
+            if facts["type"] == "directory":
+                folders.append(name)
+            else:
+                found.append((name, facts))
+    return found
+
+
+def _inside(name: str) -> str:
+    """A name that stays below the folder.
+
+    Raises:
+        InputError: it would not.
+    """
+    if {"", ".."} & set(name.split("/")):
+        raise InputError(f"{name!r}: leads out of the folder of results. Rename the input.")
+    return name
 
 
 def _told(error: Exception) -> str:

@@ -1,6 +1,5 @@
 """One input to its end: fetched, analysed, its outputs written, then its end in the ledger; in a child process."""
 
-import errno
 import fcntl
 import os
 import shutil
@@ -18,17 +17,14 @@ from pydantic import ValidationError
 
 from omnisila.batches.ledger import End, Ledger
 from omnisila.batches.listing import Source
-from omnisila.batches.storage import Storage, is_remote, opened
+from omnisila.batches.storage import FULL, Storage, is_remote, opened, retried
 from omnisila.errors import InputError, OutputError
 from omnisila.files import path_text
 from omnisila.inference.batch import INDEX, Writer, failure_reason, output_path
 from omnisila.inference.inputs import Input
 from omnisila.media.video import sha256
-from omnisila.pace import Backoff
 from omnisila.schema import Analysis
 
-_FETCHES = 4  # a storage that fails is asked so often
-_RETRY_S, _RETRY_MAX_S = 1.0, 30.0
 _SCRATCH = "omnisila-batch-"
 _GPU_FAULT = 70  # exit status
 
@@ -53,12 +49,13 @@ class Work:
         """How the input ended; what is already in the ledger is not done again.
 
         Raises:
-            OutputError: a result cannot be written, which is no input's fault.
+            OutputError: a result cannot be written, or the ledger not be read, which is no input's fault.
         """
         if (known := self._ledger.of(source)) is not None:
             return known
         began_s = time.monotonic()
         try:
+            source = self._ledger.named(source)
             with _fetched(source, self._scratch) as path:
                 end = self._finish(source, path)
         except OutputError:
@@ -128,11 +125,14 @@ def scratch_folder() -> Path:
         with suppress(OSError), (old / "lock").open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # whoever worked there holds it for life
             shutil.rmtree(old, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix=_SCRATCH))
-    lock = (folder / "lock").open("wb")
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    _locks.append(lock)
-    return folder
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_SCRATCH))
+        lock = (folder / "lock").open("wb")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if (folder / "lock").exists():
+            _locks.append(lock)
+            return folder
+        lock.close()  # another process came between, and took the folder for one that was left behind
 
 
 _locks: list[BinaryIO] = []
@@ -159,19 +159,14 @@ def _fetched(source: Source, scratch: Path) -> Iterator[Path]:
         return
     path = scratch / PurePosixPath(source.name).name
     system, place = opened(source.address)
-    backoff = Backoff()
-    for left in reversed(range(_FETCHES)):
-        try:
-            system.get_file(place, os.fspath(path))
-            break
-        except (FileNotFoundError, PermissionError) as error:
-            raise InputError(f"{source.address}: cannot be fetched ({error}). Check access to it.") from None
-        except Exception as error:  # of botocore and the like, which share no base
-            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise OutputError(
-                    f"{scratch}: {error.strerror}. Free some space, or set TMPDIR to a larger disk."
-                ) from None
-            if not left:
-                raise InputError(f"{source.address}: cannot be fetched ({error}). Run again later.") from None
-            time.sleep(backoff.next_s(_RETRY_S, _RETRY_MAX_S))
+    try:
+        retried(lambda: system.get_file(place, os.fspath(path)))
+    except (FileNotFoundError, PermissionError) as error:
+        raise InputError(f"{source.address}: cannot be fetched ({error}). Check access to it.") from None
+    except Exception as error:  # of botocore and the like, which share no base
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise OutputError(
+                f"{scratch}: {error.strerror}. Free some space, or set TMPDIR to a larger disk."
+            ) from None
+        raise InputError(f"{source.address}: cannot be fetched ({error}). Run again later.") from None
     yield path

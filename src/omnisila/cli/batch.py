@@ -75,6 +75,7 @@ def batch(
 ) -> None:
     """Analyse any number of videos: each has exactly one end in OUT/ledger.jsonl, however often this is run.
 
+    Arguments and lines of a list that name nothing on this machine have no end: they are told on standard error.
     OUT/index.html shows how far it is and what was found, also meanwhile. A run that was stopped goes on where it
     stood. Exit status: 0 all analysed, 1 some failed (each in the ledger with its reason), 2 wrong usage.
     """
@@ -88,6 +89,8 @@ def batch(
     from omnisila.labels import known_sets
     from omnisila.report.exports import PAGE, wanted_formats
 
+    if engine == "pool" and address is not None:
+        raise typer.BadParameter("a cluster needs --engine ray; the pool is of this machine", param_hint="--address")
     settings = AnalyzerConfig.from_options(
         window_s=window,
         hop_s=hop,

@@ -5,14 +5,18 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from fsspec import register_implementation
+from fsspec.implementations.memory import MemoryFileSystem
 from PIL import Image
 
 from omnisila.batches.engines import Engine, Limits, ProcessPool, RayData
@@ -21,7 +25,7 @@ from omnisila.batches.listing import Source, list_sources
 from omnisila.batches.running import run_batch
 from omnisila.batches.storage import Storage
 from omnisila.batches.summary import Tally
-from omnisila.batches.work import ended
+from omnisila.batches.work import ended, scratch_folder
 from omnisila.errors import InputError, OutputError
 from omnisila.inference.batch import RunIdentity
 from omnisila.schema import Analysis
@@ -214,6 +218,7 @@ def test_from_a_bucket_to_a_bucket(bucket: str, tmp_path: Path):
     again = run(f"{bucket}/in", out, tmp_path / "again")
     assert again.states.total() == 7
     assert analysed(tmp_path / "again") == {"3#.png": 1}, "the changed one alone"
+    assert len(ends(out)) == 7
     listed = tmp_path / "list.txt"
     listed.write_text(f"{bucket}/in/a b/0#.png\n{bucket}/in/none.png\n{tmp_path / 'new.png'}\n")
     tally = run(f"@{listed}", tmp_path / "local", tmp_path / "list")
@@ -223,8 +228,6 @@ def test_from_a_bucket_to_a_bucket(bucket: str, tmp_path: Path):
 
 @pytest.mark.parametrize("remote", [False, True])
 def test_the_first_of_many_writers_wins(bucket: str, tmp_path: Path, remote: bool):
-    from concurrent.futures import ThreadPoolExecutor
-
     storage = Storage(f"{bucket}/first" if remote else str(tmp_path))
     with ThreadPoolExecutor(8) as threads:
         won = list(threads.map(lambda number: storage.create("a/b.json", str(number).encode()), range(32)))
@@ -244,7 +247,7 @@ def test_an_input_has_the_end_that_was_written_first(tmp_path: Path):
     path.write_text("{half")
     assert not list(ledger.ends())
     assert ledger.put(source, ended(source, "done")).state == "done"
-    ledger.forget(source)
+    ledger.forget(source.key)
     assert ledger.of(source) is None
 
 
@@ -289,6 +292,100 @@ def test_failed_inputs_are_tried_again_when_asked(tmp_path: Path):
     assert run(tmp_path / "in", tmp_path / "out", tmp_path / "log", retry_failed=True).states == {"done": 1}
 
 
+def test_runs_into_one_folder_keep_each_others_results(tmp_path: Path):
+    for number, day in enumerate(("monday", "tuesday")):
+        path = picture(tmp_path / day / "a.png", 100 + number)
+        run(path.parent, tmp_path / "out", tmp_path / "log")
+        (tmp_path / day / "broken.png").write_bytes(b"none")
+        run(path.parent, tmp_path / "out", tmp_path / "log")
+    found = ends(tmp_path / "out")
+    assert len(found) == 4
+    for name in ("a.png", f"{tmp_path}/tuesday/a.png".lstrip("/")):
+        analysis = Analysis.model_validate_json((tmp_path / "out" / f"{name}.json").read_bytes())
+        assert (analysis.video.path, analysis.video.sha256) == (found[name].address, found[name].sha256)
+
+
+def test_a_changed_input_has_one_end(tmp_path: Path):
+    for level in (1, 300):
+        picture(tmp_path / "in" / "a.png", level)
+        run(tmp_path / "in", tmp_path / "out", tmp_path / "log")
+    (end,) = ends(tmp_path / "out").values()
+    assert end.version == list_sources([str(tmp_path / "in")]).files[0].version
+
+
+def test_results_stay_in_their_folder(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    picture(tmp_path / "x" / "a.png", 1)
+    picture(tmp_path / "y" / "a.png", 2)
+    (tmp_path / "list.txt").write_text("x/../y/a.png\nx/a.png\ns3://../../b.png\ns3://b.png\n")
+    found = list_sources(["@list.txt"]).files
+    assert len({source.name for source in found}) == len(found) == 4
+    assert not any({"", "..", "."} & set(source.name.split("/")) for source in found)
+    for storage in (Storage(str(tmp_path / "out")), Storage(f"{bucket}/inside")):
+        for call in (storage.read, storage.remove, lambda name, at=storage: at.put(name, b"")):
+            with pytest.raises(InputError, match="out of the folder"):
+                call("a/../../b.json")
+
+
+class Failing(MemoryFileSystem):
+    """A storage that fails as often as is asked for, at reading or listing what has ``bad`` in its name."""
+
+    protocol = "failing"
+    left = 0
+
+    def _fail(self, path: str) -> None:
+        if "bad" in path and Failing.left:
+            Failing.left -= 1
+            raise OSError("connection reset")
+
+    def cat_file(self, path: str, *args: Any, **more: Any) -> bytes:
+        self._fail(path)
+        return super().cat_file(path, *args, **more)
+
+    def ls(self, path: str, *args: Any, **more: Any) -> Any:
+        self._fail(path)
+        return super().ls(path, *args, **more)
+
+
+@pytest.fixture
+def failing() -> Iterator[Storage]:
+    register_implementation("failing", Failing, clobber=True)
+    yield Storage("failing://out")
+    Failing.left = 0
+
+
+def test_a_storage_that_fails_once_is_asked_again(failing: Storage):
+    failing.put("a/bad.json", b"1")
+    failing.put("a/good.json", b"2")
+    Failing.left = 1
+    assert failing.read("a/bad.json") == b"1"
+    Failing.left = 1
+    assert dict(failing.read_all("a")) == {"a/bad.json": b"1", "a/good.json": b"2"}
+    failing.put("in/bad/a.png", b"1")
+    Failing.left = 1
+    assert [source.name for source in list_sources(["failing://out/in"]).files] == ["bad/a.png"]
+    Failing.left = 99
+    with pytest.raises(InputError, match="cannot be listed"):
+        list_sources(["failing://out/in"])
+
+
+def test_a_ledger_that_cannot_be_read_is_no_inputs_fault(failing: Storage, tmp_path: Path):
+    work = start(f"{failing.address}/bad", str(tmp_path))
+    source = Source(str(picture(tmp_path / "a.png", 1)), "a.png", "1")
+    Failing.left = 99
+    with pytest.raises(OutputError, match="cannot be read"):
+        work(source)
+    Failing.left = 0
+    assert work(source).state == "done"
+
+
+def test_scratch_folders_are_not_taken_for_each_others_leavings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with ThreadPoolExecutor(8) as threads:
+        folders = list(threads.map(lambda _: scratch_folder(), range(64)))
+    assert all((folder / "lock").is_file() for folder in folders)
+
+
 @pytest.mark.filterwarnings("ignore")  # Ray's own, of which it has many
 def test_ray_data_gives_the_same(make_video: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("RAY_raylet_start_wait_time_s", "300")  # its 30 s are too short where other tests run beside
@@ -303,6 +400,10 @@ def test_ray_data_gives_the_same(make_video: Make, tmp_path: Path, monkeypatch: 
         assert tally.states == {"done": 3, "failed": 1}
         assert "set aside after 2 tries" in tally.failed[0].reason
         found = ends(tmp_path / "out")
+        (tmp_path / "full" / "a.mp4.json").mkdir(parents=True)
+        with pytest.raises(OutputError, match="A folder has that name"):
+            run(tmp_path / "in", tmp_path / "full", tmp_path / "log", engine=RayData, limits=limits)
+        assert not any(end.name == "a.mp4" for _, end in Ledger(Storage(str(tmp_path / "full"))).ends())
     finally:
         ray.shutdown()
     run(tmp_path / "in", tmp_path / "pool", tmp_path / "log", limits=limits)
