@@ -95,7 +95,7 @@ if __name__ == "__main__":
 
 def test_a_process_whose_answer_is_there_is_not_late(tmp_path: Path) -> None:
     with Pool(start, (tmp_path,), 2) as pool:
-        for _, outcome in pool.outcomes("abcd", limit_s=1):
+        for _, outcome in pool.outcomes("abcdef", limit_s=1):
             assert not isinstance(outcome, Lost)
             time.sleep(1.5)  # the caller's own work
     assert len(list(tmp_path.glob("*.pid"))) == 2
