@@ -11,7 +11,8 @@ from typer.testing import Result
 from omnisila.decisions import Decision
 from omnisila.digests import file_digest
 from omnisila.errors import InputError
-from omnisila.models.run_files import run_calibration
+from omnisila.inference.run_folders import run_folder
+from omnisila.models.run_files import copy_run, run_calibration
 from tools.page_picture import draw
 
 Omnisila = Callable[..., Result]
@@ -70,6 +71,18 @@ def test_thresholds_of_a_pair_hold_for_the_pair_alone(tmp_path: Path, decisions:
     told = json.loads((tmp_path / "out/astronaut.mp4.json").read_text())["warnings"]
     assert any("scores of at least 0.7" in text for text in told)
     assert not any("Calibrate again" in text for text in told)
+
+
+def test_findings_of_other_thresholds_are_not_kept(tmp_path: Path, decisions: Path, omnisila: Omnisila) -> None:
+    mine = copy_run(run_folder("compact"), tmp_path / "mine")
+    asked = ("analyze", tmp_path / "astronaut.mp4", "--model", mine, "--labels", "explicit", "--out", tmp_path / "out")
+    first = ("--first", "compact")
+    for option, ended in (((), "1 analysed"), ((), "1 unchanged"), (first, "1 analysed"), (first, "1 unchanged")):
+        assert omnisila(*asked, *option).stderr.splitlines()[-1].startswith(ended)
+    given = ("calibrate", mine, "--decisions", decisions, "--footage", tmp_path, *first, "--first-threshold", "0.7")
+    assert omnisila(*given).exit_code == 0
+    for option, ended in ((first, "1 analysed"), (first, "1 unchanged"), ((), "1 analysed")):
+        assert omnisila(*asked, *option).stderr.splitlines()[-1].startswith(ended)
 
 
 def test_ratings_flow_into_score(tmp_path: Path, decisions: Path, omnisila: Omnisila) -> None:

@@ -11,6 +11,8 @@ from typer.testing import Result
 from omnisila.digests import file_digest
 from omnisila.errors import InputError, LabelError
 from omnisila.models.checkpoint import load_run
+from omnisila.models.run_files import CALIBRATION
+from omnisila.operating_points import Calibration
 from omnisila.recipes.shipping.lessons import TeacherAnswers, believed
 from omnisila.schema import Analysis, CurvePoint
 from tests.conftest import write_video
@@ -42,11 +44,11 @@ def footage(tmp_path: Path) -> Path:
     return tmp_path / "footage"
 
 
-def examples(path: Path, numbers: list[int]) -> Path:
+def examples(path: Path, numbers: list[int], split: str = "train") -> Path:
     lines = [
         {
             "id": f"{n}#0", "video": f"{n}.mp4", "start_s": 0.0, "end_s": float(WINDOWS), "task": "identify",
-            "labels": "moves", "instruction": "?", "answer": "Still" if n % 2 else "Moving", "split": "train",
+            "labels": "moves", "instruction": "?", "answer": "Still" if n % 2 else "Moving", "split": split,
             "group": f"{n}.mp4",
         }
         for n in numbers
@@ -80,6 +82,15 @@ def test_a_student_with_a_teacher_is_better_than_one_without(footage: Path, tmp_
     unheld = omnisila(*given, "--examples", few, "--teacher", teacher, "--out", taught)
     assert "nothing is held back" in unheld.stderr
     assert "answers 8 of 8 videos" in unheld.stderr
+    held_out = examples(tmp_path / "held_out.jsonl", [0, 1], "val")
+    calibration = Calibration(label_sets={}, split="drawn", grid_hz=8.0)
+    (teacher / CALIBRATION).write_text(calibration.model_dump_json())
+    given_more = ("--examples", few, "--teacher", teacher, "--taught", held_out, "--out", tmp_path / "tested")
+    tested = omnisila(*given, *given_more)
+    assert "2 of 8 videos are of val or test splits" in tested.stderr
+    assert "answers 6 of 6 videos" in tested.stderr
+    answers = [kept.parent.name for out in (taught, tmp_path / "tested") for kept in out.rglob("teachers/*/*.json")]
+    assert len(set(answers)) == 2, "answers of the teacher as it was calibrated then are others"
     wrong = {alone: 0.0, taught: 0.0}
     for number in (8, 9, 10, 11):
         clip = write_video(tmp_path / f"{number}.mp4", frames=12 * WINDOWS, paint=paint(number % 2 == 0, number + 3))

@@ -5,9 +5,9 @@ from pathlib import Path
 from omnisila.batches.storage import Storage
 from omnisila.batches.work import Work, scratch_folder
 from omnisila.config import Frozen
-from omnisila.inference.batch import RunIdentity
+from omnisila.inference.batch import RunIdentity, answering_digest
 from omnisila.inference.load import load
-from omnisila.inference.run_folders import answering, answering_digest, model_card
+from omnisila.inference.run_folders import answering, model_card
 from omnisila.inference.settings import AnalyzerConfig
 from omnisila.labels import known_sets
 from omnisila.report.writer import Report
@@ -45,7 +45,7 @@ class Task(Frozen):
         labels = tuple(name for run in (runs.scenes, runs.reaction) if run is not None for name in run.settings.labels)
         settings = self.settings.replace(labels=labels or self.settings.labels)
         more = {"blur_faces": self.blur_faces, "formats": ",".join(self.formats)}
-        return RunIdentity.of(answering_digest(self.model, runs.folders), settings, **more)
+        return RunIdentity.of(answering_digest(self.model, self.settings), settings, **more)
 
 
 def prepare(task: Task) -> Work:

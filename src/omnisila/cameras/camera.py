@@ -137,14 +137,14 @@ class Camera:
         if mine.extractor_digest != wanted.extractor_digest or mine.window != wanted.window:
             raise InputError(f"camera {name}: learnt with other scene extractors or windows. {again}")
         if mine.model.digest != wanted.model.digest:
-            told = (f"{identity.name}@{identity.digest[:12]}" for identity in (mine.model, wanted.model))
+            told = (f"{model.name}@{model.digest[:12]}" for model in (mine.model, wanted.model))
             raise InputError(f"camera {name}: learnt with model {', not '.join(told)}. {again}")
-        if missing := [identity for identity in wanted.labels if identity not in mine.labels]:
+        if missing := [labels for labels in wanted.labels if labels not in mine.labels]:
             raise InputError(
                 f"camera {name}: learnt for label sets {', '.join(mine.labels)}, not {', '.join(missing)}. Ask for "
                 "those, or learn it again with --labels."
             )
-        if any(mine.calibrations[name] != identity for name, identity in wanted.calibrations.items()):
+        if any(mine.calibrations[labels] != fitted for labels, fitted in wanted.calibrations.items()):
             raise InputError(f"camera {name}: the model was calibrated anew since it was learnt. Learn it again.")
 
     def check_picture(self, video: Path, width_px: int, height_px: int) -> None:
@@ -193,7 +193,7 @@ class Camera:
         """
         labels = self.finding_labels(name)
         known = [self.facts.verdicts.get(label, Verdicts()) for label in labels]
-        weights = np.array([(limit.accepted + 1) / (limit.accepted + limit.rejected + 2) for limit in known])
+        weights = np.array([(said.accepted + 1) / (said.accepted + said.rejected + 2) for said in known])
         shares = weights / weights.sum()
         for label, share, counts in zip(labels, shares, self.total(f"alarms/{name}"), strict=True):
             thresholds = own.thresholds.get(label) or own.thresholds[ANOMALY_CURVE]

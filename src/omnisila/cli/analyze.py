@@ -8,14 +8,12 @@ import typer
 from omnisila.cli.arguments import (
     AlarmsPerHour,
     AskedLabels,
-    BaseUrl,
     BlurFaces,
     CameraFile,
     Contextual,
     First,
     FirstThreshold,
     Hop,
-    KeyVariable,
     MaxFnr,
     Model,
     Parallel,
@@ -28,7 +26,9 @@ from omnisila.cli.arguments import (
     listed,
 )
 from omnisila.cli.endpoint_options import (
+    BaseUrl,
     Estimate,
+    KeyVariable,
     MaxTokens,
     PriceIn,
     PriceOut,
@@ -90,7 +90,7 @@ def analyze(
     from omnisila.errors import MediaError, OutputError
     from omnisila.files import check_writable
     from omnisila.inference.inputs import check_only, expand
-    from omnisila.inference.run_folders import answering, is_endpoint, model_card, shortcuts_of
+    from omnisila.inference.run_folders import answering, is_endpoint, model_card
     from omnisila.inference.settings import AnalyzerConfig
 
     settings = AnalyzerConfig.from_options(
@@ -134,7 +134,8 @@ def analyze(
         raise typer.Exit(1) from None
 
     from omnisila.cli.progress import BatchProgress
-    from omnisila.inference.batch import INDEX, Batch, RunIdentity, output_path, summary
+    from omnisila.digests import digest
+    from omnisila.inference.batch import INDEX, Batch, RunIdentity, answering_digest, output_path, summary
     from omnisila.inference.lettered import expected_over
     from omnisila.inference.load import load
     from omnisila.report.writer import Report
@@ -155,12 +156,8 @@ def analyze(
         model_card=card,
         calibration_note=analyzer.validity,
     )
-    identity = RunIdentity.of(
-        analyzer.identity.digest,
-        analyzer.config,
-        blur_faces=blur_faces,
-        shortcuts=shortcuts_of(settings, None).suffix,
-    )
+    answers = digest(analyzer.identity.digest, answering_digest(model, settings))
+    identity = RunIdentity.of(answers, analyzer.config, blur_faces=blur_faces)
     for note in () if quiet else inputs.notes:
         tell(f"note: {note}", err=True)
     with BatchProgress(len(inputs.files), shown=not (quiet or as_json)) as progress:

@@ -7,13 +7,13 @@ import typer
 
 from omnisila.cli.arguments import Quiet
 from omnisila.cli.endpoint_options import (
-    BaseURL,
     Estimate,
     KeyVariable,
     MaxTokens,
     PriceIn,
     PriceOut,
     RequestsPerMinute,
+    RequiredBaseUrl,
     Retries,
     TimeoutS,
 )
@@ -28,7 +28,7 @@ def annotate(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the annotation files lie.")],
     footage: Annotated[Path, typer.Option(help="Folder of the videos. Their pictures are sent to the endpoint.")],
     out: Annotated[Path, typer.Option(help="JSONL file of causes; an existing one is gone on with.")],
-    base_url: BaseURL,
+    base_url: RequiredBaseUrl,
     model: Annotated[str, typer.Option(help="A model there that takes pictures.")],
     labels: Annotated[str | None, typer.Option(help="Label set of annotations that have none of their own.")] = None,
     key_variable: KeyVariable = "OPENAI_API_KEY",

@@ -116,10 +116,6 @@ VideoTokens = Annotated[
         "Thresholds hold for the share that they were fitted with."
     ),
 ]
-BaseUrl = Annotated[
-    str | None,
-    typer.Option(help="OpenAI-compatible endpoint of --model openai:NAME, such as http://localhost:8000/v1."),
-]
 VideoUrl = Annotated[
     bool,
     typer.Option(
@@ -129,7 +125,6 @@ VideoUrl = Annotated[
     ),
 ]
 Parallel = Annotated[int, typer.Option(min=1, help="Questions on their way to an endpoint at a time.")]
-KeyVariable = Annotated[str, typer.Option(help='Environment variable with its key; "" for a server without keys.')]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print errors only.")]
 
 

@@ -8,12 +8,10 @@ import typer
 from omnisila.cli.arguments import (
     AlarmsPerHour,
     AskedLabels,
-    BaseUrl,
     BlurFaces,
     CameraFile,
     Contextual,
     Hop,
-    KeyVariable,
     MaxFnr,
     Model,
     Quiet,
@@ -22,6 +20,7 @@ from omnisila.cli.arguments import (
     Window,
     listed,
 )
+from omnisila.cli.endpoint_options import BaseUrl, KeyVariable
 from omnisila.cli.telling import tell, teller
 from omnisila.report.exports import formats as export_formats
 

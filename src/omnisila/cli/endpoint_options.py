@@ -4,9 +4,11 @@ from typing import Annotated
 
 import typer
 
-BaseURL = Annotated[str, typer.Option(help="OpenAI-compatible endpoint, such as http://localhost:8000/v1.")]
-KeyVariable = Annotated[str, typer.Option(help='Environment variable with the key; "" for a server without keys.')]
-Estimate = Annotated[bool, typer.Option("--estimate", help="Only tell what would be asked; ask nothing.")]
+_ADDRESS = typer.Option(help="OpenAI-compatible endpoint that has the model, such as http://localhost:8000/v1.")
+BaseUrl = Annotated[str | None, _ADDRESS]  # of models named openai:NAME
+RequiredBaseUrl = Annotated[str, _ADDRESS]
+KeyVariable = Annotated[str, typer.Option(help='Environment variable with its key; "" for a server without keys.')]
+Estimate = Annotated[bool, typer.Option("--estimate", help="Only tell what would be asked; ask none of it.")]
 RequestsPerMinute = Annotated[float | None, typer.Option(help="At most so many, retries included.")]
 Retries = Annotated[int, typer.Option(help="Of a request refused for the moment.", min=0)]
 TimeoutS = Annotated[float, typer.Option(help="Seconds for one try.")]

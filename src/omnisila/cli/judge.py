@@ -7,13 +7,13 @@ import typer
 
 from omnisila.cli.arguments import Draws, Examples, Quiet, ScoredSplit
 from omnisila.cli.endpoint_options import (
-    BaseURL,
     Estimate,
     KeyVariable,
     MaxTokens,
     PriceIn,
     PriceOut,
     RequestsPerMinute,
+    RequiredBaseUrl,
     Retries,
     TimeoutS,
 )
@@ -30,7 +30,7 @@ def judge(
         typer.Argument(metavar="PREDICTIONS...", help="One file a system, of any form that score takes.", exists=True),
     ],
     out: Annotated[Path, typer.Option(help="JSONL file of verdicts; an existing one is gone on with.")],
-    base_url: BaseURL,
+    base_url: RequiredBaseUrl,
     model: Annotated[str, typer.Option(help="The judge, as the endpoint names it.")],
     scores: Annotated[
         Path | None, typer.Option(help="Also put the scores into this scores.json, beside what it holds.")

@@ -6,13 +6,11 @@ from typing import Annotated
 import typer
 
 from omnisila.cli.arguments import (
-    BaseUrl,
     Contextual,
     Examples,
     First,
     FirstThreshold,
     Footage,
-    KeyVariable,
     LabelFiles,
     Parallel,
     Quiet,
@@ -21,7 +19,9 @@ from omnisila.cli.arguments import (
     VideoUrl,
 )
 from omnisila.cli.endpoint_options import (
+    BaseUrl,
     Estimate,
+    KeyVariable,
     MaxTokens,
     PriceIn,
     PriceOut,

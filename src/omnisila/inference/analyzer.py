@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from omnisila.cameras.unusual import UNUSUAL_SET
-from omnisila.digests import finding_id
+from omnisila.digests import digest, finding_id
 from omnisila.files import path_text
 from omnisila.inference.attributing import attribute_span, ranked_cause, written_cause
 from omnisila.inference.cascade import Candidates, candidates
@@ -65,6 +65,13 @@ class Analyzer:
         return self.run.record.identity
 
     @property
+    def results_digest(self) -> str:
+        """What differs where the model, its thresholds or what it leaves out do."""
+        calibration = self.run.calibration
+        thresholds = calibration.model_dump_json() if calibration else ""
+        return digest(self.identity.digest, thresholds, self.shortcuts.model_dump_json())
+
+    @property
     def label_sets(self) -> tuple[str, ...]:
         """Names of the label sets that findings may stand under."""
         return (*self.scorer.label_sets, *((UNUSUAL_SET,) if self.camera else ()))
@@ -89,7 +96,7 @@ class Analyzer:
         Raises:
             MediaError: it cannot be read as a video.
         """
-        path, report = Path(path), progress or is_silent
+        path, report = Path(path), progress or tell_no_one
         timings: dict[str, float] = {}
         with time_stage(timings, "features"):
             extracted = self.extract_features(path, lambda share: report("features", share))
@@ -230,8 +237,8 @@ def _id(video_sha256: str, found: Finding) -> str:
     return finding_id(video_sha256, found.labels, found.label, found.span.start_s, found.span.end_s)
 
 
-def is_silent(_stage: str, _share: float) -> None:
-    """No one is told."""
+def tell_no_one(_stage: str, _share: float) -> None:
+    """Progress that nobody wants to know."""
 
 
 def not_scored(labels: Sequence[str]) -> Iterator[str]:
@@ -240,11 +247,11 @@ def not_scored(labels: Sequence[str]) -> Iterator[str]:
         yield f"not scored, for the model was not trained on them: {', '.join(labels)}"
 
 
-def video_identity(path: Path, digest: str, info: VideoInfo, decoded_ratio: float) -> VideoIdentity:
-    """Which file was analysed; ``digest`` is its SHA-256."""
+def video_identity(path: Path, sha256: str, info: VideoInfo, decoded_ratio: float) -> VideoIdentity:
+    """Which file was analysed."""
     return VideoIdentity(
         path=path_text(path),
-        sha256=digest,
+        sha256=sha256,
         duration_s=info.duration_s,
         rate_hz=info.rate_hz,
         width_px=info.width_px,

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 from omnisila.data.instructions import Instruction, parse_located, render_instruction, render_question
 from omnisila.digests import digest, finding_id
 from omnisila.errors import InputError
-from omnisila.inference.analyzer import Progress, is_silent, video_identity
+from omnisila.inference.analyzer import Progress, tell_no_one, video_identity
 from omnisila.inference.attributing import MAX_CAUSE_TOKENS, seen_over
 from omnisila.inference.frozen_llm import ANSWER_TOKENS
 from omnisila.inference.run_folders import QUERY, is_endpoint
@@ -115,7 +115,7 @@ class AskedAnalyzer:
     def identity(self) -> ModelIdentity:
         """Its name, and a digest of the weights or of the endpoint's address."""
         local = self.model.removeprefix(QUERY)
-        what = str(self.config.base_url) if is_endpoint(self.model) else folder_digest(local)
+        what = str(self.config.server) if is_endpoint(self.model) else folder_digest(local)
         sets = (LABEL_SETS[name].model_dump_json() for name in self.config.labels)
         return ModelIdentity(name=self.model, version="1", digest=digest(self.model, what, *sets))
 
@@ -136,7 +136,7 @@ class AskedAnalyzer:
             MediaError: it cannot be read as a video.
             OmnisilaError: the model gives no answer.
         """
-        path, report = Path(path), progress or is_silent
+        path, report = Path(path), progress or tell_no_one
         timings: dict[str, float] = {}
         with time_stage(timings, "features"):
             extracted = self.cache.ensure_features(path, self.sem, lambda share: report("features", share))

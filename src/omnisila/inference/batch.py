@@ -14,16 +14,20 @@ from omnisila.digests import digest, file_digest
 from omnisila.errors import OmnisilaError, OutputError
 from omnisila.files import check_replaceable, check_writable, path_text, printable, remove, write_atomically
 from omnisila.inference.inputs import Failure, Input
+from omnisila.inference.run_folders import QUERY, answering, is_endpoint, shortcuts_of
 from omnisila.inference.settings import AnalyzerConfig
+from omnisila.labels import label_set
 from omnisila.media.video import sha256
+from omnisila.models.run_files import CALIBRATION, RUN, is_run, run_calibration
 from omnisila.schema import Analysis
+from omnisila.weights.checkpoint_files import folder_digest
 
 Writer = Callable[[Analysis, Input], bytes | str]
 INDEX = "index.html"  # of a run, beside the outputs
 STATE_FOLDER = ".omnisila"
 _JSON = "json"
 _CHOSEN = (
-    "window_s", "hop_s", "rate_hz", "max_fnr", "alarms_per_hour", "contextual", "scene_text", "base_url", "send_video",
+    "window_s", "hop_s", "rate_hz", "max_fnr", "alarms_per_hour", "contextual", "scene_text", "server", "send_video",
 )  # fmt: skip
 _UNEDITED = (_JSON, "html")  # checked whole; people edit the files of other programs, and their work stays
 _MAX_NAME_BYTES = 255  # of a file's name, on all common file systems
@@ -44,6 +48,28 @@ class RunIdentity(Frozen):
         chosen = {name: getattr(settings, name) for name in _CHOSEN}
         camera = file_digest(settings.camera) if settings.camera else None
         return cls(model_digest=model_digest, labels=settings.labels, settings={**chosen, "camera": camera, **more})
+
+
+def answering_digest(model: str, settings: AnalyzerConfig) -> str:
+    """What differs where models, their thresholds, what they leave out or the labels do; nothing is loaded for it.
+
+    Raises:
+        InputError: as ``answering``.
+        WeightsError: a Video-LLM's folder cannot be read.
+    """
+    runs, parts = answering(model, settings), [model]
+    if runs.scenes is not None:
+        settings = runs.scenes.settings
+        parts.append(shortcuts_of(settings, run_calibration(runs.scenes.folder)).model_dump_json())
+    elif model.startswith(QUERY) and not is_endpoint(model):
+        parts.append(folder_digest(model.removeprefix(QUERY)))
+    parts += [label_set(name).model_dump_json() for name in settings.labels]
+    for folder in runs.folders:
+        if is_run(folder):
+            parts += [file_digest(folder / name) for name in (RUN, CALIBRATION) if (folder / name).is_file()]
+        else:
+            parts.append(folder_digest(str(folder)))
+    return digest(*parts)
 
 
 class Outcome(NamedTuple):

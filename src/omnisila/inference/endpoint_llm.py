@@ -122,7 +122,7 @@ class Expected(NamedTuple):
     def __str__(self) -> str:
         price = "" if self.price is None else f", price about {self.price:.2f}"
         return (
-            f"at most {self.requests} requests with {self.pictures} pictures, about {self.prompt_tokens} tokens to "
+            f"about {self.requests} requests with {self.pictures} pictures, about {self.prompt_tokens} tokens to "
             f"read and {self.completion_tokens} to write{price}"
         )
 

@@ -20,7 +20,7 @@ from omnisila.errors import OmnisilaError
 from omnisila.inference.analyzer import UNTAUGHT
 from omnisila.inference.asking import AskedAnalyzer, LocatedIn, answers_in_order
 from omnisila.inference.endpoint_llm import PICTURE_PX, EndpointLLM, Expected, Shown, expected, too_many
-from omnisila.inference.parsed_answers import identified, located_findings, located_within, parsed_answer
+from omnisila.inference.parsed_answers import located_findings, located_within, parsed_answer, posterior_prediction
 from omnisila.inference.querying import Querying
 from omnisila.inference.run_folders import OPENAI, QUERY
 from omnisila.inference.scoring import UNCALIBRATED, Scored
@@ -149,7 +149,7 @@ class LetteredSystem:
     notice = ""
 
     def __init__(self, analyzer: LetteredAnalyzer) -> None:
-        self.analyzer, self.name = analyzer, f"{analyzer.model}@{analyzer.way_digest[:12]}"
+        self.analyzer, self.name = analyzer, _system_name(analyzer)
 
     def predictions(self, video: Path, examples: Sequence[Example]) -> Iterator[Prediction]:
         """One prediction an example.
@@ -175,7 +175,7 @@ class LetteredSystem:
             if example.task == "identify":
                 labels = label_set(example.labels)
                 shares = self.analyzer.posterior(labels, span, extracted).tolist()
-                said = identified(example, self.name, dict(zip(labels.labels, shares, strict=True)))
+                said = posterior_prediction(example, self.name, dict(zip(labels.labels, shares, strict=True)))
             elif example.task == "locate":
                 findings, spent_s = located[example.labels]
                 said, before_s = located_within(example, self.name, findings), features_s + spent_s
@@ -220,7 +220,12 @@ def endpoint_system(model: str, settings: AnalyzerConfig, cache: FeatureCache) -
     analyzer = endpoint_analyzer(model, settings, cache)
     if isinstance(analyzer, LetteredAnalyzer):
         return LetteredSystem(analyzer)
-    return Querying(analyzer.model, analyzer.llm, notice=" ".join(analyzer.told))
+    return Querying(_system_name(analyzer), analyzer.llm, notice=" ".join(analyzer.told))
+
+
+def _system_name(analyzer: AskedAnalyzer) -> str:
+    """Another one for another server or another way of asking, so that answers are never mixed."""
+    return f"{analyzer.model}@{analyzer.identity.digest[:12]}"
 
 
 def expected_over(analyzer: object, paths: Iterable[Path]) -> Expected:
@@ -235,7 +240,10 @@ def expected_over(analyzer: object, paths: Iterable[Path]) -> Expected:
 
 
 def expected_of(system: object, examples: Sequence[Example], settings: AnalyzerConfig) -> Expected:
-    """What answering examples will ask an endpoint for; the windows of a video are shared by its locate questions."""
+    """What answering examples will ask an endpoint for, about: a video is taken to end with its last locate example.
+
+    The windows of a video are shared by its locate questions.
+    """
     if not isinstance(system, LetteredSystem):
         return expected(0, len(examples), settings)
     tasks = Counter(example.task for example in examples)

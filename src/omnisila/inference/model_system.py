@@ -9,7 +9,7 @@ import torch
 from omnisila.data.instructions import NOTHING, parse_instruction
 from omnisila.errors import InputError
 from omnisila.inference.analyzer import Analyzer
-from omnisila.inference.parsed_answers import identified, located_within
+from omnisila.inference.parsed_answers import located_within, posterior_prediction
 from omnisila.inference.run_folders import run_folder
 from omnisila.inference.settings import AnalyzerConfig
 from omnisila.inference.zero_shot import load_model
@@ -50,14 +50,18 @@ class ModelSystem:
 
     def _answers(self, video: Path, examples: Sequence[Example], extracted: Extracted) -> Iterator[Prediction]:
         """Answers with the seconds that each took once the features were known."""
-        identified = [example for example in examples if example.task == "identify"]
-        for first in range(0, len(identified), BATCH_EXAMPLES):
-            some = identified[first : first + BATCH_EXAMPLES]
+        identify = [example for example in examples if example.task == "identify"]
+        if identify:
+            began = time.perf_counter()
             is_candidate = self.analyzer.is_candidate(extracted)
-            candidates = [example for example in some if is_candidate(_span(example))]
-            if candidates:
-                yield from self._identify(candidates, extracted)
-            yield from (self._ruled_out(example) for example in some if not is_candidate(_span(example)))
+            first_s = time.perf_counter() - began
+            seen = [example for example in identify if is_candidate(_span(example))]
+            for start in range(0, len(seen), BATCH_EXAMPLES):
+                for prediction in self._identify(seen[start : start + BATCH_EXAMPLES], extracted):
+                    yield prediction.replace(seconds=first_s + (prediction.seconds or 0.0))
+            for example in identify:
+                if not is_candidate(_span(example)):
+                    yield self._ruled_out(example).replace(seconds=first_s)
         located = [example for example in examples if example.task == "locate"]
         if located:
             began = time.perf_counter()
@@ -94,13 +98,13 @@ class ModelSystem:
             found = judged[example.labels].over(rows)
             shares = zip(self.run.record.labels[example.labels], found.posterior[0].tolist(), strict=True)
             weights = found.weights(0) if self.run.model.scenes else None
-            said = identified(example, self.name, dict(shares))
+            said = posterior_prediction(example, self.name, dict(shares))
             yield said.replace(expert_weights=weights, seconds=seconds)
 
     def _ruled_out(self, example: Example) -> Prediction:
         """The quiet label, where the first model found no candidate."""
         quiet = label_set(example.labels).quiet
-        return identified(
+        return posterior_prediction(
             example, self.name, {label: float(label == quiet) for label in self.run.record.labels[example.labels]}
         )
 

@@ -36,7 +36,7 @@ def located_findings(located: Sequence[Located], labels: str, score: float = 1.0
     return tuple(Finding(span=span, label=label, labels=labels, score=score, cause=None) for label, span in located)
 
 
-def identified(example: Example, name: str, posterior: Mapping[str, float]) -> Prediction:
+def posterior_prediction(example: Example, name: str, posterior: Mapping[str, float]) -> Prediction:
     """A posterior over an example's labels as the answer to identify; the likeliest label is said."""
     labels = label_set(example.labels)
     shares = {label: min(max(share, 0.0), 1.0) for label, share in posterior.items()}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from omnisila.errors import InputError
-from omnisila.inference.analyzer import Progress, is_silent, not_scored, video_identity
+from omnisila.inference.analyzer import Progress, not_scored, tell_no_one, video_identity
 from omnisila.inference.clip_streams import FACE, clip_streams
 from omnisila.inference.settings import AnalyzerConfig, check_reaction_settings
 from omnisila.labels import REACTION
@@ -93,7 +93,7 @@ class ReactionAnalyzer:
         Raises:
             MediaError: it cannot be read as a video.
         """
-        path, report = Path(path), progress or is_silent
+        path, report = Path(path), progress or tell_no_one
         timings: dict[str, float] = {}
         with time_stage(timings, STAGE):
             footage = _footage(path, whole=False)

@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from omnisila import weights
-from omnisila.digests import digest, file_digest
+from omnisila.digests import digest
 from omnisila.errors import InputError, LabelError, unknown
 from omnisila.inference.function_system import FunctionSystem
 from omnisila.inference.settings import AnalyzerConfig, split_settings
 from omnisila.labels import check_label_sets, label_set
 from omnisila.models.backbones import check_video_llm
 from omnisila.models.baselines.table import baseline_of
-from omnisila.models.run_files import CALIBRATION, RUN, is_reaction, is_run, run_calibration, run_summary
+from omnisila.models.run_files import RUN, is_reaction, is_run, run_calibration, run_summary
 from omnisila.operating_points import Calibration, LabelSetCalibration, Shortcuts
-from omnisila.weights.checkpoint_files import CONFIG, check_source, fetch, folder_digest
+from omnisila.weights.checkpoint_files import CONFIG, check_source, fetch
 
 RELEASE, QUERY, OPENAI = "hawkeye-release:", "query:", "openai:"  # systems that are no run folders
 ASKED = (QUERY, OPENAI)
@@ -80,21 +80,6 @@ def model_card(folders: Iterable[Path]) -> str | None:
     """The cards of runs, in Markdown; None where there is none."""
     cards = [folder / "card.md" for folder in folders]
     return "\n\n".join(card.read_text(encoding="utf-8") for card in cards if card.is_file()) or None
-
-
-def answering_digest(model: str, folders: Iterable[Path]) -> str:
-    """What differs where models or their thresholds do, read off their records: nothing is loaded for it.
-
-    Raises:
-        WeightsError: a Video-LLM's folder cannot be read.
-    """
-    parts = [model]
-    for folder in folders:
-        if is_run(folder):
-            parts += [file_digest(folder / name) for name in (RUN, CALIBRATION) if (folder / name).is_file()]
-        else:
-            parts.append(folder_digest(str(folder)))
-    return digest(*parts)
 
 
 def is_endpoint(model: str) -> bool:

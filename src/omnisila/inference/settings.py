@@ -1,6 +1,7 @@
 """What is asked of a video."""
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import Field
 
@@ -53,6 +54,14 @@ class AnalyzerConfig(Config):
     key_variable: str = "OPENAI_API_KEY"
     requests: RequestConfig = RequestConfig()
     send_video: bool = False
+
+    @property
+    def server(self) -> str | None:
+        """``base_url`` as results name it: without user, password and query, which may be secret."""
+        if self.base_url is None:
+            return None
+        parts = urlsplit(self.base_url)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
 
     def endpoint(self, name: str) -> EndpointConfig:
         """The endpoint of the model of that name.

@@ -11,12 +11,12 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from omnisila.config import first_fault
-from omnisila.data.instructions import Located, render_label, render_located
+from omnisila.data.instructions import Located, render_located
 from omnisila.errors import RecordError
-from omnisila.labels import label_set
+from omnisila.inference.parsed_answers import posterior_prediction
 from omnisila.predictions.places import Place
 from omnisila.predictions.spans import VideoNames
-from omnisila.schema import Analysis, Example, Finding, Prediction, Span
+from omnisila.schema import Analysis, Example, Prediction
 from omnisila.systems import System
 
 
@@ -108,7 +108,7 @@ def _answers(analysis: Analysis, examples: Sequence[Example], system: str) -> It
         yield Prediction(example_id=example.id, system=system, answer=answer, findings=findings, seconds=seconds)
     for example in examples:
         if example.task == "identify" and (posterior := _posterior(analysis, example)):
-            yield _identify(example, posterior, system)
+            yield posterior_prediction(example, system, posterior)
 
 
 def _posterior(analysis: Analysis, example: Example) -> dict[str, float]:
@@ -122,18 +122,3 @@ def _posterior(analysis: Analysis, example: Example) -> dict[str, float]:
             for label, share in point.posterior[example.labels].items():
                 total[label] += shared_s * share
     return {label: min(share / scored_s, 1.0) for label, share in total.items()}
-
-
-def _identify(example: Example, posterior: dict[str, float], system: str) -> Prediction:
-    labels = label_set(example.labels)
-    best = max(posterior, key=posterior.__getitem__)
-    span = Span(start_s=example.start_s, end_s=example.end_s)
-    finding = Finding(span=span, label=best, labels=labels.name, score=posterior[best], cause=None)
-    return Prediction(
-        example_id=example.id,
-        system=system,
-        answer=render_label(best),
-        findings=() if best == labels.quiet else (finding,),
-        anomaly=1.0 - posterior[labels.quiet] if labels.quiet in posterior else None,
-        posterior=posterior,
-    )

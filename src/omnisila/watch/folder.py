@@ -37,7 +37,7 @@ class Folder:
             out,
             analyzer.analyze,
             {json_form.suffix: lambda analysis, _: json_form.export(analysis)},
-            RunIdentity.of(analyzer.identity.digest, analyzer.config),
+            RunIdentity.of(analyzer.results_digest, analyzer.config),
             (json_form.suffix,),
             lambda _: None,
         )

@@ -47,13 +47,13 @@ def test_what_it_will_cost_is_told_first_and_alone_by_option(
     server = chat_server(weights=weights)
     result = run(server, "--estimate", "--price-in", "2.5", "--price-out", "10")
     assert result.exit_code == 0
-    assert result.stdout.startswith("openai:seer: at most 5 requests with 40 pictures, about ")
+    assert result.stdout.startswith("openai:seer: about 5 requests with 40 pictures, about ")
     assert "price about 0.03; the cause of each finding is one request more" in result.stdout
     assert all(not pictures for pictures in server.pictures)
     assert not list((tmp_path / "out").glob("*.json"))
     result = run(server, "--window", "2", "--rate", "4")
     assert result.exit_code == 0, result.stderr
-    assert result.stderr.startswith("openai:seer: at most 3 requests with 24 pictures")
+    assert result.stderr.startswith("openai:seer: about 3 requests with 24 pictures")
     found = Analysis.model_validate_json((tmp_path / "out" / "a.mp4.json").read_text())
     assert [finding.label for finding in found.findings] == ["Fighting"]
     page = (tmp_path / "out" / "a.mp4.html").read_text()
@@ -134,11 +134,11 @@ def test_examples_cost_what_is_told_first(
     given = ["predict", str(tmp_path / "examples.jsonl"), "--footage", str(tmp_path / "videos"), "--model"]
     asked = ["openai:seer", "--base-url", server.base_url, "--key-variable", "TEST_KEY", "--out", str(tmp_path / "p")]
     told = CliRunner().invoke(app, [*given, *asked, "--estimate"])
-    assert told.stdout.startswith("at most 1 requests with 8 pictures")
+    assert told.stdout.startswith("about 1 requests with 8 pictures")
     assert not (tmp_path / "p").exists()
     done = CliRunner().invoke(app, [*given, *asked])
     assert done.exit_code == 0, done.stderr
-    assert "at most 1 requests with 8 pictures" in done.stderr
+    assert "about 1 requests with 8 pictures" in done.stderr
     assert json.loads((tmp_path / "p").read_text())["answer"] == "Fighting"
     local = CliRunner().invoke(app, [*given, "compact", "--window", "2"])
     assert isinstance(local.exception, InputError)

@@ -8,13 +8,15 @@ from omnisila.errors import InputError
 from omnisila.inference.cascade import Candidates
 from omnisila.inference.load import load
 from omnisila.inference.predict import predict
-from omnisila.inference.run_folders import answering, check_system
+from omnisila.inference.run_folders import answering, check_system, run_folder
 from omnisila.inference.settings import AnalyzerConfig
 from omnisila.inference.systems import system
 from omnisila.labels import ANOMALY
+from omnisila.models.run_files import copy_run
+from omnisila.recipes.shipping.calibrating_runs import Held, calibrate_run
 from omnisila.records import append, records
 from omnisila.scenes.cache import FeatureCache
-from omnisila.schema import Example, Prediction, Span
+from omnisila.schema import Example, Prediction, Span, Truth
 
 LARGE = "compact-hawkeye"  # whose labels the first does not know: any event of its own is a candidate
 
@@ -97,6 +99,35 @@ def test_examples_are_answered_by_the_pair_under_its_own_name(video, tmp_path):
     assert said["zero"] == said["full"]
     assert {one.answer for one in said["none"]} == {"Normal"}
     assert "+first1@" in said["none"][0].system
+
+
+@pytest.mark.parametrize(
+    ("model", "labels", "label", "first"),
+    [(LARGE, "anomaly", "Abuse", "compact"), ("compact", "explicit", "positive", None)],
+)
+def test_a_temperature_is_fitted_on_what_the_model_judged_alone(model, labels, label, first, make_video, tmp_path):
+    """Here it judges no window: each is ruled out by the first model, or has no face."""
+    make_video("b.mp4", frames=96, rate_hz=12)
+    told = Example(
+        id="b#0", video="b.mp4", start_s=0.0, end_s=8.0, task="locate", labels=labels, instruction="?", answer="",
+        split="val", group="b", truth=(Truth(span=Span(start_s=2, end_s=5), label=label),),
+    )  # fmt: skip
+    folder, settings = copy_run(run_folder(model), tmp_path / "mine"), AnalyzerConfig(first=first)
+    settings = settings.replace(first_threshold=1.0) if first else settings
+    cache, held = FeatureCache(tmp_path / "cache"), Held((told,), "val")
+    fitted = calibrate_run(folder, held, tmp_path, cache, lambda _: None, settings).label_sets[labels]
+    assert fitted.temperature == 1.0
+
+
+def test_the_seconds_of_the_first_model_are_counted(video, tmp_path):
+    asked = Example(
+        id="a#0", video=video.name, start_s=0.0, end_s=2.0, task="identify", labels="anomaly",
+        instruction=render_instruction(Instruction("identify", ANOMALY)), answer="Normal", split="test", group="a",
+    )  # fmt: skip
+    pair = system(LARGE, FeatureCache(tmp_path / "cache"), AnalyzerConfig(first="compact", first_threshold=1.0))
+    list(system("compact", FeatureCache(tmp_path / "cache")).predictions(video, []))  # features are known from here on
+    ((scored,), (known,)) = ([*pair.predictions(video, [asked])] for _ in range(2))
+    assert scored.seconds > 2 * known.seconds, "the first model scores a video once"
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ def test_who_states_no_likelihoods_is_asked_in_words(chat_server: Any, clip: Pat
     (told,) = (warning for warning in found.warnings if "states no likelihoods" in warning)
     assert reason in told
     named = system("openai:seer", settings=settings(server))
-    assert named.name == "query:openai:seer"
+    assert named.name.startswith("query:openai:seer@")
     assert reason in getattr(named, "notice", "")
 
 
@@ -196,6 +196,17 @@ def test_examples_are_answered_in_order_and_a_stopped_run_goes_on(chat_server: A
     assert all(one.seconds is not None and one.parse_ok for one in said)
 
 
+@pytest.mark.parametrize("model", ["openai:seer", "query:openai:seer"])
+def test_answers_of_another_server_have_another_name(chat_server: Any, model: str):
+    servers = [chat_server(weights=fire_from_two_seconds) for _ in range(2)]
+    first, other = (settings(server) for server in servers)
+    secret = first.replace(base_url=f"{first.base_url}/?key=secret".replace("://", "://me:word@"))
+    assert secret.server == first.base_url
+    names = [system(model, settings=ways).name for ways in (first, other)]
+    assert len(set(names)) == 2
+    assert names[0] == system(model, settings=first.replace(base_url=f"{first.base_url}/")).name
+
+
 def test_a_stretch_is_sent_as_a_video_by_option(chat_server: Any, clip: Path, tmp_path: Path):
     server = chat_server()
     llm = EndpointLLM.of_settings("seer", settings(server, send_video=True))
@@ -214,7 +225,7 @@ def test_what_is_asked_costs_what_its_prices_say(chat_server: Any):
     assert llm.parallel == 4
     cost = expected_of(object(), [_example("identify", 0)] * 10, ways)
     assert str(cost) == (
-        "at most 10 requests with 80 pictures, about 21900 tokens to read and 600 to write, price about 0.05"
+        "about 10 requests with 80 pictures, about 21900 tokens to read and 600 to write, price about 0.05"
     )
     assert expected_of(object(), [_example("identify", 0)], ways.replace(send_video=True)).pictures == 0
 

@@ -127,12 +127,19 @@ def _ruled_out(videos: Sequence[_Video], labels: str) -> str:
 
 
 def _fit_label_set(videos: Sequence[_Video], labels: str, names: Sequence[str]) -> LabelSetCalibration:
-    logs = [np.log(np.maximum(video.scored.posteriors[labels], SMALLEST)) for video in videos]
+    """Temperature and thresholds; windows that are quiet by rule (ruled out, or no face) know no temperature."""
+    posteriors = [video.scored.posteriors[labels] for video in videos]
+    logs = [np.log(np.maximum(posterior, SMALLEST)) for posterior in posteriors]
     truth = np.concatenate([_truth(video, labels, names) for video in videos])
-    known = truth >= 0
-    temperature = fit_temperature(np.concatenate(logs)[known], truth[known])
+    judged = [(posterior > 0).sum(1) > 1 for posterior in posteriors]
+    fitted = (truth >= 0) & np.concatenate(judged)
+    temperature = fit_temperature(np.concatenate(logs)[fitted], truth[fitted])
+    softened = (
+        np.where(rows[:, None], softmax(log, temperature), posterior)
+        for rows, log, posterior in zip(judged, logs, posteriors, strict=True)
+    )
     return fit_label_set(
-        [_validation(video, softmax(log, temperature), names, labels) for video, log in zip(videos, logs, strict=True)],
+        [_validation(video, posterior, names, labels) for video, posterior in zip(videos, softened, strict=True)],
         temperature,
     )
 

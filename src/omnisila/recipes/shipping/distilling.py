@@ -42,7 +42,7 @@ class Footage(NamedTuple):
     """A folder of videos, with what is known of some.
 
     Attributes:
-        truth: files of examples whose train split gives known labels; None: nothing is known.
+        truth: the file of examples whose train split gives known labels; None: nothing is known.
         taught: the files of examples that the teachers were trained on.
     """
 
@@ -50,10 +50,18 @@ class Footage(NamedTuple):
     truth: Path | None = None
     taught: Sequence[Path] = ()
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All that name examples of it."""
+        return (*([self.truth] if self.truth else ()), *self.taught)
+
     def sources(self) -> dict[str, str]:
         """Video -> its source, as far as examples name it."""
-        files = (*([self.truth] if self.truth else ()), *self.taught)
-        return {example.video: example.group for path in files for example in records(path, Example)}
+        return {example.video: example.group for path in self.files for example in records(path, Example)}
+
+    def held_out(self) -> set[str]:
+        """The videos that models are to be tested on: those of val and test splits."""
+        return {example.video for path in self.files for example in records(path, Example) if example.split != "train"}
 
     def known(self) -> dict[str, list[Example]]:
         """Video -> its examples of the train split."""
@@ -88,7 +96,10 @@ def distil(
         TrainingError: nothing is left to learn from.
         OutputError: the run folder cannot be written.
     """
-    videos = {item.name: item for item in expand([footage.folder]).files}
+    found, held_out = expand([footage.folder]).files, footage.held_out()
+    videos = {item.name: item for item in found if item.name not in held_out}
+    if len(videos) < len(found):
+        say(f"{len(found) - len(videos)} of {len(found)} videos are of val or test splits: nothing is learnt from them")
     sources = footage.sources()
     answers: dict[str, list[TeacherAnswers]] = {name: [] for name in videos}
     for teacher in teachers:
@@ -97,8 +108,8 @@ def distil(
         banned = _taught_sources(analyzer, footage, say)
         mine = [item for name, item in videos.items() if sources.get(name, name) not in banned]
         say(f"{teacher}: answers {len(mine)} of {len(videos)} videos; the others' sources taught it")
-        for item, found in _answers(analyzer, mine, out / "state" / "teachers", agreement, say):
-            answers[item.name].append(found)
+        for item, answer in _answers(analyzer, mine, out / "state" / "teachers", agreement, say):
+            answers[item.name].append(answer)
     known = footage.known()
     names = labels or tuple(dict.fromkeys(example.labels for some in known.values() for example in some))
     run = load_run(run_folder(student))
@@ -110,7 +121,7 @@ def distil(
         raise InputError(f"{', '.join(names)}: they share a label, which can have one vote alone. Give one at a time.")
     reader = Analyzer(run, AnalyzerConfig(labels=tuple(run.record.labels)), cache)
     reads = tuple(dict.fromkeys(name for joined in config.reads for name in joined.split("+")))
-    shown = {item.name: found for item in videos.values() if (found := _windows(reader, item, reads, say))}
+    shown = {item.name: seen for item in videos.values() if (seen := _windows(reader, item, reads, say))}
     distilled: dict[str, Distilled] = {}
     for name, known_set in wanted.items():
         lesson = lesson_of(name, shown, answers, known, sources, agreement, say)
@@ -143,8 +154,7 @@ def _teacher(model: str, labels: Sequence[str] | None, cache: FeatureCache, agre
 def _taught_sources(analyzer: Analyzer, footage: Footage, say: Say) -> set[str]:
     """The sources of the train split that a teacher learnt from, known by the digest in its record."""
     learnt = set(analyzer.run.record.data_digests.values())
-    files = [path for path in (*footage.taught, *([footage.truth] if footage.truth else ())) if path]
-    mine = [path for path in files if file_digest(path) in learnt]
+    mine = [path for path in footage.files if file_digest(path) in learnt]
     if learnt and not mine:
         say(f"{analyzer.identity.name}: what it was trained on is in none of the --taught files: nothing is held back")
     return {example.group for path in mine for example in records(path, Example) if example.split == "train"}
@@ -155,7 +165,7 @@ def _answers(
 ) -> Iterator[tuple[Input, TeacherAnswers]]:
     """What a teacher says of each video, from the state where it said so before."""
     sets = [labels.model_dump_json() for labels in analyzer.scorer.label_sets.values()]
-    folder = state / digest(analyzer.identity.digest, analyzer.shortcuts.suffix, *sets)[:12]
+    folder = state / digest(analyzer.results_digest, *sets)[:12]
     for number, item in enumerate(videos, 1):
         try:
             path = folder / f"{sha256(item.path)}.json"
