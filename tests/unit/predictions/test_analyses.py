@@ -95,7 +95,7 @@ def test_side_by_side_draws_the_curve_of_an_analysis(written: Callable[..., Path
     assert [lane.system for lane in shown.lanes] == ["Hawkeye", "other"]
     assert [score for _, _, score in shown.lanes[0].windows] == pytest.approx([0.1, 0.9, 0.8, 0.1])
     figure = side_by_side_figure(shown)
-    assert [len(axes.texts) for axes in figure.axes] == [0, 0], "nothing is missing"
+    assert [[text.get_text() for text in axes.texts] for axes in figure.axes] == [["Hawkeye"], ["other"]], "and no gap"
 
 
 def test_a_folder_of_analyses_is_one_system(written: Callable[..., Path]):
