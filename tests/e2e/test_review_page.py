@@ -64,6 +64,13 @@ def saved(page: Page) -> None:
     expect(page.locator("#saved")).to_have_text("All changes are saved.", timeout=TIMEOUT_MS)
 
 
+def press(page: Page, *keys: str) -> None:
+    """Press keys as a person does, who sees a finding before deciding about it: until then they do nothing."""
+    for key in keys:
+        expect(page.locator("#accept")).to_be_enabled()
+        page.keyboard.press(key)
+
+
 def chosen(page: Page) -> str:
     """Which finding is open, by its place in the queue."""
     return page.locator("#list .open[aria-current=true]").evaluate(
@@ -85,19 +92,17 @@ def test_twenty_findings_by_keyboard_alone_and_the_export_is_what_was_pressed(br
             verdict, label, rating, start_s, end_s = "accepted", None, None, found["start_s"], found["end_s"]
             if number % 3 == 0:
                 rating = number % 6 + 1
-                page.keyboard.press(str(rating))
+                press(page, str(rating))
             if number % 4 == 1:
                 label = "Water Incidents"
-                page.keyboard.press("l")
+                press(page, "l")
                 page.keyboard.press("3")
             if number % 5 == 2:
-                page.keyboard.press("h")  # the end one frame of 12 later
-                page.keyboard.press("h")
-                page.keyboard.press("H")  # and a second
+                press(page, "h", "h", "H")  # the end two frames of 12 later, and a second
                 end_s = round(round(round(end_s + 1 / 12, 3) + 1 / 12, 3) + 1, 3)
             if number % 2:
                 verdict = "rejected"
-            page.keyboard.press("a" if verdict == "accepted" else "x")
+            press(page, "a" if verdict == "accepted" else "x")
             wanted[found["finding"]] = (verdict, label, rating, round(start_s, 3), round(end_s, 3))
         saved(page)
         expect(page.locator("#counts")).to_have_text("20 findings, 0 undecided")
@@ -123,9 +128,7 @@ def test_undo_returns_to_what_it_touched_and_takes_a_bulk_change_back_whole(brow
     with Server(reports) as server:
         page = visit(browser, server)
         first = chosen(page)
-        for key in "tjtjt":
-            page.keyboard.press(key)
-        page.keyboard.press("X")
+        press(page, *"tjtjt", "X")
         expect(page.locator("#list li.rejected")).to_have_count(3)
         page.keyboard.press("u")
         expect(page.locator("#list li.rejected")).to_have_count(0)
@@ -133,10 +136,10 @@ def test_undo_returns_to_what_it_touched_and_takes_a_bulk_change_back_whole(brow
         page.keyboard.press("y")
         expect(page.locator("#list li.rejected")).to_have_count(3)
         page.keyboard.press("u")
-        page.keyboard.press("a")
+        expect(page.locator("#list li.rejected")).to_have_count(0)
+        press(page, "a")
         expect(page.locator("#list li.accepted")).to_have_count(1)
-        for _ in range(4):
-            page.keyboard.press("j")
+        press(page, *"jjjj")
         assert chosen(page) != first
         page.keyboard.press("u")
         expect(page.locator("#list .open[aria-current=true] .place")).to_have_text(first)
@@ -199,9 +202,9 @@ def test_a_killed_server_loses_nothing_that_was_saved_nor_what_was_pressed_meanw
 ) -> None:
     with Server(reports) as server:
         page = visit(browser, server)
-        for key in "axaxa":
-            page.keyboard.press(key)
+        press(page, *"axaxa")
         saved(page)
+        expect(page.locator("#accept")).to_be_enabled()
         server.end(signal.SIGKILL)
         assert sorted(str(line["verdict"]) for line in exported(reports)) == ["accepted"] * 3 + ["rejected"] * 2
         page.keyboard.press("4")
@@ -310,7 +313,7 @@ def test_behind_a_reverse_proxy_with_a_path_and_a_token(browser: Browser, report
             page.goto(f"{proxy.address}?token={server.tokens['ann']}")
             expect(page.locator("#list li")).to_have_count(20)
             assert "token" not in page.url
-            page.keyboard.press("a")
+            press(page, "a")
             saved(page)
             page.locator("#list .open", has_text="one.mp4").first.click()
             expect(page.locator("#video")).to_have_js_property("readyState", 4)
@@ -329,8 +332,7 @@ def test_two_people_review_apart_and_see_where_they_differ(browser: Browser, rep
             page = context.new_page()
             page.goto(f"{server.address}?token={server.tokens[name]}")
             expect(page.locator("#counts")).to_have_text("20 findings, 20 undecided")
-            for key in keys:
-                page.keyboard.press(key)
+            press(page, *keys)
             saved(page)
             page.locator("#open-agreement").click()
             expect(page.locator("#agreement")).to_contain_text("ann: rejected" if name == "bob" else "1 person has")
@@ -344,9 +346,7 @@ def test_two_people_review_apart_and_see_where_they_differ(browser: Browser, rep
 def test_a_missed_finding_is_added_at_the_playhead(browser: Browser, reports: Path) -> None:
     with Server(reports) as server:
         page = visit(browser, server)
-        for key in ".....":
-            page.keyboard.press(key)
-        page.keyboard.press("m")
+        press(page, *".....", "m")
         page.locator("#labels button", has_text="Vandalism").click()
         expect(page.locator("#said")).to_contain_text("Added by")
         saved(page)

@@ -45,24 +45,34 @@ class Fetched:
         InputError: on ``read``: it is too long, too slow, or the connection broke.
     """
 
-    def __init__(self, answer: http.client.HTTPResponse, url: SplitResult, settings: FetchSettings) -> None:
+    def __init__(self, asked: "_Asked", url: SplitResult, settings: FetchSettings, end_s: float) -> None:
         self.name = PurePosixPath(unquote(url.path)).name or "video"
-        self._answer, self._host, self._settings = answer, url.hostname, settings
-        self._end_s, self._taken = time.monotonic() + settings.timeout_s, 0
+        self._stream, self._answer = asked
+        self._host, self._settings, self._end_s, self._taken = url.hostname, settings, end_s, 0
 
     def read(self, size: int) -> bytes:
         try:
-            piece = self._answer.read(min(size, 2**16))  # small: the time is looked at between two pieces
+            self._stream.settimeout(min(_WAIT_S, max(self._end_s - time.monotonic(), 0.01)))
+            piece = self._answer.read1(size)  # what is there, so that a server that drips is noticed
         except (OSError, http.client.HTTPException) as error:
+            self._check_time()
             raise InputError(f"video_url: {self._host} stopped sending ({_reason(error)}). Try again.") from None
         self._taken += len(piece)
         if max(self._taken, self._answer.length or 0) > self._settings.max_bytes:
             raise InputError(f"video_url: longer than {self._settings.max_bytes} bytes, the most that is taken here.")
-        if time.monotonic() > self._end_s:
-            raise InputError(f"video_url: not received within {self._settings.timeout_s:g} s. Upload the video.")
+        self._check_time()
         if not piece and self._answer.length:
             raise InputError(f"video_url: {self._host} sent less than it announced. Try again.")
         return piece
+
+    def _check_time(self) -> None:
+        if time.monotonic() > self._end_s:
+            raise InputError(f"video_url: not received within {self._settings.timeout_s:g} s. Upload the video.")
+
+
+class _Asked(NamedTuple):
+    stream: socket.socket
+    answer: http.client.HTTPResponse
 
 
 @contextmanager
@@ -72,16 +82,18 @@ def fetch(address: str, settings: FetchSettings) -> Iterator[Fetched]:
     Raises:
         InputError: the address may not be fetched, or its server gives no video; the message says why.
     """
+    end_s = time.monotonic() + settings.timeout_s
     for _ in range(_REDIRECTS + 1):
         url = _check(address, settings.hosts)
-        with _get(url, _find_address(url, settings.hosts)) as answer:
+        with _get(url, _find_address(url, settings.hosts)) as asked:
+            answer = asked.answer
             if answer.status in (301, 302, 303, 307, 308):
                 address = urljoin(address, answer.headers.get("Location", ""))
                 continue
             if answer.status != 200:
                 said = f"{answer.status} {answer.reason}"
                 raise InputError(f"video_url: {url.hostname} answers {said}. Give another address.")
-            yield Fetched(answer, url, settings)
+            yield Fetched(asked, url, settings, end_s)
             return
     raise InputError(f"video_url: more than {_REDIRECTS} redirects. Give the address of the video itself.")
 
@@ -117,14 +129,14 @@ def _find_address(url: SplitResult, hosts: tuple[str, ...]) -> tuple[str, int]:
 
 
 @contextmanager
-def _get(url: SplitResult, address: tuple[str, int]) -> Iterator[http.client.HTTPResponse]:
+def _get(url: SplitResult, address: tuple[str, int]) -> Iterator[_Asked]:
     host = url.hostname or ""
     with closing(http.client.HTTPConnection(host, address[1], timeout=_WAIT_S)) as connection:
         try:
             stream = socket.create_connection(address, _WAIT_S)
             connection.sock = stream  # to the address that was checked; the name is not resolved again
             if url.scheme == "https":
-                connection.sock = ssl.create_default_context().wrap_socket(stream, server_hostname=host)
+                connection.sock = stream = ssl.create_default_context().wrap_socket(stream, server_hostname=host)
             target = f"{url.path or '/'}?{url.query}" if url.query else url.path or "/"
             wanted = {"User-Agent": f"omnisila/{__version__}", "Accept": _CONTENT_TYPES}
             connection.request("GET", target, headers=wanted)
@@ -132,7 +144,7 @@ def _get(url: SplitResult, address: tuple[str, int]) -> Iterator[http.client.HTT
         except (OSError, ValueError, http.client.HTTPException) as error:
             raise InputError(f"video_url: {host} cannot be asked ({_reason(error)}). Check the address.") from None
         with answer:
-            yield answer
+            yield _Asked(stream, answer)
 
 
 def _reason(error: Exception) -> str:

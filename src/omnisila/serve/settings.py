@@ -83,6 +83,14 @@ class ServeSettings(Config):
     def _begins_with_a_slash(cls, value: str) -> str:
         return f"/{value.strip('/')}" if value.strip("/") else ""
 
+    @field_validator("fetch_from")
+    @classmethod
+    def _are_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for host in value:
+            if not host.strip(".") or set(host) & set("/@ "):
+                raise ValueError(f"{host!r} is no host. Give a name such as cdn.example.org, or an address")
+        return tuple(host.strip(".").lower() for host in value)
+
     @model_validator(mode="after")
     def _open_to_others_needs_accounts(self) -> Self:
         if not self.accounts and not is_loopback(self.host):

@@ -17,7 +17,7 @@ from omnisila.scenes.profile import SceneModeling
 from omnisila.schema import Analysis, CurvePoint, Finding, Span
 from omnisila.watch.address import Address
 from omnisila.watch.events import EventLog, hour_folder, stamp
-from omnisila.watch.frame_queue import Dropped, FrameQueue, Opened
+from omnisila.watch.frame_queue import Closed, Dropped, FrameQueue, Opened
 from omnisila.watch.locating import Locator
 from omnisila.watch.meters import Meter
 from omnisila.watch.reader import Reader
@@ -91,10 +91,8 @@ class Camera:
             try:
                 if isinstance(item, Opened):
                     self._watch(item)
-                elif not isinstance(item, Dropped):
-                    self._say_lost(getattr(item, "reason", ""))
-            except InputError as error:  # it is not the camera that was learnt
-                self._say_lost(str(error))
+                elif isinstance(item, Closed):  # frames of a connection that is not watched are passed over
+                    self._say_lost(item.reason)
             except OmnisilaError as error:
                 self._tell(f"{self.address.name}: {error}", {})
 
@@ -106,7 +104,12 @@ class Camera:
             self._log.write("gap", opened.utc, start_utc=stamp(begin), end_utc=stamp(opened.utc), reason=reason)
         self._lost = self._last_lost = None
         if self._analyzer.camera is not None:
-            self._analyzer.camera.camera.check_picture(Path(self.address.name), opened.width_px, opened.height_px)
+            name = Path(self.address.name)
+            try:
+                self._analyzer.camera.camera.check_picture(name, opened.width_px, opened.height_px)
+            except InputError as error:  # it is not the camera that was learnt
+                self._say_lost(str(error))
+                return
         self._log.write("connected", opened.utc, connection=opened.number)
         self._tell(f"{self.address.name}: connected", {})
         locator = Locator(self._analyzer, self._sem, self._lock, self.settings, opened, self._next_number)

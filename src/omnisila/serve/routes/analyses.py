@@ -7,6 +7,7 @@ import re
 import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
+from threading import BoundedSemaphore
 from typing import Annotated, Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from fastapi import APIRouter, HTTPException, Request
@@ -28,6 +29,7 @@ router = APIRouter(prefix="/v1", tags=["analyses"])
 _EVENT_S = 1.0  # between two looks at an analysis that somebody follows
 _PIECE_BYTES = 2**20
 _NAME_CHARS = 100
+_fetches = BoundedSemaphore(4)  # each holds a thread of the server's 40
 Kind = TypeVar("Kind", bound=Settings)
 Id = Annotated[str, InPath(pattern="^[0-9a-f]{24}$")]
 
@@ -182,8 +184,13 @@ def keep_fetched(address: str, settings: ServeSettings) -> Path:
         InputError: it may not or cannot be fetched.
         OutputError: the disk is full.
     """
-    with fetch(address, settings.fetching) as found:
-        return keep(found, found.name, settings.uploads)
+    if not _fetches.acquire(blocking=False):
+        raise HTTPException(429, "other videos are being fetched; try again later.", {"Retry-After": "30"})
+    try:
+        with fetch(address, settings.fetching) as found:
+            return keep(found, found.name, settings.uploads)
+    finally:
+        _fetches.release()
 
 
 def keep(content: Readable, name: str, folder: Path) -> Path:

@@ -34,6 +34,7 @@ async function open(listed, atS = null) {
   chosen = finding;
   queue.choose(finding);
   if (!video || video.report !== finding.report) {
+    show();
     const shown = await get(`videos/${finding.report}`).catch((error) => { tell("refused", 0, error.message); return null; });
     if (chosen !== finding || !shown) return;
     shown.findings = shown.findings.map(keep);
@@ -127,13 +128,13 @@ function settle(name, state) {
 }
 
 function change(finding, fields) {
-  if (!finding || !canDecide()) return null;
+  if (!isShown() || !canDecide()) return null;
   return save("edits", { findings: [finding.finding], change: fields }, [finding.finding]);
 }
 
 async function decide(verdict) {
   const finding = chosen;
-  if (!finding || !canDecide()) return;
+  if (!isShown() || !canDecide()) return;
   change(finding, { verdict });
   const next = await queue.next(finding, 1, isOpen) ?? await queue.next(null, 1, isOpen);
   if (next && chosen === finding) open(next);
