@@ -20,6 +20,9 @@ from av.video.frame import VideoFrame
 from beartype import BeartypeConf, beartype
 from beartype.roar import BeartypeDecorHintPep673Exception
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell leaves it for what it starts in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # so that processes of the tests can be interrupted
+
 
 def _checked(function: Callable[..., Any]) -> Callable[..., Any]:
     """Check a function's annotations on each call; one that says ``Self`` cannot be checked outside its class."""

@@ -106,7 +106,7 @@ def test_what_cannot_be_asked_is_refused(omnisila: Run, hume: Path) -> None:
     nowhere = ("--backbone", "./nowhere")
     for stage, given, error, complaint in (
         ("pooled", nowhere, WeightsError, "nowhere: no such folder"),
-        ("descriptions", (*nowhere, "--sentences", "./nothing"), WeightsError, "nothing: no such folder"),
+        ("descriptions", (*nowhere, "--sentences", "./nothing"), WeightsError, "nowhere: no such folder"),
     ):
         refused = extract(omnisila, stage, hume, *given)
         assert isinstance(refused.exception, error)

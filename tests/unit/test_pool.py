@@ -117,7 +117,10 @@ def test_no_process_outlives_an_interrupt(tmp_path: Path, sent: signal.Signals, 
         workers = [int(path.stem) for path in folder.glob("*.pid")]
         assert len(workers) == 2
         (os.killpg if to_group else os.kill)(caller.pid, sent)
-        _, told = caller.communicate(timeout=10)
+        try:
+            _, told = caller.communicate(timeout=10)
+        finally:
+            caller.kill()
     assert not any(_lives(worker) for worker in workers)
     assert told.decode().count("Traceback") == 1  # the caller's own
 

@@ -44,7 +44,7 @@ def learn_camera(
     from omnisila.files import check_replaceable
     from omnisila.inference.inputs import Inputs, check_only, expand
     from omnisila.inference.run_folders import check_answered, run_folder
-    from omnisila.models.run_files import run_summary
+    from omnisila.models.run_files import is_run, run_summary
     from omnisila.records import records
 
     if not footage and decisions is None:
@@ -53,8 +53,9 @@ def learn_camera(
         raise InputError(f"{out}: no such camera file yet. Name ordinary footage to learn it from.")
     inputs = expand(footage) if footage else Inputs((), (), ())
     folder = run_folder(model)
-    said = run_summary(folder)
-    check_answered(said.name, said.labels, listed(labels or ()))
+    if is_run(folder):  # a plain Video-LLM answers any labels
+        said = run_summary(folder)
+        check_answered(said.name, said.labels, listed(labels or ()))
     if decisions is not None:
         deque(records(decisions, Decision), maxlen=0)
     if out.exists():

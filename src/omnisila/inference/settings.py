@@ -85,8 +85,6 @@ def split_settings(settings: AnalyzerConfig) -> tuple[AnalyzerConfig | None, Ana
             f"{settings.alarms_per_hour:g} false alarms an hour: that can be said of a known camera alone. Learn one "
             "with omnisila learn-camera and give it with --camera, or leave --alarms-per-hour out."
         )
-    if settings.camera is not None:
-        check_camera_file(settings.camera)
     if settings.camera is not None and settings.max_fnr is not None:
         raise InputError(
             "--max-fnr and --camera both choose the thresholds. Give one: a rate of misses on the model's own "
@@ -94,6 +92,8 @@ def split_settings(settings: AnalyzerConfig) -> tuple[AnalyzerConfig | None, Ana
         )
     if settings.camera is not None and settings.first is not None:
         raise InputError("--first and --camera: a camera is learnt from scores of every window. Give one of the two.")
+    if settings.camera is not None:
+        check_camera_file(settings.camera)
     events = tuple(name for name in settings.labels if name != REACTION.name)
     if not events:
         check_reaction_settings(settings)

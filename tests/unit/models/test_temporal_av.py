@@ -58,12 +58,12 @@ def test_in_training_modalities_are_dropped_but_never_all(model):
     torch.manual_seed(3)
     known = torch.ones(2000, 3, dtype=torch.bool)
     known[:1000, 0] = False
-    kept = model._kept(known)
+    kept = model._draw_shown(known)
     assert kept.any(1).all()
     assert not (kept & ~known).any()
     # each is dropped with chance 0.2, unless it is the luckiest
     assert 0.17 < 1 - kept[1000:].float().mean() < 0.23
-    assert torch.equal(model.eval()._kept(known), known)
+    assert torch.equal(model.eval()._draw_shown(known), known)
 
 
 def test_features_are_standardised_by_training_clips(model):
