@@ -102,6 +102,17 @@ def test_a_wrong_path_and_a_closed_port_are_told_apart(chat_server: Callable[...
             endpoint.ask("what?")
 
 
+def test_a_password_in_the_address_is_in_no_message() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}/v1"
+    config = EndpointConfig(base_url=f"http://mary:secret@{address}?key=hidden", model="m", key_variable="", retries=0)
+    with config.build() as endpoint, pytest.raises(InputError) as failure:
+        endpoint.ask("What is it?")
+    assert f"http://{address}" in str(failure.value)
+    assert not any(word in str(failure.value) for word in ("mary", "secret", "hidden"))
+
+
 def test_no_address_and_no_key_fail_before_anything_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="is no web address"):
         _config("localhost:8000").build()

@@ -130,7 +130,7 @@ class Endpoint:
             raise self._explain(error) from error
         if not isinstance(completion, ChatCompletion) or not completion.choices:
             raise InputError(
-                f"{self.config.base_url}: answers, but not as an OpenAI-compatible endpoint does. "
+                f"{self.config.server}: answers, but not as an OpenAI-compatible endpoint does. "
                 "Check the base URL; it usually ends in /v1."
             )
         return completion
@@ -195,7 +195,7 @@ class Endpoint:
 
     @property
     def _who(self) -> str:
-        return f"{self.config.model} at {self.config.base_url}"
+        return f"{self.config.model} at {self.config.server}"
 
 
 class _Pace:

@@ -2,6 +2,7 @@
 
 import os
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 from pydantic import Field
 
@@ -10,6 +11,12 @@ from omnisila.errors import InputError
 
 if TYPE_CHECKING:
     from omnisila.endpoint import Endpoint
+
+
+def public_address(url: str) -> str:
+    """An address without user, password and query, which may be secret."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
 
 
 class RequestConfig(Config):
@@ -55,6 +62,11 @@ class EndpointConfig(RequestConfig):
     model: str
     key_variable: str = "OPENAI_API_KEY"
 
+    @property
+    def server(self) -> str:
+        """``base_url`` as messages and results name it."""
+        return public_address(self.base_url)
+
     def check(self) -> None:
         """Be sure, before any work, that it can be asked.
 
@@ -79,7 +91,7 @@ class EndpointConfig(RequestConfig):
         key = os.environ.get(self.key_variable, "").strip()
         if not key:
             raise InputError(
-                f"environment variable {self.key_variable} holds no key for {self.base_url}. Set it, "
+                f"environment variable {self.key_variable} holds no key for {self.server}. Set it, "
                 "name another one, or give an empty name for a server that wants no key."
             )
         return key

@@ -76,7 +76,7 @@ class EndpointLLM:
         if fault:
             config = self.endpoint.config
             raise OmnisilaError(
-                f"{config.model} at {config.base_url}: {fault}. It did before; ask it in words ({QUERY}{OPENAI}NAME)."
+                f"{config.model} at {config.server}: {fault}. It did before; ask it in words ({QUERY}{OPENAI}NAME)."
             )
         return np.array([weights[letter] for letter in letters])
 

@@ -1,13 +1,12 @@
 """What is asked of a video."""
 
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from pydantic import Field
 
 from omnisila.camera_use import check_camera_file
 from omnisila.config import Config
-from omnisila.endpoint.settings import EndpointConfig, RequestConfig
+from omnisila.endpoint.settings import EndpointConfig, RequestConfig, public_address
 from omnisila.errors import InputError
 from omnisila.labels import REACTION
 
@@ -58,10 +57,7 @@ class AnalyzerConfig(Config):
     @property
     def server(self) -> str | None:
         """``base_url`` as results name it: without user, password and query, which may be secret."""
-        if self.base_url is None:
-            return None
-        parts = urlsplit(self.base_url)
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
+        return None if self.base_url is None else public_address(self.base_url)
 
     def endpoint(self, name: str) -> EndpointConfig:
         """The endpoint of the model of that name.
