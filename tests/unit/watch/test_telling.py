@@ -1,11 +1,13 @@
 """Who is told, and what stays: a broker of MQTT, an outbox over restarts, results that are taken away."""
 
 import asyncio
+import gc
 import json
 import os
 import socket
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,6 +48,9 @@ class Mosquito:
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._end.set)
         self._thread.join()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)  # the broker leaves its sockets to the collector
+            gc.collect()
 
     async def _serve(self, ready: threading.Event) -> None:
         from amqtt.broker import Broker
