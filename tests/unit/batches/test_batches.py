@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +29,7 @@ from omnisila.errors import InputError, OutputError
 from omnisila.inference.batch import RunIdentity
 from omnisila.schema import Analysis
 from tests.unit.batches.brightness import start
+from tests.waiting import wait_for
 
 Make = Callable[..., Path]
 ROOT = Path(__file__).parents[3]
@@ -119,15 +119,6 @@ def lives(process: int) -> bool:
     except ProcessLookupError:
         return False
     return True
-
-
-def wait_for(what: Callable[[], Any], for_s: float = 120.0) -> Any:
-    until_s = time.monotonic() + for_s
-    while time.monotonic() < until_s:
-        if found := what():
-            return found
-        time.sleep(0.02)
-    raise AssertionError("it did not happen")
 
 
 SCRIPT = """

@@ -6,9 +6,8 @@ import json
 import os
 import socket
 import threading
-import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,17 +17,9 @@ import pytest
 from omnisila.watch.outbox import FAILED, Outbox, UndeliveredError
 from omnisila.watch.retention import retire
 from omnisila.watch.targets import target
+from tests.waiting import wait_for
 
 OPEN = {"event": "open", "camera": "yard.1", "finding": "f1", "label": "Fire", "score": 0.8}
-
-
-def wait_for(what: Callable[[], Any], for_s: float = 60.0) -> Any:
-    until_s = time.monotonic() + for_s
-    while time.monotonic() < until_s:
-        if found := what():
-            return found
-        time.sleep(0.02)
-    raise AssertionError("it did not happen")
 
 
 class Mosquito:
@@ -92,7 +83,7 @@ def test_a_broker_gets_events_states_and_what_home_assistant_needs(broker: Mosqu
     assert "pass-word" not in told.public
     told.send("k1", json.dumps(OPEN).encode())
     told.send("k2", json.dumps({**OPEN, "event": "close"}).encode())
-    wait_for(lambda: len(got) >= 5)
+    wait_for(lambda: len(got) >= 5, for_s=60)
     (topic, config, _), *events = got
     assert topic == "homeassistant/binary_sensor/omnisila_yard_1/config"
     assert json.loads(config)["state_topic"] == "home/alarms/yard.1/state"
@@ -106,7 +97,7 @@ def test_a_broker_gets_events_states_and_what_home_assistant_needs(broker: Mosqu
         told.send("k3", json.dumps(OPEN).encode())
     assert "pass-word" not in str(told_error.value)
     broker.start()
-    wait_for(lambda: _delivers(told))
+    wait_for(lambda: _delivers(told), for_s=60)
 
 
 def _delivers(told: Any) -> bool:
@@ -124,7 +115,7 @@ def test_notices_survive_a_restart_in_order_and_are_sent_once(webhook, tmp_path:
     first.start()
     for number in range(5):
         first.put(f"k{number}", {**OPEN, "number": number})
-    wait_for(lambda: len(webhook.refused) < 995)
+    wait_for(lambda: len(webhook.refused) < 995, for_s=60)
     first.stop()
     assert first.waiting == 5
     assert not webhook.got
@@ -133,7 +124,7 @@ def test_notices_survive_a_restart_in_order_and_are_sent_once(webhook, tmp_path:
     webhook.refused = []
     second = Outbox(tmp_path, [target(webhook.url, b"secret")], said.append, retry_s=0.05)
     second.start()
-    wait_for(lambda: not second.waiting)
+    wait_for(lambda: not second.waiting, for_s=60)
     second.stop()
     assert [headers["Idempotency-Key"] for headers, _ in webhook.got] == [f"k{number}" for number in range(5)]
     assert [json.loads(body)["number"] for _, body in webhook.got] == list(range(5))
@@ -151,7 +142,7 @@ def test_a_notice_is_given_up_where_time_does_not_help(webhook, tmp_path: Path, 
     outbox = Outbox(tmp_path, [target(webhook.url, b"secret")], said.append, retry_s=0.05, age_s=age_s)
     outbox.start()
     outbox.put("k", OPEN)
-    wait_for(lambda: any("given up" in line for line in said))
+    wait_for(lambda: any("given up" in line for line in said), for_s=60)
     outbox.stop()
     assert len(list((tmp_path / FAILED).iterdir())) == 1
     assert "pass-word" not in "".join(said)

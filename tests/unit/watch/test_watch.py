@@ -20,6 +20,7 @@ from omnisila.watch.address import Address
 from omnisila.watch.settings import WatchSettings
 from omnisila.watch.targets import target
 from omnisila.watch.watching import Watch
+from tests.waiting import wait_for
 
 PASSWORD = "pass-word"
 Flagging = Callable[[float, float], Analyzer]
@@ -48,15 +49,6 @@ def running(watch: Watch) -> Iterator[Watch]:
     finally:
         stop.set()
         thread.join()
-
-
-def wait_for(what: Callable[[], Any], for_s: float = 120.0) -> Any:
-    until_s = time.monotonic() + for_s
-    while time.monotonic() < until_s:
-        if found := what():
-            return found
-        time.sleep(0.05)
-    raise AssertionError("it did not happen")
 
 
 def outages(out: Path) -> int:
