@@ -43,6 +43,7 @@ class Library:
         self._others: dict[str, str] = {}  # files that hold no analysis, with their stamps
         self._odd: dict[str, Path] = {}  # files whose names are no text
         self._wake, self._end = threading.Event(), threading.Event()
+        self._searching = threading.Lock()  # a second search would enter what the first has, in another order
         self._thread: threading.Thread | None = None
         self.progress = Progress()
 
@@ -77,11 +78,15 @@ class Library:
         return self._odd.get(report, self._folder / report)
 
     def scan(self) -> None:
-        """Search once: read what is new or changed, forget what is gone.
+        """Search once: read what is new or changed, forget what is gone. A search under way is waited for.
 
         Raises:
             OutputError: the index cannot be written.
         """
+        with self._searching:
+            self._scan()
+
+    def _scan(self) -> None:
         with self._store.read() as connection:
             known = {row.path: row.stamp for row in connection.execute(sql.select(REPORTS.c.path, REPORTS.c.stamp))}
         found = dict(self._files())
