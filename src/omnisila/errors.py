@@ -5,6 +5,7 @@ OmnisilaError
 │   ├── MediaError        a video or image that cannot be read at all
 │   ├── RecordError       a line or field of a file of records is malformed
 │   ├── LabelError        a label or label set that does not exist
+│   ├── EndpointError     an endpoint to which every question would fail
 │   └── DataSetError      a data set's folder or manifest is not as its reader expects
 ├── OutputError           a result cannot be written
 ├── WeightsError          weights are missing, damaged or of another shape
@@ -34,6 +35,10 @@ class RecordError(InputError):
 
 class LabelError(InputError):
     """A label or label set that does not exist, or that a model was not trained on."""
+
+
+class EndpointError(InputError):
+    """An endpoint's address, key or model is wrong: every further question would fail too."""
 
 
 class DataSetError(InputError):

@@ -5,8 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from typer.testing import Result
 
+from omnisila.errors import EndpointError
 from omnisila.schema import Analysis
 
 Run = Callable[..., Result]
@@ -51,3 +53,92 @@ def test_a_cluster_is_not_for_the_pool(omnisila: Run, tmp_path: Path) -> None:
     ended = omnisila("batch", "a.mp4", *given)
     assert ended.exit_code == 2
     assert "a cluster needs --engine ray" in ended.stderr
+
+
+def test_a_first_model_goes_before_a_larger_one(omnisila: Run, make_video: Make, tmp_path: Path) -> None:
+    clip = make_video("clip.mp4", frames=36)
+    asked = ("--model", "compact-hawkeye", "--labels", "anomaly", "--first", "compact", "--first-threshold", "0.5")
+    ended = omnisila("batch", clip, *asked, "--out", tmp_path / "out", "--engine", "pool", "--workers", "1")
+    assert ended.exit_code == 0, ended.output
+    assert omnisila("analyze", clip, *asked, "--out", tmp_path / "one").exit_code == 0
+    made, wanted = (
+        Analysis.model_validate_json((tmp_path / folder / "clip.mp4.json").read_bytes()).replace(timings_s={})
+        for folder in ("out", "one")
+    )
+    assert made == wanted
+    other = omnisila("batch", clip, *asked[:-1], "0.6", "--out", tmp_path / "out", "--engine", "pool")
+    assert "another run" in str(other.exception)
+
+
+KEY = "sk-271828"
+
+
+@pytest.fixture
+def asked(chat_server: Any, make_video: Make, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, tuple[Any, ...]]:
+    """A server and the options to ask it about a folder of two videos."""
+
+    def weights(question: str, pictures: Any) -> Any:
+        if pictures and server.fault is not None:
+            return server.fault
+        return {"B": -0.1, "A": -3.0} if "capital letter B" in question else {"A": -0.1, "L": -3.0}  # A: Fighting
+
+    server = chat_server(weights=weights)
+    server.fault = None
+    monkeypatch.setenv("TEST_KEY", KEY)
+    folder = make_video("in/a.mp4", frames=24, rate_hz=12).parent
+    make_video("in/b.mp4", frames=36, rate_hz=12)
+    model = (
+        "--model",
+        "openai:seer",
+        "--base-url",
+        server.base_url,
+        "--key-variable",
+        "TEST_KEY",
+        "--labels",
+        "implicit",
+    )
+    return server, (folder, *model, "--engine", "pool", "--retries", "0")
+
+
+def test_a_model_behind_an_endpoint_works_through_a_batch(omnisila: Run, asked: Any, tmp_path: Path) -> None:
+    server, given = asked
+    out = tmp_path / "out"
+    told = omnisila("batch", *given, "--out", out, "--estimate", "--price-in", "2.5", "--price-out", "10")
+    assert told.exit_code == 0, told.output
+    assert told.stdout.startswith("openai:seer: about 5 requests with 40 pictures, about ")
+    assert "price about 0.03" in told.stdout
+    assert not any(server.pictures)
+    assert not out.exists()
+    began, pace = len(server.asked), ("--workers", "2", "--parallel", "2", "--requests-per-minute", "6000")
+    ended = omnisila("batch", *given, "--out", out, *pace)
+    assert ended.exit_code == 0, ended.output
+    assert "2 done, 0 skipped, 0 failed" in ended.stderr
+    assert len(server.asked) - began == 2 * 2 + 5 + 2  # by each process whether it can be believed; windows; causes
+    assert server.keys == {f"Bearer {KEY}"}
+    found = Analysis.model_validate_json((out / "a.mp4.json").read_bytes())
+    assert [finding.label for finding in found.findings] == ["Fighting"]
+    written = [path.read_text(errors="replace") for path in out.rglob("*") if path.is_file()]
+    assert KEY not in "".join([ended.output, told.output, *written])
+    before = len(server.asked)
+    assert omnisila("batch", *given, "--out", out, "--parallel", "3").exit_code == 0
+    assert len(server.asked) == before, "nothing is asked twice"
+    assert omnisila("batch", given[0], "--out", out, "--estimate").exit_code == 2
+
+
+def test_an_endpoints_faults_are_no_inputs_fault(omnisila: Run, asked: Any, tmp_path: Path) -> None:
+    server, given = asked[0], (*asked[1], "--workers", "1")
+    out = tmp_path / "out"
+    server.fault = (401, f"Incorrect API key provided: {KEY}")
+    ended = omnisila("batch", *given, "--out", out)
+    assert isinstance(ended.exception, EndpointError)
+    assert "the key (TEST_KEY) was refused, status 401: Incorrect API key provided: [key]" in str(ended.exception)
+    assert KEY not in str(ended.exception)
+    assert not list((out / ".omnisila" / "ledger").rglob("ends/*/*.json"))
+    server.fault = (503, "no memory")
+    ended = omnisila("batch", *given, "--out", out)
+    assert ended.exit_code == 1
+    assert ended.stderr.count("the server failed after 1 tries, status 503") == 2
+    server.fault = None
+    ended = omnisila("batch", *given, "--out", out, "--retry-failed")
+    assert ended.exit_code == 0, ended.output
+    assert "2 done, 0 skipped, 0 failed" in ended.stderr

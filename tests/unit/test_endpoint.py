@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from omnisila.endpoint import EndpointConfig
-from omnisila.errors import InputError, OmnisilaError
+from omnisila.errors import EndpointError, InputError, OmnisilaError
 
 
 def _config(base_url: str, **settings: Any) -> EndpointConfig:
@@ -40,8 +40,8 @@ def test_what_is_left_to_the_endpoint_is_not_sent(chat_server: Callable[..., Any
 @pytest.mark.parametrize(
     ("status", "kind", "says"),
     [
-        (401, InputError, r"the key \(TEST_KEY\) was refused"),
-        (404, InputError, "no such address or model"),
+        (401, EndpointError, r"the key \(TEST_KEY\) was refused"),
+        (404, EndpointError, "no such address or model"),
         (429, OmnisilaError, "still too many requests after 3 tries"),
         (503, OmnisilaError, "the server failed after 3 tries"),
         (400, OmnisilaError, "the request was refused, status 400.*come back later"),

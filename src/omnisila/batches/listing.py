@@ -1,6 +1,8 @@
 """What a batch works on: paths and addresses only, each with a name of its own and what tells a changed file."""
 
+import math
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
@@ -112,13 +114,17 @@ def _local_version(path: Path) -> str:
 
 
 def _remote(address: str) -> Iterator[Source]:
+    from fsspec.utils import glob_translate
+
     scheme = address.partition("://")[0]
     system, path = opened(address)
     try:
         if MAGIC & set(path):
             parts = path.split("/")
             root = "/".join(parts[: next(index for index, part in enumerate(parts) if MAGIC & set(part))])
-            files = [(name, facts) for name, facts in system.glob(path, detail=True).items() if facts["type"] == "file"]
+            slashes = math.inf if "**" in path else path.count("/")
+            matches = re.compile(glob_translate(path)).match
+            files = [(name, facts) for name, facts in listed_files(system, root, slashes) if matches(name)]
         elif system.isfile(path):
             yield Source(address, PurePosixPath(path).name, _version(system.info(path)))
             return

@@ -1,17 +1,19 @@
 """A batch from its inputs to a ledger that holds an end for each of them."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from omnisila.batches.engines import Engine, Start
 from omnisila.batches.ledger import Ledger
 from omnisila.batches.listing import Source
 from omnisila.batches.storage import Storage
 from omnisila.batches.summary import Summary, Tally
-from omnisila.batches.work import ended
+from omnisila.batches.work import ended, output_name
 from omnisila.errors import OutputError
 from omnisila.files import path_text
+from omnisila.inference.batch import STATE_FOLDER
 from omnisila.pace import Pace
+from omnisila.report.exports import PAGE
 
 _PAGE_S = 30.0
 
@@ -25,7 +27,7 @@ def run_batch(
     *,
     tell: Callable[[str], None],
     retry_failed: bool = False,
-    pages: bool = False,
+    suffixes: Collection[str] = ("json",),
 ) -> Tally:
     """Bring every input to its end; what an earlier run ended is not done again.
 
@@ -34,7 +36,7 @@ def run_batch(
         start: see ``Engine.ends``, as ``given``.
         tell: gets lines about progress.
         retry_failed: inputs that failed before are tried again.
-        pages: results have pages, to which the summary leads.
+        suffixes: of each input's outputs; one whose outputs are gone is done again.
 
     Raises:
         OutputError: results cannot be written; what is finished stays.
@@ -42,7 +44,9 @@ def run_batch(
     """
     waiting = {source.key: source for source in sources}
     addresses = {path_text(source.address) for source in waiting.values()}
-    tally, ledger, summary = Tally(len(waiting)), Ledger(storage), Summary(storage, pages)
+    tally, ledger, summary = Tally(len(waiting)), Ledger(storage), Summary(storage, PAGE in suffixes)
+    there: frozenset[str] | None = None
+    lost = 0
     for key, end in ledger.ends():
         if key not in waiting:
             if end.address in addresses:  # it was changed since
@@ -51,8 +55,16 @@ def run_batch(
         if end.state == "failed" and retry_failed:
             ledger.forget(key)
             continue
+        if end.state != "failed":
+            there = storage.names(besides=STATE_FOLDER) if there is None else there
+            if not all(output_name(end.name, suffix) in there for suffix in suffixes):
+                ledger.forget(key)
+                lost += 1
+                continue
         tally.add(end)
         del waiting[key]
+    if lost:
+        tell(f"{lost} ended before, but results of theirs are gone from {storage.address}: they are written again")
     if tally.ended:
         tell(f"going on: {tally.ended} of {tally.total} have ended before ({tally.line()})")
     pace, paged_s = Pace(tally.total), float("-inf")

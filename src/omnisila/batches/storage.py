@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import math
 import os
 import secrets
 import time
@@ -139,18 +140,29 @@ class Storage:
                     if not file.startswith(".") and (content := self.read(path.relative_to(self.folder).as_posix())):
                         yield path.relative_to(self.folder).as_posix(), content
             return
-        try:
-            paths: list[str] = retried(lambda: self._system.find(self._path(within)))
-        except FileNotFoundError:
-            return
-        except Exception as error:
-            raise OutputError(f"{self.url(within)}: cannot be listed ({_told(error)}). Check access to it.") from None
+        paths = [path for path, _ in self._listed(self._path(within))]
         for start in range(0, len(paths), _MANY):
             for path, found in self._system.cat(paths[start : start + _MANY], on_error="return").items():
                 name = path.removeprefix(f"{self._root}/")
                 content = self.read(name) if isinstance(found, Exception) else found
                 if content is not None:
                     yield name, content
+
+    def names(self, besides: str) -> frozenset[str]:
+        """Of every file, besides those in one folder.
+
+        Raises:
+            OutputError: a folder cannot be listed.
+        """
+        if self.folder is None:
+            listed = self._listed(self._root, besides=self._path(besides))
+            return frozenset(path.removeprefix(f"{self._root}/") for path, _ in listed)
+        found: set[str] = set()
+        for folder, folders, files in os.walk(self.folder):
+            inner = Path(folder).relative_to(self.folder)
+            folders[:] = [name for name in folders if (inner / name).as_posix() != besides]
+            found.update((inner / name).as_posix() for name in files)
+        return frozenset(found)
 
     def remove(self, name: str) -> None:
         """Take a file away.
@@ -192,6 +204,14 @@ class Storage:
     def _root(self) -> str:
         return self._opened[1].rstrip("/")
 
+    def _listed(self, path: str, besides: str = "") -> Sequence[tuple[str, Any]]:
+        try:
+            return listed_files(self._system, path, besides=besides)
+        except FileNotFoundError:
+            return ()
+        except Exception as error:
+            raise OutputError(f"{path}: cannot be listed ({_told(error)}). Check access to it.") from None
+
     def _path(self, name: str) -> str:
         return f"{self._root}/{_inside(name)}"
 
@@ -228,10 +248,16 @@ def _create_locally(path: Path, content: bytes) -> bool:
     return True
 
 
-def listed_files(system: Any, path: str) -> Sequence[tuple[str, dict[str, Any]]]:
+def listed_files(
+    system: Any, path: str, slashes: float = math.inf, besides: str = ""
+) -> Sequence[tuple[str, dict[str, Any]]]:
     """Every file below a path of a storage with what is known of it, folder by folder.
 
-    ``walk`` of fsspec would pass over a folder that cannot be listed, and a batch over all that is in it.
+    ``walk``, ``find`` and ``glob`` of fsspec would pass over a folder that cannot be listed, and all that is in it.
+
+    Args:
+        slashes: folders with so many in their path are not listed.
+        besides: a folder that is left out.
 
     Raises:
         FileNotFoundError: there is no such path.
@@ -252,7 +278,8 @@ def listed_files(system: Any, path: str) -> Sequence[tuple[str, dict[str, Any]]]
             if name.strip("/") == folder.strip("/"):
                 continue  # an object of the folder's own name
             if facts["type"] == "directory":
-                folders.append(name)
+                if name != besides and name.count("/") < slashes:
+                    folders.append(name)
             else:
                 found.append((name, facts))
     return found

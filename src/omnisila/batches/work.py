@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from omnisila.batches.ledger import End, Ledger
 from omnisila.batches.listing import Source
 from omnisila.batches.storage import FULL, Storage, is_remote, opened, retried
-from omnisila.errors import InputError, OutputError
+from omnisila.errors import EndpointError, InputError, OutputError
 from omnisila.files import path_text
 from omnisila.inference.batch import INDEX, Writer, failure_reason, output_path
 from omnisila.inference.inputs import Input
@@ -50,6 +50,7 @@ class Work:
 
         Raises:
             OutputError: a result cannot be written, or the ledger not be read, which is no input's fault.
+            EndpointError: likewise, no question can be asked.
         """
         if (known := self._ledger.of(source)) is not None:
             return known
@@ -58,7 +59,7 @@ class Work:
             source = self._ledger.named(source)
             with _fetched(source, self._scratch) as path:
                 end = self._finish(source, path)
-        except OutputError:
+        except (OutputError, EndpointError):
             raise
         except torch.OutOfMemoryError as error:
             end = ended(source, "failed", reason=f"{source.address}: {path_text(str(error))}")

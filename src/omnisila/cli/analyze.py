@@ -5,46 +5,16 @@ from typing import Annotated
 
 import typer
 
-from omnisila.cli.arguments import (
-    AlarmsPerHour,
-    AskedLabels,
-    BlurFaces,
-    CameraFile,
-    Contextual,
-    First,
-    FirstThreshold,
-    Hop,
-    MaxFnr,
-    Model,
-    Parallel,
-    Quiet,
-    Rate,
-    SceneText,
-    VideoTokens,
-    VideoUrl,
-    Window,
-    listed,
-)
-from omnisila.cli.endpoint_options import (
-    BaseUrl,
-    Estimate,
-    KeyVariable,
-    MaxTokens,
-    PriceIn,
-    PriceOut,
-    RequestsPerMinute,
-    Retries,
-    TimeoutS,
-)
+from omnisila.cli.arguments import BlurFaces, Model, Quiet, listed
+from omnisila.cli.option_groups import AnalysisOptions, with_groups
 from omnisila.cli.telling import tell
-from omnisila.labels import known_sets
 from omnisila.report.exports import formats as export_formats
 from omnisila.report.exports import wanted_formats
 
 
+@with_groups
 def analyze(
     videos: Annotated[list[str], typer.Argument(metavar="VIDEO...", help="Videos, pictures, folders or globs.")],
-    labels: AskedLabels = None,
     model: Model = "compact",
     out: Annotated[Path, typer.Option(help="Folder for the results; made when missing.")] = Path("omnisila-report"),
     formats: Annotated[
@@ -54,28 +24,8 @@ def analyze(
     cut: Annotated[
         bool, typer.Option("--cut", help="Cut each finding out of its video, into a folder beside the results.")
     ] = False,
-    window: Window = None,
-    hop: Hop = None,
-    rate: Rate = None,
-    max_fnr: MaxFnr = None,
-    camera: CameraFile = None,
-    alarms_per_hour: AlarmsPerHour = None,
-    first: First = None,
-    first_threshold: FirstThreshold = None,
-    video_tokens: VideoTokens = 1.0,
-    contextual: Contextual = False,
-    scene_text: SceneText = False,
-    base_url: BaseUrl = None,
-    key_variable: KeyVariable = "OPENAI_API_KEY",
-    video_url: VideoUrl = False,
-    estimate: Estimate = False,
-    parallel: Parallel = 4,
-    requests_per_minute: RequestsPerMinute = None,
-    retries: Retries = 5,
-    timeout_s: TimeoutS = 120.0,
-    max_tokens: MaxTokens = 400,
-    price_in: PriceIn = None,
-    price_out: PriceOut = None,
+    *,
+    options: AnalysisOptions,
     blur_faces: BlurFaces = False,
     quiet: Quiet = False,
     as_json: Annotated[
@@ -86,44 +36,15 @@ def analyze(
 
     Exit status: 0 all analysed, 1 some failed (each named), 2 wrong usage.
     """
-    from omnisila.endpoint.settings import RequestConfig
     from omnisila.errors import MediaError, OutputError
     from omnisila.files import check_writable
     from omnisila.inference.inputs import check_only, expand
     from omnisila.inference.run_folders import answering, is_endpoint, model_card
-    from omnisila.inference.settings import AnalyzerConfig
 
-    settings = AnalyzerConfig.from_options(
-        window_s=window,
-        hop_s=hop,
-        rate_hz=rate,
-        max_fnr=max_fnr,
-        camera=camera,
-        alarms_per_hour=alarms_per_hour,
-        first=first,
-        first_threshold=first_threshold,
-        kept_tokens=video_tokens,
-        contextual=contextual,
-        scene_text=scene_text,
-        base_url=base_url,
-        key_variable=key_variable,
-        send_video=video_url,
-        requests=RequestConfig.from_options(
-            parallel=parallel,
-            retries=retries,
-            timeout_s=timeout_s,
-            requests_per_minute=requests_per_minute,
-            max_tokens=max_tokens or None,
-            price_in_per_million=price_in,
-            price_out_per_million=price_out,
-        ),
-    )
-    if labels:
-        settings = settings.replace(labels=known_sets(listed(labels)))
+    settings = options.settings()
     inputs = expand(videos)
     wanted = wanted_formats(listed([formats]))
-    if estimate and not is_endpoint(model):
-        raise typer.BadParameter(f"model {model!r} is on this machine and costs nothing", param_hint="--estimate")
+    options.check_estimate(model)
     card = model_card(answering(model, settings).folders)
     check_writable(out)
     try:
@@ -136,17 +57,15 @@ def analyze(
     from omnisila.cli.progress import BatchProgress
     from omnisila.digests import digest
     from omnisila.inference.batch import INDEX, Batch, RunIdentity, answering_digest, output_path, summary
-    from omnisila.inference.lettered import expected_over
+    from omnisila.inference.lettered import estimate_text
     from omnisila.inference.load import load
     from omnisila.report.writer import Report
 
     analyzer = load(model, settings)
     if is_endpoint(model):
-        cost = expected_over(analyzer, (item.path for item in inputs.files))
-        if estimate or not quiet:
-            told = f"{analyzer.identity.name}: {cost}; the cause of each finding is one request more"
-            tell(told, err=not estimate)
-        if estimate:
+        if options.estimate or not quiet:
+            tell(estimate_text(analyzer, (item.path for item in inputs.files)), err=not options.estimate)
+        if options.estimate:
             return
     report = Report(
         out,

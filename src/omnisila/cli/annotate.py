@@ -6,23 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from omnisila.cli.arguments import Quiet
-from omnisila.cli.endpoint_options import (
-    Estimate,
-    KeyVariable,
-    MaxTokens,
-    PriceIn,
-    PriceOut,
-    RequestsPerMinute,
-    RequiredBaseUrl,
-    Retries,
-    TimeoutS,
-)
+from omnisila.cli.option_groups import Estimate, KeyVariable, RequestOptions, RequiredBaseUrl, with_groups
 from omnisila.cli.telling import tell, teller
 
 if TYPE_CHECKING:
     from omnisila.data.causes.annotator import Estimate as Expected
 
 
+@with_groups
 def annotate(
     name: Annotated[str, typer.Argument(metavar="SET", help="Whose annotations, such as tsl300.")],
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the annotation files lie.")],
@@ -34,13 +25,9 @@ def annotate(
     key_variable: KeyVariable = "OPENAI_API_KEY",
     estimate: Estimate = False,
     sheet: Annotated[Path | None, typer.Option(help="Also write all causes as a CSV table for people.")] = None,
-    requests_per_minute: RequestsPerMinute = None,
-    retries: Retries = 5,
-    timeout_s: TimeoutS = 120.0,
-    max_tokens: MaxTokens = 400,
     temperature: Annotated[float | None, typer.Option(help="Left to the endpoint when not given.")] = None,
-    price_in: PriceIn = None,
-    price_out: PriceOut = None,
+    *,
+    requests: RequestOptions,
     quiet: Quiet = False,
 ) -> None:
     """Write a cause for each annotated span that has none; run it again to resume.
@@ -53,9 +40,8 @@ def annotate(
     from omnisila.errors import InputError
 
     endpoint = EndpointConfig.from_options(
-        base_url=base_url, model=model, key_variable=key_variable, retries=retries, timeout_s=timeout_s,
-        requests_per_minute=requests_per_minute, max_tokens=max_tokens or None, temperature=temperature,
-        price_in_per_million=price_in, price_out_per_million=price_out,
+        base_url=base_url, model=model, key_variable=key_variable, temperature=temperature,
+        **requests.requests,
     )  # fmt: skip
     say = teller(quiet)
     annotated = read_set(name, folder, labels)

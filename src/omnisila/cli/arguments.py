@@ -36,15 +36,6 @@ LabelFiles = Annotated[
     list[str] | None,
     typer.Option("--labels", help="A file that defines a label set, so that examples of it are known; repeat it."),
 ]
-AskedLabels = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--labels",
-        help="What to look for: implicit (events), explicit (sentiment of faces), anomaly (UCF-Crime's) or "
-        "reaction (intensities), or a file that defines a label set (.yaml, for a plain Video-LLM); several with "
-        "commas, or repeat it [what the model was trained on].",
-    ),
-]
 Model = Annotated[
     str,
     typer.Option(
@@ -52,79 +43,7 @@ Model = Annotated[
         "either; query:BACKBONE: such a Video-LLM, asked in words; openai:NAME: one behind an endpoint."
     ),
 ]
-Window = Annotated[
-    float | None, typer.Option(help="Length of a scored window in seconds [model's own: 1; of reactions: 10].")
-]
-Hop = Annotated[
-    float | None,
-    typer.Option(help="Seconds from one window of reaction intensities to the next [their length: no overlap]."),
-]
-Rate = Annotated[
-    float | None, typer.Option(help="Frames per second that a window's 8 frames are taken at [model's own: 4].")
-]
-MaxFnr = Annotated[
-    float | None,
-    typer.Option(
-        help="Choose thresholds for at most this false-negative rate per video (conformal risk control on the "
-        "model's validation footage; it holds only for footage like that)."
-    ),
-]
-CameraFile = Annotated[
-    Path | None,
-    typer.Option(
-        help="The fixed camera that the videos are of, a file of omnisila learn-camera: thresholds by its own "
-        "ordinary scores, and findings of what it never showed (Unusual).",
-    ),
-]
-AlarmsPerHour = Annotated[
-    float | None,
-    typer.Option(help="False alarms of each label set, and of Unusual, that are wanted on that camera at most [0.2]."),
-]
 BlurFaces = Annotated[bool, typer.Option("--blur-faces", help="Blur faces in the page and in cut clips.")]
-Contextual = Annotated[
-    bool,
-    typer.Option(
-        "--contextual",
-        help="Of a plain Video-LLM: divide each label's likelihood by that for an empty video, so that a label the "
-        "model likes to say is not found everywhere.",
-    ),
-]
-SceneText = Annotated[
-    bool,
-    typer.Option(
-        "--scene-text", help="Of a plain Video-LLM: tell it in words what the scene extractors saw in a window."
-    ),
-]
-First = Annotated[
-    str | None,
-    typer.Option(
-        help="A smaller model, such as compact, that scores every window first; --model sees only what lies near its "
-        "candidates. omnisila calibrate with the same options fits thresholds for the pair."
-    ),
-]
-FirstThreshold = Annotated[
-    float | None,
-    typer.Option(
-        help="Score of an event from which --first calls a window a candidate; 0: --model sees all "
-        "[as calibrated, else 0.1]."
-    ),
-]
-VideoTokens = Annotated[
-    float,
-    typer.Option(
-        help="Share of a window's video tokens that a Video-LLM reads; those that change least over time are merged. "
-        "Thresholds hold for the share that they were fitted with."
-    ),
-]
-VideoUrl = Annotated[
-    bool,
-    typer.Option(
-        "--video-url",
-        help="Send the endpoint stretches as video files, for servers that take video_url (vLLM, SGLang), in place of "
-        "8 pictures; it then chooses the frames.",
-    ),
-]
-Parallel = Annotated[int, typer.Option(min=1, help="Questions on their way to an endpoint at a time.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print errors only.")]
 
 

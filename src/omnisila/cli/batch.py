@@ -1,30 +1,23 @@
 """``omnisila batch``: ``analyze`` for any number of videos, from and to any storage, on one machine or many."""
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from omnisila.cli.arguments import (
-    AlarmsPerHour,
-    AskedLabels,
-    BlurFaces,
-    CameraFile,
-    Contextual,
-    Hop,
-    MaxFnr,
-    Model,
-    Quiet,
-    Rate,
-    SceneText,
-    Window,
-    listed,
-)
-from omnisila.cli.endpoint_options import BaseUrl, KeyVariable
+from omnisila.cli.arguments import BlurFaces, Model, Quiet, listed
+from omnisila.cli.option_groups import AnalysisOptions, with_groups
 from omnisila.cli.telling import tell, teller
 from omnisila.report.exports import formats as export_formats
 
+if TYPE_CHECKING:
+    from omnisila.batches.listing import Source
+    from omnisila.inference.settings import AnalyzerConfig
 
+
+@with_groups
 def batch(
     inputs: Annotated[
         list[str],
@@ -34,7 +27,6 @@ def batch(
         ),
     ],
     out: Annotated[str, typer.Option(help="Folder of the results, here or in a storage such as s3://bucket/results.")],
-    labels: AskedLabels = None,
     model: Model = "compact",
     formats: Annotated[
         str,
@@ -59,16 +51,8 @@ def batch(
     features: Annotated[
         Path | None, typer.Option(help="Keep scene features in this folder [taken away with each input].")
     ] = None,
-    window: Window = None,
-    hop: Hop = None,
-    rate: Rate = None,
-    max_fnr: MaxFnr = None,
-    camera: CameraFile = None,
-    alarms_per_hour: AlarmsPerHour = None,
-    contextual: Contextual = False,
-    scene_text: SceneText = False,
-    base_url: BaseUrl = None,
-    key_variable: KeyVariable = "OPENAI_API_KEY",
+    *,
+    options: AnalysisOptions,
     blur_faces: BlurFaces = False,
     quiet: Quiet = False,
 ) -> None:
@@ -84,30 +68,19 @@ def batch(
     from omnisila.batches.running import run_batch
     from omnisila.batches.storage import Storage
     from omnisila.batches.task import Task, prepare
-    from omnisila.inference.settings import AnalyzerConfig
-    from omnisila.labels import known_sets
-    from omnisila.report.exports import PAGE, wanted_formats
+    from omnisila.report.exports import output_suffixes, wanted_formats
 
     if engine == "pool" and address is not None:
         raise typer.BadParameter("a cluster needs --engine ray; the pool is of this machine", param_hint="--address")
-    settings = AnalyzerConfig.from_options(
-        window_s=window,
-        hop_s=hop,
-        rate_hz=rate,
-        max_fnr=max_fnr,
-        camera=camera,
-        alarms_per_hour=alarms_per_hour,
-        contextual=contextual,
-        scene_text=scene_text,
-        base_url=base_url,
-        key_variable=key_variable,
-    )
-    if labels:
-        settings = settings.replace(labels=known_sets(listed(labels)))
+    options.check_estimate(model)
+    settings = options.settings()
+    if (pace := settings.requests.requests_per_minute) is not None:  # of all processes together
+        workers = workers or os.cpu_count() or 1
+        settings = settings.replace(requests=settings.requests.replace(requests_per_minute=pace / workers))
     task = Task(
         model=model,
         settings=settings,
-        label_files=listed(labels or ()),
+        label_files=listed(options.labels or ()),
         formats=wanted_formats(listed([formats])),
         blur_faces=blur_faces,
         out=out,
@@ -116,8 +89,11 @@ def batch(
     storage, limits = Storage(out), Limits(workers, gpus, tries, limit)
     identity = task.identity()
     sources = list_sources(inputs)
-    Ledger(storage).bind(identity)
     say = teller(quiet)
+    if options.estimate:
+        _tell_estimate(model, settings, sources.files)
+        return
+    Ledger(storage).bind(identity)
     for note in sources.notes:
         say(f"note: {note}")
     with_ray = engine == "ray" or (engine is None and (address is not None or _has_ray()))
@@ -129,13 +105,24 @@ def batch(
         (task,),
         tell=say,
         retry_failed=retry_failed,
-        pages=PAGE in task.formats,
+        suffixes=output_suffixes(task.formats),
     )
     for failure in (*sources.failed, *tally.failed):
         tell(f"failed: {failure.reason}", err=True)
     say(f"{tally.line()}. Open {storage.url('index.html')}; every end is in {storage.url(WHOLE)}")
     if sources.failed or tally.states["failed"]:
         raise typer.Exit(1)
+
+
+def _tell_estimate(model: str, settings: "AnalyzerConfig", sources: "Sequence[Source]") -> None:
+    from omnisila.batches.storage import is_remote
+    from omnisila.inference.lettered import estimate_text
+    from omnisila.inference.load import load
+
+    near = [Path(source.address) for source in sources if not is_remote(source.address)]
+    far = len(sources) - len(near)
+    told = f"; {far} remote inputs are not counted, for their length is not known" if far else ""
+    tell(f"{estimate_text(load(model, settings), near)}{told}")
 
 
 def _has_ray() -> bool:

@@ -6,19 +6,12 @@ from typing import Annotated
 
 import typer
 
-from omnisila.cli.arguments import (
-    First,
-    FirstThreshold,
-    LabelFiles,
-    Quiet,
-    VideoTokens,
-    file_argument,
-    file_option,
-    folder_option,
-)
+from omnisila.cli.arguments import LabelFiles, Quiet, file_argument, file_option, folder_option
+from omnisila.cli.option_groups import ShortcutOptions, with_groups
 from omnisila.cli.telling import tell, teller
 
 
+@with_groups
 def calibrate(
     run: Annotated[
         Path, typer.Argument(metavar="RUN", help="A run folder of omnisila train; with --out an embedded model too.")
@@ -35,9 +28,8 @@ def calibrate(
     split: Annotated[str, typer.Option(help="The split to fit on: videos the run was not trained on.")] = "val",
     out: Annotated[Path | None, typer.Option(help="Calibrate a copy of the run, made here.")] = None,
     labels: LabelFiles = None,
-    first: First = None,
-    first_threshold: FirstThreshold = None,
-    video_tokens: VideoTokens = 1.0,
+    *,
+    options: ShortcutOptions,
     quiet: Quiet = False,
 ) -> None:
     """Fit temperature and thresholds for wanted miss rates, and say what each costs in false alarms.
@@ -50,7 +42,6 @@ def calibrate(
     from omnisila.decisions import Decision
     from omnisila.errors import InputError
     from omnisila.inference.run_folders import shortcuts_of
-    from omnisila.inference.settings import AnalyzerConfig
     from omnisila.labels import known_sets
     from omnisila.models.run_files import check_copy, copy_run, is_reaction, run_summary
     from omnisila.records import records
@@ -66,7 +57,7 @@ def calibrate(
     if is_reaction(source):
         raise InputError(f"{run} measures reactions, which have no thresholds. Give a run of omnisila train icm.")
     run_summary(source)
-    settings = AnalyzerConfig.from_options(first=first, first_threshold=first_threshold, kept_tokens=video_tokens)
+    settings = options.settings()
     shortcuts_of(settings, None)
     asked = examples or decisions
     if asked is None or (examples is not None and decisions is not None):

@@ -6,23 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from omnisila.cli.arguments import Draws, Examples, Quiet, ScoredSplit
-from omnisila.cli.endpoint_options import (
-    Estimate,
-    KeyVariable,
-    MaxTokens,
-    PriceIn,
-    PriceOut,
-    RequestsPerMinute,
-    RequiredBaseUrl,
-    Retries,
-    TimeoutS,
-)
+from omnisila.cli.option_groups import Estimate, KeyVariable, RequestOptions, RequiredBaseUrl, with_groups
 from omnisila.cli.telling import tell, teller
 
 if TYPE_CHECKING:
     from omnisila.evaluation.judging import Estimate as Expected
 
 
+@with_groups
 def judge(
     examples: Examples,
     predictions: Annotated[
@@ -39,14 +30,10 @@ def judge(
     key_variable: KeyVariable = "OPENAI_API_KEY",
     estimate: Estimate = False,
     parallel: Annotated[int, typer.Option(min=1, help="Questions on their way at a time.")] = 4,
-    requests_per_minute: RequestsPerMinute = None,
-    retries: Retries = 5,
-    timeout_s: TimeoutS = 120.0,
-    max_tokens: MaxTokens = 400,
     temperature: Annotated[float, typer.Option(help="Below 0: left to the endpoint, as some models insist.")] = 0.0,
-    price_in: PriceIn = None,
-    price_out: PriceOut = None,
     draws: Draws = 1000,
+    *,
+    requests: RequestOptions,
     quiet: Quiet = False,
 ) -> None:
     """Let a language model rate each stated cause against the true one; run it again to resume.
@@ -56,10 +43,8 @@ def judge(
     from omnisila.endpoint import EndpointConfig
 
     endpoint = EndpointConfig.from_options(
-        base_url=base_url, model=model, key_variable=key_variable, retries=retries, timeout_s=timeout_s,
-        requests_per_minute=requests_per_minute, max_tokens=max_tokens or None,
-        temperature=temperature if temperature >= 0 else None, price_in_per_million=price_in,
-        price_out_per_million=price_out,
+        base_url=base_url, model=model, key_variable=key_variable,
+        temperature=temperature if temperature >= 0 else None, **requests.requests,
     )  # fmt: skip
     if not estimate:
         endpoint.check()

@@ -5,34 +5,13 @@ from typing import Annotated
 
 import typer
 
-from omnisila.cli.arguments import (
-    Contextual,
-    Examples,
-    First,
-    FirstThreshold,
-    Footage,
-    LabelFiles,
-    Parallel,
-    Quiet,
-    SceneText,
-    VideoTokens,
-    VideoUrl,
-)
-from omnisila.cli.endpoint_options import (
-    BaseUrl,
-    Estimate,
-    KeyVariable,
-    MaxTokens,
-    PriceIn,
-    PriceOut,
-    RequestsPerMinute,
-    Retries,
-    TimeoutS,
-)
+from omnisila.cli.arguments import Examples, Footage, LabelFiles, Quiet
+from omnisila.cli.option_groups import AnswerOptions, with_groups
 from omnisila.cli.telling import tell, teller
 from omnisila.labels import known_sets
 
 
+@with_groups
 def predict(
     examples: Examples,
     footage: Footage,
@@ -47,67 +26,25 @@ def predict(
     out: Annotated[Path, typer.Option(help="Where the answers go; run again to resume.")] = Path("predictions.jsonl"),
     split: Annotated[str | None, typer.Option(help="Only this split: train, val or test. Default: all.")] = None,
     labels: LabelFiles = None,
-    window: Annotated[
-        float | None, typer.Option(help="Seconds of a scored window, of a plain Video-LLM or an endpoint [1].")
-    ] = None,
-    rate: Annotated[
-        float | None, typer.Option(help="Frames per second that such a window's 8 frames are taken at [4].")
-    ] = None,
-    first: First = None,
-    first_threshold: FirstThreshold = None,
-    video_tokens: VideoTokens = 1.0,
-    contextual: Contextual = False,
-    scene_text: SceneText = False,
-    base_url: BaseUrl = None,
-    key_variable: KeyVariable = "OPENAI_API_KEY",
-    video_url: VideoUrl = False,
-    estimate: Estimate = False,
-    parallel: Parallel = 4,
-    requests_per_minute: RequestsPerMinute = None,
-    retries: Retries = 5,
-    timeout_s: TimeoutS = 120.0,
-    max_tokens: MaxTokens = 400,
-    price_in: PriceIn = None,
-    price_out: PriceOut = None,
+    *,
+    options: AnswerOptions,
     quiet: Quiet = False,
 ) -> None:
     """Answer prepared examples with a model or a Python function.
 
+    --window and --rate are for plain Video-LLMs and endpoints; other models have windows of their own.
     Exit status: 0 all answered, 1 some videos failed (each named), 2 wrong usage.
     """
     from omnisila.data.asked_examples import check_examples
-    from omnisila.endpoint.settings import RequestConfig
     from omnisila.files import check_replaceable
     from omnisila.inference.run_folders import check_system, is_endpoint
-    from omnisila.inference.settings import AnalyzerConfig
 
     known_sets(labels or ())
     check_examples(examples, split)
-    settings = AnalyzerConfig.from_options(
-        first=first,
-        first_threshold=first_threshold,
-        kept_tokens=video_tokens,
-        contextual=contextual,
-        scene_text=scene_text,
-        base_url=base_url,
-        key_variable=key_variable,
-        send_video=video_url,
-        window_s=window,
-        rate_hz=rate,
-        requests=RequestConfig.from_options(
-            parallel=parallel,
-            retries=retries,
-            timeout_s=timeout_s,
-            requests_per_minute=requests_per_minute,
-            max_tokens=max_tokens or None,
-            price_in_per_million=price_in,
-            price_out_per_million=price_out,
-        ),
-    )
+    settings = options.settings()
     check_system(model, settings)
     check_replaceable(out)
-    if estimate and not is_endpoint(model):
-        raise typer.BadParameter(f"model {model!r} is on this machine and costs nothing", param_hint="--estimate")
+    options.check_estimate(model)
 
     from omnisila.inference.lettered import expected_of
     from omnisila.inference.predict import outdated_file
@@ -123,7 +60,7 @@ def predict(
     if is_endpoint(model):
         wanted = [each for each in records(examples, Example) if split in (None, each.split)]
         cost = expected_of(answering, wanted, settings)
-        if estimate:
+        if options.estimate:
             tell(str(cost))
             return
         say(f"{answering.name}: {cost}")

@@ -6,12 +6,14 @@ from typing import Annotated, Literal
 
 import typer
 
-from omnisila.cli.arguments import AlarmsPerHour, CameraFile, MaxFnr, listed
+from omnisila.cli.arguments import Quiet
+from omnisila.cli.option_groups import FindingOptions, with_groups
 from omnisila.cli.telling import teller
 
 SECRET = "OMNISILA_WATCH_SECRET"
 
 
+@with_groups
 def watch(
     streams: Annotated[
         list[str],
@@ -30,12 +32,6 @@ def watch(
     model: Annotated[
         str, typer.Option(help="compact, compact-hawkeye or a run folder that reads features.")
     ] = "compact",
-    labels: Annotated[
-        list[str] | None, typer.Option("--labels", help="Label sets, with commas [what the model was trained on].")
-    ] = None,
-    max_fnr: MaxFnr = None,
-    camera: CameraFile = None,
-    alarms_per_hour: AlarmsPerHour = None,
     transport: Annotated[Literal["tcp", "udp"], typer.Option(help="Of RTSP.")] = "tcp",
     before: Annotated[float, typer.Option(min=0, help="Seconds that a clip shows before its finding.")] = 5.0,
     after: Annotated[float, typer.Option(min=0, help="Seconds that it shows after it.")] = 5.0,
@@ -47,7 +43,9 @@ def watch(
     metrics: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Answer Prometheus at this port of 127.0.0.1.")
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+    *,
+    options: FindingOptions,
+    quiet: Quiet = False,
 ) -> None:
     """Watch streams: findings open, are told, and close with a clip, for days; a stream that fails is opened again.
 
@@ -58,7 +56,6 @@ def watch(
     from omnisila.errors import InputError, needing
     from omnisila.files import check_writable
     from omnisila.inference.run_folders import answering
-    from omnisila.inference.settings import AnalyzerConfig
     from omnisila.watch.address import Address, distinct
     from omnisila.watch.outbox import secret_of
     from omnisila.watch.settings import WatchSettings
@@ -75,11 +72,11 @@ def watch(
         out=out, transport=transport, pre_s=before, post_s=after, cooldown_s=cooldown, keep_days=keep_days,
         keep_bytes=None if keep_gb is None else int(keep_gb * 1e9),
     )  # fmt: skip
-    if camera is not None and len(addresses) > 1:
-        raise InputError(f"--camera {camera}: of one camera, but {len(addresses)} streams. Watch each by itself.")
-    asked = AnalyzerConfig.from_options(max_fnr=max_fnr, camera=camera, alarms_per_hour=alarms_per_hour)
-    if labels:
-        asked = asked.replace(labels=listed(labels))
+    if options.camera is not None and len(addresses) > 1:
+        raise InputError(
+            f"--camera {options.camera}: of one camera, but {len(addresses)} streams. Watch each by itself."
+        )
+    asked = options.settings()
     answering(model, asked)
     check_writable(out)
     secret = secret_of(out / ".omnisila" / "watch.secret", os.environ.get(SECRET)) if notify else b""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from omnisila.endpoint.settings import EndpointConfig, RequestConfig
 from omnisila.endpoint.weighing import MOST_LISTED, TRUSTED, Weighed, letter_weights
-from omnisila.errors import InputError, OmnisilaError, needing
+from omnisila.errors import EndpointError, OmnisilaError, needing
 
 if TYPE_CHECKING:
     from openai import OpenAIError
@@ -32,7 +32,7 @@ class Reply(NamedTuple):
 class Endpoint:
     """A client that several threads may share; to be closed after use, best as a context manager.
 
-    What the user has to put right ends in an ``InputError``, as every further question would fail too. A single
+    What the user has to put right ends in an ``EndpointError``, as every further question would fail too. A single
     question that stays without a usable answer ends in a plain ``OmnisilaError``.
 
     Raises:
@@ -62,7 +62,7 @@ class Endpoint:
             video: an mp4 file, for servers that take ``video_url``.
 
         Raises:
-            InputError: the address, the key or the model is wrong; the message says which.
+            EndpointError: the address, the key or the model is wrong; the message says which.
             OmnisilaError: no usable answer after all retries: refused, too slow, empty or cut off.
         """
         return self._reply(self._complete(prompt, images, video, max_tokens=self.config.max_tokens))
@@ -73,7 +73,7 @@ class Endpoint:
         """How likely the answer to a question is to begin with each of the letters.
 
         Raises:
-            InputError: as ``ask``.
+            EndpointError: as ``ask``.
             OmnisilaError: as ``ask``, but for what the endpoint says of log-probabilities, which is a ``fault``.
         """
         import openai
@@ -90,7 +90,7 @@ class Endpoint:
         """Why letters cannot be weighed here, found out by two questions whose answers are known; "" where they can.
 
         Raises:
-            InputError: as ``ask``.
+            EndpointError: as ``ask``.
             OmnisilaError: as ``ask``.
         """
         for letter in "AB":
@@ -129,7 +129,7 @@ class Endpoint:
         except openai.OpenAIError as error:
             raise self._explain(error) from error
         if not isinstance(completion, ChatCompletion) or not completion.choices:
-            raise InputError(
+            raise EndpointError(
                 f"{self.config.server}: answers, but not as an OpenAI-compatible endpoint does. "
                 "Check the base URL; it usually ends in /v1."
             )
@@ -167,20 +167,23 @@ class Endpoint:
             )
         if isinstance(error, openai.APIConnectionError):
             reason = error.__cause__ or error
-            return InputError(
+            return EndpointError(
                 f"{self._who}: cannot be reached {tries} ({reason}). Check the base URL and that the server runs."
             )
         if not isinstance(error, openai.APIStatusError):
             return OmnisilaError(f"{self._who}: {error}. Ask again; if it stays so, check the base URL.")
-        said = f"status {error.status_code}: {_brief(error.message)}"
+        message = error.message.removeprefix(f"Error code: {error.status_code} - ")
+        if self.config.key_variable:
+            message = message.replace(self.config.key, "[key]")
+        said = f"status {error.status_code}: {_brief(message)}"
         match error.status_code:
             case 401 | 403:
                 source = self.config.key_variable or "none sent"
-                return InputError(
+                return EndpointError(
                     f"{self._who}: the key ({source}) was refused, {said}. Give a key that is valid there."
                 )
             case 404:
-                return InputError(
+                return EndpointError(
                     f"{self._who}: no such address or model, {said}. Check the base URL, which usually ends in /v1, "
                     "and the model's name."
                 )

@@ -228,15 +228,16 @@ def _system_name(analyzer: AskedAnalyzer) -> str:
     return f"{analyzer.model}@{analyzer.identity.digest[:12]}"
 
 
-def expected_over(analyzer: object, paths: Iterable[Path]) -> Expected:
-    """What analysing videos will ask an endpoint for, without causes; those that cannot be read cost nothing."""
+def estimate_text(analyzer: object, paths: Iterable[Path]) -> str:
+    """What analysing videos will ask an endpoint for, in words; those that cannot be read cost nothing."""
     assert isinstance(analyzer, AskedAnalyzer)  # behind an endpoint
     requests = 0
     for path in paths:
         with suppress(OmnisilaError):
             requests += analyzer.requests(probe(path).duration_s)
     weighed = isinstance(analyzer, LetteredAnalyzer)
-    return expected(requests * weighed, requests * (not weighed), analyzer.config)
+    cost = expected(requests * weighed, requests * (not weighed), analyzer.config)
+    return f"{analyzer.identity.name}: {cost}; the cause of each finding is one request more"
 
 
 def expected_of(system: object, examples: Sequence[Example], settings: AnalyzerConfig) -> Expected:

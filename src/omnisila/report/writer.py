@@ -14,7 +14,7 @@ from omnisila.inference.batch import INDEX, STATE_FOLDER, Outcome, Writer, failu
 from omnisila.inference.inputs import CUTS, Failure, Input
 from omnisila.predictions.analyses import parse_analysis
 from omnisila.report.cuts import remove_cuts, write_cuts
-from omnisila.report.exports import PAGE, exporter, formats, wanted_formats
+from omnisila.report.exports import PAGE, exporter, formats, output_suffixes, wanted_formats
 from omnisila.report.faces import FaceFinder, FaceFinderConfig
 from omnisila.report.index import IndexEntry, render_index
 from omnisila.report.page import render_page
@@ -69,7 +69,7 @@ class Report:
 
     def suffixes(self) -> tuple[str, ...]:
         """Of every output that any run may write."""
-        return (*(exporter(name).suffix for name in formats()), PAGE)
+        return output_suffixes((*formats(), PAGE))
 
     def retire(self, item: Input) -> None:
         """Take away the clips of an earlier analysis.

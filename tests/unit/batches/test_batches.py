@@ -304,6 +304,19 @@ def test_a_changed_input_has_one_end(tmp_path: Path):
     assert end.version == list_sources([str(tmp_path / "in")]).files[0].version
 
 
+@pytest.mark.parametrize("remote", [False, True])
+def test_results_that_are_gone_are_written_again(bucket: str, tmp_path: Path, remote: bool):
+    out = f"{bucket}/gone" if remote else str(tmp_path / "out")
+    for number in range(3):
+        picture(tmp_path / "in" / "a" / f"{number}.png", number)
+    first = run(tmp_path / "in", out, tmp_path / "log")
+    Storage(out).remove("a/1.png.json")
+    assert run(tmp_path / "in", out, tmp_path / "again").states == first.states == {"done": 3}
+    assert analysed(tmp_path / "again") == {"1.png": 1}
+    assert Storage(out).read("a/1.png.json")
+    assert len(ends(out)) == 3
+
+
 def test_results_stay_in_their_folder(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     picture(tmp_path / "x" / "a.png", 1)
@@ -343,6 +356,8 @@ def failing() -> Iterator[Storage]:
     register_implementation("failing", Failing, clobber=True)
     yield Storage("failing://out")
     Failing.left = 0
+    Failing.store.clear()
+    Failing.pseudo_dirs[:] = [""]
 
 
 def test_a_storage_that_fails_once_is_asked_again(failing: Storage):
@@ -358,6 +373,22 @@ def test_a_storage_that_fails_once_is_asked_again(failing: Storage):
     Failing.left = 99
     with pytest.raises(InputError, match="cannot be listed"):
         list_sources(["failing://out/in"])
+
+
+def test_no_folder_of_a_storage_is_passed_over(failing: Storage):
+    for name in ("in/a.png", "in/bad/b.png", "in/good/c.png", "in/good/deep/d.png"):
+        failing.put(name, b"1")
+    listed = {
+        "in/*.png": ["a.png"], "in/*/*.png": ["bad/b.png", "good/c.png"], "in/g*/**": ["good/c.png", "good/deep/d.png"],
+    }  # fmt: skip
+    for pattern, names in listed.items():
+        assert [source.name for source in list_sources([f"failing://out/{pattern}"]).files] == names
+    Failing.left = 99
+    assert len(list_sources(["failing://out/in/*.png"]).files) == 1, "a folder that the pattern does not reach"
+    with pytest.raises(InputError, match=r"\*/\*.png: cannot be listed"):
+        list_sources(["failing://out/in/*/*.png"])
+    with pytest.raises(OutputError, match="bad: cannot be listed"):
+        list(Storage("failing://out/in").read_all("bad"))
 
 
 def test_a_ledger_that_cannot_be_read_is_no_inputs_fault(failing: Storage, tmp_path: Path):

@@ -13,7 +13,7 @@ from omnisila.endpoint import RequestConfig
 from omnisila.errors import InputError, OmnisilaError
 from omnisila.inference.asking import answers_in_order
 from omnisila.inference.endpoint_llm import EndpointLLM
-from omnisila.inference.lettered import LetteredAnalyzer, expected_of, expected_over
+from omnisila.inference.lettered import LetteredAnalyzer, estimate_text, expected_of
 from omnisila.inference.load import load
 from omnisila.inference.predict import predict
 from omnisila.inference.settings import AnalyzerConfig
@@ -60,7 +60,8 @@ def test_letters_give_posteriors_curve_and_spans(chat_server: Any, clip: Path, t
     server = chat_server(weights=fire_from_two_seconds)
     analyzer = load("openai:seer", settings(server), FeatureCache(tmp_path / "cache"))
     assert isinstance(analyzer, LetteredAnalyzer)
-    cost = expected_over(analyzer, [clip, tmp_path / "none.mp4"])
+    told = estimate_text(analyzer, [clip, tmp_path / "none.mp4"])
+    assert told.startswith("openai:seer: about 4 requests with 32 pictures, about ")
     before = server.requests
     found = analyzer.analyze(clip)
     assert (found.model.name, found.labels) == ("openai:seer", ("implicit",))
@@ -76,8 +77,8 @@ def test_letters_give_posteriors_curve_and_spans(chat_server: Any, clip: Path, t
     assert (fire.label, fire.span.end_s, fire.cause, fire.cause_by) == ("Fire", 4.0, "a man runs away", "model")
     assert 0.4 < fire.score < 1.0
     assert any("not trained for these labels" in warning for warning in found.warnings)
-    assert server.requests - before == cost.requests + 1  # and the cause
-    assert sum(map(len, server.pictures)) == cost.pictures + 8
+    assert server.requests - before == 4 + 1  # and the cause
+    assert sum(map(len, server.pictures)) == 32 + 8
     assert 1 < server.most_at_once <= 4
     assert "secret" not in found.model_dump_json()
 

@@ -50,6 +50,11 @@ def exporter(name: str) -> Exporter:
     return Exporter(module.SUFFIX, module.export)
 
 
+def output_suffixes(wanted: Iterable[str]) -> tuple[str, ...]:
+    """Of the outputs in these formats."""
+    return tuple(name if name == PAGE else exporter(name).suffix for name in wanted)
+
+
 def whole_milliseconds(span: Span) -> tuple[int, int]:
     """Start and end as formats with milliseconds hold them; a span never becomes empty."""
     start_ms = round(span.start_s * 1000)
