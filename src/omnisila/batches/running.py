@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Callable, Collection, Iterable
+from functools import cached_property
 
 from omnisila.batches.engines import Engine, Start
-from omnisila.batches.ledger import Ledger
+from omnisila.batches.ledger import End, Ledger
 from omnisila.batches.listing import Source
 from omnisila.batches.storage import Storage
 from omnisila.batches.summary import Summary, Tally
@@ -45,8 +46,7 @@ def run_batch(
     waiting = {source.key: source for source in sources}
     addresses = {path_text(source.address) for source in waiting.values()}
     tally, ledger, summary = Tally(len(waiting)), Ledger(storage), Summary(storage, PAGE in suffixes)
-    there: frozenset[str] | None = None
-    lost = 0
+    results, lost = _Results(storage, suffixes), 0
     for key, end in ledger.ends():
         if key not in waiting:
             if end.address in addresses:  # it was changed since
@@ -55,12 +55,10 @@ def run_batch(
         if end.state == "failed" and retry_failed:
             ledger.forget(key)
             continue
-        if end.state != "failed":
-            there = storage.names(besides=STATE_FOLDER) if there is None else there
-            if not all(output_name(end.name, suffix) in there for suffix in suffixes):
-                ledger.forget(key)
-                lost += 1
-                continue
+        if end.state != "failed" and not results.are_there(end):
+            ledger.forget(key)
+            lost += 1
+            continue
         tally.add(end)
         del waiting[key]
     if lost:
@@ -88,3 +86,18 @@ def run_batch(
     ledger.write_whole()
     summary.write(tally, pace.report(tally.ended), is_running=False)
     return tally
+
+
+class _Results:
+    """The outputs that there are, listed once, and only where an earlier run has ended something."""
+
+    def __init__(self, storage: Storage, suffixes: Collection[str]) -> None:
+        self._storage, self._suffixes = storage, suffixes
+
+    def are_there(self, end: End) -> bool:
+        """Whether an input still has all its outputs."""
+        return all(output_name(end.name, suffix) in self._names for suffix in self._suffixes)
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        return self._storage.names(besides=STATE_FOLDER)
