@@ -10,6 +10,12 @@ from typing import Any
 import pytest
 
 Answer = str | tuple[int, str] | None
+ERRORS: dict[str, Callable[[str, int], Any]] = {
+    "vllm": lambda said, code: {"error": {"message": said, "type": "BadRequestError", "param": None, "code": code}},
+    "sglang": lambda said, code: {"object": "error", "message": said, "type": "Bad", "param": None, "code": code},
+    "ollama": lambda said, _: {"error": {"message": said, "type": "api_error", "param": None, "code": None}},
+    "proxy": lambda said, _: f"<html>{said}</html>",
+}
 
 
 def _told(prompt: str, _pictures: Sequence[bytes]) -> Answer:
@@ -25,6 +31,8 @@ class ChatServer(ThreadingHTTPServer):
         weights: log-probabilities of first tokens, the said one first, for a question and its pictures, where they are
             asked for; a status with a message to fail. By default it gives none.
         retry_after_s: what refusals say instead, in whole seconds.
+        models: what it has; other names are unknown to it. By default it takes any, as SGLang does.
+        error: how it writes a message of what went wrong: ``ERRORS``.
     """
 
     daemon_threads = True
@@ -35,11 +43,14 @@ class ChatServer(ThreadingHTTPServer):
         refused: Sequence[int] = (),
         weights: Callable[[str, Sequence[bytes]], dict[str, float] | tuple[int, str]] | None = None,
         retry_after_s: int | None = None,
+        models: Sequence[str] = (),
+        error: str = "ollama",
     ) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.answer = answer
         self.weights = weights
         self.retry_after_s = retry_after_s
+        self.models, self.error = models, error
         self.now, self.most_at_once = 0, 0
         self.refused = list(refused)
         self.finish_reason = "stop"
@@ -74,9 +85,11 @@ class _Handler(BaseHTTPRequestHandler):
             if status is None:
                 self.server.asked.append(body)
         if status is not None:
-            self._send(status, {"error": {"message": "come back later"}})
+            self._refuse(status, "come back later")
         elif self.path != "/v1/chat/completions":
-            self._send(404, {"error": {"message": "no such path"}})
+            self._refuse(404, "no such path")
+        elif self.server.models and body["model"] not in self.server.models:
+            self._refuse(404, f"The model `{body['model']}` does not exist.")
         else:
             with self.server.lock:
                 self.server.now += 1
@@ -86,6 +99,16 @@ class _Handler(BaseHTTPRequestHandler):
             finally:
                 with self.server.lock:
                     self.server.now -= 1
+
+    def do_GET(self) -> None:
+        if self.path == "/v1/models":
+            listed = [{"id": name, "object": "model", "created": 0, "owned_by": "x"} for name in self.server.models]
+            self._send(200, {"object": "list", "data": listed})
+        else:
+            self._refuse(404, "no such path")
+
+    def _refuse(self, status: int, said: str) -> None:
+        self._send(status, ERRORS[self.server.error](said, status))
 
     def _answer(self, body: dict[str, Any]) -> None:
         logprobs = None
@@ -101,7 +124,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.released.wait(5.0)
             return
         if isinstance(answer, tuple):
-            self._send(answer[0], {"error": {"message": answer[1]}})
+            self._refuse(*answer)
             return
         message = {"role": "assistant", "content": answer}
         self._send(200, {
@@ -111,10 +134,11 @@ class _Handler(BaseHTTPRequestHandler):
             "usage": {"prompt_tokens": 100, "completion_tokens": 7, "total_tokens": 107},
         })  # fmt: skip
 
-    def _send(self, status: int, content: dict[str, Any]) -> None:
-        data = json.dumps(content).encode()
+    def _send(self, status: int, content: Any) -> None:
+        is_text = isinstance(content, str)
+        data = (content if is_text else json.dumps(content)).encode()
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", "text/html" if is_text else "application/json")
         self.send_header("Content-Length", str(len(data)))
         if self.server.retry_after_s is None:
             self.send_header("retry-after-ms", "1")

@@ -1,5 +1,6 @@
 """What a system said of examples, as scoring takes it, whatever kind of file it was read from."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
@@ -39,6 +40,28 @@ class System(NamedTuple):
     stale: int = 0
     strays: Strays = NO_STRAYS
     unmentioned: Sequence[str] = ()
+
+
+def short_names(names: Iterable[str]) -> Mapping[str, str]:
+    """What systems are called where people read it.
+
+    A folder has its own name there, with as many of those above it as tell two apart; a hub's id stays whole.
+    """
+    folders: dict[str, list[str]] = {}
+    for name in names:
+        kind, colon, path = name.rpartition(":")
+        parts = path.split("/")
+        is_folder = len(parts) > 2 or path.startswith(("/", "./", "../", "~/"))
+        folders[name] = [kind + colon, *(parts if is_folder else [path])]
+    kept = dict.fromkeys(folders, 1)
+    while True:
+        shown = {name: kind + "/".join(parts[-kept[name] :]) for name, (kind, *parts) in folders.items()}
+        counts = Counter(shown.values())
+        twice = [name for name in shown if counts[shown[name]] > 1 and kept[name] < len(folders[name]) - 1]
+        if not twice:
+            return shown
+        for name in twice:
+            kept[name] += 1
 
 
 def window_ids(examples: Iterable[Example]) -> frozenset[str]:

@@ -12,6 +12,7 @@ import pytest
 
 from omnisila.endpoint import EndpointConfig
 from omnisila.errors import EndpointError, InputError, OmnisilaError
+from tests.chat_server import ERRORS
 
 
 def _config(base_url: str, **settings: Any) -> EndpointConfig:
@@ -56,6 +57,30 @@ def test_each_refusal_says_what_to_do(
     assert type(raised.value) is kind
     assert "secret" not in str(raised.value)
     assert server.requests == (3 if status in (429, 503) else 1)
+
+
+@pytest.mark.parametrize("form", list(ERRORS))
+def test_what_a_server_says_is_told_however_it_says_it(chat_server: Callable[..., Any], form: str) -> None:
+    said = "This model's maximum context length is 4096 tokens, your messages have 9000"
+    server = chat_server(answer=lambda *_: (400, said), weights=lambda *_: (400, said), error=form)
+    with _config(server.base_url).build() as endpoint:
+        for ask in (lambda: endpoint.ask("what?"), lambda: endpoint.weigh("what?", "AB")):
+            with pytest.raises(OmnisilaError, match=r"refused, status 400: \S*This model.*9000\S*\. Change"):
+                ask()
+
+
+def test_a_model_that_is_not_there_is_told_with_those_that_are(chat_server: Callable[..., Any]) -> None:
+    server = chat_server(models=("qwen3-vl:8b", "llava"), error="vllm")
+    with _config(server.base_url).build() as endpoint, pytest.raises(EndpointError, match="It has: qwen3-vl:8b, llava"):
+        endpoint.ask("what?")
+
+
+def test_letters_are_weighed_at_temperature_1(chat_server: Callable[..., Any]) -> None:
+    server = chat_server(weights=lambda *_: {"A": -0.1, "B": -3.0})
+    with _config(server.base_url, temperature=0.0).build() as endpoint:
+        assert endpoint.weigh("what?", "AB").weights["A"] > 0.9
+    sent = {"max_tokens": 1, "temperature": 1.0, "logprobs": True, "top_logprobs": 20}
+    assert {name: server.asked[0][name] for name in sent} == sent
 
 
 def test_what_a_refusal_says_of_when_to_come_back_is_kept(chat_server: Callable[..., Any]) -> None:

@@ -56,6 +56,7 @@ def score(
     from omnisila.files import check_replaceable
     from omnisila.predictions.read import read_predictions
     from omnisila.records import records
+    from omnisila.systems import short_names
 
     known_sets(labels or ())
     check_replaceable(out)
@@ -85,8 +86,9 @@ def score(
     write_scores(out, result)
     if quiet:
         return
+    names = short_names([system.name for system in systems])
     for system, scores in zip(systems, result, strict=False):  # the trivial systems and the comparisons stand behind
-        tell(f"{system.name}: {len(system.predictions)} predictions of {len(asked.examples)} examples")
+        tell(f"{names[system.name]}: {len(system.predictions)} predictions of {len(asked.examples)} examples")
         for line in _left_out(system, scores):
             tell(f"  {line}")
     tell(f"{out}: tables and figures with omnisila report {out}")

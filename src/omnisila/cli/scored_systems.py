@@ -27,8 +27,11 @@ def asked_and_said(
 
 def echo_scores(result: "tuple[Scores, ...]") -> None:
     """One line a figure."""
+    from omnisila.systems import short_names
+
+    names = short_names([system.system for system in result])
     for system in result:
-        tell(system.system)
+        tell(names[system.system])
         for score in system.scores:
             value = "-" if score.value is None else f"{score.value:.4g}"
             between = "" if score.low is None or score.high is None else f" [{score.low:.4g}, {score.high:.4g}]"

@@ -65,7 +65,8 @@ class Endpoint:
             EndpointError: the address, the key or the model is wrong; the message says which.
             OmnisilaError: no usable answer after all retries: refused, too slow, empty or cut off.
         """
-        return self._reply(self._complete(prompt, images, video, max_tokens=self.config.max_tokens))
+        ways = {"max_tokens": self.config.max_tokens, "temperature": self.config.temperature}
+        return self._reply(self._complete(prompt, images, video, **ways))
 
     def weigh(
         self, prompt: str, letters: Sequence[str], images: Sequence[bytes] = (), video: bytes | None = None
@@ -74,17 +75,11 @@ class Endpoint:
 
         Raises:
             EndpointError: as ``ask``.
-            OmnisilaError: as ``ask``, but for what the endpoint says of log-probabilities, which is a ``fault``.
+            OmnisilaError: as ``ask``.
         """
-        import openai
-
-        try:
-            found = self._complete(prompt, images, video, max_tokens=1, logprobs=True, top_logprobs=MOST_LISTED)
-        except OmnisilaError as error:
-            if isinstance(error.__cause__, openai.APIStatusError) and error.__cause__.status_code in (400, 422):
-                return Weighed({}, str(error))
-            raise
-        return letter_weights(found.choices[0], letters)
+        # SGLang states them as its temperature changes them, which by default is the checkpoint's own
+        asked = {"max_tokens": 1, "temperature": 1.0, "logprobs": True, "top_logprobs": MOST_LISTED}
+        return letter_weights(self._complete(prompt, images, video, **asked).choices[0], letters)
 
     def letters_fault(self) -> str:
         """Why letters cannot be weighed here, found out by two questions whose answers are known; "" where they can.
@@ -93,8 +88,15 @@ class Endpoint:
             EndpointError: as ``ask``.
             OmnisilaError: as ``ask``.
         """
+        import openai
+
         for letter in "AB":
-            weights, fault = self.weigh(f"Answer with the capital letter {letter} and nothing else.", "AB")
+            try:
+                weights, fault = self.weigh(f"Answer with the capital letter {letter} and nothing else.", "AB")
+            except OmnisilaError as error:
+                if isinstance(error.__cause__, openai.APIStatusError) and error.__cause__.status_code in (400, 422):
+                    return str(error)
+                raise
             if fault:
                 return fault
             if weights[letter] < TRUSTED:
@@ -119,7 +121,6 @@ class Endpoint:
         import openai
         from openai.types.chat import ChatCompletion
 
-        settings["temperature"] = self.config.temperature
         try:
             completion: Any = self._client.chat.completions.create(
                 model=self.config.model,
@@ -172,7 +173,8 @@ class Endpoint:
             )
         if not isinstance(error, openai.APIStatusError):
             return OmnisilaError(f"{self._who}: {error}. Ask again; if it stays so, check the base URL.")
-        message = error.message.removeprefix(f"Error code: {error.status_code} - ")
+        message = error.message.removeprefix(f"Error code: {error.status_code}").removeprefix(" - ")
+        message = message or error.response.text  # of a server in front of it, in no form
         if self.config.key_variable:
             message = message.replace(self.config.key, "[key]")
         said = f"status {error.status_code}: {_brief(message)}"
@@ -183,10 +185,7 @@ class Endpoint:
                     f"{self._who}: the key ({source}) was refused, {said}. Give a key that is valid there."
                 )
             case 404:
-                return EndpointError(
-                    f"{self._who}: no such address or model, {said}. Check the base URL, which usually ends in /v1, "
-                    "and the model's name."
-                )
+                return EndpointError(f"{self._who}: no such address or model, {said}. {self._offer()}")
             case 429:
                 return OmnisilaError(
                     f"{self._who}: still too many requests {tries}, {said}. "
@@ -195,6 +194,16 @@ class Endpoint:
             case status if status >= 500:
                 return OmnisilaError(f"{self._who}: the server failed {tries}, {said}. Run again later.")
         return OmnisilaError(f"{self._who}: the request was refused, {said}. Change what the message names.")
+
+    def _offer(self) -> str:
+        """What to ask in place of what was not found."""
+        import openai
+
+        try:
+            known = [model.id for model in self._client.models.list()]
+        except openai.OpenAIError:
+            return "Check the base URL, which usually ends in /v1, and the model's name."
+        return f"It has: {_brief(', '.join(known))}."
 
     @property
     def _who(self) -> str:

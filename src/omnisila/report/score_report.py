@@ -9,10 +9,11 @@ from omnisila.files import check_writable, write_atomically
 from omnisila.labels import LABEL_SETS
 from omnisila.report.paper_tables import paper_table
 from omnisila.report.printed import printed_tables
-from omnisila.report.score_tables import all_scores, differences, per_label, per_label_table
+from omnisila.report.score_tables import all_scores, differences, is_difference, per_label, per_label_table
 from omnisila.report.tables import Table, html, latex, markdown
 from omnisila.report.timing import inference_time
 from omnisila.schema import Example, Prediction, Score, Scores
+from omnisila.systems import short_names
 
 FORMATS = ("markdown", "latex", "html")
 
@@ -49,6 +50,7 @@ def write_score_report(
         OutputError: the folder cannot be written to.
     """
     check_writable(folder)
+    material = _with_short_names(material)
     systems = with_inference_time(material)
     tables, left_out = tables_of(systems)
     drawn = _figures(systems, material, folder / "figures", video)
@@ -104,6 +106,18 @@ def with_inference_time(material: Material) -> tuple[Scores, ...]:
         before = known.get(system, Scores(system=system, scores=()))
         known[system] = before.replace(scores=(*before.scores, *inference_time(material.examples, predictions)))
     return tuple(known.values())
+
+
+def _with_short_names(material: Material) -> Material:
+    own = [system.system for system in material.scores if not is_difference(system)]
+    names = short_names([*own, *material.predictions])
+    pairs = {f"{late} minus {first}": f"{names[late]} minus {names[first]}" for late in names for first in names}
+    return material._replace(
+        scores=tuple(
+            system.replace(system={**names, **pairs}.get(system.system, system.system)) for system in material.scores
+        ),
+        predictions={names[name]: predictions for name, predictions in material.predictions.items()},
+    )
 
 
 class _Drawn(NamedTuple):

@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from omnisila.errors import InputError
-from omnisila.report.score_report import join_score_files, tables_of
+from omnisila.report.score_report import Material, join_score_files, tables_of, write_score_report
 from omnisila.report.score_tables import all_scores, differences, per_label, per_label_table
 from omnisila.report.timing import inference_time
 from omnisila.schema import Example, Prediction, Score, Scores
+from omnisila.systems import short_names
 
 
 def score(metric: str, variant: str, value: float | None, count: int = 2, **rest: float) -> Score:
@@ -52,6 +53,24 @@ def test_labels_stand_in_their_sets_order() -> None:
     table = per_label_table(figures)
     assert [[cell.value for cell in row.cells] for row in table.rows] == [[0.5, 1.0], [None, 0.0]]
     assert "Abuse 4, Arson 1" in table.notes[1]
+
+
+def test_systems_in_folders_have_their_folders_names(tmp_path: Path) -> None:
+    full = [
+        "/data/models/valley@1",
+        "query:/data/a/smol",
+        "query:/data/b/smol",
+        "Qwen/Qwen3-VL@2",
+        "runs/icm@3",
+        "../x/y",
+    ]
+    wanted = ["valley@1", "query:a/smol", "query:b/smol", "Qwen/Qwen3-VL@2", "runs/icm@3", "y"]
+    assert list(short_names(full).values()) == wanted
+    systems = [A.replace(system="/data/models/valley@1"), DIFFERENCE.replace(system="b minus /data/models/valley@1"), B]
+    write_score_report(Material(tuple(systems)), tmp_path)
+    tables = (tmp_path / "tables.md").read_text()
+    assert "/data/models" not in tables
+    assert "b minus valley@1" in tables
 
 
 def test_left_out_tables_are_named() -> None:

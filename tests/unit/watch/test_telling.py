@@ -14,9 +14,13 @@ from typing import Any
 
 import pytest
 
+from omnisila.watch.address import Address
+from omnisila.watch.events import EventLog
 from omnisila.watch.outbox import FAILED, Outbox, UndeliveredError
 from omnisila.watch.retention import retire
+from omnisila.watch.settings import WatchSettings
 from omnisila.watch.targets import target
+from omnisila.watch.watching import Watch
 from tests.waiting import wait_for
 
 OPEN = {"event": "open", "camera": "yard.1", "finding": "f1", "label": "Fire", "score": 0.8}
@@ -133,6 +137,35 @@ def test_notices_survive_a_restart_in_order_and_are_sent_once(webhook, tmp_path:
     third.start()
     third.stop()
     assert len(webhook.got) == 5
+
+
+def test_a_label_of_a_camera_is_told_once_in_its_cooldown(flagging: Any, webhook, tmp_path: Path):
+    settings, told = WatchSettings(out=tmp_path), [target(webhook.url, b"secret")]
+    watch = Watch([Address.parse(f"yard={tmp_path}")], flagging(1.0, 1.0), settings, told, say=lambda _: None)
+
+    def tell(**changes: str) -> int:
+        watch._tell("said", {**OPEN, **changes})
+        return watch.outbox.waiting
+
+    assert tell() == 1
+    assert tell(finding="f2") == 1, "of the same label and camera"
+    assert tell(finding="f2", event="close") == 1, "nobody heard of it"
+    assert tell(finding="f3", label="Theft") == 2
+    assert tell(finding="f4", camera="gate") == 3
+    assert tell(event="update") == 4
+    assert tell(event="close") == 5
+    watch._told_s.clear()  # a minute has passed
+    assert tell(finding="f5") == 6
+
+
+def test_each_hour_has_a_file_and_a_line_that_was_cut_off_costs_no_other(tmp_path: Path):
+    log = EventLog(tmp_path)
+    log.write("score", datetime(2026, 11, 26, 13, 59, 59, 999_000, tzinfo=UTC), score=0.1)
+    cut_off = tmp_path / "2026-11-26" / "14.jsonl"
+    cut_off.write_text('{"kind": "sc')
+    log.write("score", datetime(2026, 11, 26, 14, tzinfo=UTC), score=0.2)
+    assert json.loads((tmp_path / "2026-11-26" / "13.jsonl").read_text())["score"] == 0.1
+    assert json.loads(cut_off.read_text().splitlines()[1])["utc"] == "2026-11-26T14:00:00.000Z"
 
 
 @pytest.mark.parametrize(("status", "age_s"), [(410, 86_400.0), (503, 0.0)])

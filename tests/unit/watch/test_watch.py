@@ -3,12 +3,14 @@
 import hashlib
 import hmac
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
@@ -39,10 +41,10 @@ def quick(out: Path, **changes: Any) -> WatchSettings:
 
 
 @contextmanager
-def running(watch: Watch) -> Iterator[Watch]:
+def running(watch: Watch, metrics_port: int | None = None) -> Iterator[Watch]:
     """The watch in a thread, ended afterwards."""
     stop = threading.Event()
-    thread = threading.Thread(target=watch.run, kwargs={"stop": stop})
+    thread = threading.Thread(target=watch.run, kwargs={"stop": stop, "metrics_port": metrics_port})
     thread.start()
     try:
         yield watch
@@ -110,7 +112,10 @@ def test_a_camera_is_killed_frozen_and_comes_back(flagging: Flagging, rtsp, webh
     )
     watch.outbox._retry_s = 0.1  # a second would only make the test slower
     meter = watch.streams[0].meter
-    with running(watch):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with running(watch, port):
         wait_for(lambda: meter.windows >= 3)
         rtsp.kill()
         wait_for(lambda: not meter.connected)
@@ -124,6 +129,15 @@ def test_a_camera_is_killed_frozen_and_comes_back(flagging: Flagging, rtsp, webh
         rtsp.start()
         wait_for(lambda: outages(tmp_path) >= 2)
         wait_for(lambda: len(webhook.got) >= 2)
+        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
+            told = answer.read().decode()
+    metrics = {line.split()[0]: float(line.split()[1]) for line in told.splitlines() if line[0] != "#"}
+    prefix = "omnisila_watch_"
+    for name in ("connected", "lag_seconds", "queued_frames", "dropped_frames_total", "latency_p95_seconds"):
+        assert f'{prefix}{name}{{camera="yard"}}' in metrics
+    assert metrics[f'{prefix}reconnects_total{{camera="yard"}}'] >= 2
+    assert metrics[f'{prefix}last_frame_age_seconds{{camera="dead"}}'] == float("inf")
+    assert f"{prefix}notices_waiting" in metrics
     events = [json.loads(body) for _, body in webhook.got]
     assert [one["event"] for one in events[:2]] == ["open", "close"]
     assert events[0]["finding"] == events[1]["finding"]
@@ -137,7 +151,7 @@ def test_a_camera_is_killed_frozen_and_comes_back(flagging: Flagging, rtsp, webh
     assert not any(gap["start_utc"] < at < gap["end_utc"] for gap in gaps for at in judged)
     assert list(tmp_path.glob("yard/*/*/*.mp4"))
     assert any(line.startswith("dead:") for line in said)
-    assert no_password(tmp_path, *said)
+    assert no_password(tmp_path, told, *said)
 
 
 def test_a_stream_over_udp_that_falls_silent(flagging: Flagging, udp, tmp_path: Path):
