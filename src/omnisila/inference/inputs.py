@@ -88,7 +88,12 @@ def check_only(inputs: Inputs) -> None:
 def _expand_argument(argument: str, notes: list[str]) -> Iterator[Input]:
     path = Path(argument)
     if path.is_dir():
-        yield from _below(path, path, notes)
+        found = _below(path, path, notes)
+        if not found:
+            raise InputError(
+                f"{path}: no video or picture in this folder. Give one that holds some, or name the files."
+            )
+        yield from found
     elif path.exists():
         yield Input(path, path.name)
     elif MAGIC & set(argument):
@@ -97,7 +102,7 @@ def _expand_argument(argument: str, notes: list[str]) -> Iterator[Input]:
         raise InputError(f"{argument}: no such file or folder. Check the path.")
 
 
-def _below(folder: Path, root: Path, notes: list[str]) -> Iterator[Input]:
+def _below(folder: Path, root: Path, notes: list[str]) -> list[Input]:
     found: list[Path] = []
     others: Counter[str] = Counter()
     for parent, folders, names in os.walk(folder, onerror=_refuse):
@@ -111,10 +116,7 @@ def _below(folder: Path, root: Path, notes: list[str]) -> Iterator[Input]:
     if others:
         endings = ", ".join(f"{count} {ending}" for ending, count in others.most_common())
         notes.append(f"{folder}: passed over, not by their endings videos or pictures: {endings}. Name those that are.")
-    found.sort()
-    if not found:
-        raise InputError(f"{folder}: no video or picture in this folder. Give one that holds some, or name the files.")
-    yield from (Input(path, path.relative_to(root).as_posix()) for path in found)
+    return [Input(path, path.relative_to(root).as_posix()) for path in sorted(found)]
 
 
 def _matching(pattern: Path, notes: list[str]) -> Iterator[Input]:
@@ -127,10 +129,7 @@ def _matching(pattern: Path, notes: list[str]) -> Iterator[Input]:
         if path.is_file() and is_medium(path.relative_to(root))
     ]
     for folder in (path for path in matches if path.is_dir() and not _is_hidden(path.relative_to(root))):
-        try:
-            found += _below(folder, root, notes)
-        except InputError:
-            continue  # a folder that a glob happens to match may be empty
+        found += _below(folder, root, notes)
     if not found:
         raise InputError(f"{pattern}: matches no video or picture. Check the pattern.")
     yield from sorted(found)

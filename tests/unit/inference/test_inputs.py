@@ -1,6 +1,8 @@
 """Arguments of a command line become files."""
 
+import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -54,6 +56,27 @@ def test_each_file_comes_once(folder: Path) -> None:
 )
 def test_globs(folder: Path, pattern: str, wanted: list[str]) -> None:
     assert names(folder / pattern) == wanted
+
+
+@pytest.mark.parametrize("pattern", ["", "*"])
+def test_a_folder_that_cannot_be_read_is_told(pattern: str) -> None:
+    with TemporaryDirectory() as made:  # that anybody may enter
+        root = Path(made)
+        root.chmod(0o755)
+        for name in ("a", "locked"):
+            (root / name).mkdir()
+            (root / name / "clip.mp4").write_bytes(b"x")
+        (root / "locked").chmod(0o700 if os.geteuid() == 0 else 0)
+        before = os.geteuid()
+        try:
+            if before == 0:  # from whom nothing is locked
+                os.seteuid(65534)
+            with pytest.raises(InputError, match=r"locked: this folder cannot be read \(Permission denied\)"):
+                expand([root / pattern])
+        finally:
+            if before == 0:
+                os.seteuid(before)
+            (root / "locked").chmod(0o700)
 
 
 def test_a_file_whose_name_looks_like_a_glob(folder: Path) -> None:
