@@ -12,6 +12,7 @@ draws whole sources for both together.
 import argparse
 import json
 import os
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,9 +21,12 @@ import numpy as np
 from omnisila.recipes.rows.compact import Material
 from omnisila.recipes.rows.icm import CompactICM, compact_ablations
 from omnisila.recipes.shipping.compact import FOLDS, prepare_features
-from omnisila.recipes.studies.beside import Against, against, row
 from omnisila.recipes.studies.folds import FoldJob, Workbench, run_jobs
 from omnisila.recipes.studies.measures import Answers, Question, judge_items, load_answers, questions_on
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # as a script, its folder alone would be searched
+
+from benchmarks.compact_beside import Against, against, row
 
 QUESTIONS = questions_on(CompactICM())
 TESTS = len(compact_ablations()) * sum(1 if question.label is None else 2 for question in QUESTIONS)

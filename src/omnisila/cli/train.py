@@ -75,9 +75,6 @@ def compact_hawkeye(
     copies: Copies = 0,
     folds: Folds = False,
     workers: Workers = 2,
-    beside: Annotated[
-        Path | None, typer.Option(help="Run folder of train compact --folds that the card compares with.")
-    ] = None,
     partial: Partial = False,
     quiet: Quiet = False,
 ) -> None:
@@ -90,7 +87,7 @@ def compact_hawkeye(
     store = features or out.parent / "features"
     train_compact(
         CompactHawkeye(), compact_ablations(), root, out, store, copies=copies, with_folds=folds, workers=workers,
-        say=say, beside=beside, partial=partial,
+        say=say, partial=partial,
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.compact_beside import against, rivals_in
 from omnisila.errors import InputError, TrainingError
 from omnisila.inference.load import load
 from omnisila.inference.settings import AnalyzerConfig
@@ -23,7 +24,6 @@ from omnisila.models.pretrained_llm import from_pretrained
 from omnisila.models.tokenizer import train_tokenizer
 from omnisila.models.transformers_llm import TransformersVideoLLM
 from omnisila.recipes.rows import hawkeye, icm
-from omnisila.recipes.studies.beside import against, rivals_in
 from omnisila.recipes.studies.folds import Workbench
 from omnisila.recipes.studies.measures import Judged, questions_on
 from omnisila.scenes.cache import FeatureCache

@@ -28,12 +28,9 @@ from omnisila.recipes.rows.compact import (
     task_tuned,
     taught_by,
 )
-from omnisila.recipes.rows.icm import CompactICM, compact_ablations
 from omnisila.recipes.rows.voting import fitted_votes
-from omnisila.recipes.studies.beside import Rival, rivals_in
 from omnisila.recipes.studies.calibration import calibrate
 from omnisila.recipes.studies.card import write_card
-from omnisila.recipes.studies.far import FarTests
 from omnisila.recipes.studies.folds import FoldJob, Workbench, judged_windows, out_of_fold_with_votes, run_jobs
 from omnisila.scenes.sem import SEMConfig
 from omnisila.scenes.windows import WindowConfig
@@ -65,7 +62,6 @@ def train_compact(
     with_folds: bool,
     workers: int,
     say: Say | None = None,
-    beside: Path | None = None,
     partial: bool = False,
 ) -> None:
     """Extract, scene tuning, out-of-fold answers, calibration, final model; each step resumes.
@@ -80,12 +76,10 @@ def train_compact(
         with_folds: also measure all seeds and ablations; without it the card holds what is measured already.
         workers: processes for extraction and folds.
         say: told what happens.
-        beside: the compact ICM's run folder, if the card is to compare with it.
         partial: train on the data sets that are there, without the labels that the others teach.
 
     Raises:
         DataSetError: data sets are missing, or one is not as its reader expects.
-        InputError: the run to compare with was measured on other clips.
         TrainingError: training diverged, or a state is of another recipe.
     """
     tell = say or _ignore
@@ -93,7 +87,6 @@ def train_compact(
         recipe, *ablated = _possible((recipe, *ablated), root, tell)
     made = prepare_features(root, out, features, copies, workers, recipe, tell)
     bench, material = made.bench, made.material
-    rivals = _rivals(bench, ablated, beside)
     jobs = [FoldJob(recipe, fold) for fold in range(FOLDS)]
     if with_folds:
         jobs += [FoldJob(ablation, fold) for ablation in ablated for fold in range(FOLDS)]
@@ -107,11 +100,7 @@ def train_compact(
     task_tuned(recipe, material, model, range(len(material.clips)), out / "state" / "task", _steps("task", tell))
     model.votes = fitted_votes(recipe, material, torch.arange(len(material.bank)))
     record = save_run(out, model, recipe.record(made.data_digests), calibration)
-    far = None
-    if recipe.votes is not None:
-        tell("far tests")
-        far = FarTests(recipe, material, bench.fold_of, out / "state" / f"far-{recipe.digest()}")
-    card = write_card(out, bench, material, recipe, ablated, SEEDS, FOLDS, calibration, rivals, far)
+    card = write_card(out, bench, material, recipe, ablated, SEEDS, FOLDS, calibration)
     tell(f"{out}: model {record.identity.digest[:12]} is ready, its card is {card}; analyse with --model {out}")
 
 
@@ -130,14 +119,6 @@ def _possible(recipes: Sequence[CompactTraining], root: Path, tell: Say) -> list
     if absent:
         tell(f"not there: {', '.join(absent)}; so not taught: {', '.join(sorted(lost)) or 'nothing'}")
     return taught
-
-
-def _rivals(bench: Workbench, ablated: Sequence[CompactTraining], beside: Path | None) -> tuple[Rival, ...]:
-    """The compact ICM with its ablations, then the model's own ablations; none without a run to compare with."""
-    if beside is None:
-        return ()
-    own = tuple(Rival(recipe, bench, recipe.name) for recipe in ablated)
-    return (*rivals_in(beside, bench, (CompactICM(), *compact_ablations())), *own)
 
 
 def prepare_features(

@@ -11,9 +11,6 @@ from omnisila.evaluation.significance import Interval
 from omnisila.files import write_atomically
 from omnisila.operating_points import ALARMS_ARE_STRETCHES, Calibration
 from omnisila.recipes.rows.compact import CompactTraining, Material
-from omnisila.recipes.studies.beside import Rival, beside_table
-from omnisila.recipes.studies.far import FarTests
-from omnisila.recipes.studies.far_card import far_sections
 from omnisila.recipes.studies.folds import Workbench
 from omnisila.recipes.studies.measures import (
     Answers,
@@ -32,6 +29,7 @@ from omnisila.recipes.studies.measures import (
 from omnisila.schema import Score
 
 CARD = "card.md"
+ABLATIONS, LOCATING = "## Ablations", "## Locating, on joined clips"  # sections that others are put before
 DRAWS = 300
 LOCATED = (
     ("mAP@tIoU", "0.1;"), ("mAP@tIoU", "0.2;"), ("mAP@tIoU", "0.3;"), ("mAP@tIoU", "mean"), ("FNR", "frames, micro"),
@@ -56,8 +54,6 @@ def write_card(
     seeds: int,
     folds: int,
     calibration: Calibration,
-    rivals: Sequence[Rival] = (),
-    far: FarTests | None = None,
 ) -> Path:
     """Write ``card.md`` into the run folder from the answers there are; what was not measured is named as such."""
     seeded = [recipe for seed in range(seeds) if bench.holds(recipe := main.with_seed(seed), folds)]
@@ -69,12 +65,10 @@ def write_card(
         _head(main, material.clips, folds, len(seeded)),
         "## Identifying, on unseen sources\n",
         *(_question(question, measured, ensemble, folds) for question in questions_on(main)),
-        *(far_sections(far, measured.seeds[0], bench, folds) if far is not None else []),
         _ablations(measured, ablated, folds),
         _not_measured(
             main.card.command, [recipe.name for recipe in ablations if recipe not in have], seeds - len(seeded)
         ),
-        *([beside_table(bench, material, main, rivals, seeds, folds)] if rivals else []),
         _locating(measured.seeds[0], main, calibration, folds),
         _operating_points(calibration),
         main.card.limits,
@@ -185,7 +179,7 @@ def _ablations(main: Measured, others: Sequence[Measured], folds: int) -> str:
             ranked = "" if np.isnan(numbers.auc.value) else f" / {numbers.auc.value:.3f}"
             cells.append(f"{numbers.accuracy.value:.3f}{ranked}")
         rows.append(f"| {measured.recipe.name} | {' | '.join(cells)} |")
-    return f"""## Ablations
+    return f"""{ABLATIONS}
 
 Clips, accuracy / AUC, one seed and {folds} folds each. Differences of a few points are within the intervals above.
 
@@ -207,7 +201,7 @@ def _locating(answers: Answers, recipe: CompactTraining, calibration: Calibratio
     for labels in recipe.labels:
         for metric in locating_metrics(answers, labels, calibration.label_sets[labels], folds, DRAWS):
             tables.append(_located_table(labels, metric))
-    return f"""## Locating, on joined clips
+    return f"""{LOCATING}
 
 Held-out clips of one set and fold joined to longer videos (calm, event, calm, ...) with known event times; default
 thresholds, fitted on other joins of the same held-out answers. Frame grid 8 Hz; mAP by ActivityNet interpolation.

@@ -60,6 +60,7 @@ def beside_table(
 The same clips and folds; {main.name} less the other, each the mean over the seeds that both have, with 95 % intervals
 and p-values of a paired bootstrap over sources. Other models may call an event by another label set's name; they were
 asked about that event against calm on the same clips. Nothing is corrected for the number of comparisons.
+Measured by `python benchmarks/compact_studies.py`.
 
 {chr(10).join(tables)}"""
 

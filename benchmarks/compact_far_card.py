@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from benchmarks.compact_alarms import Watched, nested_thresholds, probabilities, watched
+from benchmarks.compact_far import FarTests, Told, told
 from omnisila.models.votes import VotesConfig
-from omnisila.recipes.studies.alarms import Watched, nested_thresholds, probabilities, watched
 from omnisila.recipes.studies.calibration import (
     JoinedScores,
     joins_of,
@@ -14,7 +15,6 @@ from omnisila.recipes.studies.calibration import (
     temperature_of,
     voted_thresholds,
 )
-from omnisila.recipes.studies.far import FarTests, Told, told
 from omnisila.recipes.studies.folds import Workbench, out_of_fold, out_of_fold_with_votes
 from omnisila.recipes.studies.measures import Answers, Question, judge_items
 
@@ -41,6 +41,7 @@ def _beside_simple(far: FarTests, answers: Answers, bench: Workbench, folds: int
 
 Labels are decided by votes (decision D140); the language side says what it sees and why. Accuracy, AUC over all items,
 and the mean AUC within groups (camera, takes in a row, carrier) that hold both kinds.
+This section and the two after it are measured by `python benchmarks/compact_studies.py`.
 
 {chr(10).join(tables)}"""
 
