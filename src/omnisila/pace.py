@@ -59,7 +59,6 @@ class Backoff:
         return self._pause_s * random.uniform(0.5, 1.0)
 
     def reset(self) -> None:
-        """It worked."""
         self._pause_s = 0.0
 
 

@@ -160,7 +160,6 @@ class Camera:
             )
 
     def total(self, name: str) -> Int[np.ndarray, "..."]:
-        """The sum over all videos of some counts."""
         return self.tensors[name].long().sum(0).numpy()
 
     def with_row(self, row: Row) -> "Camera":
@@ -173,7 +172,6 @@ class Camera:
         return Camera(rest.facts.replace(videos=(*rest.facts.videos, row.video)), tensors)
 
     def without(self, sha256: str) -> "Camera":
-        """The camera without a video."""
         kept = [place for place, video in enumerate(self.facts.videos) if video.sha256 != sha256]
         if not kept:
             return Camera(self.facts.replace(videos=()), {})

@@ -129,7 +129,9 @@ class Unusual:
         paces = Paces()
         for shard in shards:
             for sighting in sightings(shard, aspect, begin, paces):
-                _note_sighting(seen, spans, start_s, sighting)
+                place = int(np.searchsorted(start_s, sighting.time_s + 1e-6, side="right")) - 1
+                if place >= 0 and sighting.time_s < spans[place].end_s:
+                    seen[place].add((sighting.facet, sighting.type))
         reasons = [self.reasons(kinds, numbers) for kinds, numbers in zip(seen, described, strict=True)]
         scores = np.array([_score(of) for of in reasons])
         curve = Curve(start_s, np.array([span.end_s for span in spans]), scores)
@@ -219,7 +221,6 @@ class LiveRating:
         return _score(reasons)
 
     def cause(self, span: Span) -> str:
-        """Why a stretch is unusual."""
         return _cause(span, self._reasons)
 
 
@@ -237,15 +238,6 @@ def _cause(span: Span, rated: Iterable[tuple[Span, Sequence[Reason]]]) -> str:
         told += [text for text, _ in texts.most_common(1)]
     text = "; ".join(told[:MOST_REASONS])
     return f"{text[0].upper()}{text[1:]}."
-
-
-def _note_sighting(
-    seen: list[set[tuple[str, int]]], spans: Sequence[Span], start_s: np.ndarray, sighting: Sighting
-) -> None:
-    """Note a sighting in the window that it lies in."""
-    place = int(np.searchsorted(start_s, sighting.time_s + 1e-6, side="right")) - 1
-    if place >= 0 and sighting.time_s < spans[place].end_s:
-        seen[place].add((sighting.facet, sighting.type))
 
 
 def _watched_s(camera: Camera) -> Float[np.ndarray, "24"]:

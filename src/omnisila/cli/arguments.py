@@ -13,7 +13,6 @@ def file_argument(metavar: str | None, text: str) -> Any:
 
 
 def folder_argument(metavar: str | None, text: str) -> Any:
-    """Likewise a folder."""
     return typer.Argument(metavar=metavar, help=text, exists=True, file_okay=False)
 
 
@@ -23,7 +22,6 @@ def file_option(text: str, metavar: str | None = None) -> Any:
 
 
 def folder_option(text: str) -> Any:
-    """Likewise a folder."""
     return typer.Option(help=text, exists=True, file_okay=False)
 
 

@@ -43,7 +43,6 @@ class BatchProgress:
         self._bars.stop()
 
     def start(self, name: str) -> None:
-        """A file begins."""
         self._bars.reset(self._file, total=1.0, description=_short(printable(name)))
 
     def stage(self, stage: str, share: float) -> None:

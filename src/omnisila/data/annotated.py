@@ -81,7 +81,6 @@ class AnnotatedVideo(Frozen):
         return self.sources[0]
 
     def file(self, root: Path) -> Path:
-        """Where it lies under the footage's folder."""
         return root / self.path
 
     def label_over(self, labels: str, span: Span) -> str | None:

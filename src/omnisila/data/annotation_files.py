@@ -96,7 +96,6 @@ class Row:
         return f"{folder.name}/{name}"
 
     def error(self, came: str, wanted: str) -> DataSetError:
-        """An error about this row, ready to be raised."""
         return DataSetError(f"{self.table}, line {self.line}: {came}. Wanted: {wanted}.")
 
 
@@ -115,7 +114,6 @@ class Entry:
         return self.text.count("\n", 0, place) + 1
 
     def error(self, came: str, wanted: str) -> DataSetError:
-        """An error about this entry, ready to be raised."""
         return Row(self.file, self.line, {}).error(came, wanted)
 
 

@@ -43,7 +43,6 @@ class Answers(NamedTuple):
     strays: Strays
 
     def of(self, task: str, labels: str) -> list[tuple[Example, Prediction | None]]:
-        """The pairs of one task and label set."""
         return [pair for pair in self.pairs if pair[0].task == task and pair[0].labels == labels]
 
 

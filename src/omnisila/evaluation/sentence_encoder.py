@@ -47,7 +47,13 @@ class FolderEncoder:
     def __init__(self, folder: Path, title: str | None = None, device: str | None = None) -> None:
         import torch
 
-        _check_pooling(folder)
+        settings = _setting(folder / "1_Pooling" / "config.json")
+        flags = "pooling_mode_"  # sentence-transformers has written pooling as flags and as a word
+        modes = {name.removeprefix(flags) for name, on in settings.items() if name.startswith(flags) and on is True}
+        others = (modes | {settings.get("pooling_mode", "mean")}) - {"mean", "mean_tokens"}
+        if others:
+            said = ", ".join(sorted(map(str, others)))
+            raise WeightsError(f"{folder}: pools by {said}, wanted the mean of tokens. Give such a model.")
         try:
             self._device = torch.device(device) if device else default_device()
             torch.empty(0, device=self._device)
@@ -189,17 +195,6 @@ def _load(folder: Path, device: "torch.device") -> tuple[Any, Any]:
     if tokenizer.pad_token is None:
         raise WeightsError(f"{folder}: the tokenizer has no padding token, as sentence encoders do. Give another one.")
     return model.to(device).eval(), tokenizer
-
-
-def _check_pooling(folder: Path) -> None:
-    """sentence-transformers has written it as flags and as a word."""
-    settings = _setting(folder / "1_Pooling" / "config.json")
-    flags = "pooling_mode_"
-    modes = {name.removeprefix(flags) for name, on in settings.items() if name.startswith(flags) and on is True}
-    others = (modes | {settings.get("pooling_mode", "mean")}) - {"mean", "mean_tokens"}
-    if others:
-        said = ", ".join(sorted(map(str, others)))
-        raise WeightsError(f"{folder}: pools by {said}, wanted the mean of tokens. Give such a model.")
 
 
 @contextlib.contextmanager

@@ -37,7 +37,6 @@ class SpanTable(NamedTuple):
         return SpanTable(*(column[mask] for column in self))
 
     def of_labels(self, labels: Collection[int]) -> "SpanTable":
-        """The rows with one of these labels."""
         return self.where(np.isin(self.label, list(labels)))
 
 
@@ -156,7 +155,8 @@ def merge_spans(table: SpanTable) -> SpanTable:
     table = table.where(np.lexsort((table.start_s, table.video)))
     if not len(table.video):
         return table
-    offset_s = _offsets(table)
+    # all videos stand one after the other on one time line, so that no stretch joins two of them
+    offset_s = table.video * (1.0 + float(table.end_s.max()))
     reach_s = np.maximum.accumulate(table.end_s + offset_s)
     opens = np.r_[True, table.start_s[1:] + offset_s[1:] > reach_s[:-1] + _SAME_TIME_S]
     first = np.flatnonzero(opens)
@@ -171,8 +171,3 @@ def touches(table: SpanTable, others: SpanTable) -> Bool[np.ndarray, "spans"]:
     begun = np.searchsorted(starts, table.end_s + table.video * span_s, side="left")
     over = np.searchsorted(ends, table.start_s + table.video * span_s, side="right")
     return begun > over
-
-
-def _offsets(table: SpanTable) -> Float[np.ndarray, "spans"]:
-    """Seconds to add so that all videos stand one after the other on one time line."""
-    return table.video * (1.0 + float(table.end_s.max()))

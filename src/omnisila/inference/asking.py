@@ -121,7 +121,6 @@ class AskedAnalyzer:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """The warnings that every video's analysis has alike."""
         cached = (self.cache.warning,) if self.cache.warning else ()
         return (*cached, f"{VALIDITY} Causes are its own words, which nothing has checked.", *self.told)
 

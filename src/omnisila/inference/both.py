@@ -22,7 +22,6 @@ class Both:
 
     @property
     def config(self) -> AnalyzerConfig:
-        """What is asked of a video, by both."""
         scenes, reaction = self.scenes.config, self.reaction.config
         return scenes.replace(labels=(*scenes.labels, *reaction.labels), hop_s=reaction.hop_s)
 
@@ -38,12 +37,10 @@ class Both:
 
     @property
     def validity(self) -> str:
-        """What the results of both hold for."""
         return f"{self.scenes.validity} {self.reaction.validity}"
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """The warnings that every video's analysis has alike."""
         return tuple(dict.fromkeys((*self.scenes.notes, *self.reaction.notes)))
 
     def analyze(self, path: str | Path, progress: Progress | None = None) -> Analysis:

@@ -6,7 +6,7 @@ Source: emotional-reaction paper 4.2, 4.3 and 5.1.
 import time
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
 import torch
 
@@ -46,20 +46,7 @@ class ReadClip(NamedTuple):
         return not any(bool(mask.any()) for mask in self.batch.masks.values())
 
 
-@runtime_checkable
-class ClipStreams(Protocol):
-    """How clips become what one run's model reads."""
-
-    def read(self, video: Path, span: Span) -> ReadClip:
-        """One stretch of a video.
-
-        Raises:
-            MediaError: it cannot be read.
-        """
-        ...
-
-
-def clip_streams(record: ReactionRecord, cache: ReactionCache) -> ClipStreams:
+def clip_streams(record: ReactionRecord, cache: ReactionCache) -> "FeatureStreams | PooledStreams":
     """What a run's record says of how its streams are made.
 
     Raises:

@@ -55,7 +55,6 @@ class EndpointLLM:
         return cls(settings.endpoint(name).build(), send_video=settings.send_video)
 
     def ask(self, video: Path, span_s: tuple[float, float], prompt: str, max_tokens: int = ANSWER_TOKENS) -> str:  # noqa: ARG002 (the endpoint's own limit holds)
-        """The answer as it came."""
         shown = self.show(video, span_s, FrozenLLM.times_s(video, span_s, self.frames))
         return self.endpoint.ask(f"{shown.told}\n{prompt}", shown.images, shown.video).text
 
@@ -106,7 +105,6 @@ def too_many(labels: LabelSet) -> str:
 
 
 def pictures_told(times_s: Sequence[float]) -> str:
-    """The frames' times, in words."""
     return f"The pictures are frames of a video, at {', '.join(f'{time_s:.2f}s' for time_s in times_s)}."
 
 

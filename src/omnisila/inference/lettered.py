@@ -68,14 +68,12 @@ class LetteredAnalyzer(AskedAnalyzer):
 
     @property
     def way_digest(self) -> str:
-        """A digest of how it is asked."""
         config = self.config
         ways = (self.window.model_dump_json(), config.contextual, config.scene_text, config.send_video)
         return digest(*map(str, ways))
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """The warnings that every video's analysis has alike."""
         cached = (self.cache.warning,) if self.cache.warning else ()
         return (*cached, UNTAUGHT, "thresholds are not calibrated for this model", *self.told)
 

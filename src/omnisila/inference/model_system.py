@@ -41,7 +41,13 @@ class ModelSystem:
 
     def predictions(self, video: Path, examples: Sequence[Example]) -> Iterator[Prediction]:
         for example in examples:
-            self._check(example)
+            if example.task not in MODEL_TASKS or (
+                example.task != "describe" and example.labels not in self.run.record.labels
+            ):
+                raise InputError(
+                    f"{example.id}: model {self.run.record.name} does not answer {example.task} of label set "
+                    f"{example.labels!r}. It answers {', '.join(MODEL_TASKS)} of {', '.join(self.run.record.labels)}."
+                )
         began = time.perf_counter()
         extracted = self.analyzer.extract_features(video)
         features_s = time.perf_counter() - began
@@ -76,15 +82,6 @@ class ModelSystem:
                 began = time.perf_counter()
                 prediction = self._answer(example, extracted)
                 yield prediction.replace(seconds=time.perf_counter() - began)
-
-    def _check(self, example: Example) -> None:
-        if example.task not in MODEL_TASKS or (
-            example.task != "describe" and example.labels not in self.run.record.labels
-        ):
-            raise InputError(
-                f"{example.id}: model {self.run.record.name} does not answer {example.task} of label set "
-                f"{example.labels!r}. It answers {', '.join(MODEL_TASKS)} of {', '.join(self.run.record.labels)}."
-            )
 
     def _identify(self, examples: Sequence[Example], extracted: Extracted) -> Iterator[Prediction]:
         began = time.perf_counter()

@@ -65,17 +65,14 @@ class ReactionAnalyzer:
 
     @property
     def identity(self) -> ModelIdentity:
-        """Which model answers."""
         return self.run.record.identity
 
     @property
     def validity(self) -> str:
-        """What intensities hold for."""
         return VALIDITY
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """The warnings that every video's analysis has alike."""
         return (*([self.cache.warning] if self.cache.warning else ()), *not_scored(self.labels_not_scored))
 
     @property

@@ -40,7 +40,6 @@ class Answering(NamedTuple):
 
     @property
     def folders(self) -> tuple[Path, ...]:
-        """The run folders that are loaded."""
         return tuple(run.folder for run in self if run is not None)
 
 
@@ -83,7 +82,6 @@ def model_card(folders: Iterable[Path]) -> str | None:
 
 
 def is_endpoint(model: str) -> bool:
-    """Whether a model is behind an endpoint."""
     return model.removeprefix(QUERY).startswith(OPENAI)
 
 

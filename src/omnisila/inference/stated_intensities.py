@@ -43,7 +43,10 @@ def stated_intensities(text: str) -> dict[str, float]:
     for name, values in _numbers_by_name(plain):
         said.setdefault(_LABEL_OF[name.lower()], set()).update(values)
     if not said:
-        return _in_order(plain)
+        found = _numbers(plain)  # seven bare numbers answer in the question's order
+        if len(found) != len(REACTION.labels) or not all(0 <= value <= 1 for value in found):
+            return {}
+        return dict(zip(REACTION.labels, found, strict=True))
     single = {label: next(iter(values)) for label, values in said.items() if len(values) == 1}
     return {label: single[label] for label in REACTION.labels if 0 <= single.get(label, -1.0) <= 1}
 
@@ -69,14 +72,6 @@ def _numbers_by_name(text: str) -> list[tuple[str, list[float]]]:
 def _first_stated(text: str) -> list[float]:
     """The numbers of the first sentence that has any."""
     return next((found for part in _SENTENCE_END.split(text) if (found := _numbers(part))), [])
-
-
-def _in_order(text: str) -> dict[str, float]:
-    """Seven bare numbers answer in the question's order."""
-    found = _numbers(text)
-    if len(found) != len(REACTION.labels) or not all(0 <= value <= 1 for value in found):
-        return {}
-    return dict(zip(REACTION.labels, found, strict=True))
 
 
 def _numbers(text: str) -> list[float]:

@@ -192,7 +192,6 @@ class ActionSensitiveGraph(nn.Module):
         return FrameTokens(x_next * video.mask.unsqueeze(-1), video.mask)
 
     def fit(self, people: Entities) -> None:
-        """As ``PersonTokens.fit``."""
         self.persons.fit(people)
 
 
@@ -219,7 +218,6 @@ class ASGConfig(Config):
     def build(
         self, reading: JointReading, width: int, num_heads: int, feedforward: int, frames: int, dropout: float = 0.0
     ) -> ActionSensitiveGraph:
-        """The block for features of that kind and video tokens of that width."""
         persons = PersonTokens(reading, GraphAttention(width), width, self.max_people, self.min_joint_score)
         layer = ActionAwareLayer(width, num_heads, feedforward, dropout)
         return ActionSensitiveGraph(persons, CrossAttention(width), layer, frames)

@@ -119,7 +119,6 @@ class BHMoEConfig(Config):
     num_layers: int = 8  # Hawkeye 4.4
 
     def build(self, width: int, num_heads: int, feedforward: int, dropout: float = 0.0) -> BalancedHeterogeneousMoE:
-        """The block for tokens of that width."""
         experts = nn.ModuleList(
             ProjectionExpert(
                 nn.ModuleList(EncoderLayer(width, num_heads, feedforward, dropout) for _ in range(self.num_layers))
@@ -222,5 +221,4 @@ class ConstraintConfig(Config):
     dimensionless: bool = True
 
     def build(self) -> BalancingConstraint:
-        """The constraint."""
         return BalancingConstraint(self.strength, self.tau, self.dimensionless)

@@ -84,7 +84,6 @@ class RunRecord(RunSummary):
 
     @property
     def scene_side(self) -> ICMConfig | HawkeyeConfig | HawkeyeReleaseConfig | TunedConfig | ZeroShotConfig:
-        """What is built in front of the Video-LLM."""
         side = self.icm or self.hawkeye or self.tuned or self.zero_shot
         assert side is not None  # validated
         return side
@@ -105,7 +104,6 @@ class Run(NamedTuple):
 
     @property
     def device(self) -> torch.device:
-        """Where the model is."""
         return next(self.model.parameters()).device
 
 

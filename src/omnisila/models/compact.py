@@ -167,7 +167,6 @@ class CompactConfig(Config):
     visual_dropout: float = 0.0  # of single visual features
 
     def build(self, tokenizer: PreTrainedTokenizerFast) -> CompactVideoLLM:
-        """An untrained model for that tokenizer."""
         llama = LlamaConfig(
             vocab_size=len(tokenizer), hidden_size=self.width, intermediate_size=self.feedforward,
             num_hidden_layers=self.num_layers, num_attention_heads=self.num_heads,

@@ -121,7 +121,6 @@ class ExpertConfig(Config):
     input_dropout: float = 0.0  # of single features: small data cannot be trusted with thousands of them
 
     def build(self, feature_width: int) -> SceneExpert:
-        """An expert for features of that width."""
         pooling = MeanPooling() if self.pooling == "mean" else QueryPooling(self.width, self.num_heads)
         layers = nn.ModuleList(
             EncoderLayer(self.width, self.num_heads, self.feedforward_ratio * self.width, self.dropout)

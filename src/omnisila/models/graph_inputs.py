@@ -54,7 +54,6 @@ class JointReading(Config):
 
     @property
     def numbers(self) -> int:
-        """What is known of each joint."""
         return sum(count for _, count in self.parts)
 
     def read(self, people: Entities) -> Float[Tensor, "batch frames people 17 numbers"]:

@@ -71,12 +71,6 @@ class VideoEmbedding(nn.Module):
         Raises:
             InputError: features of another width, another grid, or more frames than there are positions.
         """
-        self._check(visual)
-        values = self.input_dropout(self.standardise(visual.values.to(self.embed.weight.dtype)))
-        x_v = self.embed(values) + self.positions[: values.shape[1], None]
-        return FrameTokens(x_v * visual.mask.unsqueeze(-1), visual.mask)
-
-    def _check(self, visual: Entities) -> None:
         check_width("visual", visual, self.embed.in_features)
         frames, patches = visual.mask.shape[1:]
         if patches != self.grid.patches or frames > len(self.positions):
@@ -84,6 +78,9 @@ class VideoEmbedding(nn.Module):
                 f"a window of {frames} frames with {patches} visual tokens each, wanted at most {len(self.positions)} "
                 f"with {self.grid.patches}. Cut windows as for training, and encode them with the same visual encoder."
             )
+        values = self.input_dropout(self.standardise(visual.values.to(self.embed.weight.dtype)))
+        x_v = self.embed(values) + self.positions[: values.shape[1], None]
+        return FrameTokens(x_v * visual.mask.unsqueeze(-1), visual.mask)
 
 
 class Pooled(NamedTuple):
@@ -100,7 +97,6 @@ class EveryToken(nn.Module):
         return Pooled(y.values.flatten(1, 2), y.mask.flatten(1))
 
     def count(self, frames: int, tokens: int) -> int:
-        """Tokens of a window."""
         return frames * tokens
 
 
@@ -111,7 +107,6 @@ class FrameMeans(nn.Module):
         return Pooled(masked_mean(y.values, y.mask), y.mask.any(-1))
 
     def count(self, frames: int, tokens: int) -> int:  # noqa: ARG002 (same call as EveryToken)
-        """Tokens of a window."""
         return frames
 
 

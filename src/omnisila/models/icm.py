@@ -130,7 +130,6 @@ class ICMConfig(Config):
     dropout: float = 0.0
 
     def build(self, video_llm: VideoLLM) -> ICM:
-        """An untrained ICM in front of that Video-LLM."""
         width = self.expert.width
         experts = {
             scene: self.expert.build(self.features[scene]) if scene in self.features else AbsentExpert(width)

@@ -116,5 +116,4 @@ class IECConfig(Config):
     dropout: float = 0.0
 
     def build(self, width: int) -> ImplicitEnhancedCausal:
-        """The block for experts of that width."""
         return ImplicitEnhancedCausal(width, self.centres, self.feedforward_ratio * width, self.dropout)

@@ -59,7 +59,8 @@ def add_lora(model: nn.Module, config: LoRAConfig) -> None:
     Raises:
         TrainingError: no language model below it, or adapters already there.
     """
-    peft = _peft()
+    with needing("peft", "LoRA", "llm", TrainingError):
+        import peft
     if any(True for _ in _adapters(model)):
         raise TrainingError(f"{type(model).__name__} has adapters already. Load the base model again.")
     if not any(re.fullmatch(config.targets, name) for name, _ in model.named_modules()):
@@ -157,9 +158,3 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
         raise WeightsError(f"{path}: {error.strerror}. Give a folder that holds a saved adapter.") from error
     except SafetensorError as error:
         raise WeightsError(f"{path}: damaged or cut short ({error}). Copy the whole folder again.") from error
-
-
-def _peft() -> Any:
-    with needing("peft", "LoRA", "llm", TrainingError):
-        import peft
-    return peft

@@ -24,14 +24,10 @@ class Stream(Protocol):
     """One stream of one clip, as extractors give it."""
 
     @property
-    def values(self) -> Float[Tensor, "frames width"]:
-        """What it says of each frame."""
-        ...
+    def values(self) -> Float[Tensor, "frames width"]: ...
 
     @property
-    def mask(self) -> Bool[Tensor, "frames"]:
-        """Where it is there."""
-        ...
+    def mask(self) -> Bool[Tensor, "frames"]: ...
 
 
 class ReactionBatch(NamedTuple):

@@ -110,5 +110,4 @@ class SBMConfig(Config):
     beta: float = 1e-2  # Omni-SILA 4.3
 
     def build(self, width: int, num_experts: int) -> SceneBalancedMoE:
-        """The block for experts of that width."""
         return SceneBalancedMoE(width, num_experts, self.alpha, self.beta)

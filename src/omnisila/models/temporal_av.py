@@ -32,7 +32,6 @@ class TemporalAVConfig(Config):
     modality_dropout: float = 0.2
 
     def build(self, widths: Mapping[str, int]) -> "TemporalAV":
-        """An untrained model for those modalities; the frames of a clip are 32."""
         return TemporalAV(widths, self)
 
 

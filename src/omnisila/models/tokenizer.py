@@ -47,5 +47,4 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int = 1024) -> PreTrainedT
 
 
 def token_id(tokenizer: PreTrainedTokenizerFast, token: str) -> int:
-    """The id of one of the special tokens."""
     return cast("int", tokenizer.convert_tokens_to_ids(token))

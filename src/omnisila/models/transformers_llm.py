@@ -59,7 +59,13 @@ class TransformersVideoLLM(nn.Module):
         self.scene_id: int = max(len(tokenizer), table.num_embeddings)
         self.video_id = self._only_id(template.video_token) if template.video_token else self.scene_id + 1
         self.end_id = self._only_id(str(tokenizer.eos_token) if template.stop else template.end)
-        self.pad_id = self._pad_id()
+        pad_id = self.tokenizer.pad_token_id
+        if not isinstance(pad_id, int) or pad_id == self.end_id:
+            raise WeightsError(
+                f"tokenizer: padding is token {pad_id}, wanted one that is not {self.backbone.template.end} "
+                f"({self.end_id}). Set pad_token in tokenizer_config.json."
+            )
+        self.pad_id = pad_id
         self._check()
         # a checkpoint's own habits (sampling, penalties) would change which answer is the likeliest
         model.generation_config = GenerationConfig(pad_token_id=self.pad_id, eos_token_id=self.end_id)
@@ -255,15 +261,6 @@ class TransformersVideoLLM(nn.Module):
         if len(ids) != 1:
             raise WeightsError(f"tokenizer: {token} is {len(ids)} tokens, wanted one. Use the model's own tokenizer.")
         return ids[0]
-
-    def _pad_id(self) -> int:
-        pad_id = self.tokenizer.pad_token_id
-        if not isinstance(pad_id, int) or pad_id == self.end_id:
-            raise WeightsError(
-                f"tokenizer: padding is token {pad_id}, wanted one that is not {self.backbone.template.end} "
-                f"({self.end_id}). Set pad_token in tokenizer_config.json."
-            )
-        return pad_id
 
     def _check(self) -> None:
         config, rows = self.model.config, self.model.get_input_embeddings().num_embeddings

@@ -42,7 +42,6 @@ class Vote(nn.Module):
         self.register_buffer("bias", torch.zeros(()))
 
     def joined(self, summary: Summaries) -> Float[Tensor, "batch width"]:
-        """What it reads."""
         return torch.cat([summary[name] for name in self.reads], 1)
 
     def standardised(self, values: Float[Tensor, "batch width"]) -> Float[Tensor, "batch width"]:
@@ -99,12 +98,10 @@ class LabelVotes(nn.Module):
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """The summaries that any label reads."""
         return tuple(dict.fromkeys(name for vote in self.by_label.values() for name in vote.reads))
 
     @property
     def by_label(self) -> dict[str, LabelVote]:
-        """How each label is voted on."""
         return cast("dict[str, LabelVote]", dict(self.labels.items()))
 
     def weighed(
@@ -156,6 +153,5 @@ class VotesConfig(Config):
         )
 
     def build(self) -> LabelVotes:
-        """Votes that speak for nothing yet."""
         labels = {label: LabelVote(names, label in self.agree) for label, names in self.votes.items()}
         return LabelVotes(labels, self.language_weight)

@@ -42,7 +42,6 @@ class ZeroShot(SceneModel):
         return SceneRead(self.video_llm.embed(tokens.ids, visual), NoExperts(none))
 
     def total_loss(self, language_loss: Float[Tensor, ""], perception: NoExperts) -> Float[Tensor, ""]:  # noqa: ARG002
-        """Nothing is added."""
         return language_loss
 
 
@@ -50,7 +49,6 @@ class TunedConfig(Config):
     """A Video-LLM that was tuned on the questions, without scenes: a baseline of the papers' tables."""
 
     def build(self, video_llm: VideoLLM) -> ZeroShot:
-        """The model around a loaded Video-LLM."""
         return ZeroShot(video_llm)
 
 
@@ -70,5 +68,4 @@ class ZeroShotConfig(Config):
     scene_text: bool = False
 
     def build(self, video_llm: VideoLLM) -> ZeroShot:
-        """The model around a loaded Video-LLM."""
         return ZeroShot(video_llm)

@@ -27,11 +27,9 @@ class Place(NamedTuple):
     wanted: str
 
     def error(self, came: object) -> RecordError:
-        """An error about this place, ready to be raised."""
         return RecordError(f"{self.name}: {came}. Wanted: {self.wanted}.")
 
     def within(self, part: str) -> "Place":
-        """A part of this place."""
         return Place(f"{self.name}, {part}", self.wanted)
 
 

@@ -142,13 +142,11 @@ class AnalysisQueue:
         )
 
     def counts(self) -> dict[str, int]:
-        """How many there are of each status."""
         query = sql.select(ANALYSES.c.status, sql.func.count()).group_by(ANALYSES.c.status)
         with self._store.read() as connection:
             return {row[0]: row[1] for row in connection.execute(query)}
 
     def result(self, name: str) -> Path:
-        """Where the analysis lies, once it is done."""
         return self._reports / FOLDER / f"{name}.json"
 
     def cancel(self, name: str) -> Job:

@@ -119,7 +119,6 @@ class DecisionLog:
                 yield decision_of(row)
 
     def history(self) -> Iterator[Row]:
-        """The log itself, oldest first."""
         with self._store.read() as connection:
             yield from connection.execute(sql.select(DECISIONS).order_by(DECISIONS.c.id)).mappings()
 
@@ -157,7 +156,6 @@ class DecisionLog:
 
 
 def state_of(connection: sql.Connection, user: str, finding: str) -> State:
-    """What a person says of a finding now."""
     wanted = sql.select(*(STATES.c[name] for name in State.model_fields))
     row = connection.execute(wanted.where(STATES.c.user == user, STATES.c.finding == finding)).mappings().one_or_none()
     return State() if row is None else State(**row)
@@ -239,17 +237,12 @@ def _write(
             insert(STATES).values(row).on_conflict_do_update(index_elements=STATES.primary_key, set_=row)
         )
         if subject["added_by"] == user and before.present != after.present:
-            _show_added(connection, subject, after.present)
+            connection.execute(sql.delete(FINDINGS).where(FINDINGS.c.finding == subject["finding"]))
+            if after.present:
+                reports = sql.select(REPORTS.c.id).where(REPORTS.c.path == subject["report"])
+                for report in connection.execute(reports).scalars():
+                    connection.execute(sql.insert(FINDINGS).values(added_row(subject, report)))
     return step
-
-
-def _show_added(connection: sql.Connection, subject: Row, present: bool) -> None:
-    """Put an added finding into the library, or take it out."""
-    connection.execute(sql.delete(FINDINGS).where(FINDINGS.c.finding == subject["finding"]))
-    if present:
-        reports = sql.select(REPORTS.c.id).where(REPORTS.c.path == subject["report"])
-        for report in connection.execute(reports).scalars():
-            connection.execute(sql.insert(FINDINGS).values(added_row(subject, report)))
 
 
 def added_row(subject: Row, report: int) -> dict[str, Any]:

@@ -114,7 +114,8 @@ class Guard:
         if not self.settings.accounts or path in OPEN:
             state["user"] = self.settings.local_user
         else:
-            token, query = _token_in(scope)
+            pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+            token, query = dict(pairs).get("token"), [pair for pair in pairs if pair[0] != "token"]
             user = self._user(headers, token)
             if user is None:
                 return PlainTextResponse(
@@ -173,12 +174,6 @@ class Guard:
 
 def _refuse(status: int, reason: str) -> Response:
     return JSONResponse({"error": {"message": reason}}, status)
-
-
-def _token_in(scope: Scope) -> tuple[str | None, list[tuple[str, str]]]:
-    """The token in the address, and the rest of its query."""
-    pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-    return dict(pairs).get("token"), [pair for pair in pairs if pair[0] != "token"]
 
 
 def _limit_body(receive: Receive, headers: Headers, limit: int) -> Receive:

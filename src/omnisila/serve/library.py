@@ -64,7 +64,6 @@ class Library:
         self._thread.start()
 
     def wake(self) -> None:
-        """Search again soon."""
         self._wake.set()
 
     def stop(self) -> None:

@@ -70,7 +70,6 @@ class Child:
         return said[1:]
 
     def kill(self) -> None:
-        """End it now."""
         self._process.kill()
 
     def _expire(self) -> None:

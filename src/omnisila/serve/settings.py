@@ -116,7 +116,6 @@ class ServeSettings(Config):
         return FetchSettings(self.fetch_from, self.max_upload_bytes, self.fetch_timeout_s)
 
     def account(self, token: str) -> Account | None:
-        """Whose token it is."""
         shown = digest(token)
         return next((known for known in self.accounts if known.token_sha256 == shown), None)
 

@@ -43,7 +43,6 @@ class AnsweringConfig(Config):
     workers: NonNegativeInt = 4
 
     def steps(self, examples: int) -> int:
-        """How many steps so many examples take."""
         return self.epochs * -(-examples // self.batch_size)
 
 

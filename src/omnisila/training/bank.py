@@ -63,7 +63,6 @@ class FeatureBank:
         return WindowBatch(scenes, visual)
 
     def batch(self, chosen: Int[Tensor, "batch"]) -> WindowBatch:
-        """Some windows as the models read them."""
         return self.gather(self.pick(chosen))
 
 

@@ -60,7 +60,6 @@ class Lesson(NamedTuple):
     source: Shaped[np.ndarray, "windows"]
 
     def at(self, chosen: Int[np.ndarray, "chosen"]) -> "Lesson":
-        """Some of the windows."""
         places = torch.from_numpy(chosen)
         summaries = {name: values[places] for name, values in self.summaries.items()}
         return Lesson(summaries, self.teacher[places], self.truth[places], self.source[chosen])

@@ -76,12 +76,14 @@ def train(
         TrainingError: the loss or its gradient is not finite, memory runs out, or the state found is of another run.
     """
     optimisation = config.optim.build(module, config.steps)
-    identity = _identity(module, config, material)
+    shapes = [(name, list(p.shape)) for name, p in module.named_parameters() if p.requires_grad]
+    identity = digest(json.dumps([config.model_dump(mode="json"), shapes, *([material] if material else [])]))
     first = _resume(state_folder, optimisation, identity) if state_folder is not None else 0
     module.train()
     random = torch.Generator()
     for step in range(first, config.steps):
-        seed = _step_seed(config.seed, step)
+        # a digest: neighbouring seeds and steps share no random numbers
+        seed = int.from_bytes(hashlib.sha256(f"{config.seed}/{step}".encode()).digest()[:6], "big")
         random.manual_seed(seed)
         with torch.random.fork_rng(devices=[]), _memory_named(step, config):
             torch.manual_seed(seed + 1 + parallel.rank)
@@ -128,15 +130,6 @@ def _check_finite(report: StepReport, config: LoopConfig) -> None:
             f"{report.gradient_norm}. Lower learning_rate (now {config.optim.learning_rate:g}) or raise warmup_frac "
             f"(now {config.optim.warmup_frac:g}); if it happens at step 1, look for broken features."
         )
-
-
-def _step_seed(seed: int, step: int) -> int:
-    return int.from_bytes(hashlib.sha256(f"{seed}/{step}".encode()).digest()[:6], "big")
-
-
-def _identity(module: nn.Module, config: LoopConfig, material: str) -> str:
-    shapes = [(name, list(p.shape)) for name, p in module.named_parameters() if p.requires_grad]
-    return digest(json.dumps([config.model_dump(mode="json"), shapes, *([material] if material else [])]))
 
 
 def _save(folder: Path, optimisation: Optimisation, identity: str, done: int, parallel: Parallel) -> None:

@@ -33,7 +33,6 @@ class Parallel(NamedTuple):
         return self.rank == 0
 
     def total(self, value: float) -> float:
-        """The sum of a number over all processes."""
         if self.world == 1:
             return value
         shared = torch.tensor(value, dtype=torch.float64, device=self.device if self.device.type == "cuda" else "cpu")

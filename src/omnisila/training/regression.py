@@ -38,9 +38,7 @@ Measure = Callable[[Float[Tensor, "clips emotions"], Float[Tensor, "clips emotio
 class Clips(Protocol):
     """Clips by place, read when they are needed."""
 
-    def batch(self, places: Int[Tensor, "places"]) -> ReactionBatch:
-        """The clips at these places."""
-        ...
+    def batch(self, places: Int[Tensor, "places"]) -> ReactionBatch: ...
 
 
 class Labelled(NamedTuple):
@@ -154,7 +152,6 @@ def mean_squared_error(
 def predict_intensities(
     model: ReactionModel, clips: Clips, places: Int[Tensor, "places"], batch: int = 64
 ) -> Float[Tensor, "places emotions"]:
-    """Intensities of the clips at these places, in their order."""
     return torch.cat([model.intensities(clips.batch(part)) for part in places.split(batch)])
 
 
@@ -185,7 +182,8 @@ def fit(
     rest, held = held_out(data.groups, config.held_out_frac, config.seed)
     spread = torch.linspace(0, len(rest) - 1, min(len(rest), FITTED)).long()
     model.fit_standardisation(data.clips.batch(rest[spread]))
-    seen = _identity(config, data, model, material)
+    text = f"{config.model_dump_json()} {type(model).__name__} {model.widths} {data.groups} {material}"
+    seen = digest(text.encode() + data.truth.numpy().tobytes())
     epochs = _Epochs(model, data, config, score, rest, held, state_folder, seen, on_step, on_epoch)
     if not epochs.history.has_ended(config):
         with suppress(_EndedError):
@@ -255,7 +253,6 @@ class _Epochs:
             raise _EndedError
 
     def restore_best(self) -> Epoch:
-        """Put the best epoch's weights into the model."""
         best = self.history.best
         if best is None:
             raise TrainingError(f"{self.folder}: no epoch was finished. Give epochs of at least 1 (epochs is 0).")
@@ -271,8 +268,3 @@ class _Epochs:
         if history.seen != seen:
             raise TrainingError(f"{path}: is of other settings or data. Give another run folder, or delete this one.")
         return history
-
-
-def _identity(config: RegressionConfig, data: Labelled, model: ReactionModel, material: str) -> str:
-    text = f"{config.model_dump_json()} {type(model).__name__} {model.widths} {data.groups} {material}"
-    return digest(text.encode() + data.truth.numpy().tobytes())

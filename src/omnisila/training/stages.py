@@ -153,7 +153,6 @@ def _why(
     data: TuningData,
     causes: Mapping[str, CauseTable],
 ) -> tuple[list[str], list[str]]:
-    """Questions why, and their answers."""
     instructions = [
         render_instruction(Instruction("attribute", sets[name], true))
         for name, true in zip(labels[: len(windows)], label, strict=False)

@@ -73,7 +73,6 @@ class VotingData:
         self.is_still = np.array(is_still, dtype=bool)
 
     def at(self, chosen: Int[np.ndarray, "chosen"]) -> "VotingData":
-        """Some of the windows."""
         places = torch.from_numpy(chosen)
         return VotingData(
             {name: values[places] for name, values in self.summaries.items()},
@@ -86,7 +85,6 @@ class VotingData:
 
 
 def window_summaries(bank: FeatureBank, windows: Int[Tensor, "windows"], names: Sequence[str]) -> dict[str, Tensor]:
-    """The named summaries of some of a bank's windows."""
     batches = (bank.batch(some) for some in windows.split(BATCH))
     parts = [summaries(batch.scenes, batch.visual, names) for batch in batches]
     return {name: torch.cat([part[name] for part in parts]) for name in names}

@@ -43,7 +43,6 @@ class Manifest(Frozen):
 
 @cache
 def manifest() -> Manifest:
-    """The content of ``manifest.json``."""
     return Manifest.model_validate_json((FOLDER / "manifest.json").read_bytes())
 
 

@@ -76,17 +76,6 @@ def read_requested(request: SetRequest) -> dict[str, AnnotatedSet]:
         DataSetError: a set is not as its reader expects.
         LabelError: a label set was given for annotations that have their own, or it does not exist.
     """
-    _check(request)
-    if request.name == SCENE_TUNING:
-        found = {name: request.folder / name for name in SCENE_SETS if (request.folder / name).is_dir()}
-        if not found:
-            raise DataSetError(f"{request.folder}: no folder of a set is there. Wanted: {', '.join(SCENE_SETS)}.")
-        return {name: read_set(name, folder) for name, folder in found.items()}
-    annotated = read_set(request.name, request.folder, request.labels)
-    return {request.name: split_by_footage(annotated) if data_set(request.name).is_footage else annotated}
-
-
-def _check(request: SetRequest) -> None:
     check_set(request.name)
     if request.subset == "s-s" and request.footage is None:
         raise InputError("s-s looks for faces in the footage. Give --footage with the folder of the videos.")
@@ -94,3 +83,10 @@ def _check(request: SetRequest) -> None:
         raise InputError("--causes gives causes to events, and scene-tuning has none. Name the set they are of.")
     if request.segments is not None and request.subset != "s-d":
         raise InputError("--segments gives times to s-d alone. Add --subset s-d.")
+    if request.name == SCENE_TUNING:
+        found = {name: request.folder / name for name in SCENE_SETS if (request.folder / name).is_dir()}
+        if not found:
+            raise DataSetError(f"{request.folder}: no folder of a set is there. Wanted: {', '.join(SCENE_SETS)}.")
+        return {name: read_set(name, folder) for name, folder in found.items()}
+    annotated = read_set(request.name, request.folder, request.labels)
+    return {request.name: split_by_footage(annotated) if data_set(request.name).is_footage else annotated}

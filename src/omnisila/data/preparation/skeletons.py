@@ -27,7 +27,10 @@ _TURN_DEG = 30.0  # seen a little from the side, so that steps towards the camer
 
 def skeleton_frames(joints: Float[np.ndarray, "frames 22 3"], side_px: int = 224) -> Iterator[Frame]:
     """Square pictures of the skeleton at ``RATE_HZ``, the whole motion in view and the floor level."""
-    flat = _project(joints)
+    # seen from the front at an angle; picture rows run downwards
+    turn = np.radians(_TURN_DEG)
+    across = joints[..., 0] * np.cos(turn) + joints[..., 2] * np.sin(turn)
+    flat = np.stack([across, -joints[..., 1]], axis=-1)
     low, high = flat.min(axis=(0, 1)), flat.max(axis=(0, 1))
     metres = max(float((high - low).max()), 1e-3)
     places = (flat - (low + high) / 2) / metres * (1 - 2 * _MARGIN_FRAC) * side_px + side_px / 2
@@ -64,10 +67,3 @@ def render_skeletons(source: Path, target: Path, side_px: int = 224) -> None:
         aside.replace(target)
     finally:
         aside.unlink(missing_ok=True)
-
-
-def _project(joints: Float[np.ndarray, "frames 22 3"]) -> Float[np.ndarray, "frames 22 2"]:
-    """Seen from the front at an angle; picture rows run downwards."""
-    turn = np.radians(_TURN_DEG)
-    across = joints[..., 0] * np.cos(turn) + joints[..., 2] * np.sin(turn)
-    return np.stack([across, -joints[..., 1]], axis=-1)

@@ -23,7 +23,7 @@ def read_sheet_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
             shared = [_text(item) for item in _part(parts, "xl/sharedStrings.xml").iter(f"{SPACE}si")]
             sheet = _part(parts, "xl/worksheets/sheet1.xml")
             for row in sheet.iter(f"{SPACE}row"):
-                cells = {_column(cell): _cell(cell, shared) for cell in row.iter(f"{SPACE}c")}
+                cells = {re.sub(r"\d", "", cell.attrib["r"]): _cell(cell, shared) for cell in row.iter(f"{SPACE}c")}
                 if filled := {column: text for column, text in cells.items() if text}:
                     yield int(row.attrib["r"]), filled
     except FileNotFoundError:
@@ -38,10 +38,6 @@ def _part(parts: zipfile.ZipFile, name: str) -> ElementTree.Element:
     if parts.getinfo(name).file_size > LARGEST_PART_BYTES:
         raise ValueError(f"{name} is larger than {LARGEST_PART_BYTES} bytes")
     return ElementTree.fromstring(parts.read(name))
-
-
-def _column(cell: ElementTree.Element) -> str:
-    return re.sub(r"\d", "", cell.attrib["r"])
 
 
 def _cell(cell: ElementTree.Element, shared: list[str]) -> str:

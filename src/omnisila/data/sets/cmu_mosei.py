@@ -42,7 +42,11 @@ def read(folder: Path) -> AnnotatedSet:
     malformed: list[Malformed] = []
     try:
         with h5py.File(path) as file:
-            for video, segments in _videos(path, file).items():
+            # one root, whose name differs between releases
+            roots = [root for root in file.values() if hasattr(root, "keys") and "data" in root]
+            if len(roots) != 1 or not hasattr(roots[0]["data"], "items"):
+                raise DataSetError(f"{path}: {len(roots)} groups with data (found: {', '.join(file)}). Wanted: {FORM}.")
+            for video, segments in roots[0]["data"].items():
                 features, intervals = _arrays(path, video, segments)
                 for index, (row, span) in enumerate(zip(features, intervals, strict=True)):
                     if _is_sound(row, span):
@@ -80,14 +84,6 @@ def in_words(values: Sequence[float]) -> str:
         if value > 0
     ]
     return ", ".join([f"{sentiment} sentiment", *(shown or ["no emotion"])])
-
-
-def _videos(path: Path, file: Any) -> Any:
-    """The group of videos: the file has one root, whose name differs between releases."""
-    roots = [root for root in file.values() if hasattr(root, "keys") and "data" in root]
-    if len(roots) != 1 or not hasattr(roots[0]["data"], "items"):
-        raise DataSetError(f"{path}: {len(roots)} groups with data (found: {', '.join(file)}). Wanted: {FORM}.")
-    return roots[0]["data"]
 
 
 def _arrays(

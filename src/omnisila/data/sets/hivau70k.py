@@ -71,12 +71,14 @@ def read(folder: Path) -> AnnotatedSet:
                 continue
             events, twins = _events(entry, stated)
             malformed.extend(twins)
+            if stated.fps <= 0 or stated.n_frames < 0:
+                raise entry.error(f"{stated.n_frames} frames at {stated.fps} a second", "numbers above 0")
             videos[name] = AnnotatedVideo(
                 id=name,
                 path=footage_path(entry, f"{FOOTAGE[source]}/{split}/{name}.mp4"),
                 labels={ANOMALY.name: None},
                 truth=events,
-                duration_s=_duration_s(entry, stated),
+                duration_s=stated.n_frames / stated.fps,
                 split=split,
                 sources=(name.partition("__#")[0],),
                 note=stated.video_summary or None,
@@ -129,12 +131,6 @@ def _events(entry: Entry, stated: _Video) -> tuple[tuple[Truth, ...], list[Malfo
 
 def _left_out(entry: Entry, reason: str) -> Malformed:
     return Malformed(file=entry.file.name, line=entry.line, reason=f"{entry.key}: {reason}")
-
-
-def _duration_s(entry: Entry, stated: _Video) -> float:
-    if stated.fps <= 0 or stated.n_frames < 0:
-        raise entry.error(f"{stated.n_frames} frames at {stated.fps} a second", "numbers above 0")
-    return stated.n_frames / stated.fps
 
 
 SET = DataSet(read, untrained=BY_EXAMPLES)

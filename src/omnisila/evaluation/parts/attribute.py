@@ -11,7 +11,7 @@ from omnisila.evaluation.answers import CHANCE, FLAG_NONE, Answers, Chosen, Part
 from omnisila.evaluation.attributing import SentenceEncoder
 from omnisila.evaluation.named_scores import make_score
 from omnisila.labels import LabelSet
-from omnisila.schema import Prediction, Score
+from omnisila.schema import Score
 
 ROUGE_RECIPE = "ROUGE-L F, tokens of any script, no stemming"
 
@@ -94,7 +94,7 @@ def parts(answers: Answers, labels: LabelSet, encoder: SentenceEncoder | None = 
         _make_part(
             labels,
             tuple(example.answer for example, _ in pairs),
-            [_answer_text(prediction) for _, prediction in pairs],
+            [prediction.answer if prediction is not None and prediction.parse_ok else "" for _, prediction in pairs],
             true_label,
             number_names(example.video for example, _ in pairs),
             encoder,
@@ -131,7 +131,3 @@ def _meaning(true_texts: Sequence[str], texts: Sequence[str], labels: LabelSet, 
     likeness = attributing.semantic_similarity(true_texts, texts, encoder)
     nearest = attributing.labels_named_or_nearest(texts, labels.labels, encoder)
     return Meaning(encoder.name, likeness.per_text, likeness.shuffled_mean, nearest)
-
-
-def _answer_text(prediction: Prediction | None) -> str:
-    return prediction.answer if prediction is not None and prediction.parse_ok else ""

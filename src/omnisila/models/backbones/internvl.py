@@ -44,7 +44,6 @@ class InternVL(Backbone):
         self.step_tokens = self.patches
 
     def tower(self) -> nn.Module:
-        """The visual encoder."""
         return self.model.model.vision_tower
 
     def token_count(self, frames: int) -> int:

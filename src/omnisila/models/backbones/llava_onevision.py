@@ -47,7 +47,6 @@ class LlavaOnevision(Backbone):
         self.first_patch = int(model.config.vision_feature_select_strategy == "default")
 
     def tower(self) -> nn.Module:
-        """The visual encoder."""
         return self.model.model.vision_tower
 
     def token_count(self, frames: int) -> int:

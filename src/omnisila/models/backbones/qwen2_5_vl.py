@@ -59,7 +59,6 @@ class Qwen25VL(Backbone):
         self.video_id: int = model.config.video_token_id
 
     def tower(self) -> nn.Module:
-        """The visual encoder."""
         return self.model.model.visual
 
     def token_count(self, frames: int) -> int:
@@ -127,7 +126,6 @@ class Qwen25VL(Backbone):
         return torch.cat([prompt, prompt[..., -1:] + beyond], dim=-1).to(self.model.device)
 
     def steps(self, frames: int) -> int:
-        """Temporal patches of that many frames."""
         return math.ceil(frames / self.frames_per_step)
 
     def video_grid(self, batch: int, steps: int) -> Int[Tensor, "batch 3"]:

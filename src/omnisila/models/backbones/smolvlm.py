@@ -53,7 +53,6 @@ class SmolVLM(InternVL):
         self.step_tokens = self.patches
 
     def tower(self) -> nn.Module:
-        """The visual encoder."""
         return self.model.model.vision_model
 
     def video_parts(self, frames: int, times_s: Sequence[float]) -> tuple[str | int, ...]:
@@ -71,7 +70,6 @@ class SmolVLM(InternVL):
 
     @torch.no_grad()
     def encode(self, frames: UInt8[Tensor, "batch frames height width 3"]) -> Entities:
-        """Folded and projected patches of every frame."""
         inner, pixels = self.model.model, preprocess(frames.to(self.model.device), self.size_px, self.settings)
         side = self.size_px[0] // self.model.config.vision_config.patch_size
         there = torch.ones(len(pixels), side, side, dtype=torch.bool, device=pixels.device)

@@ -45,7 +45,6 @@ class VideoLlama3(Qwen25VL):
         self.step_tokens = self.patches
 
     def tower(self) -> nn.Module:
-        """The visual encoder."""
         return self.model.model.vision_model
 
     def video_parts(self, frames: int, times_s: Sequence[float]) -> tuple[str | int, ...]:

@@ -24,7 +24,6 @@ class BiLSTMConfig(Config):
     dropout: float = 0.2
 
     def build(self, widths: Mapping[str, int]) -> "BiLSTM":
-        """An untrained model for those features, side by side."""
         return BiLSTM(widths, self.width, self.layers, self.dropout)
 
 

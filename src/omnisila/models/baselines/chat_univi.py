@@ -36,7 +36,6 @@ class Rate(NamedTuple):
     neighbours: int
 
     def clusters(self, tokens: int) -> int:
-        """Of that many tokens."""
         return max(math.ceil(self.rate if self.rate > 1 else tokens * self.rate), 1)
 
 

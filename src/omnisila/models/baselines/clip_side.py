@@ -44,15 +44,12 @@ class ClipBackbone(Backbone):
         self.size_px = (clip.preprocessing.size_px, clip.preprocessing.size_px)
 
     def tower(self) -> nn.Module:
-        """The visual encoder."""
         return self.clip
 
     def fit_frames(self, frames: UInt8[Tensor, "images height width 3"]) -> UInt8[Tensor, "images size size 3"]:
-        """The middle square at the tower's size."""
         return self.clip.preprocessing.resize_frames(frames)
 
     def shown_area(self, height_px: int, width_px: int) -> Area:
-        """The square in the middle."""
         return self.clip.preprocessing.shown_area(height_px, width_px)
 
     def encode(self, frames: UInt8[Tensor, "batch frames height width 3"]) -> Entities:

@@ -132,7 +132,6 @@ class MplugOwl(Backbone):
         self.patches, self.features = self.side.tower.embeddings.position_embedding.shape[1:]  # type: ignore[assignment]
 
     def tower(self) -> nn.Module:
-        """The visual encoder."""
         return self.side.tower
 
     def token_count(self, frames: int) -> int:

@@ -64,7 +64,6 @@ class PandaGPT(Backbone):
         self.size_px = (self.trunk.size_px, CROPS * self.trunk.size_px)
 
     def tower(self) -> nn.Module:
-        """The visual encoder."""
         return self.trunk
 
     def token_count(self, frames: int) -> int:

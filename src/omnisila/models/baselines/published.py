@@ -63,7 +63,6 @@ class PublishedVideoLLM(nn.Module):
 
     @property
     def generation_config(self) -> GenerationConfig:
-        """The language model's own."""
         return self.language_model.generation_config
 
     @generation_config.setter

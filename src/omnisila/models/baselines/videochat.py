@@ -131,7 +131,6 @@ class VideoChat(Backbone):
         self.patches = (config.image_size // config.patch_size) ** 2 + self.class_tokens
 
     def tower(self) -> nn.Module:
-        """The visual encoder."""
         return self.side.tower
 
     def token_count(self, frames: int) -> int:
@@ -145,11 +144,9 @@ class VideoChat(Backbone):
         return (self.token_count(frames), f"</Video>{said}\n")
 
     def fit_frames(self, frames: UInt8[Tensor, "images height width 3"]) -> UInt8[Tensor, "images size size 3"]:
-        """The middle square at the tower's size."""
         return self.preprocessing.resize_frames(frames)
 
     def shown_area(self, height_px: int, width_px: int) -> Area:
-        """The square in the middle."""
         return self.preprocessing.shown_area(height_px, width_px)
 
     def shown_times(self, start_s: float, end_s: float, rate_hz: float, holes: Sequence[Span]) -> tuple[float, ...]:  # noqa: ARG002

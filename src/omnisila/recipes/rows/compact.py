@@ -107,7 +107,6 @@ class CompactTraining(Config, ABC):
 
     @property
     def described(self) -> tuple[SceneName, ...]:
-        """The scenes that scene tuning describes."""
         return tuple(SCENES)
 
     @property
@@ -148,7 +147,6 @@ class CompactTraining(Config, ABC):
         return self.task_tuning.loop.seed
 
     def with_seed(self, seed: int) -> Self:
-        """The same recipe with other random numbers."""
         return self.replace(task_tuning=self.task_tuning.replace(loop=self.task_tuning.loop.replace(seed=seed)))
 
 

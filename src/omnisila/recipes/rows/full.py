@@ -61,7 +61,6 @@ class FullTraining(Config, ABC):
 
     @property
     def described(self) -> tuple[SceneName, ...]:
-        """The scenes that scene tuning describes."""
         return tuple(SCENES)
 
     @abstractmethod
@@ -73,7 +72,6 @@ class FullTraining(Config, ABC):
         """
 
     def record(self, layouts: Layouts, llm: TransformersVideoLLM, labels: Mapping[str, tuple[str, ...]]) -> RunRecord:
-        """What ``run.json`` says."""
         return RunRecord(
             name=self.name,
             **side_field(self.scene_side(layouts, llm)),

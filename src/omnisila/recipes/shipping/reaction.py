@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -200,7 +199,7 @@ def _material(row: ReactionRecipe, features: Path) -> str:
 def _labelled_clips(videos: Sequence[AnnotatedVideo], known: FeatureRows) -> Labelled:
     by_id = {video.id: video for video in videos}
     chosen = [by_id[clip] for clip in known.ids]
-    return Labelled(known, _tensor(intensities_of(chosen)), tuple(video.group for video in chosen))
+    return Labelled(known, torch.from_numpy(intensities_of(chosen)).float(), tuple(video.group for video in chosen))
 
 
 def _answers(
@@ -235,7 +234,3 @@ def _teller(row: ReactionRecipe, say: Say) -> Callable[[Epoch], None]:
         )
 
     return report_epoch
-
-
-def _tensor(values: Float[np.ndarray, "clips emotions"]) -> Float[Tensor, "clips emotions"]:
-    return torch.from_numpy(values).float()

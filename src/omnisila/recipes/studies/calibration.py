@@ -124,7 +124,6 @@ def validation_video(
     names: Sequence[str],
     labels: str,
 ) -> ValidationVideo:
-    """One video's windows and events as curves and truth."""
     curves = {ANOMALY_CURVE: anomaly_curve(start_s, end_s, posterior, names, label_set(labels))}
     curves |= {name: Curve(start_s, end_s, posterior[:, column]) for column, name in enumerate(names)}
     truth = {name: [event.span for event in events if event.label == name] for name in names}

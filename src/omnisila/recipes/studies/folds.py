@@ -61,14 +61,12 @@ class Workbench(NamedTuple):
         return Material(self.clips, bank, descriptions)
 
     def file(self, job: FoldJob) -> Path:
-        """Where the answers of a job stand."""
         recipe = job.recipe
         made = f"seed{recipe.seed}-{recipe.language_digest}"
         name = f"{recipe.name.replace(' ', '-')}-{made}-fold{job.fold}.safetensors"
         return self.answers / name
 
     def holds(self, recipe: CompactTraining, folds: int) -> bool:
-        """Whether every fold of a recipe is answered."""
         return all(self.file(FoldJob(recipe, fold)).exists() for fold in range(folds))
 
 

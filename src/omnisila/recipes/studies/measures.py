@@ -84,7 +84,6 @@ class Answers(NamedTuple):
 
 
 def load_answers(bench: Workbench, material: Material, recipe: CompactTraining, folds: int) -> Answers:
-    """A recipe's out-of-fold answers as they stand on disk."""
     windows = judged_windows(material.bank).tolist()
     said, located = (out_of_fold_with_votes(bench, material, recipe, folds, locating) for locating in (False, True))
     return Answers(material.clips, material.bank, windows, bench.fold_of, said, located, recipe.labels)
@@ -237,8 +236,6 @@ def locating_metrics(
 def _with_bounds(
     truth: SpanTable, model: SpanTable, curves: SpanTable, footage: Footage, labels: int, draws: int
 ) -> tuple[Score, ...]:
-    """Locating scores with bootstrap bounds over joins."""
-
     def scores(chosen: Int[np.ndarray, "chosen"]) -> tuple[Score, ...]:
         return locating_scores(
             resample(truth, chosen),

@@ -68,7 +68,6 @@ class FullActionExtractor(nn.Module, SceneExtractor):
         return Sampled(values, mask), state
 
     def detect(self, images: UInt8[Tensor, "distinct height width 3"]) -> list[People]:
-        """Everybody in each picture."""
         return self.pose.detect(images, self.config.flip_test)
 
     def forward(

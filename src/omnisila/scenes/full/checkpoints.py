@@ -58,12 +58,10 @@ class Checkpoints(Config):
 
     @property
     def pose_file(self) -> Path:
-        """HigherHRNet's checkpoint."""
         return locate_checkpoint(self.pose, _POSE_SOURCE)
 
     @property
     def relation_file(self) -> Path | None:
-        """RelTR's checkpoint."""
         return locate_checkpoint(self.relation, _RELATION_SOURCE) if self.relation else None
 
     def check(self) -> None:

@@ -73,7 +73,6 @@ class FullSEMConfig(Config):
 
     @property
     def torch_device(self) -> torch.device:
-        """Where the networks are."""
         return default_device() if self.device == "auto" else torch.device(self.device)
 
     def build(self) -> SceneEnrichedModeling:

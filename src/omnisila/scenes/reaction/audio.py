@@ -8,7 +8,7 @@ would be heard an octave too low. Source: Boersma 1993; ViPER's audio token, emo
 import math
 import warnings
 from functools import cache
-from typing import Any, Protocol, Self, cast, runtime_checkable
+from typing import Any, Self, cast
 
 import numpy as np
 import torch
@@ -43,28 +43,6 @@ _BATCH = 8
 _LEAST_STEPS = 2
 _NEAR_S = 0.5  # of sound around a frame, at least: less holds no syllable
 _ROUNDED_S = 0.1  # frame times are float32: days into a recording they are this far off
-
-
-@runtime_checkable
-class SoundEncoder(Protocol):
-    """The sound of a clip to one vector a frame."""
-
-    @property
-    def kind(self) -> str:
-        """What the numbers are."""
-        ...
-
-    @property
-    def width(self) -> int: ...
-
-    def encode(self, sound: Sound, times_s: Float[Tensor, "frames"]) -> Modality:
-        """Of the clip's sound; masked where none is heard near a frame.
-
-        Args:
-            sound: of the whole clip.
-            times_s: equidistant, from the sound's start to the clip's end, before which the sound may be cut off.
-        """
-        ...
 
 
 class SoundStatistics:
@@ -157,6 +135,11 @@ class SpeakerVectors:
             truncation=True,
             return_tensors="pt",
         )
+
+
+# ``encode`` is given frame times that are equidistant, from the sound's start to the clip's end, before which the sound
+# may be cut off; frames near which nothing is heard are masked.
+SoundEncoder = SoundStatistics | SpeakerVectors
 
 
 def _lasts(sound: Sound, times_s: Float[Tensor, "frames"]) -> float:

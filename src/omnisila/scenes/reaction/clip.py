@@ -86,7 +86,6 @@ class Modality:
 
     @property
     def present(self) -> bool:
-        """Whether any frame has it."""
         return bool(self.mask.any())
 
     @property

@@ -85,7 +85,6 @@ class ReactionFeatureExtractor:
 
     @property
     def widths(self) -> dict[str, int]:
-        """Numbers a frame of each modality."""
         own = {
             "visual": self.visual.width,
             "audio": self.sound.width,
@@ -97,7 +96,6 @@ class ReactionFeatureExtractor:
 
     @property
     def kinds(self) -> dict[str, str]:
-        """What the numbers of each modality are."""
         own = {
             "visual": self.visual.kind,
             "audio": self.sound.kind,
@@ -160,7 +158,6 @@ class ReactionFeatureExtractor:
         return {name: Modality.absent(frames, widths[name]) for name in left_out}
 
     def _given_modalities(self, clip: Clip, frames: ClipFrames, warnings: list[str]) -> dict[str, Modality]:
-        """The modalities that come from tables."""
         found: dict[str, Modality] = {}
         wanted = {name: width for name, width in self.settings.given.items() if name in self.settings.modalities}
         for name, width in wanted.items():

@@ -3,7 +3,7 @@
 Source: ViPER's visual token, emotional-reaction paper 4.3; the VGGFace2 baseline, Table 3.
 """
 
-from typing import Any, Protocol, Self, cast, runtime_checkable
+from typing import Any, Self, cast
 
 import torch
 from jaxtyping import Float
@@ -17,28 +17,6 @@ from omnisila.weights.checkpoint_files import model_folder
 from omnisila.weights.pretrained import load_pretrained
 
 _BATCH = 8
-
-
-@runtime_checkable
-class PictureEncoder(Protocol):
-    """Pictures to vectors."""
-
-    @property
-    def kind(self) -> str:
-        """What the numbers are."""
-        ...
-
-    @property
-    def width(self) -> int: ...
-
-    @property
-    def input_px(self) -> int:
-        """The size at which crops are cut."""
-        ...
-
-    def encode(self, images: Float[Tensor, "images 3 height width"]) -> Float[Tensor, "images features"]:
-        """Of RGB pictures with values 0..255; on the processor."""
-        ...
 
 
 class EmbeddedPictures:
@@ -106,3 +84,7 @@ class FaceResNet:
                 pooled = self._model(pixel_values=self._preparation.pixels(part.to(device))).pooler_output
                 found.append(pooled.flatten(1).float().cpu())
         return torch.cat(found)
+
+
+# ``encode`` takes RGB pictures with values 0..255 that were cut at ``input_px``, and gives vectors on the processor.
+PictureEncoder = EmbeddedPictures | ClassToken | FaceResNet

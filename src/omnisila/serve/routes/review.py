@@ -154,13 +154,17 @@ def show_video(room: Room, user: Viewer, report: ReportNumber) -> Video:
     room.note(user.name, f"video {row['path']}")
     findings = queue.of_report(room.store, user.name, report)
     sets = dict.fromkeys((*analysis.labels, *(finding.labels for finding in findings)))
+    points = analysis.expert_weights
+    step = -(-len(points) // MAX_POINTS) or 1
     return Video(
         report=report, video=analysis.video.path,
         duration_s=max(analysis.video.duration_s, *(finding.end_s for finding in findings), 0.04),
         rate_hz=analysis.video.rate_hz, width_px=analysis.video.width_px, height_px=analysis.video.height_px,
         model=row["model"], warnings=analysis.warnings, choices={name: _labels(name, analysis) for name in sets},
         lanes={name: LANES.get(name, name.capitalize()) for name in sets}, findings=findings, curve=_curve(analysis),
-        weights=_weights(analysis),
+        weights=tuple(
+        WeightsPart(start_s=point.start_s, end_s=point.end_s, weights=point.weights) for point in points[::step]
+    ),
     )  # fmt: skip
 
 
@@ -259,15 +263,6 @@ def _curve(analysis: Analysis) -> tuple[CurvePart, ...]:
     step = -(-len(points) // MAX_POINTS) or 1
     highest = (max(points[k : k + step], key=lambda point: point.score) for k in range(0, len(points), step))
     return tuple(CurvePart(start_s=point.start_s, end_s=point.end_s, score=point.score) for point in highest)
-
-
-def _weights(analysis: Analysis) -> tuple[WeightsPart, ...]:
-    """Expert weights; of a long video every n-th window's."""
-    points = analysis.expert_weights
-    step = -(-len(points) // MAX_POINTS) or 1
-    return tuple(
-        WeightsPart(start_s=point.start_s, end_s=point.end_s, weights=point.weights) for point in points[::step]
-    )
 
 
 def _draw_evidence(evidence: Evidence, video: VideoIdentity) -> Iterator[Drawn]:
