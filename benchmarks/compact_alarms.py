@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
+from scipy.special import softmax
 
 from omnisila.data.annotated import AnnotatedVideo
 from omnisila.evaluation.identifying import ranking
@@ -116,5 +117,4 @@ def probabilities(odds: Mapping[str, Float[np.ndarray, "windows"]], names: Seque
     """Posteriors of labels from their log-odds against the quiet label."""
     count = len(next(iter(odds.values())))
     columns = np.stack([odds.get(name, np.zeros(count)) for name in names], axis=1)
-    columns = np.exp(columns - columns.max(axis=1, keepdims=True))
-    return columns / columns.sum(axis=1, keepdims=True)
+    return softmax(columns, axis=1)

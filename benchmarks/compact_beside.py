@@ -11,8 +11,8 @@ from omnisila.errors import InputError
 from omnisila.evaluation import identifying
 from omnisila.evaluation.significance import Chosen, PairedDifference, paired_bootstrap
 from omnisila.recipes.rows.compact import CompactTraining, Material
-from omnisila.recipes.studies.folds import Workbench
-from omnisila.recipes.studies.measures import Judged, Question, judge_items, load_answers, questions_on
+from omnisila.recipes.studies.folds import Workbench, load_answers
+from omnisila.recipes.studies.measures import Judged, Question, judge_items, questions_on
 
 DRAWS = 1000
 

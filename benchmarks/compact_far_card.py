@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from scipy.special import softmax
 
 from benchmarks.compact_alarms import Watched, nested_thresholds, probabilities, watched
 from benchmarks.compact_far import FarTests, Told, told
@@ -11,12 +12,11 @@ from omnisila.recipes.studies.calibration import (
     JoinedScores,
     joins_of,
     ordinary_clips,
-    softmax,
     temperature_of,
     voted_thresholds,
 )
-from omnisila.recipes.studies.folds import Workbench, out_of_fold, out_of_fold_with_votes
-from omnisila.recipes.studies.measures import Answers, Question, judge_items
+from omnisila.recipes.studies.folds import Answers, Workbench, out_of_fold, out_of_fold_with_votes
+from omnisila.recipes.studies.measures import Question, judge_items
 
 UNTRIMMED = "incidents"
 
@@ -108,24 +108,19 @@ def _watched_rows(
     votes: VotesConfig,
 ) -> list[str]:
     """The rows of one way of joining votes."""
-    acts, windows = votes.acts, answers.windows
     recipe = far.recipe.replace(votes=votes)
     said = out_of_fold_with_votes(bench, far.material, recipe, folds, locating=True)[labels]
-    temperature = temperature_of(answers.log_probs[labels], answers.clips, answers.bank, windows, names, labels)
-
-    def scores_of(posterior: np.ndarray) -> JoinedScores:
-        return JoinedScores(answers.clips, answers.bank, windows, posterior)
-
-    scores = scores_of(softmax(said, temperature))
-    nested = nested_thresholds(answers.clips, bench.fold_of, scores, names, labels, acts)
+    temperature = temperature_of(answers, labels)
+    scores = JoinedScores(answers, softmax(said / temperature, axis=1))
+    nested = nested_thresholds(answers.clips, bench.fold_of, scores, names, labels, votes.acts)
     untrimmed = [clip for clip in answers.clips if clip.set_name == UNTRIMMED]
     others = [clip for clip in answers.clips if clip.set_name != UNTRIMMED]
     odds = {label: item / temperature for label, item in far.odds_without(UNTRIMMED, votes).items()}
     other_fold = [fold for fold, clip in zip(bench.fold_of, answers.clips, strict=True) if clip.set_name != UNTRIMMED]
     joins = joins_of(others, other_fold, scores.durations_s, labels, names, max(bench.fold_of) + 1, seed=0)
     ordinary = ordinary_clips(others, labels, scores.durations_s)
-    fitted = voted_thresholds(ordinary, joins, scores, names, labels, acts)
-    away = watched(untrimmed, scores_of(probabilities(odds, names)), names, labels, lambda _: fitted)
+    fitted = voted_thresholds(ordinary, joins, scores, names, labels, votes.acts)
+    away = watched(untrimmed, JoinedScores(answers, probabilities(odds, names)), names, labels, lambda _: fitted)
     return [
         _watched_row(f"folds, without {UNTRIMMED}{title}", watched(others, scores, names, labels, nested)),
         _watched_row(f"folds, {UNTRIMMED}{title}", watched(untrimmed, scores, names, labels, nested)),

@@ -17,7 +17,7 @@ from omnisila.files import write_atomically
 from omnisila.recipes.rows import hawkeye, icm
 from omnisila.recipes.shipping.compact import FOLDS, SEEDS, prepare_features
 from omnisila.recipes.studies.card import ABLATIONS, CARD, LOCATING
-from omnisila.recipes.studies.measures import load_answers
+from omnisila.recipes.studies.folds import load_answers
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # as a script, its folder alone would be searched
 

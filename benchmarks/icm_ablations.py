@@ -21,8 +21,8 @@ import numpy as np
 from omnisila.recipes.rows.compact import Material
 from omnisila.recipes.rows.icm import CompactICM, compact_ablations
 from omnisila.recipes.shipping.compact import FOLDS, prepare_features
-from omnisila.recipes.studies.folds import FoldJob, Workbench, run_jobs
-from omnisila.recipes.studies.measures import Answers, Question, judge_items, load_answers, questions_on
+from omnisila.recipes.studies.folds import Answers, FoldJob, Workbench, load_answers, run_jobs
+from omnisila.recipes.studies.measures import Question, judge_items, questions_on
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # as a script, its folder alone would be searched
 

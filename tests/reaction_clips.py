@@ -22,7 +22,7 @@ from transformers import (
     WavLMForXVector,
 )
 
-from omnisila.scenes.reaction.templates import SENTENCES
+from omnisila.scenes.reaction.text import SENTENCES
 
 VIT = {"hidden_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32, "image_size": 32}
 WAVLM = {

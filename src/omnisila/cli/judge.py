@@ -50,9 +50,9 @@ def judge(
         endpoint.check()
 
     from omnisila.cli.scored_systems import asked_and_said, echo_scores
+    from omnisila.evaluation.answers import stated_causes
     from omnisila.evaluation.judging import JudgeConfig, Unjudged, estimate_judging, resume_verdicts
     from omnisila.evaluation.mean_ratings import add_scores, judged_scores
-    from omnisila.evaluation.stated_causes import stated_causes
 
     say = teller(quiet)
     asked, systems = asked_and_said(examples, predictions, split)

@@ -61,8 +61,8 @@ def _write(
     examples: Path, predictions: list[Path], sheet: Path, key: Path, split: str | None, seed: int, quiet: bool
 ) -> None:
     from omnisila.cli.scored_systems import asked_and_said
+    from omnisila.evaluation.answers import stated_causes
     from omnisila.evaluation.rating_tables import rating_sheet
-    from omnisila.evaluation.stated_causes import stated_causes
 
     rows = rating_sheet(sheet, key, stated_causes(*asked_and_said(examples, predictions, split)), seed)
     if not quiet:

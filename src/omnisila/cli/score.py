@@ -97,8 +97,7 @@ def score(
 def _with_ratings(result: "tuple[Scores, ...]", decisions: Path, draws: int) -> "tuple[Scores, ...]":
     """The figures with people's ratings: beside those of the system of that name, else as a system of its own."""
     from omnisila.decisions import Decision
-    from omnisila.evaluation.decided_ratings import decided_ratings
-    from omnisila.evaluation.rating_tables import rating_scores
+    from omnisila.evaluation.rating_tables import decided_ratings, rating_scores
     from omnisila.records import records
     from omnisila.schema import Scores
 

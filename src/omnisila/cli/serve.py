@@ -71,7 +71,7 @@ def serve(
 
     with needing(None, "the review server", "serve"):
         from omnisila.serve.accounts import invite, parse_user
-        from omnisila.serve.running import local_name, run
+        from omnisila.serve.app import local_name, run
         from omnisila.serve.settings import ServeSettings, User, is_loopback
 
     if not reports.is_dir():

@@ -43,52 +43,40 @@ Partial = Annotated[
 ]
 
 
-@app.command()
-def compact(
-    data: Data = None,
-    out: RunFolder = Path("runs/compact"),
-    features: Features = None,
-    copies: Copies = 0,
-    folds: Folds = False,
-    workers: Workers = 2,
-    partial: Partial = False,
-    quiet: Quiet = False,
-) -> None:
-    """Train the compact ICM on the data sets under the data root; run it again to resume."""
-    root, say = _data_root(data, "compact", partial), teller(quiet)
+def _compact_command(model: Literal["compact", "compact-hawkeye"], about: str) -> None:
+    def train_compact_model(
+        data: Data = None,
+        out: RunFolder = Path(f"runs/{model}"),
+        features: Features = None,
+        copies: Copies = 0,
+        folds: Folds = False,
+        workers: Workers = 2,
+        partial: Partial = False,
+        quiet: Quiet = False,
+    ) -> None:
+        root = _data_root(data, model, partial)
 
-    from omnisila.recipes.rows.icm import CompactICM, compact_ablations
-    from omnisila.recipes.shipping.compact import train_compact
+        from omnisila.recipes.rows import hawkeye, icm
+        from omnisila.recipes.shipping.compact import train_compact
 
-    store = features or out.parent / "features"
-    train_compact(
-        CompactICM(), compact_ablations(), root, out, store, copies=copies, with_folds=folds, workers=workers, say=say,
-        partial=partial,
-    )  # fmt: skip
+        recipe, ablations = {
+            "compact": (icm.CompactICM(), icm.compact_ablations()),
+            "compact-hawkeye": (hawkeye.CompactHawkeye(), hawkeye.compact_ablations()),
+        }[model]
+        store = features or out.parent / "features"
+        train_compact(
+            recipe, ablations, root, out, store, copies=copies, with_folds=folds, workers=workers, say=teller(quiet),
+            partial=partial,
+        )  # fmt: skip
+
+    app.command(model, help=about)(train_compact_model)
 
 
-@app.command("compact-hawkeye")
-def compact_hawkeye(
-    data: Data = None,
-    out: RunFolder = Path("runs/compact-hawkeye"),
-    features: Features = None,
-    copies: Copies = 0,
-    folds: Folds = False,
-    workers: Workers = 2,
-    partial: Partial = False,
-    quiet: Quiet = False,
-) -> None:
-    """Train the compact Hawkeye on the same footage as the compact ICM, for the anomaly label set."""
-    root, say = _data_root(data, "compact-hawkeye", partial), teller(quiet)
-
-    from omnisila.recipes.rows.hawkeye import CompactHawkeye, compact_ablations
-    from omnisila.recipes.shipping.compact import train_compact
-
-    store = features or out.parent / "features"
-    train_compact(
-        CompactHawkeye(), compact_ablations(), root, out, store, copies=copies, with_folds=folds, workers=workers,
-        say=say, partial=partial,
-    )  # fmt: skip
+_compact_command("compact", "Train the compact ICM on the data sets under the data root; run it again to resume.")
+_compact_command(
+    "compact-hawkeye",
+    "Train the compact Hawkeye on the same footage as the compact ICM, for the anomaly label set.",
+)
 
 
 def _data_root(data: Path | None, model: str, partial: bool) -> Path:

@@ -1,6 +1,6 @@
 """Predictions beside the examples they answer, and what every measurable part of them offers."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -108,3 +108,36 @@ def number_names(names: Iterable[str]) -> Int[np.ndarray, "items"]:
     """Each name's number, in order of first appearance."""
     numbers: dict[str, int] = {}
     return np.array([numbers.setdefault(name, len(numbers)) for name in names], dtype=np.int64)
+
+
+class StatedCause(NamedTuple):
+    """What a system said about one attribute example; an empty ``cause`` is none: missing, malformed or blank."""
+
+    system: str
+    example: Example
+    label: str
+    cause: str
+
+
+def stated_causes(examples: Sequence[Example], systems: Sequence[System]) -> tuple[StatedCause, ...]:
+    """One for each system and attribute example, in their order; the label is the true one, empty where unknown.
+
+    Raises:
+        InputError: no attribute example, or two systems of one name.
+    """
+    asked = [example for example in examples if example.task == "attribute"]
+    if not asked:
+        raise InputError("no example asks for a cause. Prepare attribute examples, or choose another split.")
+    names = [system.name for system in systems]
+    if len(set(names)) < len(names):
+        raise InputError(f"systems named {', '.join(names)}. Give each a name of its own.")
+    return tuple(
+        StatedCause(
+            system=system.name,
+            example=example,
+            label=example.truth[0].label if example.truth else "",
+            cause=said.answer.strip() if said is not None and said.parse_ok else "",
+        )
+        for system in systems
+        for example, said in match_answers(asked, system).pairs
+    )

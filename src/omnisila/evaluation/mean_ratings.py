@@ -7,13 +7,11 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from omnisila.evaluation.answers import Chosen, number_names
-from omnisila.evaluation.judge_questions import HIGHEST, LOWEST, PROMPT_VERSION
-from omnisila.evaluation.judging import Known, Verdict
+from omnisila.evaluation.answers import Chosen, StatedCause, number_names
+from omnisila.evaluation.judging import HIGHEST, LOWEST, PROMPT_VERSION, Known, Verdict
 from omnisila.evaluation.named_scores import make_score
 from omnisila.evaluation.score_files import read_scores, write_scores
 from omnisila.evaluation.significance import DRAWS, with_intervals
-from omnisila.evaluation.stated_causes import StatedCause
 from omnisila.schema import Score, Scores
 
 ATR_R = "Atr-R"

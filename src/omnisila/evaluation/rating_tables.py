@@ -7,7 +7,7 @@ the table, which raters are not given. Source: Omni-SILA 4.3, three raters, 1 co
 import csv
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,12 +15,13 @@ import numpy as np
 from jaxtyping import Float
 
 from omnisila.config import Frozen
+from omnisila.decisions import Decision
 from omnisila.errors import InputError, OutputError, RecordError
 from omnisila.evaluation.agreement import HIGHEST, LOWEST, Agreement, agreement
+from omnisila.evaluation.answers import StatedCause
 from omnisila.evaluation.mean_ratings import HUMAN, Rated, mean_ratings
 from omnisila.evaluation.named_scores import make_score
 from omnisila.evaluation.significance import DRAWS
-from omnisila.evaluation.stated_causes import StatedCause
 from omnisila.files import write_atomically
 from omnisila.records import records
 from omnisila.schema import Score, Scores
@@ -226,3 +227,35 @@ def _rating(said: str) -> int:
 def _escape_formula(text: str) -> str:
     """A cell that no spreadsheet takes for a formula; ids and ratings alone are read back."""
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
+def decided_ratings(decisions: Iterable[Decision]) -> Ratings:
+    """The causes of findings that somebody accepted or rated, with each person's rating.
+
+    A system is a model's name with its digest, as ``score`` calls the system that a folder of analyses is. What people
+    added themselves has no cause of a model. A cause that was accepted but not rated counts as unrated.
+    """
+    said = [decision for decision in decisions if decision.model_start_s is not None]
+    wanted = dict.fromkeys(
+        decision.finding for decision in said if decision.verdict == "accepted" or decision.rating is not None
+    )
+    users = tuple(sorted({decision.user for decision in said}))
+    first = {decision.finding: decision for decision in reversed(said)}
+    place = {finding: row for row, finding in enumerate(wanted)}
+    values = np.full((len(wanted), len(users)), np.nan)
+    for decision in said:
+        if decision.finding in place and decision.rating is not None:
+            values[place[decision.finding], users.index(decision.user)] = decision.rating
+    return Ratings(tuple(_cause(first[finding]) for finding in wanted), users, values)
+
+
+def _cause(decision: Decision) -> RatedCause:
+    return RatedCause(
+        id=decision.finding,
+        systems=(decision.model,),
+        example_id=decision.finding,
+        video=decision.video,
+        labels=decision.labels,
+        label=decision.label,
+        cause=decision.cause or "",
+    )

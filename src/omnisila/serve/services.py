@@ -1,21 +1,67 @@
-"""What the routes of one application share, and how they ask for it."""
+"""What the routes of one application share, how they ask for it, and how long analyses are kept."""
 
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, NamedTuple
 
 import sqlalchemy as sql
 from fastapi import Depends, HTTPException, Request
 from pydantic import Field
 
+from omnisila.files import remove
 from omnisila.serve.analyses import AnalysisQueue
 from omnisila.serve.chatting import Questions
 from omnisila.serve.decisions import DecisionLog
 from omnisila.serve.footage import FootageFinder
 from omnisila.serve.library import Library
 from omnisila.serve.previews import Previews
-from omnisila.serve.retention import retire
 from omnisila.serve.settings import ServeSettings, User
-from omnisila.serve.store import VIEWS, Store
+from omnisila.serve.store import FINDINGS, REPORTS, STATES, VIEWS, Store
+
+_ENDINGS = (".html", ".json")  # of the page, then of the analysis: while it is there, the rest is found again
+
+
+def retire(store: Store, library: Library, days: float) -> tuple[str, ...]:
+    """Remove the files of analyses that have been rejected for so many days; their paths in the library.
+
+    The video is the user's, and stays; so do decisions, which hold what they are about.
+
+    Raises:
+        OutputError: a file cannot be removed.
+    """
+    before = (datetime.now(UTC) - timedelta(days=days)).isoformat(timespec="milliseconds")
+    retired = tuple(expired(store, before))
+    for path in retired:
+        file = library.file(path)
+        for ending in _ENDINGS:
+            remove(file.with_suffix(ending))
+    return retired
+
+
+def expired(store: Store, before: str) -> Iterator[str]:
+    """Reports with findings, each of which somebody rejected and nobody accepted, all before a UTC time."""
+    verdicts = (
+        sql.select(
+            FINDINGS.c.row,
+            FINDINGS.c.report,
+            sql.func.count(sql.case((STATES.c.verdict == "rejected", 1))).label("rejected"),
+            sql.func.count(sql.case((STATES.c.verdict == "accepted", 1))).label("accepted"),
+            sql.func.max(STATES.c.utc).label("last"),
+        )
+        .select_from(FINDINGS.outerjoin(STATES, STATES.c.finding == FINDINGS.c.finding))
+        .group_by(FINDINGS.c.row)
+        .subquery()
+    )
+    settled = sql.and_(verdicts.c.rejected > 0, verdicts.c.accepted == 0, verdicts.c.last < before)
+    query = (
+        sql.select(REPORTS.c.path)
+        .join(verdicts, verdicts.c.report == REPORTS.c.id)
+        .group_by(REPORTS.c.id)
+        .having(sql.func.sum(sql.case((settled, 0), else_=1)) == 0)
+    )
+    with store.read() as connection:
+        yield from connection.execute(query).scalars().all()
+
 
 DATABASE = "review.sqlite"
 

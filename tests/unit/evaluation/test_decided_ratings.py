@@ -5,8 +5,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from omnisila.decisions import Decision
-from omnisila.evaluation.decided_ratings import decided_ratings
-from omnisila.evaluation.rating_tables import rating_scores
+from omnisila.evaluation.rating_tables import decided_ratings, rating_scores
 
 
 def decision(user: str, finding: str, rating: int | None, **changes: object) -> Decision:

@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 
 from omnisila.endpoint import EndpointConfig
 from omnisila.errors import InputError, RecordError
-from omnisila.evaluation.judge_questions import rating_in
-from omnisila.evaluation.judging import JudgeConfig, Unjudged, Verdict, estimate_judging, resume_verdicts
+from omnisila.evaluation.answers import StatedCause, stated_causes
+from omnisila.evaluation.judging import JudgeConfig, Unjudged, Verdict, estimate_judging, rating_in, resume_verdicts
 from omnisila.evaluation.mean_ratings import judged_scores
-from omnisila.evaluation.stated_causes import StatedCause, stated_causes
 from omnisila.records import records
 from omnisila.schema import Example, Prediction, Scores, Span, Truth
 from omnisila.systems import System

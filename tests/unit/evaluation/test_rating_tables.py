@@ -11,10 +11,10 @@ import pytest
 
 from omnisila.errors import InputError, OutputError, RecordError
 from omnisila.evaluation.agreement import agreement
+from omnisila.evaluation.answers import StatedCause
 from omnisila.evaluation.mean_ratings import add_scores, sum_ratings
 from omnisila.evaluation.rating_tables import RatedCause, rating_scores, rating_sheet, read_ratings
 from omnisila.evaluation.score_files import read_scores
-from omnisila.evaluation.stated_causes import StatedCause
 from omnisila.records import records
 from omnisila.schema import Example, Score, Scores, Span, Truth
 

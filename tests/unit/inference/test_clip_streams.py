@@ -10,8 +10,8 @@ from omnisila.errors import InputError
 from omnisila.inference.clip_streams import FeatureStreams, clip_streams
 from omnisila.inference.frozen_llm import TEXT_STREAMS
 from omnisila.inference.reacting import ReactionAnalyzer
-from omnisila.inference.reaction_system import ReactionSystem
 from omnisila.inference.settings import AnalyzerConfig
+from omnisila.inference.systems import ReactionSystem
 from omnisila.models.baselines.bilstm import BiLSTMConfig
 from omnisila.models.probing import ProbeConfig
 from omnisila.models.reaction_run import save_reaction

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from omnisila.errors import InputError
 from omnisila.inference.reacting import Measured, ReactionAnalyzer, clip_windows, missing_over_time
-from omnisila.inference.reaction_system import UNSEEN, ReactionSystem
 from omnisila.inference.settings import AnalyzerConfig, split_settings
+from omnisila.inference.systems import UNSEEN, ReactionSystem
 from omnisila.models.baselines.bilstm import BiLSTMConfig
 from omnisila.models.reaction_run import save_reaction
 from omnisila.scenes.reaction.actions import COLUMNS

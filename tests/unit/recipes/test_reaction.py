@@ -19,7 +19,7 @@ from omnisila.models.viper import ViPERConfig
 from omnisila.recipes.rows import table
 from omnisila.recipes.rows.reaction import reaction_recipe
 from omnisila.recipes.shipping.reaction import querying, reactions, train_row
-from omnisila.recipes.studies.reaction_scores import label_statistics, reaction_scores
+from omnisila.recipes.studies.reaction_card import label_statistics, reaction_scores
 from omnisila.records import append, records
 from omnisila.report.printed import printed_tables
 from omnisila.schema import Prediction

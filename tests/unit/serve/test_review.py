@@ -12,8 +12,7 @@ import sqlalchemy as sql
 from fastapi.testclient import TestClient
 from sqlalchemy.exc import IntegrityError
 
-from omnisila.serve.retention import retire
-from omnisila.serve.services import Services
+from omnisila.serve.services import Services, retire
 from omnisila.serve.store import APPEND_ONLY, STATES, STEPS
 
 Serve = Callable[..., TestClient]

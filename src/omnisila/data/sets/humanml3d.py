@@ -15,7 +15,7 @@ from pathlib import Path
 
 from omnisila.data.annotated import AnnotatedSet, Described, Malformed, Split
 from omnisila.data.annotation_files import read_text, read_words
-from omnisila.data.preparation.motions import RATE_HZ, count_frames
+from omnisila.data.preparation.skeletons import RATE_HZ, count_frames
 from omnisila.data.sets import DataSet
 from omnisila.errors import DataSetError
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from scipy.special import softmax
 
 from omnisila.data.preparation.decided import decided_examples
 from omnisila.data.preparation.video_examples import label_over
@@ -22,7 +23,7 @@ from omnisila.labels import label_set
 from omnisila.media.video import sha256
 from omnisila.models.run_files import CALIBRATION
 from omnisila.operating_points import Calibration, LabelSetCalibration
-from omnisila.recipes.studies.calibration import fit_label_set, softmax, validation_video
+from omnisila.recipes.studies.calibration import fit_label_set, validation_video
 from omnisila.records import records
 from omnisila.scenes.cache import FeatureCache
 from omnisila.schema import Example
@@ -135,7 +136,7 @@ def _fit_label_set(videos: Sequence[_Video], labels: str, names: Sequence[str]) 
     fitted = (truth >= 0) & np.concatenate(judged)
     temperature = fit_temperature(np.concatenate(logs)[fitted], truth[fitted])
     softened = (
-        np.where(rows[:, None], softmax(log, temperature), posterior)
+        np.where(rows[:, None], softmax(log / temperature, axis=1), posterior)
         for rows, log, posterior in zip(judged, logs, posteriors, strict=True)
     )
     return fit_label_set(

@@ -18,7 +18,6 @@ from omnisila.digests import digest
 from omnisila.errors import DataSetError
 from omnisila.files import write_atomically
 from omnisila.models.checkpoint import save_run
-from omnisila.operating_points import Calibration
 from omnisila.pace import Pace
 from omnisila.recipes.rows.compact import (
     CompactTraining,
@@ -31,7 +30,7 @@ from omnisila.recipes.rows.compact import (
 from omnisila.recipes.rows.voting import fitted_votes
 from omnisila.recipes.studies.calibration import calibrate
 from omnisila.recipes.studies.card import write_card
-from omnisila.recipes.studies.folds import FoldJob, Workbench, judged_windows, out_of_fold_with_votes, run_jobs
+from omnisila.recipes.studies.folds import FoldJob, Workbench, load_answers, run_jobs
 from omnisila.scenes.sem import SEMConfig
 from omnisila.scenes.windows import WindowConfig
 from omnisila.training.bank import bank_of, load_bank, save_bank
@@ -93,7 +92,8 @@ def train_compact(
         jobs += [FoldJob(recipe.with_seed(seed), fold) for seed in range(1, SEEDS) for fold in range(FOLDS)]
     tell(f"held-out answers of {len(jobs)} models")
     run_jobs(bench, jobs, workers, tell)
-    calibration = _calibration(bench, material, recipe)
+    split = f"{FOLDS} folds by source of the training sets, clips joined to long videos, and calm footage as it is"
+    calibration = calibrate(load_answers(bench, material, recipe, FOLDS), FOLDS, split, recipe.votes)
     tell("final model on all clips")
     tuned = load_file(bench.scene_tuned) if bench.scene_tuned is not None else {}
     model = started_from(recipe, material, tuned)
@@ -176,22 +176,6 @@ def _scene_tuned(recipe: CompactTraining, material: Material, work: Path, tell: 
         model = scene_tuned(recipe, material, work / f"scene-{prefix}", _steps("scene", tell))
         write_atomically(path, save({name: value.clone() for name, value in model.state_dict().items()}))
     return path
-
-
-def _calibration(bench: Workbench, material: Material, recipe: CompactTraining) -> Calibration:
-    windows = judged_windows(material.bank).tolist()
-    return calibrate(
-        out_of_fold_with_votes(bench, material, recipe, FOLDS),
-        out_of_fold_with_votes(bench, material, recipe, FOLDS, locating=True),
-        material.clips,
-        material.bank,
-        windows,
-        bench.fold_of,
-        recipe.labels,
-        FOLDS,
-        split=f"{FOLDS} folds by source of the training sets, clips joined to long videos, and calm footage as it is",
-        votes=recipe.votes,
-    )
 
 
 def _data_digests(clips: tuple[AnnotatedVideo, ...], root: Path) -> dict[str, str]:

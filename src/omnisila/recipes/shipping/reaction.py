@@ -26,8 +26,14 @@ from omnisila.models.reaction_run import ReactionRecord, save_reaction
 from omnisila.models.reaction_sources import POOLED, read_sources
 from omnisila.recipes.rows.reaction import ReactionRecipe
 from omnisila.recipes.studies.card import CARD
-from omnisila.recipes.studies.reaction_card import SplitClips, row_card
-from omnisila.recipes.studies.reaction_scores import example_of, intensities_of, label_statistics, reaction_scores
+from omnisila.recipes.studies.reaction_card import (
+    SplitClips,
+    example_of,
+    intensities_of,
+    label_statistics,
+    reaction_scores,
+    row_card,
+)
 from omnisila.records import records
 from omnisila.schema import Prediction, Scores
 from omnisila.training.reaction_tables import FeatureRows, feature_rows

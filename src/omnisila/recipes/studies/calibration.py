@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
+from scipy.special import softmax
 
 from omnisila.data.annotated import AnnotatedVideo
 from omnisila.data.clips.compose import Join, plan_joins
@@ -17,9 +18,9 @@ from omnisila.evaluation.calibration import (
 from omnisila.labels import label_set
 from omnisila.models.votes import VotesConfig
 from omnisila.operating_points import Calibration, LabelSetCalibration
+from omnisila.recipes.studies.folds import Answers
 from omnisila.schema import Truth
 from omnisila.spans import ANOMALY_CURVE, Curve, SpanShape, Thresholds, anomaly_curve, flagged_stretches
-from omnisila.training.bank import FeatureBank
 
 DEFAULT_FNR = 0.25  # the miss rate that a run without --max-fnr is set to
 JOINS_PER_SET = 12
@@ -35,24 +36,17 @@ class JoinedScores:
     """Posteriors of joined clips, put together from those of their windows.
 
     Args:
-        clips: those of the bank.
-        bank: all windows.
-        windows: the judged windows' places in the bank.
+        answers: whose windows they are.
         posterior: of one label set, a row per judged window.
     """
 
-    def __init__(
-        self,
-        clips: Sequence[AnnotatedVideo],
-        bank: FeatureBank,
-        windows: Sequence[int],
-        posterior: Float[np.ndarray, "windows labels"],
-    ) -> None:
+    def __init__(self, answers: Answers, posterior: Float[np.ndarray, "windows labels"]) -> None:
         self._rows: dict[str, list[tuple[float, float, int]]] = {}
         self._posterior = posterior
-        for row, window in enumerate(windows):
-            start_s, end_s = bank.span_s[window].tolist()
-            self._rows.setdefault(clips[int(bank.clip[window])].path, []).append((start_s, end_s, row))
+        for row, window in enumerate(answers.windows):
+            start_s, end_s = answers.bank.span_s[window].tolist()
+            clip = answers.clips[int(answers.bank.clip[window])]
+            self._rows.setdefault(clip.path, []).append((start_s, end_s, row))
 
     @property
     def durations_s(self) -> dict[str, float]:
@@ -207,54 +201,31 @@ def _limited(
     return next((point for point, count in zip(points, alarms, strict=True) if count <= limit), points[-1])
 
 
-def softmax(log_probs: Float[np.ndarray, "windows labels"], temperature: float) -> Float[np.ndarray, "windows labels"]:
-    """Posteriors at a temperature."""
-    scaled = log_probs / temperature
-    scaled = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    return scaled / scaled.sum(axis=1, keepdims=True)
-
-
-def temperature_of(
-    log_probs: Float[np.ndarray, "windows labels"],
-    clips: Sequence[AnnotatedVideo],
-    bank: FeatureBank,
-    windows: Sequence[int],
-    names: Sequence[str],
-    labels: str,
-) -> float:
+def temperature_of(answers: Answers, labels: str) -> float:
     """The temperature that fits the answers to the windows' true labels."""
-    truth = [clips[int(bank.clip[window])].label_over(labels, bank.span(window)) for window in windows]
+    bank, names = answers.bank, answers.trained[labels]
+    truth = [answers.clips[int(bank.clip[row])].label_over(labels, bank.span(row)) for row in answers.windows]
     known = [row for row, label in enumerate(truth) if label in names]
-    return fit_temperature(log_probs[known], np.array([names.index(str(truth[row])) for row in known]))
+    return fit_temperature(answers.log_probs[labels][known], np.array([names.index(str(truth[row])) for row in known]))
 
 
-def calibrate(
-    log_probs: Mapping[str, Float[np.ndarray, "windows labels"]],
-    located: Mapping[str, Float[np.ndarray, "windows labels"]],
-    clips: Sequence[AnnotatedVideo],
-    bank: FeatureBank,
-    windows: Sequence[int],
-    fold_of: Sequence[int],
-    trained: Mapping[str, Sequence[str]],
-    folds: int,
-    split: str,
-    votes: VotesConfig | None = None,
-) -> Calibration:
+def calibrate(answers: Answers, folds: int, split: str, votes: VotesConfig | None) -> Calibration:
     """Temperature, default thresholds and the table of operating points of every label set.
 
     Labels that are voted on have thresholds of their own, which limit false alarms too, where there is ordinary
     footage; other label sets have one for their anomaly curve, which limits misses.
 
     Args:
-        log_probs: what each window shows, for the temperature.
-        located: the same where events are looked for, for the thresholds.
+        answers: ``log_probs`` decide the temperature, ``located`` the thresholds.
+        split: what they are fitted on, in words.
         votes: those of the model.
     """
+    clips = answers.clips
     sets: dict[str, LabelSetCalibration] = {}
-    for labels, names in trained.items():
-        temperature = temperature_of(log_probs[labels], clips, bank, windows, names, labels)
-        scores = JoinedScores(clips, bank, windows, softmax(located[labels], temperature))
-        joins = joins_of(clips, fold_of, scores.durations_s, labels, names, folds, seed=0)
+    for labels, names in answers.trained.items():
+        temperature = temperature_of(answers, labels)
+        scores = JoinedScores(answers, softmax(answers.located[labels] / temperature, axis=1))
+        joins = joins_of(clips, answers.fold_of, scores.durations_s, labels, names, folds, seed=0)
         limited: dict[str, Thresholds] | None = None
         ordinary = ordinary_clips(clips, labels, scores.durations_s)
         if votes is not None and ordinary and not set(votes.votes).isdisjoint(names):

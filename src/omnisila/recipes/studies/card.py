@@ -11,9 +11,8 @@ from omnisila.evaluation.significance import Interval
 from omnisila.files import write_atomically
 from omnisila.operating_points import ALARMS_ARE_STRETCHES, Calibration
 from omnisila.recipes.rows.compact import CompactTraining, Material
-from omnisila.recipes.studies.folds import Workbench
+from omnisila.recipes.studies.folds import Answers, Workbench, load_answers
 from omnisila.recipes.studies.measures import (
-    Answers,
     Identified,
     Located,
     Question,
@@ -21,7 +20,6 @@ from omnisila.recipes.studies.measures import (
     identifying_metrics,
     judge_items,
     linear_probe,
-    load_answers,
     locating_metrics,
     questions_on,
     trivial_rows,

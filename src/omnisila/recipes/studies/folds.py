@@ -133,6 +133,24 @@ def out_of_fold_with_votes(
     return {name: values.numpy() for name, values in weighed.items()}
 
 
+class Answers(NamedTuple):
+    """Out-of-fold log-likelihoods with what is needed to judge them."""
+
+    clips: Sequence[AnnotatedVideo]
+    bank: FeatureBank
+    windows: Sequence[int]
+    fold_of: Sequence[int]
+    log_probs: dict[str, Float[np.ndarray, "windows labels"]]
+    located: dict[str, Float[np.ndarray, "windows labels"]]
+    trained: dict[str, tuple[str, ...]]
+
+
+def load_answers(bench: Workbench, material: Material, recipe: CompactTraining, folds: int) -> Answers:
+    windows = judged_windows(material.bank).tolist()
+    said, located = (out_of_fold_with_votes(bench, material, recipe, folds, locating) for locating in (False, True))
+    return Answers(material.clips, material.bank, windows, bench.fold_of, said, located, recipe.labels)
+
+
 def judged_windows(bank: FeatureBank) -> Int[Tensor, "windows"]:
     """The unaugmented windows: those that measurements count."""
     return torch.nonzero(bank.copy == 0)[:, 0]

@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
+from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from omnisila.data.annotated import AnnotatedVideo
 from omnisila.data.clips.folds import footage_groups
 from omnisila.data.sets import data_set
 from omnisila.evaluation import identifying, trivial
@@ -18,9 +18,9 @@ from omnisila.evaluation.significance import Interval, bootstrap, with_intervals
 from omnisila.evaluation.tables import Footage, SpanTable, resample, tabulate, tabulate_truth
 from omnisila.labels import label_set
 from omnisila.operating_points import LabelSetCalibration
-from omnisila.recipes.rows.compact import CompactTraining, Material
-from omnisila.recipes.studies.calibration import JoinedScores, joins_of, softmax
-from omnisila.recipes.studies.folds import Workbench, judged_windows, out_of_fold_with_votes
+from omnisila.recipes.rows.compact import CompactTraining
+from omnisila.recipes.studies.calibration import JoinedScores, joins_of
+from omnisila.recipes.studies.folds import Answers
 from omnisila.schema import Score
 from omnisila.spans import anomaly_curve, labelled_spans
 from omnisila.systems import SpanRow
@@ -71,24 +71,6 @@ class Identified(NamedTuple):
     groups: int
 
 
-class Answers(NamedTuple):
-    """Out-of-fold log-likelihoods with what is needed to judge them."""
-
-    clips: Sequence[AnnotatedVideo]
-    bank: FeatureBank
-    windows: Sequence[int]
-    fold_of: Sequence[int]
-    log_probs: dict[str, Float[np.ndarray, "windows labels"]]
-    located: dict[str, Float[np.ndarray, "windows labels"]]
-    trained: dict[str, tuple[str, ...]]
-
-
-def load_answers(bench: Workbench, material: Material, recipe: CompactTraining, folds: int) -> Answers:
-    windows = judged_windows(material.bank).tolist()
-    said, located = (out_of_fold_with_votes(bench, material, recipe, folds, locating) for locating in (False, True))
-    return Answers(material.clips, material.bank, windows, bench.fold_of, said, located, recipe.labels)
-
-
 class _Item(NamedTuple):
     """A window or a clip of a data set: its clip's number, its true label's place, its rows among the answers."""
 
@@ -121,7 +103,7 @@ def judge_items(answers: Answers, question: Question, *, by_clip: bool) -> Judge
     """One data set's windows, or its clips with the mean of their windows' log-posteriors."""
     names = answers.trained[question.labels]
     columns = [names.index(name) for name in _question_labels(answers, question)]
-    log_posterior = np.log(softmax(answers.log_probs[question.labels][:, columns], 1.0) + 1e-12)
+    log_posterior = np.log(softmax(answers.log_probs[question.labels][:, columns], axis=1) + 1e-12)
     groups = footage_groups(answers.clips)
     items = _items(answers, question, by_clip=by_clip)
     means = np.stack([log_posterior[item.rows].mean(axis=0) for item in items])
@@ -203,8 +185,8 @@ def locating_metrics(
     """Localisation on joined clips at the calibration's default thresholds, by data set."""
     names = answers.trained[labels]
     quiet = label_set(labels)
-    posterior = softmax(answers.located[labels], calibration.temperature)
-    scores = JoinedScores(answers.clips, answers.bank, answers.windows, posterior)
+    posterior = softmax(answers.located[labels] / calibration.temperature, axis=1)
+    scores = JoinedScores(answers, posterior)
     every = joins_of(answers.clips, answers.fold_of, scores.durations_s, labels, names, folds, seed=100)
     found: list[Located] = []
     for set_name in sorted({join.name.rsplit("-", 2)[0] for join in every}):
@@ -250,4 +232,4 @@ def _with_bounds(
 
 def average_runs(runs: Sequence[dict[str, Float[np.ndarray, "windows labels"]]]) -> dict[str, np.ndarray]:
     """Mean log-posterior of several seeds: an ensemble of them."""
-    return {name: np.mean([np.log(softmax(run[name], 1.0) + 1e-12) for run in runs], axis=0) for name in runs[0]}
+    return {name: np.mean([np.log(softmax(run[name], axis=1) + 1e-12) for run in runs], axis=0) for name in runs[0]}

@@ -23,8 +23,7 @@ from omnisila.scenes.reaction.audio import SoundStatistics, SpeakerVectors
 from omnisila.scenes.reaction.clip import MODALITIES
 from omnisila.scenes.reaction.extractor import ClipSettings, ReactionFeatureExtractor
 from omnisila.scenes.reaction.tables import ACTION_UNIT_WIDTH
-from omnisila.scenes.reaction.templates import SENTENCES
-from omnisila.scenes.reaction.text import SentenceEncoder, TemplateMatcher
+from omnisila.scenes.reaction.text import SENTENCES, SentenceEncoder, TemplateMatcher
 from omnisila.scenes.reaction.visual import ClassToken, EmbeddedPictures, FaceResNet, PictureEncoder
 from omnisila.weights.checkpoint_files import file_digest, folder_digest, locate_source, model_folder
 

@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from omnisila.data.preparation.motions import JOINTS, count_frames, load_joints
-from omnisila.data.preparation.skeletons import render_skeletons, skeleton_frames
+from omnisila.data.preparation.skeletons import JOINTS, count_frames, load_joints, render_skeletons, skeleton_frames
 from omnisila.errors import DataSetError
 from omnisila.media.video import probe
 

@@ -12,8 +12,14 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 
 from omnisila.errors import InputError
 from omnisila.labels import REACTION
-from omnisila.scenes.reaction.templates import EMOTION_OF, SENTENCES
-from omnisila.scenes.reaction.text import SentenceEncoder, TemplateMatcher, encode_description, encode_matches
+from omnisila.scenes.reaction.text import (
+    EMOTION_OF,
+    SENTENCES,
+    SentenceEncoder,
+    TemplateMatcher,
+    encode_description,
+    encode_matches,
+)
 
 CPU = torch.device("cpu")
 
