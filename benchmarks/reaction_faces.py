@@ -21,7 +21,8 @@ from PIL import Image
 from sklearn.linear_model import LogisticRegression
 
 from omnisila.data.annotation_files import read_rows
-from omnisila.data.clips.folds import folds, footage_groups, with_near_duplicates
+from omnisila.data.clips.duplicates import with_near_duplicates
+from omnisila.data.clips.folds import folds, footage_groups
 from omnisila.data.sets import MANIFEST
 from omnisila.data.sets._footage import footage_video
 from omnisila.evaluation.identifying import ranking

@@ -68,7 +68,11 @@ def add_lora(model: nn.Module, config: LoRAConfig) -> None:
             f"{type(model).__name__} has no projections below language_model. Give a transformers Video-LLM."
         )
     settings = peft.LoraConfig(
-        r=config.rank, lora_alpha=config.alpha, lora_dropout=config.dropout, target_modules=config.targets, bias="none"
+        r=config.rank,
+        lora_alpha=config.alpha,  # type: ignore[arg-type]  # a fraction does as well
+        lora_dropout=config.dropout,
+        target_modules=config.targets,
+        bias="none",
     )
     model.requires_grad_(False)
     peft.inject_adapter_in_model(settings, model, _NAME)
