@@ -24,8 +24,9 @@ from omnisila.models.probing import ProbeConfig
 from omnisila.models.reaction import EMOTIONS, FRAMES, WIDTHS, ReactionBatch, ReactionModel
 from omnisila.models.temporal_av import TemporalAVConfig
 from omnisila.models.viper import ViPERConfig
+from omnisila.scenes.reaction.clip import Modality
 from omnisila.training.optim import OptimConfig
-from omnisila.training.reaction_tables import PooledStream, feature_rows, write_stream
+from omnisila.training.reaction_tables import feature_rows, write_stream
 from omnisila.training.regression import PROBE_TRAINING, Labelled, RegressionConfig, fit, mean_squared_error
 
 # smallest first: a process's peak memory on the processor never falls
@@ -44,7 +45,7 @@ def probe(config: RegressionConfig, clips: int, device: torch.device) -> dict[st
     ids = [str(number) for number in range(clips)]
     with tempfile.TemporaryDirectory() as name:
         folder, began = Path(name), time.perf_counter()
-        tokens = ((clip, PooledStream.of(torch.randn(POOLED, generator=random))) for clip in ids)
+        tokens = ((clip, Modality.of_clip(torch.randn(POOLED, generator=random))) for clip in ids)
         write_stream(folder / "pooled-2.safetensors", tokens)
         written = time.perf_counter()
         known = feature_rows(folder, {"pooled": "pooled-2"}, ids)

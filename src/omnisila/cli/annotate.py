@@ -49,7 +49,7 @@ def annotate(
         endpoint.check()
 
     from omnisila.data.causes.annotator import (
-        AnnotatorConfig,
+        Annotator,
         Unwritten,
         estimate_run,
         read_causes,
@@ -73,15 +73,14 @@ def annotate(
         say(line)
     if wanted and not spans:
         raise InputError(f"{footage}: none of the {len(wanted)} spans' videos is there. Give the folder they are in.")
-    config = AnnotatorConfig()
-    expected = estimate_run(spans, read_done(out), config, endpoint)
+    expected = estimate_run(spans, read_done(out), endpoint)
     if estimate:
         tell(_estimate_text(expected))
         return
     say(_estimate_text(expected))
     failed = 0
     with endpoint.build() as client:
-        for number, outcome in enumerate(config.build(client).run(spans, footage, out), 1):
+        for number, outcome in enumerate(Annotator(client).run(spans, footage, out), 1):
             if isinstance(outcome, Unwritten):
                 failed += 1
                 tell(f"failed: {outcome.id}: {outcome.reason}", err=True)

@@ -51,14 +51,13 @@ def judge(
 
     from omnisila.cli.scored_systems import asked_and_said, echo_scores
     from omnisila.evaluation.answers import stated_causes
-    from omnisila.evaluation.judging import JudgeConfig, Unjudged, estimate_judging, resume_verdicts
+    from omnisila.evaluation.judging import Judge, Unjudged, estimate_judging, resume_verdicts
     from omnisila.evaluation.mean_ratings import add_scores, judged_scores
 
     say = teller(quiet)
     asked, systems = asked_and_said(examples, predictions, split)
     causes = stated_causes(asked, systems)
-    config = JudgeConfig(parallel=parallel)
-    expected = estimate_judging(causes, resume_verdicts(out, endpoint), config, endpoint)
+    expected = estimate_judging(causes, resume_verdicts(out, endpoint), endpoint)
     if estimate:
         tell(_estimate_text(expected))
         return
@@ -66,7 +65,7 @@ def judge(
     failed = 0
     if expected.causes:
         with endpoint.build() as client:
-            for number, outcome in enumerate(config.build(client).run(causes, out), 1):
+            for number, outcome in enumerate(Judge(client, parallel).run(causes, out), 1):
                 if isinstance(outcome, Unjudged):
                     failed += 1
                     tell(f"failed: {outcome.system}, {outcome.example_id}: {outcome.reason}", err=True)

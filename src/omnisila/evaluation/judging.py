@@ -16,13 +16,14 @@ from typing import Annotated, NamedTuple
 from pydantic import Field
 
 from omnisila import records
-from omnisila.config import Config, Frozen
+from omnisila.config import Frozen
 from omnisila.endpoint import Endpoint, EndpointConfig
 from omnisila.errors import InputError, OmnisilaError
 from omnisila.evaluation.answers import StatedCause
 
 PROMPT_VERSION = "1"  # to be raised with every change of the prompt: verdicts of different ones do not mix
 LOWEST, HIGHEST = 1, 10  # Omni-SILA 4.3
+TOKENS_PER_ANSWER = 60  # counted in estimates
 
 _NUMBER = r"(?<![\w.,/–—-])(\d++(?:\.\d++)?+)"
 _SCALE = r"(?:\s*\(?\s*(?:/|out\s+of|of)\s*(\d++))?+"
@@ -126,27 +127,15 @@ class Estimate(NamedTuple):
     price: float | None
 
 
-class JudgeConfig(Config):
-    """How a judge is asked.
+class Judge:
+    """Rates stated causes, one line each, and goes on where it was stopped.
 
     Args:
         parallel: questions on their way at a time; the endpoint's own rate limit holds over all of them.
-        tokens_per_answer: counted in estimates.
     """
 
-    parallel: Annotated[int, Field(gt=0)] = 4
-    tokens_per_answer: Annotated[int, Field(gt=0)] = 60
-
-    def build(self, endpoint: Endpoint) -> "Judge":
-        return Judge(self, endpoint)
-
-
-class Judge:
-    """Rates stated causes, one line each, and goes on where it was stopped."""
-
-    def __init__(self, config: JudgeConfig, endpoint: Endpoint) -> None:
-        self.config = config
-        self.endpoint = endpoint
+    def __init__(self, endpoint: Endpoint, parallel: int = 4) -> None:
+        self.endpoint, self.parallel = endpoint, parallel
 
     def run(self, causes: Sequence[StatedCause], out: Path) -> Iterator[Verdict | Unjudged]:
         """Add a line to ``out`` for each cause that has none yet, and tell of each as it is done.
@@ -169,9 +158,9 @@ class Judge:
             else:
                 yield from self._append(out, [_of(twin, cause)])
         questions = list(waiting.items())
-        with ThreadPoolExecutor(self.config.parallel) as pool:
-            for begin in range(0, len(questions), self.config.parallel):
-                asked = questions[begin : begin + self.config.parallel]
+        with ThreadPoolExecutor(self.parallel) as pool:
+            for begin in range(0, len(questions), self.parallel):
+                asked = questions[begin : begin + self.parallel]
                 outcomes = list(pool.map(lambda question: self._ask(question[0], question[1][0]), asked))
                 for (_, alike), outcome in zip(asked, outcomes, strict=True):
                     if isinstance(outcome, Verdict):
@@ -237,15 +226,13 @@ def resume_verdicts(out: Path, endpoint: EndpointConfig) -> Known:
     return known_verdicts(records.records(out, Verdict) if out.exists() else (), endpoint)
 
 
-def estimate_judging(
-    causes: Sequence[StatedCause], known: Known, config: JudgeConfig, endpoint: EndpointConfig
-) -> Estimate:
+def estimate_judging(causes: Sequence[StatedCause], known: Known, endpoint: EndpointConfig) -> Estimate:
     """What judging the causes that have no verdict will take; nothing is asked. Four letters count as a token."""
     left = _causes_to_judge(causes, known)
     empty = sum(not cause.cause for cause in causes)
     prompts = {judge_prompt(cause) for cause in left} - known.by_prompt.keys()
     prompt_tokens = sum(map(len, prompts)) // 4
-    completion_tokens = len(prompts) * config.tokens_per_answer
+    completion_tokens = len(prompts) * TOKENS_PER_ANSWER
     price = endpoint.price(prompt_tokens, completion_tokens)
     done = len(causes) - empty - len(left)
     return Estimate(len(left), done, empty, len(prompts), prompt_tokens, completion_tokens, price)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Collection
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from omnisila.evaluation import identifying, locating
 from omnisila.evaluation.grid import GRID_HZ
@@ -30,8 +30,7 @@ def identifying_scores(
         positive_score: the probability of a positive label, for AUC and AP.
         unit: what an item is: ``window``, ``clip`` or ``video``.
     """
-    is_positive = _is_among(truth, positive)
-    says_positive = _is_among(predicted, positive)
+    is_positive, says_positive = (np.isin(labels, list(positive)) for labels in (truth, predicted))
     macro = identifying.macro_over_videos
     values = [
         ("accuracy", f"{unit} level", identifying.accuracy(truth, predicted)),
@@ -133,7 +132,3 @@ def make_score(metric: str, variant: str, value: float, count: int, note: str | 
     """A score; a value that is not a number is none."""
     known = None if math.isnan(value) else float(value)
     return Score(metric=metric, variant=variant, value=known, count=count, note=note)
-
-
-def _is_among(labels: Int[np.ndarray, "items"], chosen: Collection[int]) -> Bool[np.ndarray, "items"]:
-    return np.isin(labels, list(chosen))

@@ -17,6 +17,7 @@ from jaxtyping import Float
 
 from omnisila.devices import default_device
 from omnisila.errors import InputError, WeightsError
+from omnisila.weights.checkpoint_files import first_line
 
 if TYPE_CHECKING:
     import torch
@@ -58,7 +59,7 @@ class FolderEncoder:
             self._device = torch.device(device) if device else default_device()
             torch.empty(0, device=self._device)
         except (RuntimeError, AssertionError) as error:
-            raise InputError(f"device {device!r}: {_first_line(error)}. Give cpu, cuda or another one here.") from None
+            raise InputError(f"device {device!r}: {first_line(error)}. Give cpu, cuda or another one here.") from None
         self.sha256 = weights_sha256(folder)
         self._model, self._tokenizer = _load(folder, self._device)
         self.max_tokens = self._limit(_setting(folder / "sentence_bert_config.json"))
@@ -181,7 +182,7 @@ def _load(folder: Path, device: "torch.device") -> tuple[Any, Any]:
             )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise WeightsError(
-            f"{folder}: no sentence encoder that can be read ({_first_line(error)}). "
+            f"{folder}: no sentence encoder that can be read ({first_line(error)}). "
             "Give a folder with config.json, tokenizer.json and model.safetensors."
         ) from error
     model, found = loaded
@@ -220,9 +221,5 @@ def _setting(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        raise WeightsError(f"{path}: cannot be read ({_first_line(error)}). Copy the model's folder again.") from None
+        raise WeightsError(f"{path}: cannot be read ({first_line(error)}). Copy the model's folder again.") from None
     return content if isinstance(content, dict) else {}
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__

@@ -124,7 +124,7 @@ class AskedAnalyzer:
         cached = (self.cache.warning,) if self.cache.warning else ()
         return (*cached, f"{VALIDITY} Causes are its own words, which nothing has checked.", *self.told)
 
-    def requests(self, duration_s: float) -> int:  # noqa: ARG002 (one a label set, however long it is)
+    def requests(self, duration_s: float) -> int:  # one a label set, however long it is
         """How many questions locate takes of a video so long; each finding's cause is one more."""
         return len(self.config.labels)
 

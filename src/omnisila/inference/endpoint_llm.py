@@ -54,7 +54,8 @@ class EndpointLLM:
         """
         return cls(settings.endpoint(name).build(), send_video=settings.send_video)
 
-    def ask(self, video: Path, span_s: tuple[float, float], prompt: str, max_tokens: int = ANSWER_TOKENS) -> str:  # noqa: ARG002 (the endpoint's own limit holds)
+    def ask(self, video: Path, span_s: tuple[float, float], prompt: str, max_tokens: int = ANSWER_TOKENS) -> str:
+        # the endpoint's own limit of tokens holds
         shown = self.show(video, span_s, FrozenLLM.times_s(video, span_s, self.frames))
         return self.endpoint.ask(f"{shown.told}\n{prompt}", shown.images, shown.video).text
 

@@ -81,7 +81,7 @@ class LetteredAnalyzer(AskedAnalyzer):
         """A question for each window and label set."""
         return sum(1 for _ in tiles(0.0, duration_s, self.window.window_s)) * len(self.config.labels)
 
-    def locate(self, path: Path, extracted: Extracted, progress: Callable[[float], None]) -> LocatedIn:  # noqa: ARG002
+    def locate(self, path: Path, extracted: Extracted, progress: Callable[[float], None]) -> LocatedIn:
         """Every window by the weights of its letters; spans as of any curve.
 
         Raises:

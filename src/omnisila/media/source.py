@@ -77,7 +77,7 @@ class StillSource:
         self.account = Account()
         self.info = info
 
-    def pictures(self, start_s: float = 0.0) -> Iterator[Picture]:  # noqa: ARG002 (there is but one)
+    def pictures(self, start_s: float = 0.0) -> Iterator[Picture]:  # there is but one
         self.account = Account()
         self.account.pictures = 1
         yield Picture(0.0, STILL_S, self._frame)
@@ -106,7 +106,7 @@ class AnimationSource:
         if next(self.pictures(), None) is None:
             raise MediaError(f"{path}: none of its pictures could be decoded. Copy it again or give another.")
 
-    def pictures(self, start_s: float = 0.0) -> Iterator[Picture]:  # noqa: ARG002 (there are no key frames to seek to)
+    def pictures(self, start_s: float = 0.0) -> Iterator[Picture]:  # there are no key frames to seek to
         self.account = Account()
         time_s, place, image = 0.0, 0, self._animation.open(self._damaged)
         for number, display_s in enumerate(self._displays_s):

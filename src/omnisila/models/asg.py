@@ -198,11 +198,7 @@ class ActionSensitiveGraph(nn.Module):
 class NoActionGraph(nn.Module):
     """Leaves the video tokens as they came. Source: Hawkeye Table 1, "w/o ASG"."""
 
-    def forward(
-        self,
-        people: Entities,  # noqa: ARG002 (same call as the block it stands for)
-        video: FrameTokens,
-    ) -> FrameTokens:
+    def forward(self, people: Entities, video: FrameTokens) -> FrameTokens:
         return video
 
     def fit(self, people: Entities) -> None:

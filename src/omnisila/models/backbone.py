@@ -116,11 +116,7 @@ class Backbone(ABC):
     def token_count(self, frames: int) -> int:
         """How many video tokens a window of that many frames has."""
 
-    def video_parts(
-        self,
-        frames: int,
-        times_s: Sequence[float],  # noqa: ARG002 (by default no prompt tells them)
-    ) -> tuple[str | int, ...]:
+    def video_parts(self, frames: int, times_s: Sequence[float]) -> tuple[str | int, ...]:
         """A video's part of a prompt: numbers of video tokens, and the words between them; by default tokens alone.
 
         Args:
@@ -128,7 +124,7 @@ class Backbone(ABC):
         """
         return (self.token_count(frames),)
 
-    def shown_times(self, start_s: float, end_s: float, rate_hz: float, holes: Sequence[Span]) -> tuple[float, ...]:  # noqa: ARG002
+    def shown_times(self, start_s: float, end_s: float, rate_hz: float, holes: Sequence[Span]) -> tuple[float, ...]:
         """When frames are taken of a stretch that is asked about as a whole; by default 8, both its ends among them.
 
         Args:
@@ -151,7 +147,7 @@ class Backbone(ABC):
         """Frames at ``size_px`` in whole grey levels; by default squeezed, by antialiased bicubic interpolation."""
         return resize_frames(frames, *self.size_px)
 
-    def shown_area(self, height_px: int, width_px: int) -> Area:  # noqa: ARG002 (by default all, whatever the shape)
+    def shown_area(self, height_px: int, width_px: int) -> Area:  # by default all, whatever the shape
         """The part of frames of that shape that ``fit_frames`` keeps and the patches cover."""
         return WHOLE_FRAME
 

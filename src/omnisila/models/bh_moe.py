@@ -207,8 +207,8 @@ class NoConstraint:
     def __call__(
         self,
         weights: Float[Tensor, "batch tokens experts"],
-        present: Bool[Tensor, "batch tokens"],  # noqa: ARG002 (same call as the constraint it stands for)
-        is_action: Bool[Tensor, "tokens"],  # noqa: ARG002
+        present: Bool[Tensor, "batch tokens"],
+        is_action: Bool[Tensor, "tokens"],
     ) -> Float[Tensor, ""]:
         return weights.new_zeros(())
 

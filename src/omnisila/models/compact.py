@@ -23,8 +23,7 @@ from omnisila.errors import InputError
 from omnisila.models.decoding import check_length, empty_cache, generate_answers
 from omnisila.models.layers import FeatureDropout, Standardise, attend, masked_mean
 from omnisila.models.tokenizer import END, PAD, SCENE, START, VIDEO, token_id
-from omnisila.models.tokens import Tokens
-from omnisila.models.video_llm import Generated, splice
+from omnisila.models.tokens import Generated, Tokens, splice
 from omnisila.scenes.extractor import Entities
 
 FLOAT32_ATTENTION = "omnisila_float32"
@@ -78,11 +77,7 @@ class CompactVideoLLM(nn.Module):
         )
 
     def prompt_ids(
-        self,
-        instruction: str,
-        frames: int,
-        scene_tokens: int | None = None,
-        times_s: Sequence[float] = (),  # noqa: ARG002 (it tells no times)
+        self, instruction: str, frames: int, scene_tokens: int | None = None, times_s: Sequence[float] = ()
     ) -> list[int]:
         scenes = frames if scene_tokens is None else scene_tokens
         places = [self.video_id] * frames + [self.scene_id] * scenes

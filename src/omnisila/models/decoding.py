@@ -14,8 +14,7 @@ from torch import Tensor
 from transformers import Cache, DynamicCache, GenerationConfig, GenerationMixin, PreTrainedTokenizerBase
 
 from omnisila.errors import InputError
-from omnisila.models.tokens import Tokens
-from omnisila.models.video_llm import Generated
+from omnisila.models.tokens import Generated, Tokens
 
 _generation_inputs = inspect.signature(cast("Any", GenerationMixin).prepare_inputs_for_generation).parameters
 # transformers 5.24 renamed it, and warns at the old name

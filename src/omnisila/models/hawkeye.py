@@ -28,8 +28,8 @@ from omnisila.models.graph_inputs import FrameTokens, JointReading, PatchGrid, T
 from omnisila.models.layers import FeatureDropout, Standardise, masked_mean
 from omnisila.models.org import NoRelationGraph, ObjectRelationGraph, ORGConfig
 from omnisila.models.scene_model import SceneModel, SceneRead
-from omnisila.models.tokens import Tokens
-from omnisila.models.video_llm import VideoLLM, batch_prompts, splice
+from omnisila.models.tokens import Tokens, splice
+from omnisila.models.video_llm import VideoLLM
 from omnisila.scenes.extractor import Entities, SceneInputs
 
 
@@ -106,7 +106,7 @@ class FrameMeans(nn.Module):
     def forward(self, y: FrameTokens) -> Pooled:
         return Pooled(masked_mean(y.values, y.mask), y.mask.any(-1))
 
-    def count(self, frames: int, tokens: int) -> int:  # noqa: ARG002 (same call as EveryToken)
+    def count(self, frames: int, tokens: int) -> int:
         return frames
 
 
@@ -178,15 +178,11 @@ class Hawkeye(SceneModel):
         x_v = self.video(visual)
         return GraphTokens(self.asg(scenes["action"], x_v), self.org(scenes["relation"], x_v, visual.area))
 
-    def prompts(
-        self,
-        instructions: Sequence[str],
-        scenes: SceneInputs,  # noqa: ARG002 (same call as other scene models')
-        visual: Entities,
-    ) -> list[list[int]]:
+    def prompts(self, instructions: Sequence[str], scenes: SceneInputs, visual: Entities) -> list[list[int]]:
         """Each window's instruction behind the mixture's tokens; there is no place for visual ones."""
         frames, patches = visual.mask.shape[1:]
-        return batch_prompts(self.video_llm, instructions, 0, self.pooling.count(frames, patches + self.org.nodes))
+        places = self.pooling.count(frames, patches + self.org.nodes)
+        return [self.video_llm.prompt_ids(instruction, 0, places) for instruction in instructions]
 
     def total_loss(self, language_loss: Float[Tensor, ""], perception: HawkeyePerception) -> Float[Tensor, ""]:
         """L_total = L + lambda L_bc. Source: Hawkeye 3.3."""

@@ -18,8 +18,8 @@ from omnisila.models.clip_graph import CLASSES, PREDICATES, ClipGraph, ClipScene
 from omnisila.models.graph_inputs import JOINTS, JointReading, check_width
 from omnisila.models.layers import attend, masked_mean, seeing_present
 from omnisila.models.scene_model import SceneModel, SceneRead
-from omnisila.models.tokens import Tokens
-from omnisila.models.video_llm import VideoLLM, splice
+from omnisila.models.tokens import Tokens, splice
+from omnisila.models.video_llm import VideoLLM
 from omnisila.scenes.extractor import Entities, Layout, SceneInputs
 
 PEOPLE, TRIPLETS = 5, 5
@@ -143,11 +143,7 @@ class HawkeyeRelease(SceneModel):
         spliced = splice(embeds, tokens.ids, self.video_llm.scene_id, perception.scene_tokens, perception.present)
         return SceneRead(spliced, perception)
 
-    def perceive(
-        self,
-        scenes: SceneInputs,
-        visual: Entities,  # noqa: ARG002 (same call as Hawkeye's)
-    ) -> ReleasePerception:
+    def perceive(self, scenes: SceneInputs, visual: Entities) -> ReleasePerception:
         """The scene side alone.
 
         Raises:
@@ -174,11 +170,7 @@ class HawkeyeRelease(SceneModel):
             for instruction, count in zip(instructions, counts, strict=True)
         ]
 
-    def total_loss(
-        self,
-        language_loss: Float[Tensor, ""],
-        perception: ReleasePerception,  # noqa: ARG002 (the release balances nothing)
-    ) -> Float[Tensor, ""]:
+    def total_loss(self, language_loss: Float[Tensor, ""], perception: ReleasePerception) -> Float[Tensor, ""]:
         """CE + 0.2 focal(CE)."""
         return language_loss + self.focal_strength * focal_term(language_loss)
 

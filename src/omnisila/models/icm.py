@@ -14,8 +14,8 @@ from omnisila.models.iec import IECConfig, ImplicitEnhancedCausal, NoInterventio
 from omnisila.models.layers import masked_mean
 from omnisila.models.sbm import ExpertStates, MeanFusion, SBMConfig, SceneBalancedMoE
 from omnisila.models.scene_model import SceneModel, SceneRead
-from omnisila.models.tokens import Tokens
-from omnisila.models.video_llm import VideoLLM, batch_prompts, splice
+from omnisila.models.tokens import Tokens, splice
+from omnisila.models.video_llm import VideoLLM
 from omnisila.scene_registry import PUBLISHED
 from omnisila.scenes.extractor import Entities, SceneInputs
 from omnisila.schema import SceneName
@@ -82,24 +82,16 @@ class ICM(SceneModel):
         scene_tokens = self.projector(self.norm(y_moe + y_iec)) * present.unsqueeze(-1)
         return Perception(scene_tokens, probabilities, x, present)
 
-    def prompts(
-        self,
-        instructions: Sequence[str],
-        scenes: SceneInputs,
-        visual: Entities,  # noqa: ARG002 (same call as other scene models')
-    ) -> list[list[int]]:
+    def prompts(self, instructions: Sequence[str], scenes: SceneInputs, visual: Entities) -> list[list[int]]:
         """Each window's instruction behind one visual and one scene token a frame."""
-        return batch_prompts(self.video_llm, instructions, next(iter(scenes.values())).mask.shape[1])
+        frames = next(iter(scenes.values())).mask.shape[1]
+        return [self.video_llm.prompt_ids(instruction, frames) for instruction in instructions]
 
     def total_loss(self, language_loss: Float[Tensor, ""], perception: Perception) -> Float[Tensor, ""]:
         """L = L_lm + L_rb. Source: Omni-SILA 3.4."""
         return language_loss + self.sbm.balance_loss(perception.probabilities, self.feature_widths)
 
-    def fit_standardisation(
-        self,
-        scenes: SceneInputs,
-        visual: Entities | None = None,  # noqa: ARG002 (the Video-LLM's own, which measures them itself)
-    ) -> None:
+    def fit_standardisation(self, scenes: SceneInputs, visual: Entities | None = None) -> None:
         """Let every expert know the mean and spread of its training features.
 
         Raises:

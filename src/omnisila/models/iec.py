@@ -79,9 +79,9 @@ class NoIntervention(nn.Module):
 
     def forward(
         self,
-        x: Float[Tensor, "batch frames width"],  # noqa: ARG002 (same call as the block it stands for)
+        x: Float[Tensor, "batch frames width"],
         y_moe: Float[Tensor, "batch frames width"],
-        present: Bool[Tensor, "batch frames"],  # noqa: ARG002
+        present: Bool[Tensor, "batch frames"],
     ) -> Float[Tensor, "batch frames width"]:
         return torch.zeros_like(y_moe)
 

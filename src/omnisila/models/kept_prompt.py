@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor
 
-from omnisila.models.tokens import Tokens
+from omnisila.models.tokens import Generated, Tokens
 from omnisila.models.transformers_llm import TransformersVideoLLM
-from omnisila.models.video_llm import Generated
 
 
 class KeptPrompt:

@@ -183,10 +183,7 @@ class NoRelationGraph(nn.Module):
     nodes = 0
 
     def forward(
-        self,
-        relations: Entities,  # noqa: ARG002 (same call as the block it stands for)
-        video: FrameTokens,
-        area: Float[Tensor, "batch 4"] | None = None,  # noqa: ARG002
+        self, relations: Entities, video: FrameTokens, area: Float[Tensor, "batch 4"] | None = None
     ) -> FrameTokens:
         return FrameTokens(video.values[:, :, :0], video.mask[:, :, :0])
 

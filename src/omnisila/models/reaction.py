@@ -4,7 +4,7 @@ Source: emotional-reaction paper 4.3 and 5.1; widths as ViPER's features have th
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -12,22 +12,12 @@ from torch import Tensor, nn
 
 from omnisila.errors import InputError
 from omnisila.labels import REACTION
+from omnisila.scenes.reaction.clip import Modality
 
 FRAMES = 32  # emotional-reaction paper 5.1
 EMOTIONS = len(REACTION.labels)
 # 20 action units and 7 expressions, and 5 zeros so that the width divides by the Perceiver's 8 heads
 WIDTHS = {"visual": 768, "audio": 512, "text": 768, "fau": 32}
-
-
-@runtime_checkable
-class Stream(Protocol):
-    """One stream of one clip, as extractors give it."""
-
-    @property
-    def values(self) -> Float[Tensor, "frames width"]: ...
-
-    @property
-    def mask(self) -> Bool[Tensor, "frames"]: ...
 
 
 class ReactionBatch(NamedTuple):
@@ -91,7 +81,7 @@ class ReactionModel(nn.Module):
         """Take mean and spread of the features from training clips; by default a model needs none."""
 
 
-def stack_clips(clips: Sequence[Mapping[str, Stream]], names: Iterable[str]) -> ReactionBatch:
+def stack_clips(clips: Sequence[Mapping[str, Modality]], names: Iterable[str]) -> ReactionBatch:
     """Clips as extractors give them, side by side in those modalities; others are left out.
 
     Raises:

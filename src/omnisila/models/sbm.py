@@ -62,9 +62,7 @@ class MeanFusion(nn.Module):
         return _mixture(states, probabilities, self.norm)
 
     def balance_loss(
-        self,
-        probabilities: Float[Tensor, "batch frames experts"],
-        widths: Sequence[int],  # noqa: ARG002 (same call as the block it stands for)
+        self, probabilities: Float[Tensor, "batch frames experts"], widths: Sequence[int]
     ) -> Float[Tensor, ""]:
         """0: nothing routes, so nothing can be out of balance."""
         return probabilities.new_zeros(())

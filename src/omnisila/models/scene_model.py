@@ -7,8 +7,8 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from omnisila.models.tokens import Tokens, batch_prompts
-from omnisila.models.video_llm import Generated, VideoLLM
+from omnisila.models.tokens import Generated, Tokens, batch_prompts
+from omnisila.models.video_llm import VideoLLM
 from omnisila.models.votes import LabelVotes
 from omnisila.scene_registry import PUBLISHED, SceneName
 from omnisila.scenes.extractor import Entities, SceneInputs

@@ -10,6 +10,9 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn import functional as F
+
+from omnisila.errors import InputError
 
 IGNORED = -100  # torch's own mark for targets that do not count
 
@@ -49,6 +52,14 @@ class Continued(NamedTuple):
     wanted: Int[Tensor, "steps"]
     owner: Int[Tensor, "steps"]
     counts: Int[Tensor, "continuations"]
+
+
+class Generated(NamedTuple):
+    """A batch of answers without their terminators; their tokens, the terminator among them, with log-probabilities."""
+
+    texts: tuple[str, ...]
+    log_probs: tuple[tuple[float, ...], ...]
+    ids: tuple[tuple[int, ...], ...]
 
 
 def batch_prompts(prompts: Sequence[Sequence[int]], pad_id: int) -> Tokens:
@@ -116,6 +127,35 @@ def continuation_log_probs(
     log_probs = logits.float().log_softmax(-1)[:, continued.read_at, continued.wanted]
     total = log_probs.new_zeros(len(log_probs), len(continued.counts))
     return total.index_add(1, continued.owner.to(total.device), log_probs)
+
+
+def splice(
+    embeds: Float[Tensor, "batch tokens width"],
+    ids: Int[Tensor, "batch tokens"],
+    placeholder_id: int,
+    spliced: Float[Tensor, "batch spliced narrow"],
+    present: Bool[Tensor, "batch spliced"] | None = None,
+) -> Float[Tensor, "batch tokens width"]:
+    """Put one vector at each placeholder, in order; everything else stays as it is.
+
+    Args:
+        spliced: the vectors; of embeddings that are wider, what is beyond them is 0.
+        present: which of the vectors there are in each row, where rows have different numbers; default all.
+
+    Raises:
+        InputError: a prompt whose placeholders are not as many as the vectors.
+    """
+    places: Bool[Tensor, "batch tokens"] = (ids == placeholder_id).to(embeds.device)
+    there = torch.ones(spliced.shape[:2], dtype=torch.bool) if present is None else present
+    for row, (found, wanted) in enumerate(zip(places.sum(1).tolist(), there.sum(1).tolist(), strict=True)):
+        if found != wanted:
+            raise InputError(
+                f"prompt {row}: {found} placeholders of token {placeholder_id}, wanted {wanted}. "
+                "Render the prompt for as many frames as the window has, and do not truncate it."
+            )
+    spliced = F.pad(spliced, (0, embeds.shape[-1] - spliced.shape[-1]))
+    source = spliced if present is None else spliced[there.to(spliced.device)]
+    return embeds.masked_scatter(places.unsqueeze(-1), source.to(embeds.dtype))
 
 
 def _real(tokens: Tokens) -> Bool[Tensor, "batch tokens"]:

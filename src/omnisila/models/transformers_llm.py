@@ -19,8 +19,7 @@ from omnisila.models.decoding import decode_branches, decode_visible, empty_cach
 from omnisila.models.merging import VideoGrid, kept_count, merge_video
 from omnisila.models.positioned import Positioned
 from omnisila.models.prompt_writing import PromptTokenizer, PromptWriter
-from omnisila.models.tokens import Tokens
-from omnisila.models.video_llm import Generated, splice
+from omnisila.models.tokens import Generated, Tokens, splice
 from omnisila.scenes.extractor import Entities
 
 ATTENTIONS = ("sdpa", "eager")  # those that take which token sees which

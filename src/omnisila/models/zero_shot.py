@@ -31,17 +31,17 @@ class ZeroShot(SceneModel):
     def scenes(self) -> tuple[SceneName, ...]:
         return ()
 
-    def prompts(self, instructions: Sequence[str], scenes: SceneInputs, visual: Entities) -> list[list[int]]:  # noqa: ARG002 (same call as other scene models')
+    def prompts(self, instructions: Sequence[str], scenes: SceneInputs, visual: Entities) -> list[list[int]]:
         """Each window's instruction behind the video tokens of its frames."""
         frames, times_s = visual.values.shape[1], visual.times_s or [()] * len(instructions)
         rows = zip(instructions, times_s, strict=True)
         return [self.video_llm.prompt_ids(instruction, frames, 0, each_s) for instruction, each_s in rows]
 
-    def read(self, scenes: SceneInputs, visual: Entities, tokens: Tokens) -> SceneRead:  # noqa: ARG002 (as above)
+    def read(self, scenes: SceneInputs, visual: Entities, tokens: Tokens) -> SceneRead:
         none = visual.mask.new_zeros(*visual.mask.shape[:2], 0).float()
         return SceneRead(self.video_llm.embed(tokens.ids, visual), NoExperts(none))
 
-    def total_loss(self, language_loss: Float[Tensor, ""], perception: NoExperts) -> Float[Tensor, ""]:  # noqa: ARG002
+    def total_loss(self, language_loss: Float[Tensor, ""], perception: NoExperts) -> Float[Tensor, ""]:
         return language_loss
 
 

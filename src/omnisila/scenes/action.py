@@ -87,7 +87,7 @@ class ActionExtractor(nn.Module, SceneExtractor):
         self.config, self.pose = config, pose
 
     @classmethod
-    def of_profile(cls, profile: Any, shared: Any) -> "ActionExtractor":  # noqa: ARG003 (same call as other scenes')
+    def of_profile(cls, profile: Any, shared: Any) -> "ActionExtractor":
         return profile.action.build()
 
     def extract(

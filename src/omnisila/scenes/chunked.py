@@ -72,7 +72,7 @@ class SceneExtractor(ABC):
     rate_hz: float | None = None
 
     @classmethod
-    def of_profile(cls, profile: Any, shared: Any) -> "SceneExtractor":  # noqa: ARG003 (for those with settings)
+    def of_profile(cls, profile: Any, shared: Any) -> "SceneExtractor":  # for those with settings
         """The extractor with its weights; by default it has none.
 
         Args:
@@ -82,7 +82,7 @@ class SceneExtractor(ABC):
         """
         return cls()
 
-    def start(self, before: Any = None) -> Any:  # noqa: ARG002 (for those that number what they follow)
+    def start(self, before: Any = None) -> Any:  # for those that number what they follow
         """The state at the beginning of a video; after a hole in it, given the state ``before``."""
         return None
 

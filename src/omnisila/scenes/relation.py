@@ -78,7 +78,7 @@ class RelationExtractor(SceneExtractor):
         self.rate_hz = config.rate_hz
 
     @classmethod
-    def of_profile(cls, profile: Any, shared: Any) -> "RelationExtractor":  # noqa: ARG003 (same call as other scenes')
+    def of_profile(cls, profile: Any, shared: Any) -> "RelationExtractor":
         return profile.relation.build()
 
     def extract(self, chunk: Chunk, state: None) -> tuple[Sampled, None]:

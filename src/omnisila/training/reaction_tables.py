@@ -18,21 +18,10 @@ from torch import Tensor
 
 from omnisila.errors import DataSetError
 from omnisila.files import write_atomically
-from omnisila.models.reaction import ReactionBatch, Stream
+from omnisila.models.reaction import ReactionBatch
+from omnisila.scenes.reaction.clip import Modality
 
 LARGEST = torch.finfo(torch.float16).max
-
-
-class PooledStream(NamedTuple):
-    """A clip's pooled tokens as a stream of one frame, which is always there."""
-
-    values: Float[Tensor, "1 width"]
-    mask: Bool[Tensor, "1"]
-
-    @classmethod
-    def of(cls, pooled: Float[Tensor, "width"]) -> "PooledStream":
-        """The stream of one clip's mean token."""
-        return cls(pooled.unsqueeze(0), torch.ones(1, dtype=torch.bool))
 
 
 class StreamTable(NamedTuple):
@@ -71,7 +60,7 @@ class FeatureRows(NamedTuple):
         )
 
 
-def write_stream(path: Path, clips: Iterable[tuple[str, Stream]], kind: str = "") -> None:
+def write_stream(path: Path, clips: Iterable[tuple[str, Modality]], kind: str = "") -> None:
     """Stack the features of clips into one table; a clip stands there once.
 
     Args:

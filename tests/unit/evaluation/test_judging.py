@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from omnisila.endpoint import EndpointConfig
 from omnisila.errors import InputError, RecordError
 from omnisila.evaluation.answers import StatedCause, stated_causes
-from omnisila.evaluation.judging import JudgeConfig, Unjudged, Verdict, estimate_judging, rating_in, resume_verdicts
+from omnisila.evaluation.judging import Judge, Unjudged, Verdict, estimate_judging, rating_in, resume_verdicts
 from omnisila.evaluation.mean_ratings import judged_scores
 from omnisila.records import records
 from omnisila.schema import Example, Prediction, Scores, Span, Truth
@@ -54,7 +54,7 @@ def _config(server: Any, **settings: Any) -> EndpointConfig:
 
 def _run(server: Any, causes: Sequence[StatedCause], out: Path, **settings: Any) -> list[Verdict | Unjudged]:
     with _config(server, **settings).build() as endpoint:
-        return list(JudgeConfig(parallel=2).build(endpoint).run(causes, out))
+        return list(Judge(endpoint, parallel=2).run(causes, out))
 
 
 def _by_cause(ratings: dict[str, str]) -> Callable[[str, Sequence[bytes]], str]:
@@ -119,7 +119,7 @@ def test_an_estimate_counts_what_a_run_asks(chat_server: Callable[..., Any], tmp
     causes = _causes(ours=["x", "y", "", "z"], other=["x", "q", None, "z"])
     _run(server, causes[:2], out)
     before = server.requests
-    expected = estimate_judging(causes, resume_verdicts(out, config), JudgeConfig(), config)
+    expected = estimate_judging(causes, resume_verdicts(out, config), config)
     assert expected[:4] == (4, 2, 2, 2)
     assert expected.price == expected.prompt_tokens > 0
     assert len(_run(server, causes, out)) == expected.causes

@@ -14,8 +14,7 @@ from omnisila.models.likelihood import (
     language_loss,
     posterior,
 )
-from omnisila.models.tokens import batch_answers
-from omnisila.models.video_llm import splice
+from omnisila.models.tokens import batch_answers, splice
 
 INSTRUCTIONS = ["Which event?", "Which sentiment does this video convey?", "Why"]
 ANSWERS = ["Fighting", "Normal", "a man runs", ""]

@@ -17,8 +17,8 @@ from omnisila.models.lora import PRESETS, adapter_parameters, add_lora, set_grad
 from omnisila.models.pretrained_llm import from_pretrained
 from omnisila.models.quantised import quantisation
 from omnisila.models.sbm import router_balance_loss
-from omnisila.models.tokens import batch_answers, batch_prompts
-from omnisila.models.video_llm import VideoLLM, splice
+from omnisila.models.tokens import batch_answers, batch_prompts, splice
+from omnisila.models.video_llm import VideoLLM
 
 FRAMES = 8
 QUESTION = "Which event?"

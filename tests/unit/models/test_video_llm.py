@@ -5,7 +5,8 @@ import torch
 
 from omnisila.errors import InputError
 from omnisila.models.compact import CompactVideoLLM
-from omnisila.models.video_llm import VideoLLM, splice
+from omnisila.models.tokens import splice
+from omnisila.models.video_llm import VideoLLM
 
 PLACE = 7
 

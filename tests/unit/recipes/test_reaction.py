@@ -22,8 +22,9 @@ from omnisila.recipes.shipping.reaction import querying, reactions, train_row
 from omnisila.recipes.studies.reaction_card import label_statistics, reaction_scores
 from omnisila.records import append, records
 from omnisila.report.printed import printed_tables
+from omnisila.scenes.reaction.clip import Modality
 from omnisila.schema import Prediction
-from omnisila.training.reaction_tables import PooledStream, read_stream, write_stream
+from omnisila.training.reaction_tables import read_stream, write_stream
 
 SPLITS = {"Train": 60, "Val": 24, "Test": 6}
 COLUMNS = [label.replace(" ", "-") for label in REACTION.labels]
@@ -66,7 +67,7 @@ def features(tmp_path, hume):
         write_stream(folder / f"{name}.safetensors", ((clip, frames(row)) for clip, row in truth.items()), name.upper())
     heard = {clip: row for clip, row in truth.items() if clip not in ("00003", "00062")}
     write_stream(folder / "audio.safetensors", ((clip, frames(row)) for clip, row in heard.items()))
-    write_stream(folder / "pooled-2.safetensors", ((clip, PooledStream.of(row)) for clip, row in truth.items()))
+    write_stream(folder / "pooled-2.safetensors", ((clip, Modality.of_clip(row)) for clip, row in truth.items()))
     return folder
 
 
@@ -152,7 +153,7 @@ def test_a_run_folder_never_goes_on_with_another_rows_weights(tmp_path, hume, fe
     train_row(row, data, features, out, cpu, draws=0)
     weights = (out / "model.safetensors").read_bytes()
     table = read_stream(features / "pooled-2.safetensors")
-    turned = [(clip, PooledStream.of(-row)) for clip, row in zip(table.ids, table.values[:, 0], strict=True)]
+    turned = [(clip, Modality.of_clip(-row)) for clip, row in zip(table.ids, table.values[:, 0], strict=True)]
     write_stream(features / "pooled-1.safetensors", turned)
     for other in (small("probing-2-gelu"), row.replace(streams={"pooled": "pooled-1"})):
         with pytest.raises(TrainingError, match=r"other settings or data\. Give another run folder, or delete"):

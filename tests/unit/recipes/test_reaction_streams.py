@@ -10,7 +10,8 @@ from omnisila.models.probing import PROMPTS
 from omnisila.recipes.streams.asked import Description, descriptions, pooled_streams
 from omnisila.recipes.streams.frames import extracted_streams
 from omnisila.records import records
-from omnisila.training.reaction_tables import PooledStream, read_stream
+from omnisila.scenes.reaction.clip import Modality
+from omnisila.training.reaction_tables import read_stream
 
 
 @pytest.fixture
@@ -77,7 +78,7 @@ def test_descriptions_are_written_once_and_are_of_one_system(tmp_path, llava, vi
 def test_extractors_features_become_a_table_a_stream(tmp_path):
     def clips():
         for number in (1, 2):
-            stream = PooledStream.of(torch.tensor([float(number)]))
+            stream = Modality.of_clip(torch.tensor([float(number)]))
             yield str(number), {"visual": stream, "text": stream}
 
     extracted_streams(tmp_path, {"visual": "visual", "text": "text-clip"}, {"visual": "vit", "text": "template"}, clips)

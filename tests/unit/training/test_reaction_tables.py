@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from omnisila.errors import DataSetError
-from omnisila.training.reaction_tables import PooledStream, feature_rows, read_stream, write_stream
+from omnisila.scenes.reaction.clip import Modality
+from omnisila.training.reaction_tables import feature_rows, read_stream, write_stream
 
 
 class Stream:
@@ -44,7 +45,7 @@ def test_rows_are_the_clips_asked_for_in_their_order_and_lacking_ones_are_named(
 
 
 def test_pooled_tokens_are_a_stream_of_one_frame(tmp_path):
-    write_stream(tmp_path / "pooled-1.safetensors", [("a", PooledStream.of(torch.tensor([1.0, 1e6])))])
+    write_stream(tmp_path / "pooled-1.safetensors", [("a", Modality.of_clip(torch.tensor([1.0, 1e6])))])
     batch = feature_rows(tmp_path, {"pooled": "pooled-1"}, ["a"]).batch(torch.tensor([0]))
     assert batch.values["pooled"].tolist() == [[[1.0, 65504.0]]]  # the largest that half precision holds
     assert batch.masks["pooled"].all()

@@ -7,12 +7,10 @@ Every question and raw answer is stored with the model that gave it, so that a c
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated, NamedTuple
-
-from pydantic import Field
+from typing import NamedTuple
 
 from omnisila import records
-from omnisila.config import Config, Frozen
+from omnisila.config import Frozen
 from omnisila.data.annotated import AnnotatedSet
 from omnisila.data.instructions import NOTHING, clauses_of
 from omnisila.endpoint import Endpoint, EndpointConfig
@@ -21,6 +19,10 @@ from omnisila.media.clips import jpeg
 from omnisila.media.sampling import frames_at, uniform_times
 from omnisila.scene_registry import SCENES
 from omnisila.schema import SceneName, Seconds, Span, Truth
+
+PICTURES = 8  # of each span, at the centres of equal parts of it; Omni-SILA 4.1
+LONG_SIDE_PX, JPEG_QUALITY = 512, 85  # of the pictures sent
+TOKENS_PER_PICTURE, TOKENS_PER_ANSWER = 255, 60  # counted in estimates; models differ, see the endpoint's price list
 
 
 class UncausedSpan(Frozen):
@@ -73,32 +75,10 @@ class Unwritten(NamedTuple):
     reason: str
 
 
-class AnnotatorConfig(Config):
-    """How a span is shown, and what an estimate counts with.
-
-    Args:
-        pictures: shown of each span, at the centres of equal parts of it.
-        long_side_px: larger frames are scaled down to it.
-        jpeg_quality: of the pictures sent.
-        tokens_per_picture: counted in estimates; models differ, see the endpoint's price list.
-        tokens_per_answer: counted in estimates.
-    """
-
-    pictures: Annotated[int, Field(gt=0)] = 8  # Omni-SILA 4.1
-    long_side_px: Annotated[int, Field(gt=0)] = 512
-    jpeg_quality: Annotated[int, Field(gt=0, le=95)] = 85
-    tokens_per_picture: Annotated[int, Field(ge=0)] = 255
-    tokens_per_answer: Annotated[int, Field(gt=0)] = 60
-
-    def build(self, endpoint: Endpoint) -> "Annotator":
-        return Annotator(self, endpoint)
-
-
 class Annotator:
     """Writes causes for spans, one line each, and goes on where it was stopped."""
 
-    def __init__(self, config: AnnotatorConfig, endpoint: Endpoint) -> None:
-        self.config = config
+    def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
 
     def run(self, spans: Sequence[UncausedSpan], footage: Path, out: Path) -> Iterator[WrittenCause | Unwritten]:
@@ -132,9 +112,9 @@ class Annotator:
             yield written
 
     def _pictures(self, span: UncausedSpan, footage: Path) -> tuple[tuple[float, ...], list[bytes]]:
-        times_s = uniform_times(span.span.start_s, span.span.end_s, self.config.pictures)
-        frames = frames_at(footage / span.video, times_s, long_side_px=self.config.long_side_px)
-        return times_s, [jpeg(frame.image, quality=self.config.jpeg_quality) for frame in frames]
+        times_s = uniform_times(span.span.start_s, span.span.end_s, PICTURES)
+        frames = frames_at(footage / span.video, times_s, long_side_px=LONG_SIDE_PX)
+        return times_s, [jpeg(frame.image, quality=JPEG_QUALITY) for frame in frames]
 
     def _write_cause(self, span: UncausedSpan, times_s: tuple[float, ...], pictures: list[bytes]) -> WrittenCause:
         prompts = [aspect_prompt(scene, span.label, span.span, len(pictures)) for scene in SCENES]
@@ -233,23 +213,18 @@ def read_causes(path: Path) -> Iterator[WrittenCause]:
     return records.records(path, WrittenCause)
 
 
-def estimate_run(
-    spans: Sequence[UncausedSpan], done: frozenset[str], config: AnnotatorConfig, endpoint: EndpointConfig
-) -> Estimate:
-    """What annotating the spans that are not done will take; nothing is asked.
-
-    Text counts as a token for four letters, pictures and answers as ``config`` says.
-    """
+def estimate_run(spans: Sequence[UncausedSpan], done: frozenset[str], endpoint: EndpointConfig) -> Estimate:
+    """What annotating the spans that are not done will take; nothing is asked. Four letters count as a token."""
     left = [span for span in spans if span.id not in done]
-    answer = "x" * (4 * config.tokens_per_answer)
+    answer = "x" * (4 * TOKENS_PER_ANSWER)
     prompt_letters = sum(
-        sum(len(aspect_prompt(scene, span.label, span.span, config.pictures)) for scene in SCENES)
+        sum(len(aspect_prompt(scene, span.label, span.span, PICTURES)) for scene in SCENES)
         + len(summary_prompt(span.label, dict.fromkeys(SCENES, answer)))
         for span in left
     )
-    pictures = len(left) * len(SCENES) * config.pictures
+    pictures = len(left) * len(SCENES) * PICTURES
     requests = len(left) * (len(SCENES) + 1)
-    prompt_tokens = prompt_letters // 4 + pictures * config.tokens_per_picture
-    completion_tokens = requests * config.tokens_per_answer
+    prompt_tokens = prompt_letters // 4 + pictures * TOKENS_PER_PICTURE
+    completion_tokens = requests * TOKENS_PER_ANSWER
     price = endpoint.price(prompt_tokens, completion_tokens)
     return Estimate(len(left), len(spans) - len(left), requests, pictures, prompt_tokens, completion_tokens, price)

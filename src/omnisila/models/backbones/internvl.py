@@ -50,7 +50,7 @@ class InternVL(Backbone):
         """Every folded patch of every frame."""
         return frames * self.patches
 
-    def video_parts(self, frames: int, times_s: Sequence[float]) -> tuple[str | int, ...]:  # noqa: ARG002
+    def video_parts(self, frames: int, times_s: Sequence[float]) -> tuple[str | int, ...]:
         """Each frame's number, and its tokens between the marks of a picture."""
         lead = (f"{chr(10) if number else ''}Frame{number + 1}: <img>" for number in range(frames))
         return tuple(part for words in lead for part in (words, self.patches, "</img>"))

@@ -145,7 +145,7 @@ class ChatUniVi(ClipBackbone):
         """112 an event, and an event for each 16 frames; of one or two frames 112 each."""
         return self.rates.per_event * (frames if frames <= FEW else self.rates.temporal.clusters(frames))
 
-    def shown_times(self, start_s: float, end_s: float, rate_hz: float, holes: Sequence[Span]) -> tuple[float, ...]:  # noqa: ARG002
+    def shown_times(self, start_s: float, end_s: float, rate_hz: float, holes: Sequence[Span]) -> tuple[float, ...]:
         """One frame a second from the start on; of more than 100, 100 of them spread evenly."""
         times_s = [start_s + second / RATE_HZ for second in range(max(1, math.ceil((end_s - start_s) * RATE_HZ)))]
         chosen = (

@@ -138,7 +138,7 @@ class MplugOwl(Backbone):
         """One a query, and the end of the visual ones."""
         return self.side.query_tokens.shape[1] + 1 if frames else 0
 
-    def shown_times(self, start_s: float, end_s: float, rate_hz: float, holes: Sequence[Span]) -> tuple[float, ...]:  # noqa: ARG002
+    def shown_times(self, start_s: float, end_s: float, rate_hz: float, holes: Sequence[Span]) -> tuple[float, ...]:
         """The middles of equal parts."""
         return uniform_times(start_s, end_s, FRAMES, holes=holes)
 

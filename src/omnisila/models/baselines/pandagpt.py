@@ -70,7 +70,7 @@ class PandaGPT(Backbone):
         """One."""
         return int(frames > 0)
 
-    def shown_times(self, start_s: float, end_s: float, rate_hz: float, holes: Sequence[Span]) -> tuple[float, ...]:  # noqa: ARG002
+    def shown_times(self, start_s: float, end_s: float, rate_hz: float, holes: Sequence[Span]) -> tuple[float, ...]:
         """The first and the last frame of five clips of two seconds, spread evenly over the stretch."""
         length_s = min(CLIP_S, end_s - start_s)
         begins_s = [start_s + (end_s - start_s - length_s) * clip / (CLIPS - 1) for clip in range(CLIPS)]

@@ -111,7 +111,7 @@ class Valley(ClipBackbone):
         """One a patch and one a frame."""
         return self.patches - self.class_tokens + frames if frames else 0
 
-    def video_parts(self, frames: int, times_s: Sequence[float]) -> tuple[str | int, ...]:  # noqa: ARG002
+    def video_parts(self, frames: int, times_s: Sequence[float]) -> tuple[str | int, ...]:
         """The pooled patches between their marks, then the frames' class tokens between theirs."""
         pooled = self.patches - self.class_tokens
         return ("<im_start>", pooled, "<im_end><vi_start>", frames, "<vi_end>") if frames else ()

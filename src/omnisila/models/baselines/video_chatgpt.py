@@ -48,7 +48,7 @@ class VideoChatGPT(ClipBackbone):
         """100 for time and one a patch, however many frames there are."""
         return FRAMES + self.patches if frames else 0
 
-    def video_parts(self, frames: int, times_s: Sequence[float]) -> tuple[str | int, ...]:  # noqa: ARG002
+    def video_parts(self, frames: int, times_s: Sequence[float]) -> tuple[str | int, ...]:
         """The vectors between the two marks, on a line of their own behind the question."""
         return ("\n<vid_start>", self.token_count(frames), "<vid_end>") if frames else ()
 
@@ -60,7 +60,7 @@ class VideoChatGPT(ClipBackbone):
         """Squeezed to a square; each pixel is the one that lies there, nothing is averaged."""
         return F.interpolate(channels_first(frames), self.size_px, mode="nearest").to(torch.uint8).movedim(1, -1)
 
-    def shown_area(self, height_px: int, width_px: int) -> Area:  # noqa: ARG002
+    def shown_area(self, height_px: int, width_px: int) -> Area:
         """All of a frame."""
         return WHOLE_FRAME
 

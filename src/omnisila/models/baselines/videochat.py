@@ -149,7 +149,7 @@ class VideoChat(Backbone):
     def shown_area(self, height_px: int, width_px: int) -> Area:
         return self.preprocessing.shown_area(height_px, width_px)
 
-    def shown_times(self, start_s: float, end_s: float, rate_hz: float, holes: Sequence[Span]) -> tuple[float, ...]:  # noqa: ARG002
+    def shown_times(self, start_s: float, end_s: float, rate_hz: float, holes: Sequence[Span]) -> tuple[float, ...]:
         """The middles of equal parts."""
         return uniform_times(start_s, end_s, FRAMES, holes=holes)
 

@@ -27,7 +27,7 @@ class BaselineTraining(FullTraining):
     sem: FullSEMConfig | SEMConfig = SEMConfig()
     scene_tuning: AnsweringConfig | None = None
 
-    def scene_side(self, layouts: Layouts, llm: TransformersVideoLLM) -> TunedConfig:  # noqa: ARG002 (no scenes)
+    def scene_side(self, layouts: Layouts, llm: TransformersVideoLLM) -> TunedConfig:  # no scenes
         return TunedConfig()
 
 

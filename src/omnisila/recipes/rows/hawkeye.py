@@ -158,7 +158,7 @@ class ReleasedHawkeye(HawkeyeTraining):
     backbone: VideoBackboneConfig = VideoBackboneConfig(lora=PRESETS["code"], class_tokens=False)
     release: HawkeyeReleaseConfig = HawkeyeReleaseConfig()
 
-    def scene_side(self, layouts: Layouts, llm: TransformersVideoLLM) -> HawkeyeReleaseConfig:  # noqa: ARG002
+    def scene_side(self, layouts: Layouts, llm: TransformersVideoLLM) -> HawkeyeReleaseConfig:
         """Poses with tags and RelTR's probabilities of Visual Genome.
 
         Raises:

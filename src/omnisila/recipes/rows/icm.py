@@ -93,7 +93,7 @@ class FullICM(FullTraining):
     iec: IECConfig | None = IECConfig()
     left_out: tuple[SceneName, ...] = ()
 
-    def scene_side(self, layouts: Layouts, llm: TransformersVideoLLM) -> ICMConfig:  # noqa: ARG002 (as Hawkeye's)
+    def scene_side(self, layouts: Layouts, llm: TransformersVideoLLM) -> ICMConfig:
         return _scene_side(layouts, self.left_out, self.expert, self.sbm, self.iec)
 
 

@@ -29,7 +29,7 @@ from omnisila.records import append, cut_half_line, records
 from omnisila.scenes.reaction.clip import FRAMES, Modality
 from omnisila.scenes.reaction.config import ReactionFeatureConfig
 from omnisila.scenes.reaction.text import OF_DESCRIPTIONS, SentenceEncoder, encode_description
-from omnisila.training.reaction_tables import PooledStream, write_stream
+from omnisila.training.reaction_tables import write_stream
 from omnisila.weights.checkpoint_files import locate_source
 
 
@@ -110,7 +110,7 @@ def pooled_streams(
     if not done:
         raise nothing_read(footage, len(videos), failed[0].reason if failed else None)
     for number in range(1, len(PROMPTS) + 1):
-        pooled = ((clip, PooledStream.of(_part(parts[clip], str(number)))) for clip in done)
+        pooled = ((clip, Modality.of_clip(_part(parts[clip], str(number)))) for clip in done)
         write_stream(folder / f"pooled-{number}.safetensors", pooled, f"{system}, {llm.frames} frames, {pooling}")
     return failed
 

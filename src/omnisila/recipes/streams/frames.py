@@ -13,7 +13,6 @@ from pydantic import Field, ValidationError
 from omnisila.config import Frozen, first_fault
 from omnisila.data.annotated import AnnotatedVideo
 from omnisila.errors import InputError, check_known, unknown
-from omnisila.models.reaction import Stream
 from omnisila.models.reaction_sources import TEMPLATES, read_sources, write_sources
 from omnisila.pace import Pace
 from omnisila.recipes.streams.clip_lists import Say, nothing_read, write_clip_list
@@ -34,7 +33,7 @@ from omnisila.training.reaction_tables import write_stream
 FAILED, NOTES = "failed-frames.csv", "notes-frames.csv"
 NETWORKS = {"embedded": ReactionFeatureConfig.embedded, "paper": ReactionFeatureConfig.paper}
 Tables = Mapping[str, Path]  # modality -> folder with a table ``<id>.csv`` a clip
-ClipStreams = Callable[[], Iterable[tuple[str, Mapping[str, Stream]]]]  # ids with their modalities
+ClipStreams = Callable[[], Iterable[tuple[str, Mapping[str, Modality]]]]  # ids with their modalities
 
 
 class Place(Frozen):

@@ -50,7 +50,7 @@ class FullActionExtractor(nn.Module, SceneExtractor):
         self.config, self.pose = config, pose
 
     @classmethod
-    def of_profile(cls, profile: Any, shared: Any) -> "FullActionExtractor":  # noqa: ARG003 (same call as other scenes')
+    def of_profile(cls, profile: Any, shared: Any) -> "FullActionExtractor":
         """The extractor with its weights.
 
         Raises:

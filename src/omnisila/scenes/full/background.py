@@ -44,7 +44,7 @@ class FullBackgroundExtractor(nn.Module, SceneExtractor):
         self.rate_hz = rate_hz
 
     @classmethod
-    def of_profile(cls, profile: Any, shared: Any) -> "FullBackgroundExtractor":  # noqa: ARG003 (as other scenes')
+    def of_profile(cls, profile: Any, shared: Any) -> "FullBackgroundExtractor":
         """The extractor with its weights.
 
         Raises:

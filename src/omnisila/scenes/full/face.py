@@ -30,7 +30,7 @@ class FullFaceExtractor(FaceScene):
         )
 
     @classmethod
-    def of_profile(cls, profile: Any, shared: Any) -> "FullFaceExtractor":  # noqa: ARG003 (same call as other scenes')
+    def of_profile(cls, profile: Any, shared: Any) -> "FullFaceExtractor":
         """The extractor with its weights.
 
         Raises:

@@ -80,6 +80,11 @@ class Modality:
         return cls(torch.zeros(frames, width), torch.zeros(frames, dtype=torch.bool))
 
     @classmethod
+    def of_clip(cls, vector: Float[Tensor, "width"]) -> "Modality":
+        """A vector that stands for the whole clip: a single frame, which is always there."""
+        return cls(vector.unsqueeze(0), torch.ones(1, dtype=torch.bool))
+
+    @classmethod
     def where(cls, values: Float[Tensor, "frames width"], mask: Bool[Tensor, "frames"]) -> "Modality":
         """Values that count where the mask is true, and zero elsewhere."""
         return cls(torch.where(mask[:, None], values, torch.zeros(())), mask)

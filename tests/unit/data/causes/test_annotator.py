@@ -12,7 +12,6 @@ from PIL import Image
 from omnisila.data.annotated import AnnotatedSet, AnnotatedVideo
 from omnisila.data.causes.annotator import (
     Annotator,
-    AnnotatorConfig,
     Unwritten,
     WrittenCause,
     estimate_run,
@@ -48,7 +47,7 @@ def _config(server: Any, **settings: Any) -> EndpointConfig:
 
 def _run(server: Any, annotated: AnnotatedSet, footage: Path, out: Path) -> list[WrittenCause | Unwritten]:
     with _config(server, retries=1).build() as endpoint:
-        return list(AnnotatorConfig().build(endpoint).run(uncaused_spans(annotated), footage, out))
+        return list(Annotator(endpoint).run(uncaused_spans(annotated), footage, out))
 
 
 def _answer(prompt: str, pictures: Sequence[bytes]) -> str:
@@ -91,7 +90,7 @@ def test_a_killed_run_goes_on_without_asking_again(
     server, out = chat_server(), tmp_path / "causes.jsonl"
     annotated = _set(("a", [_truth(0.0, 1.0), _truth(1.0, 2.0), _truth(0.5, 1.5)]))
     with _config(server).build() as endpoint:
-        running = Annotator(AnnotatorConfig(), endpoint).run(uncaused_spans(annotated), tmp_path, out)
+        running = Annotator(endpoint).run(uncaused_spans(annotated), tmp_path, out)
         first = [next(running), next(running)]
     data = out.read_bytes()
     out.write_bytes(data[:-50])  # the kill came while the second line was written
@@ -166,13 +165,13 @@ def test_an_estimate_counts_what_a_run_sends(
     endpoint = _config(server, price_in_per_million=2.0, price_out_per_million=10.0)
     spans = uncaused_spans(_set(("a", [_truth(0.0, 1.0), _truth(1.0, 2.0)])))
     done = frozenset({spans[0].id})
-    estimate = estimate_run(spans, done, AnnotatorConfig(), endpoint)
+    estimate = estimate_run(spans, done, endpoint)
     assert server.requests == 0
     _run(server, _set(("a", [_truth(1.0, 2.0)])), tmp_path, tmp_path / "causes.jsonl")
     sent_tokens = sum(len(prompt) for prompt in server.prompts) // 4 + 255 * sum(map(len, server.pictures))
     assert estimate[:6] == (1, 1, server.requests, sum(map(len, server.pictures)), sent_tokens, 300)
     assert estimate.price == pytest.approx((sent_tokens * 2 + 300 * 10) / 1e6)
-    assert estimate_run(spans, done, AnnotatorConfig(), _config(server)).price is None
+    assert estimate_run(spans, done, _config(server)).price is None
 
 
 def test_a_file_of_something_else_is_refused(chat_server: Callable[..., Any], tmp_path: Path) -> None:

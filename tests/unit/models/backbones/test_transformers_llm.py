@@ -15,8 +15,8 @@ from omnisila.models.iec import IECConfig
 from omnisila.models.likelihood import answer_likelihood, language_loss
 from omnisila.models.lora import PRESETS, adapter_parameters, add_lora
 from omnisila.models.positioned import Positioned
-from omnisila.models.tokens import Tokens, batch_answers, batch_continuations, batch_prompts
-from omnisila.models.video_llm import VideoLLM, splice
+from omnisila.models.tokens import Tokens, batch_answers, batch_continuations, batch_prompts, splice
+from omnisila.models.video_llm import VideoLLM
 from omnisila.schema import SceneName
 
 FRAMES = 8
