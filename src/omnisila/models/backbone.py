@@ -35,19 +35,29 @@ class Footage(Config):
 
 
 class ChatTemplate(NamedTuple):
-    """The words of one exchange, in their order; scene tokens stand after ``after_video``."""
+    """The words of one exchange: opening, video, ``after_video``, scene tokens, instruction, closing, answer, end."""
 
     opening: str
-    video_token: str  # "" where the tokenizer has none: its places are then an id beyond the vocabulary
-    after_video: str
-    before_instruction: str
     closing: str
     turn: str  # opens a further question
     end: str  # of the answer
+    video_token: str = ""  # "" where the tokenizer has none: its places are then an id beyond the vocabulary
+    after_video: str = ""
+    before_instruction: str = ""
     before_answer: str = ""  # what an answer begins with that is no part of it
     stop: str = ""  # text at which an answer stops, where ``end`` is text too and no token of its own
     video_last: bool = False  # the video stands behind the instruction
     apart: bool = False  # each stretch of text between video tokens is tokenised as if it began a text
+
+
+# Of the families that speak ChatML: Qwen and those that were built on it.
+CHATML = ChatTemplate(
+    opening="<|im_start|>user\n",
+    video_token="<|video_pad|>",
+    closing="<|im_end|>\n<|im_start|>assistant\n",
+    turn="\n<|im_start|>user\n",
+    end="<|im_end|>",
+)
 
 
 class VideoSettings(Frozen):

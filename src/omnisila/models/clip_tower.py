@@ -10,6 +10,7 @@ from transformers import CLIPVisionModel
 from omnisila.config import Config
 from omnisila.errors import InputError
 from omnisila.media.transforms import centre_crop, channels_first, normalise, resize_frames
+from omnisila.models.backbone import Backbone
 from omnisila.scenes.boxes import Area
 from omnisila.scenes.extractor import Entities
 
@@ -107,3 +108,32 @@ class ClipTower(nn.Module):
         for layer in self.vision_model.encoder.layers[: self.depth]:
             states = layer(states, None)
         return states
+
+
+class ClipBackbone(Backbone):
+    """A family whose tower is CLIP's; by default it sees the middle square of each frame."""
+
+    def __init__(self, model: Any, clip: ClipTower | None = None) -> None:
+        super().__init__(model)
+        clip = clip or model.visual.tower
+        assert isinstance(clip, ClipTower)  # as the published models are put together
+        self.clip = clip
+        self.features, self.patches, self.class_tokens = clip.features, clip.patches, clip.class_tokens
+        self.size_px = (clip.preprocessing.size_px, clip.preprocessing.size_px)
+
+    def tower(self) -> nn.Module:
+        return self.clip
+
+    def fit_frames(self, frames: UInt8[Tensor, "images height width 3"]) -> UInt8[Tensor, "images size size 3"]:
+        return self.clip.preprocessing.resize_frames(frames)
+
+    def shown_area(self, height_px: int, width_px: int) -> Area:
+        return self.clip.preprocessing.shown_area(height_px, width_px)
+
+    def encode(self, frames: UInt8[Tensor, "batch frames height width 3"]) -> Entities:
+        """As ``ClipTower.encode``.
+
+        Raises:
+            InputError: another number of frames than the tower takes.
+        """
+        return self.clip.encode(frames)

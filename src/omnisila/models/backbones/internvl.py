@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from omnisila.models.backbone import Backbone, ChatTemplate, Footage, VideoSettings, preprocess
+from omnisila.models.backbone import CHATML, Backbone, Footage, VideoSettings, preprocess
 from omnisila.scenes.extractor import Entities
 
 USUAL = VideoSettings(  # ImageNet's statistics, as the released checkpoints state
@@ -22,15 +22,7 @@ USUAL = VideoSettings(  # ImageNet's statistics, as the released checkpoints sta
 class InternVL(Backbone):
     """Frames become squares of the tower's own size; its features are projected where they are made."""
 
-    template = ChatTemplate(
-        opening="<|im_start|>user\n",
-        video_token="<IMG_CONTEXT>",
-        after_video="\n",
-        before_instruction="",
-        closing="<|im_end|>\n<|im_start|>assistant\n",
-        turn="\n<|im_start|>user\n",
-        end="<|im_end|>",
-    )
+    template = CHATML._replace(video_token="<IMG_CONTEXT>", after_video="\n")
 
     frame_wise = True
 

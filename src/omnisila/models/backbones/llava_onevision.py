@@ -23,7 +23,6 @@ class LlavaOnevision(Backbone):
     template = ChatTemplate(
         opening="<|im_start|>user ",
         video_token="<video>",
-        after_video="",
         before_instruction="\n",
         closing="<|im_end|><|im_start|>assistant\n",
         turn="<|im_start|>user\n",

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
 from omnisila.errors import InputError
-from omnisila.models.backbone import Backbone, ChatTemplate, Footage, VideoSettings, preprocess
+from omnisila.models.backbone import CHATML, Backbone, Footage, VideoSettings, preprocess
 from omnisila.models.tokens import Tokens
 from omnisila.scenes.extractor import Entities
 
@@ -33,14 +33,9 @@ class Qwen25VL(Backbone):
         step_s: seconds between temporal patches.
     """
 
-    template = ChatTemplate(
+    template = CHATML._replace(
         opening="<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n<|vision_start|>",
-        video_token="<|video_pad|>",
         after_video="<|vision_end|>",
-        before_instruction="",
-        closing="<|im_end|>\n<|im_start|>assistant\n",
-        turn="\n<|im_start|>user\n",
-        end="<|im_end|>",
     )
 
     def __init__(self, model: Any, settings: VideoSettings, size_px: tuple[int, int], rate_hz: float) -> None:

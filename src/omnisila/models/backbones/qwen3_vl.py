@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from omnisila.models.backbone import ChatTemplate, Footage, VideoSettings
+from omnisila.models.backbone import CHATML, Footage, VideoSettings
 from omnisila.models.backbones.qwen2_5_vl import VIDEO, Qwen25VL, fitting_size
 from omnisila.models.tokens import Tokens
 
@@ -22,15 +22,7 @@ SMALLEST, LARGEST = 4, 768  # tokens of a frame; the checkpoint's own limits are
 class Qwen3VL(Qwen25VL):
     """Frames keep about their shape; time stands in the words, so positions tell place alone."""
 
-    template = ChatTemplate(
-        opening="<|im_start|>user\n",
-        video_token="<|video_pad|>",
-        after_video="",
-        before_instruction="",
-        closing="<|im_end|>\n<|im_start|>assistant\n",
-        turn="\n<|im_start|>user\n",
-        end="<|im_end|>",
-    )
+    template = CHATML
 
     def __init__(self, model: Any, settings: VideoSettings, size_px: tuple[int, int], rate_hz: float) -> None:
         super().__init__(model, settings, size_px, rate_hz)

@@ -34,7 +34,6 @@ class SmolVLM(InternVL):
         opening="<|im_start|>User: ",
         video_token="<image>",
         after_video="\n\n",
-        before_instruction="",
         closing="<end_of_utterance>\nAssistant:",
         turn="\n<|im_start|>User: ",
         end="<end_of_utterance>",

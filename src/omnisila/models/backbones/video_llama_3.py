@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Int, UInt8
 from torch import Tensor, nn
 
-from omnisila.models.backbone import Backbone, ChatTemplate, Footage, VideoSettings
+from omnisila.models.backbone import CHATML, Backbone, Footage, VideoSettings
 from omnisila.models.backbones.qwen2_5_vl import Qwen25VL, fitting_size
 from omnisila.models.tokens import Tokens
 from omnisila.scenes.extractor import Entities
@@ -24,15 +24,7 @@ SMALLEST, LARGEST = 4, 576  # tokens of a frame
 class VideoLlama3(Qwen25VL):
     """Frames keep about their shape; the language model's positions are plain."""
 
-    template = ChatTemplate(
-        opening="<|im_start|>user\n",
-        video_token="<|video_pad|>",
-        after_video="\n",
-        before_instruction="",
-        closing="<|im_end|>\n<|im_start|>assistant\n",
-        turn="\n<|im_start|>user\n",
-        end="<|im_end|>",
-    )
+    template = CHATML._replace(after_video="\n")
 
     def __init__(self, model: Any, settings: VideoSettings, size_px: tuple[int, int], rate_hz: float) -> None:
         Backbone.__init__(self, model)

@@ -5,17 +5,16 @@ Source: ``LanguageBind/Video-LLaVA-7B-hf``. 8 frames of 257 patches are 2056 vis
 
 from typing import Any
 
-from jaxtyping import Float, UInt8
-from torch import Tensor, nn
+from jaxtyping import Float
+from torch import Tensor
 
 from omnisila.errors import WeightsError
-from omnisila.models.backbone import Backbone, ChatTemplate, Footage
-from omnisila.models.clip_tower import ClipTower
-from omnisila.scenes.boxes import Area
+from omnisila.models.backbone import ChatTemplate, Footage
+from omnisila.models.clip_tower import ClipBackbone, ClipTower
 from omnisila.scenes.extractor import Entities
 
 
-class VideoLlava(Backbone):
+class VideoLlava(ClipBackbone):
     """Without scene tokens, logits are transformers' own to the bit.
 
     Args:
@@ -26,7 +25,6 @@ class VideoLlava(Backbone):
     template = ChatTemplate(
         opening="USER: ",
         video_token="<video>",
-        after_video="",
         before_instruction="\n",
         closing=" ASSISTANT:",
         turn="USER: ",
@@ -35,34 +33,14 @@ class VideoLlava(Backbone):
     )
 
     def __init__(self, model: Any, clip: ClipTower) -> None:
-        super().__init__(model)
-        self.clip = clip
-        self.features, self.frames = clip.features, clip.frames
-        self.patches, self.class_tokens = clip.patches, clip.class_tokens
+        super().__init__(model, clip)
+        self.frames = clip.frames
         self.step_tokens, self.frame_wise = clip.patches, clip.frames is None
-        self.size_px = (clip.preprocessing.size_px, clip.preprocessing.size_px)
         model.model.video_tower, model.model.image_tower = clip.vision_model, None
-
-    def tower(self) -> nn.Module:
-        return self.clip
 
     def token_count(self, frames: int) -> int:
         """Every patch of every frame."""
         return frames * self.patches
-
-    def fit_frames(self, frames: UInt8[Tensor, "images height width 3"]) -> UInt8[Tensor, "images size size 3"]:
-        return self.clip.preprocessing.resize_frames(frames)
-
-    def shown_area(self, height_px: int, width_px: int) -> Area:
-        return self.clip.preprocessing.shown_area(height_px, width_px)
-
-    def encode(self, frames: UInt8[Tensor, "batch frames height width 3"]) -> Entities:
-        """Features of every patch and, where the tower gives it, the class token of every frame.
-
-        Raises:
-            InputError: another number of frames than the tower takes.
-        """
-        return self.clip.encode(frames)
 
     def project(self, visual: Entities) -> Float[Tensor, "batch video_tokens width"]:
         """One token a patch, zero for patches that are masked out."""

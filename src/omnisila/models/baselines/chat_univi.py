@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from omnisila.models.backbone import ChatTemplate
 from omnisila.models.baselines import published
-from omnisila.models.baselines.clip_side import ClipBackbone, clip_side, tower_keys, whole_checkpoint
+from omnisila.models.baselines.clip_side import clip_side, tower_keys, whole_checkpoint
+from omnisila.models.clip_tower import ClipBackbone
 from omnisila.models.transformers_llm import TransformersVideoLLM
 from omnisila.scenes.extractor import Entities
 from omnisila.schema import Span
@@ -127,8 +128,6 @@ class ChatUniVi(ClipBackbone):
 
     template = ChatTemplate(
         opening=f"{_SYSTEM}###Human: Hi!###Assistant: Hi there! How can I help you today?###Human: ",
-        video_token="",
-        after_video="",
         before_instruction="\n",
         closing="###Assistant:",
         turn="Human: ",

@@ -4,14 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jaxtyping import UInt8
 from torch import Tensor, nn
 
-from omnisila.models.backbone import Backbone
 from omnisila.models.baselines import published
 from omnisila.models.clip_tower import ClipTower
-from omnisila.scenes.boxes import Area
-from omnisila.scenes.extractor import Entities
 from omnisila.weights.checkpoint_files import model_folder
 from omnisila.weights.official import read_state
 
@@ -31,30 +27,6 @@ class ClipSide(nn.Module):
         super().__init__()
         self.tower = tower
         self.projector = nn.Linear(tower.features, width)
-
-
-class ClipBackbone(Backbone):
-    """A family whose tower is a ``ClipSide``'s; by default it sees the middle square of each frame."""
-
-    def __init__(self, model: Any) -> None:
-        super().__init__(model)
-        clip: ClipTower = model.visual.tower
-        self.clip = clip
-        self.features, self.patches, self.class_tokens = clip.features, clip.patches, clip.class_tokens
-        self.size_px = (clip.preprocessing.size_px, clip.preprocessing.size_px)
-
-    def tower(self) -> nn.Module:
-        return self.clip
-
-    def fit_frames(self, frames: UInt8[Tensor, "images height width 3"]) -> UInt8[Tensor, "images size size 3"]:
-        return self.clip.preprocessing.resize_frames(frames)
-
-    def shown_area(self, height_px: int, width_px: int) -> Area:
-        return self.clip.preprocessing.shown_area(height_px, width_px)
-
-    def encode(self, frames: UInt8[Tensor, "batch frames height width 3"]) -> Entities:
-        """CLIP's features of every patch of every frame."""
-        return self.clip.encode(frames)
 
 
 def clip_state(state: Mapping[str, Tensor], folder: Path) -> dict[str, Tensor]:

@@ -120,7 +120,7 @@ class MplugOwl(Backbone):
     """Frames are squeezed to a square."""
 
     template = ChatTemplate(
-        opening=f"{_SYSTEM}\nHuman: ", video_token="", after_video="", before_instruction="\nHuman: ",
+        opening=f"{_SYSTEM}\nHuman: ", before_instruction="\nHuman: ",
         closing="\nAI: ", turn="\nHuman: ", end="</s>", apart=True,
     )  # fmt: skip
     class_tokens = 1

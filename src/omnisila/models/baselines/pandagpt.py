@@ -45,9 +45,7 @@ class PandaGPT(Backbone):
 
     template = ChatTemplate(
         opening="### Human: <Img>",
-        video_token="",
         after_video="</Img> ",
-        before_instruction="",
         closing="\n### Assistant:",
         turn=" Human: ",
         end="\n###",

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from omnisila.media.transforms import centre_crop, channels_first, resize_short_side
 from omnisila.models.backbone import ChatTemplate
 from omnisila.models.baselines import published
-from omnisila.models.baselines.clip_side import ClipBackbone, ClipSide, clip_side, tower_keys, whole_checkpoint
+from omnisila.models.baselines.clip_side import ClipSide, clip_side, tower_keys, whole_checkpoint
+from omnisila.models.clip_tower import ClipBackbone
 from omnisila.models.layers import masked_mean, masked_softmax
 from omnisila.models.transformers_llm import TransformersVideoLLM
 from omnisila.scenes.boxes import Area
@@ -98,7 +99,6 @@ class Valley(ClipBackbone):
     template = ChatTemplate(
         opening=f"{_SYSTEM}\n\n### Human: ",
         video_token="<im_patch>",
-        after_video="",
         before_instruction=" ",
         closing=" \n###",
         turn=" Human: ",

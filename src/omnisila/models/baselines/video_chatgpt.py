@@ -17,7 +17,8 @@ from omnisila.media.sampling import uniform_times
 from omnisila.media.transforms import channels_first
 from omnisila.models.backbone import ChatTemplate
 from omnisila.models.baselines import published
-from omnisila.models.baselines.clip_side import ClipBackbone, clip_side, clip_state, is_tower, tower_keys
+from omnisila.models.baselines.clip_side import clip_side, clip_state, is_tower, tower_keys
+from omnisila.models.clip_tower import ClipBackbone
 from omnisila.models.layers import masked_mean
 from omnisila.models.transformers_llm import TransformersVideoLLM
 from omnisila.scenes.boxes import WHOLE_FRAME, Area
@@ -40,7 +41,7 @@ class VideoChatGPT(ClipBackbone):
     """At most 100 frames; places of frames that there are not are zeros before the projector."""
 
     template = ChatTemplate(
-        opening=f"{_SYSTEM} USER: ", video_token="<vid_patch>", after_video="", before_instruction="",
+        opening=f"{_SYSTEM} USER: ", video_token="<vid_patch>",
         closing=" ASSISTANT:", turn="USER: ", end="</s>", before_answer=" ", video_last=True,
     )  # fmt: skip
 

@@ -110,8 +110,6 @@ class VideoChat(Backbone):
 
     template = ChatTemplate(
         opening="###Human: <Video>",
-        video_token="",
-        after_video="",
         before_instruction="###Human: ",
         closing="\n###Assistant:",
         turn="Human: ",
