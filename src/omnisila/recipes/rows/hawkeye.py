@@ -184,9 +184,11 @@ def patch_grid(llm: TransformersVideoLLM) -> PatchGrid:
 
 
 def full_recipe(row: str) -> HawkeyeTraining:
+    """A row of the tables at full size."""
     published = ReleasedHawkeye() if row == table.RELEASE else FullHawkeye()
     return row_of(published, table.HAWKEYE[row])
 
 
 def compact_ablations() -> tuple[CompactHawkeye, ...]:
+    """The rows that leave a part out, at compact size."""
     return tuple(row_of(CompactHawkeye(), row) for row in table.ablations(table.HAWKEYE))

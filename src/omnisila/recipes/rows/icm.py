@@ -110,8 +110,10 @@ def _scene_side(
 
 
 def full_recipe(row: str) -> FullICM:
+    """A row of the tables at full size."""
     return row_of(FullICM(), table.ICM[row])
 
 
 def compact_ablations() -> tuple[CompactICM, ...]:
+    """The rows that leave a part out, at compact size."""
     return tuple(row_of(CompactICM(), row) for row in table.ablations(table.ICM))
