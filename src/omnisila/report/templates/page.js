@@ -30,7 +30,7 @@
     const point = points[low - 1];
     return point && (time < point.end_s || (low === points.length && time <= point.end_s + 0.05)) ? point : null;
   };
-  const likeliest = (posterior) => Object.entries(posterior).reduce((best, one) => (one[1] > best[1] ? one : best));
+  const likeliest = (posterior) => Object.entries(posterior).reduce((best, entry) => (entry[1] > best[1] ? entry : best));
 
   function showValues(time) {
     const point = windowAt(curve, time), share = windowAt(weights, time), felt = windowAt(reactions, time);
@@ -223,10 +223,10 @@
   openCard();
 
   const asked = /^#finding-(\d+)$/.exec(location.hash);
-  const strongest = findings.reduce((best, one, n) => (best < 0 || one.score > findings[best].score ? n : best), -1);
+  const strongest = findings.reduce((best, finding, n) => (best < 0 || finding.score > findings[best].score ? n : best), -1);
   if (findings.length) select(asked && findings[asked[1] - 1] ? asked[1] - 1 : strongest);
   else {
-    const height = (one) => (curve.length ? one.score : likeliest(one.intensities)[1]);
-    moveTo(windows.length ? windows.reduce((best, one) => (height(one) > height(best) ? one : best)).start_s : 0);
+    const height = (stretch) => (curve.length ? stretch.score : likeliest(stretch.intensities)[1]);
+    moveTo(windows.length ? windows.reduce((best, stretch) => (height(stretch) > height(best) ? stretch : best)).start_s : 0);
   }
 })();

@@ -4,7 +4,7 @@ import { byId, make } from "./words.js";
 
 /** Call what belongs to a key, unless somebody is typing or a dialog is open. */
 export function listen(actions) {
-  const byKey = new Map(actions.flatMap((one) => one.keys.map((key) => [key, one.act])));
+  const byKey = new Map(actions.flatMap((action) => action.keys.map((key) => [key, action.act])));
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing || isTyping(event.target)) return;
     const open = document.querySelector("dialog[open]");
@@ -17,8 +17,8 @@ export function listen(actions) {
     event.preventDefault();
     act(event.key);
   });
-  byId("help").querySelector("dl").replaceChildren(...actions.map((one) => make("div", {},
-    make("dt", {}, ...(one.shown ?? one.keys).flatMap((key, k) => [k ? " " : "", make("kbd", {}, key)])), make("dd", {}, one.words))));
+  byId("help").querySelector("dl").replaceChildren(...actions.map((action) => make("div", {},
+    make("dt", {}, ...(action.shown ?? action.keys).flatMap((key, k) => [k ? " " : "", make("kbd", {}, key)])), make("dd", {}, action.words))));
 }
 
 function isTyping(target) {

@@ -169,7 +169,7 @@ export class Player {
   }
 
   draw() {
-    const near = this.showing ? this.frames.filter((one) => Math.abs(one.time_s - this.wantedS) <= 0.26) : [];
+    const near = this.showing ? this.frames.filter((frame) => Math.abs(frame.time_s - this.wantedS) <= 0.26) : [];
     const frame = near.sort((a, b) => Math.abs(a.time_s - this.wantedS) - Math.abs(b.time_s - this.wantedS))[0] ?? null;
     if (frame === this.drawn) return;
     this.drawn = frame;
@@ -179,18 +179,18 @@ export class Player {
 }
 
 function shapes({ unit, faces, people, objects, relations }) {
-  const box = (one, name) => make("rect", { x: one.x, y: one.y, width: one.width, height: one.height, class: name });
+  const box = (edges, name) => make("rect", { x: edges.x, y: edges.y, width: edges.width, height: edges.height, class: name });
   const words = (label) => make("text", { x: label.x, y: label.y, "font-size": unit }, label.text);
-  const line = (one, name) => make("line", { x1: one.x1, y1: one.y1, x2: one.x2, y2: one.y2, class: name });
+  const line = (ends, name) => make("line", { x1: ends.x1, y1: ends.y1, x2: ends.x2, y2: ends.y2, class: name });
   const group = (name, ...children) => make("g", { class: `o o-${name}` }, ...children);
   return [
-    group("relations", ...relations.flatMap((one) => [box(one.subject, "frame"), box(one.object, "frame"), line(one.line, "link")])),
-    group("objects", ...objects.flatMap((one) => [box(one.box, "case"), box(one.box)])),
-    group("people", ...people.flatMap((one) => [
-      box(one.box, "frame"), ...one.limbs.map((limb) => line(limb, limb.sure ? null : "faint")),
-      ...one.joints.filter((joint) => joint.sure).map((joint) => make("circle", { cx: joint.x, cy: joint.y, r: unit / 6 })),
+    group("relations", ...relations.flatMap((relation) => [box(relation.subject, "frame"), box(relation.object, "frame"), line(relation.line, "link")])),
+    group("objects", ...objects.flatMap((object) => [box(object.box, "case"), box(object.box)])),
+    group("people", ...people.flatMap((person) => [
+      box(person.box, "frame"), ...person.limbs.map((limb) => line(limb, limb.sure ? null : "faint")),
+      ...person.joints.filter((joint) => joint.sure).map((joint) => make("circle", { cx: joint.x, cy: joint.y, r: unit / 6 })),
     ])),
-    group("faces", ...faces.flatMap((one) => [box(one.box, "case"), box(one.box)])),
-    ...[["relations", relations], ["objects", objects], ["faces", faces]].map(([name, all]) => group(name, ...all.map((one) => words(one.label)))),
+    group("faces", ...faces.flatMap((face) => [box(face.box, "case"), box(face.box)])),
+    ...[["relations", relations], ["objects", objects], ["faces", faces]].map(([name, all]) => group(name, ...all.map((shape) => words(shape.label)))),
   ];
 }

@@ -70,7 +70,7 @@ export class Queue {
   take(page) {
     this.after = page.after;
     this.findings.push(...page.findings);
-    byId("list").append(...page.findings.map((one) => this.row(one)));
+    byId("list").append(...page.findings.map((finding) => this.row(finding)));
     byId("more").hidden = this.after === null;
     byId("nothing").hidden = this.findings.length > 0;
     this.count();
@@ -117,7 +117,7 @@ export class Queue {
 
   /** The next finding in a direction that fits, further pages included; null at the end. */
   async next(from, step, fits) {
-    let at = this.findings.findIndex((one) => one.finding === from?.finding) + step;
+    let at = this.findings.findIndex((finding) => finding.finding === from?.finding) + step;
     if (step < 0 && at === -2) at = -1;
     for (;; at += step) {
       if (at >= this.findings.length && this.after !== null) await this.more();

@@ -13,13 +13,13 @@ const pending = new Map();  // how many changes of a finding are being saved
 let status, saver, chosen = null, video = null;
 
 const player = new Player((timeS) => timeLine.moveTo(timeS));
-const timeLine = new TimeLine({ seek: (timeS) => player.seek(timeS), choose: (one) => open(one), edge: { nudge, set: setEdge } });
-const queue = new Queue({ open: (one) => open(one) });
+const timeLine = new TimeLine({ seek: (timeS) => player.seek(timeS), choose: (finding) => open(finding), edge: { nudge, set: setEdge } });
+const queue = new Queue({ open: (finding) => open(finding) });
 
 const canDecide = () => status.role !== "viewer";
 /** Whether the player shows the chosen finding's video: while it is fetched, there is no time and no frame to act on. */
 const isShown = () => chosen !== null && video?.report === chosen.report;
-const isOpen = (one) => one.state.verdict === null && !pending.get(one.finding);
+const isOpen = (finding) => finding.state.verdict === null && !pending.get(finding.finding);
 
 /** The one object of a finding, brought up to date. */
 function keep(listed) {
@@ -99,17 +99,17 @@ function tell(how, waiting, reason = "") {
 
 /** Save a change; shown as saved when the server has it. */
 async function save(path, body, findings = []) {
-  const count = (one, by) => {
-    pending.set(one, (pending.get(one) ?? 0) + by);
-    if (!pending.get(one)) pending.delete(one);
-    if (known.has(one)) queue.refresh(known.get(one), pending.has(one));
+  const count = (id, by) => {
+    pending.set(id, (pending.get(id) ?? 0) + by);
+    if (!pending.get(id)) pending.delete(id);
+    if (known.has(id)) queue.refresh(known.get(id), pending.has(id));
   };
-  findings.forEach((one) => count(one, 1));
+  findings.forEach((id) => count(id, 1));
   let said = null;
   try {
     said = await saver.save(path, body);
   } catch { /* refused, which Saver told */ }
-  findings.forEach((one) => count(one, -1));
+  findings.forEach((id) => count(id, -1));
   if (said) {
     Object.assign(status, { can_undo: said.can_undo, can_redo: said.can_redo });
     for (const [name, state] of Object.entries(said.findings)) settle(name, state);

@@ -55,26 +55,26 @@ export class TimeLine {
   }
 
   lane(name) {
-    const mine = this.video.findings.filter((one) => one.labels === name);
-    const byModel = mine.filter((one) => one.added_by === null);
-    const byPeople = mine.filter((one) => one.added_by !== null || one.state.start_s !== null || one.state.label !== null);
+    const mine = this.video.findings.filter((finding) => finding.labels === name);
+    const byModel = mine.filter((finding) => finding.added_by === null);
+    const byPeople = mine.filter((finding) => finding.added_by !== null || finding.state.start_s !== null || finding.state.label !== null);
     return [
-      this.bars(`${this.video.lanes[name]}, model`, byModel, (one) => one, "models"),
+      this.bars(`${this.video.lanes[name]}, model`, byModel, (finding) => finding, "models"),
       ...(byPeople.length || mine.includes(this.chosen) ? [this.bars(`${this.video.lanes[name]}, you`, byPeople, final, "people", mine.includes(this.chosen))] : []),
     ];
   }
 
   bars(title, findings, spanOf, name, edges = false) {
-    const ends = [], shown = findings.filter((one) => spanOf(one).end_s > this.from && spanOf(one).start_s < this.until);
-    const nodes = [...shown].sort((a, b) => spanOf(a).start_s - spanOf(b).start_s).map((one) => {
-      const span = spanOf(one), free = ends.findIndex((end) => end <= span.start_s), row = free < 0 ? ends.length : free;
+    const ends = [], shown = findings.filter((finding) => spanOf(finding).end_s > this.from && spanOf(finding).start_s < this.until);
+    const nodes = [...shown].sort((a, b) => spanOf(a).start_s - spanOf(b).start_s).map((finding) => {
+      const span = spanOf(finding), free = ends.findIndex((end) => end <= span.start_s), row = free < 0 ? ends.length : free;
       ends[row] = span.end_s;
       const left = Math.max(span.start_s, this.from), width = Math.min(span.end_s, this.until) - left;
-      const text = headline(one.labels, span.label);
+      const text = headline(finding.labels, span.label);
       return make("button", {
-        type: "button", tabindex: -1, class: `bar-of ${kind(one.labels, span.label)} ${one.state.verdict ?? ""}`, "--row": row,
+        type: "button", tabindex: -1, class: `bar-of ${kind(finding.labels, span.label)} ${finding.state.verdict ?? ""}`, "--row": row,
         "--left": this.at(left), "--width": `${100 * width / (this.until - this.from)}%`,
-        "aria-current": one === this.chosen, title: `${text}, ${clock(span.start_s, 3)} to ${clock(span.end_s, 3)}`, onclick: () => this.choose(one),
+        "aria-current": finding === this.chosen, title: `${text}, ${clock(span.start_s, 3)} to ${clock(span.end_s, 3)}`, onclick: () => this.choose(finding),
       }, text);
     });
     const handles = edges ? ["start", "end"].map((side) => this.handle(side)) : [];
@@ -146,7 +146,7 @@ export class TimeLine {
   }
 
   weights(scenes) {
-    const bars = this.video.weights.filter((one) => one.end_s > this.from && one.start_s < this.until).flatMap((point) => {
+    const bars = this.video.weights.filter((point) => point.end_s > this.from && point.start_s < this.until).flatMap((point) => {
       let below = 0;
       return scenes.map((scene) => {
         const share = point.weights[scene] ?? 0;
