@@ -2,8 +2,10 @@
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+Say = Callable[[str], None]  # is told, a line at a time, what long work is at
 
 
 class Pace:

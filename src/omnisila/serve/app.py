@@ -2,7 +2,7 @@
 
 import getpass
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from importlib.resources import files
@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from omnisila import __version__
 from omnisila.config import fault_reason
 from omnisila.errors import InputError, OmnisilaError, OutputError
+from omnisila.pace import Say
 from omnisila.report.templates import asset
 from omnisila.scene_registry import SCENES
 from omnisila.serve.accounts import Invited
@@ -113,7 +114,7 @@ def local_name() -> str:
         return "me"
 
 
-def run(settings: ServeSettings, invited: Sequence[Invited], say: Callable[[str], None]) -> None:
+def run(settings: ServeSettings, invited: Sequence[Invited], say: Say) -> None:
     """Serve until Ctrl-C or SIGTERM.
 
     Args:

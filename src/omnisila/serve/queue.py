@@ -130,7 +130,7 @@ def of_report(store: Store, user: str, report: int) -> tuple[Listed, ...]:
     return tuple(map(_list_row, rows))
 
 
-def one(store: Store, user: str, finding: str) -> Listed:
+def find(store: Store, user: str, finding: str) -> Listed:
     """A finding by its id.
 
     Raises:

@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 
 from omnisila.errors import MediaError, TrainingError
 from omnisila.media.sampling import frames_at
+from omnisila.pace import Say
 from omnisila.scenes.cache import Extracted, FeatureCache
 from omnisila.scenes.profile import SceneModeling
 from omnisila.scenes.windows import Window, WindowConfig
@@ -47,7 +48,7 @@ def prepared_videos(
     footage: Path,
     sem: SceneModeling,
     cache: FeatureCache,
-    tell: Callable[[str], None] | None = None,
+    say: Say = lambda _: None,
 ) -> Prepared:
     """Be sure that each video's scene features are cached; one that cannot be read is left out and named."""
     extracted: dict[str, Extracted] = {}
@@ -57,8 +58,7 @@ def prepared_videos(
             extracted[video] = cache.ensure_features(footage / video, sem)
         except MediaError as error:
             failed[video] = str(error)
-        if tell is not None:
-            tell(f"scene features {number}/{len(videos)}: {failed.get(video, video)}")
+        say(f"scene features {number}/{len(videos)}: {failed.get(video, video)}")
     return Prepared(extracted, failed)
 
 

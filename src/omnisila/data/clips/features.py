@@ -22,7 +22,7 @@ from omnisila.media.frames import Frame, Luma, LumaFrame
 from omnisila.media.grid import on_grid
 from omnisila.media.transforms import channels_first, resize
 from omnisila.media.video import VideoReader
-from omnisila.pace import Pace
+from omnisila.pace import Pace, Say
 from omnisila.pool import Pool
 from omnisila.scenes.extractor import Layout, SceneShard, SceneStream
 from omnisila.scenes.profile import Profile, SceneModeling
@@ -174,7 +174,7 @@ def extract_all(
     clips: Sequence[AnnotatedVideo],
     copies: Sequence[int],
     workers: int = 2,
-    tell: Callable[[str], None] | None = None,
+    say: Say = lambda _: None,
 ) -> dict[Job, str]:
     """Extract what is missing, in processes of one thread each; a killed run resumes.
 
@@ -183,7 +183,7 @@ def extract_all(
         clips: which.
         copies: their numbers; lower ones first.
         workers: processes.
-        tell: told how far it is.
+        say: told how far it is.
 
     Returns:
         The clips that could not be extracted, and why; the others are.
@@ -196,14 +196,14 @@ def extract_all(
     before = total - len(jobs)
     failed: dict[Job, str] = {}
     pace = Pace(total)
-    if tell is not None and before:
-        tell(f"features: resuming, {before} of {total} done")
+    if before:
+        say(f"features: resuming, {before} of {total} done")
     with Pool(_worker, (store,), workers, name=lambda job: f"copy {job.copy} of {job.clip.path}") as pool:
         for done, (number, reason) in enumerate(pool.results(jobs), before + 1):
             if reason is not None:
                 failed[jobs[number]] = reason
-            if tell is not None and pace.due(done):
-                tell(f"features: {pace.report(done)}")
+            if pace.due(done):
+                say(f"features: {pace.report(done)}")
     return failed
 
 

@@ -1,15 +1,16 @@
 """What people decided about findings, as locate examples: the videos' truth, to fit thresholds on."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from omnisila.data.instructions import Instruction, Located, render_instruction, render_located
 from omnisila.decisions import Decision
 from omnisila.labels import BUILT_IN
+from omnisila.pace import Say
 from omnisila.schema import Example, Span, Truth
 
 
-def decided_examples(decisions: Iterable[Decision], say: Callable[[str], None]) -> tuple[Example, ...]:
+def decided_examples(decisions: Iterable[Decision], say: Say) -> tuple[Example, ...]:
     """One example for each video and label set with a verdict, of split ``val``.
 
     Its truth is what was accepted, with the label and the span of the last who said so. All other time counts as

@@ -1,6 +1,6 @@
 """Operating points of a run folder from prepared validation examples: real videos with known times, held out."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,12 +23,12 @@ from omnisila.labels import label_set
 from omnisila.media.video import sha256
 from omnisila.models.run_files import CALIBRATION
 from omnisila.operating_points import Calibration, LabelSetCalibration
+from omnisila.pace import Say
 from omnisila.recipes.studies.calibration import fit_label_set, validation_video
 from omnisila.records import records
 from omnisila.scenes.cache import FeatureCache
 from omnisila.schema import Example
 
-Say = Callable[[str], None]
 SMALLEST = 1e-12  # of a posterior, before its logarithm
 
 

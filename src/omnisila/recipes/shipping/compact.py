@@ -18,7 +18,7 @@ from omnisila.digests import digest
 from omnisila.errors import DataSetError
 from omnisila.files import write_atomically
 from omnisila.models.checkpoint import save_run
-from omnisila.pace import Pace
+from omnisila.pace import Pace, Say
 from omnisila.recipes.rows.compact import (
     CompactTraining,
     Material,
@@ -39,7 +39,6 @@ from omnisila.training.loop import StepReport
 
 FOLDS = 5
 SEEDS = 3
-Say = Callable[[str], None]
 
 
 class Prepared(NamedTuple):
@@ -60,7 +59,7 @@ def train_compact(
     copies: int,
     with_folds: bool,
     workers: int,
-    say: Say | None = None,
+    say: Say = lambda _: None,
     partial: bool = False,
 ) -> None:
     """Extract, scene tuning, out-of-fold answers, calibration, final model; each step resumes.
@@ -81,30 +80,29 @@ def train_compact(
         DataSetError: data sets are missing, or one is not as its reader expects.
         TrainingError: training diverged, or a state is of another recipe.
     """
-    tell = say or _ignore
     if partial:
-        recipe, *ablated = _possible((recipe, *ablated), root, tell)
-    made = prepare_features(root, out, features, copies, workers, recipe, tell)
+        recipe, *ablated = _possible((recipe, *ablated), root, say)
+    made = prepare_features(root, out, features, copies, workers, recipe, say)
     bench, material = made.bench, made.material
     jobs = [FoldJob(recipe, fold) for fold in range(FOLDS)]
     if with_folds:
         jobs += [FoldJob(ablation, fold) for ablation in ablated for fold in range(FOLDS)]
         jobs += [FoldJob(recipe.with_seed(seed), fold) for seed in range(1, SEEDS) for fold in range(FOLDS)]
-    tell(f"held-out answers of {len(jobs)} models")
-    run_jobs(bench, jobs, workers, tell)
+    say(f"held-out answers of {len(jobs)} models")
+    run_jobs(bench, jobs, workers, say)
     split = f"{FOLDS} folds by source of the training sets, clips joined to long videos, and calm footage as it is"
     calibration = calibrate(load_answers(bench, material, recipe, FOLDS), FOLDS, split, recipe.votes)
-    tell("final model on all clips")
+    say("final model on all clips")
     tuned = load_file(bench.scene_tuned) if bench.scene_tuned is not None else {}
     model = started_from(recipe, material, tuned)
-    task_tuned(recipe, material, model, range(len(material.clips)), out / "state" / "task", _steps("task", tell))
+    task_tuned(recipe, material, model, range(len(material.clips)), out / "state" / "task", _steps("task", say))
     model.votes = fitted_votes(recipe, material, torch.arange(len(material.bank)))
     record = save_run(out, model, recipe.record(made.data_digests), calibration)
     card = write_card(out, bench, material, recipe, ablated, SEEDS, FOLDS, calibration)
-    tell(f"{out}: model {record.identity.digest[:12]} is ready, its card is {card}; analyse with --model {out}")
+    say(f"{out}: model {record.identity.digest[:12]} is ready, its card is {card}; analyse with --model {out}")
 
 
-def _possible(recipes: Sequence[CompactTraining], root: Path, tell: Say) -> list[CompactTraining]:
+def _possible(recipes: Sequence[CompactTraining], root: Path, say: Say) -> list[CompactTraining]:
     """The recipes as far as the data sets that are there teach them."""
     wanted = recipes[0].sets
     absent = absent_sets(root, wanted)
@@ -117,35 +115,35 @@ def _possible(recipes: Sequence[CompactTraining], root: Path, tell: Say) -> list
     lost = {label for labels in recipes[0].labels.values() for label in labels}
     lost -= {label for labels in taught[0].labels.values() for label in labels}
     if absent:
-        tell(f"not there: {', '.join(absent)}; so not taught: {', '.join(sorted(lost)) or 'nothing'}")
+        say(f"not there: {', '.join(absent)}; so not taught: {', '.join(sorted(lost)) or 'nothing'}")
     return taught
 
 
 def prepare_features(
-    root: Path, out: Path, features: Path, copies: int, workers: int, recipe: CompactTraining, tell: Say
+    root: Path, out: Path, features: Path, copies: int, workers: int, recipe: CompactTraining, say: Say
 ) -> Prepared:
     store = FeatureStore(root, features, SEMConfig(), AugmentConfig())
     reading = read_footage(root, recipe.sets)
     clips = with_near_duplicates(reading.videos, root)
     numbers = tuple(range(copies + 1))
-    tell(f"{len(clips)} clips; left out: {'; '.join(row.reason for row in reading.malformed) or 'none'}")
+    say(f"{len(clips)} clips; left out: {'; '.join(row.reason for row in reading.malformed) or 'none'}")
     for name, reason in untrained_sets(root, recipe.sets).items():
-        tell(f"{name}: not trained: {reason}")
-    failed = extract_all(store, clips, numbers, workers, tell)
+        say(f"{name}: not trained: {reason}")
+    failed = extract_all(store, clips, numbers, workers, say)
     for job, reason in failed.items():
-        tell(f"left out {job.clip.path}: {reason}")
+        say(f"left out {job.clip.path}: {reason}")
     lost = {job.clip.path for job in failed}
     kept = tuple(clip for clip in clips if clip.path not in lost)
     key = digest("".join(f"{clip.path}\n" for clip in kept))[:12]
     work = out / "state" / f"{store.sem.digest[:12]}-{key}-{copies}"
     judged = with_implied_labels(kept, recipe.labels)
     for shown, count in count_untaught(judged, recipe.labels).items():
-        tell(f"{shown}: {count} clips are not asked about, as the model is not taught this label")
+        say(f"{shown}: {count} clips are not asked about, as the model is not taught this label")
     material = _material(store, judged, numbers, work)
     bench = Workbench(
         bank=work / "bank.safetensors",
         descriptions=work / "descriptions.jsonl",
-        scene_tuned=_scene_tuned(recipe, material, work, tell),
+        scene_tuned=_scene_tuned(recipe, material, work, say),
         clips=judged,
         fold_of=fold_numbers(kept, FOLDS),
         answers=out / "state" / "folds",
@@ -165,15 +163,15 @@ def _material(store: FeatureStore, clips: tuple[AnnotatedVideo, ...], copies: tu
     return Material(clips, bank, descriptions)
 
 
-def _scene_tuned(recipe: CompactTraining, material: Material, work: Path, tell: Say) -> Path | None:
+def _scene_tuned(recipe: CompactTraining, material: Material, work: Path, say: Say) -> Path | None:
     """The scene-tuned weights' file: the stage has seen no label, so all folds share it."""
     if recipe.scene_tuning is None:
         return None
     prefix = recipe.digest("task_tuning", "votes", "voting")
     path = work / f"scene-tuned-{prefix}.safetensors"
     if not path.exists():
-        tell("scene tuning")
-        model = scene_tuned(recipe, material, work / f"scene-{prefix}", _steps("scene", tell))
+        say("scene tuning")
+        model = scene_tuned(recipe, material, work / f"scene-{prefix}", _steps("scene", say))
         write_atomically(path, save({name: value.clone() for name, value in model.state_dict().items()}))
     return path
 
@@ -186,7 +184,7 @@ def _data_digests(clips: tuple[AnnotatedVideo, ...], root: Path) -> dict[str, st
     return {name: digest.hexdigest() for name, digest in digests.items()}
 
 
-def _steps(stage: str, tell: Say) -> Callable[[StepReport], None]:
+def _steps(stage: str, say: Say) -> Callable[[StepReport], None]:
     pace, last = Pace(0), float("inf")
 
     def on_step(report: StepReport) -> None:
@@ -194,14 +192,10 @@ def _steps(stage: str, tell: Say) -> Callable[[StepReport], None]:
         if report.step <= last:  # a stage may train several parts, one after the other
             pace = Pace(report.steps)
             if report.step:
-                tell(f"{stage} tuning: resuming, {report.step} of {report.steps} steps done")
+                say(f"{stage} tuning: resuming, {report.step} of {report.steps} steps done")
         last = report.step
         told = pace.report(report.step + 1)
         if pace.due(report.step + 1):
-            tell(f"{stage} tuning: step {told}, loss {report.loss:.3f}")
+            say(f"{stage} tuning: step {told}, loss {report.loss:.3f}")
 
     return on_step
-
-
-def _ignore(_line: str) -> None:
-    """No one is told."""

@@ -3,7 +3,7 @@
 What the teacher says of each video is kept in the run folder's state, so that a killed run goes on where it stood.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +24,7 @@ from omnisila.labels import label_set
 from omnisila.media.video import sha256
 from omnisila.models.checkpoint import RunRecord, load_run, save_run
 from omnisila.models.votes import LabelVotes, VotesConfig
+from omnisila.pace import Say
 from omnisila.recipes.shipping.lessons import Agreement, TeacherAnswers, Windows, lesson_of
 from omnisila.records import records
 from omnisila.scenes.cache import Extracted, FeatureCache
@@ -32,7 +33,6 @@ from omnisila.scenes.windows import windows
 from omnisila.schema import Example
 from omnisila.training.distilling import DistillationConfig, Distilled, distil_votes
 
-Say = Callable[[str], None]
 LABEL_TOKENS = 16
 _ASKED_TOGETHER = 8
 _FEATURE_BATCH = 256  # windows

@@ -14,6 +14,7 @@ from omnisila.models.checkpoint import RunRecord, save_run
 from omnisila.models.lora import set_gradient_checkpointing
 from omnisila.models.scene_model import SceneModel
 from omnisila.models.transformers_llm import TransformersVideoLLM
+from omnisila.pace import Say
 from omnisila.recipes.rows.full import FullTraining
 from omnisila.recipes.rows.table import check_stages
 from omnisila.scenes.cache import FeatureCache
@@ -30,7 +31,6 @@ from omnisila.training.parallel import Parallel
 from omnisila.training.stages import fill_dictionary
 from omnisila.weights.checkpoint_files import file_digest
 
-Say = Callable[[str], None]
 SAMPLED = 2048  # clips that standardisation and dictionary are made from
 SEEN = 16  # clips whose pictures are encoded for standardisation: 2056 visual tokens each
 

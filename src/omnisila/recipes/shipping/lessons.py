@@ -1,6 +1,6 @@
 """What is said of windows, by teachers and by people, as votes learn it: which answers are believed, and of whom."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
@@ -15,11 +15,11 @@ from omnisila.data.instructions import parse_label
 from omnisila.data.preparation.video_examples import label_over
 from omnisila.errors import TrainingError
 from omnisila.labels import label_set
+from omnisila.pace import Say
 from omnisila.schema import Analysis, CurvePoint, Example, Span
 from omnisila.training.distilling import Lesson
 
 Agreement = Literal["windows", "asked", "none"]
-Say = Callable[[str], None]
 
 
 class TeacherAnswers(Frozen):

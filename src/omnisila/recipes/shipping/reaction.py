@@ -24,6 +24,7 @@ from omnisila.labels import REACTION
 from omnisila.models.reaction import FRAMES, ReactionModel
 from omnisila.models.reaction_run import ReactionRecord, save_reaction
 from omnisila.models.reaction_sources import POOLED, read_sources
+from omnisila.pace import Say
 from omnisila.recipes.rows.reaction import ReactionRecipe
 from omnisila.recipes.studies.card import CARD
 from omnisila.recipes.studies.reaction_card import (
@@ -40,7 +41,6 @@ from omnisila.training.reaction_tables import FeatureRows, feature_rows
 from omnisila.training.regression import Epoch, Labelled, fit, predict_intensities
 from omnisila.weights.checkpoint_files import file_digest
 
-Say = Callable[[str], None]
 NAMED = 5  # clips that are told by name; all are counted
 SCORES, LABELS, LACKING = "scores.json", "labels.json", "without_features.csv"
 

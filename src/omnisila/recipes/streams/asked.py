@@ -24,7 +24,8 @@ from omnisila.inference.inputs import Failure
 from omnisila.media.video import probe
 from omnisila.models.probing import PROMPTS, Pooling
 from omnisila.models.reaction_sources import DescribedSource, PooledSource, read_sources, write_sources
-from omnisila.recipes.streams.clip_lists import Say, each_clip, nothing_read, write_clip_list
+from omnisila.pace import Say
+from omnisila.recipes.streams.clip_lists import each_clip, nothing_read, write_clip_list
 from omnisila.records import append, cut_half_line, records
 from omnisila.scenes.reaction.clip import FRAMES, Modality
 from omnisila.scenes.reaction.config import ReactionFeatureConfig

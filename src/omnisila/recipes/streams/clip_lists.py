@@ -9,9 +9,7 @@ from omnisila.data.annotated import AnnotatedVideo
 from omnisila.errors import DataSetError, OmnisilaError, OutputError
 from omnisila.files import write_atomically
 from omnisila.inference.inputs import Failure
-from omnisila.pace import Pace
-
-Say = Callable[[str], None]
+from omnisila.pace import Pace, Say
 
 
 def write_clip_list(path: Path, what: str, lines: Iterable[tuple[str, str]]) -> None:

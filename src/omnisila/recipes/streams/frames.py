@@ -14,8 +14,8 @@ from omnisila.config import Frozen, first_fault
 from omnisila.data.annotated import AnnotatedVideo
 from omnisila.errors import InputError, check_known, unknown
 from omnisila.models.reaction_sources import TEMPLATES, read_sources, write_sources
-from omnisila.pace import Pace
-from omnisila.recipes.streams.clip_lists import Say, nothing_read, write_clip_list
+from omnisila.pace import Pace, Say
+from omnisila.recipes.streams.clip_lists import nothing_read, write_clip_list
 from omnisila.scenes.reaction.clip import FRAMES, MODALITIES, Clip, Modality
 from omnisila.scenes.reaction.config import ReactionFeatureConfig
 from omnisila.scenes.reaction.extracting import (

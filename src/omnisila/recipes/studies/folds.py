@@ -21,7 +21,7 @@ from omnisila.files import write_atomically
 from omnisila.labels import label_set
 from omnisila.models.likelihood import Asked, answers_likelihood
 from omnisila.models.scene_model import SceneModel
-from omnisila.pace import Pace
+from omnisila.pace import Pace, Say
 from omnisila.pool import Pool
 from omnisila.recipes.rows.compact import CompactTraining, Material, started_from, task_tuned
 from omnisila.recipes.rows.voting import voting_data
@@ -70,7 +70,7 @@ class Workbench(NamedTuple):
         return all(self.file(FoldJob(recipe, fold)).exists() for fold in range(folds))
 
 
-def run_jobs(bench: Workbench, jobs: Sequence[FoldJob], workers: int, say: Callable[[str], None] | None = None) -> None:
+def run_jobs(bench: Workbench, jobs: Sequence[FoldJob], workers: int, say: Say = lambda _: None) -> None:
     """Train and answer what is missing, in processes of one thread each.
 
     Raises:
@@ -80,12 +80,11 @@ def run_jobs(bench: Workbench, jobs: Sequence[FoldJob], workers: int, say: Calla
     missing = [job for job in jobs if not bench.file(job).exists()]
     before = len(jobs) - len(missing)
     pace = Pace(len(jobs))
-    if say is not None and before:
+    if before:
         say(f"held-out answers: resuming, {before} of {len(jobs)} models done")
     with Pool(_worker, (bench,), workers, name=_job_text) as pool:
         for done, (number, _) in enumerate(pool.results(missing), before + 1):
-            if say is not None:
-                say(f"{_job_text(missing[number])}: {pace.report(done)}")
+            say(f"{_job_text(missing[number])}: {pace.report(done)}")
 
 
 def _job_text(job: FoldJob) -> str:

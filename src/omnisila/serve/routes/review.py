@@ -186,9 +186,9 @@ def show_finding(room: Room, _user: Viewer, report: ReportNumber, finding: str) 
 
 
 @router.get("/findings/{finding}")
-def show_one(room: Room, user: Viewer, finding: str) -> Listed:
+def show_listed(room: Room, user: Viewer, finding: str) -> Listed:
     """A finding as the queue lists it."""
-    return queue.one(room.store, user.name, finding)
+    return queue.find(room.store, user.name, finding)
 
 
 @router.get("/agreement")

@@ -58,12 +58,12 @@ def test_extraction_goes_on_and_names_what_it_cannot_read(
     make_bad_file("b.mp4", "text")
     clips = [clip("a.mp4"), clip("b.mp4")]
     told: list[str] = []
-    failed = extract_all(store, clips, [0], workers=1, tell=told.append)
+    failed = extract_all(store, clips, [0], workers=1, say=told.append)
     assert [(job.clip.path, "b.mp4" in reason) for job, reason in failed.items()] == [("b.mp4", True)]
     assert told == ["features: 1 of 2", "features: 2 of 2"]
     assert [job.clip.path for job in store.missing(clips, [0])] == ["b.mp4"]
     told.clear()
-    assert list(extract_all(store, clips, [0], workers=1, tell=told.append)) == list(failed)
+    assert list(extract_all(store, clips, [0], workers=1, say=told.append)) == list(failed)
     assert told == ["features: resuming, 1 of 2 done", "features: 2 of 2"]
     shard = store.shard(Job(clips[0], 0))
     assert shard.end_s == 1.0
