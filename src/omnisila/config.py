@@ -50,7 +50,6 @@ def first_fault(error: ValidationError, whole: Mapping[str, Any] | None = None, 
     """The first fault of a file of fields: its place and what is wrong there.
 
     Args:
-        error: what was found.
         whole: the fields as they may be given, at any depth, such as a dump of the defaults; where a field does not
             exist, those that do are listed.
         at: the place of a fault of the whole; "" leaves it out.

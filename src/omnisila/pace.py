@@ -9,11 +9,7 @@ Say = Callable[[str], None]  # is told, a line at a time, what long work is at
 
 
 class Pace:
-    """The pace since the first report, so that what was done before and the start of processes do not count.
-
-    Args:
-        total: of the work.
-    """
+    """The pace since the first report, so that what was done before and the start of processes do not count."""
 
     def __init__(self, total: int) -> None:
         self._total = total

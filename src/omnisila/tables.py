@@ -32,7 +32,6 @@ def read_table(
     """A CSV file in UTF-8, with or without a byte-order mark; comma, semicolon or tab separate its fields.
 
     Args:
-        path: the file.
         columns: those that the header must have; more are welcome.
         failure: which kind of error to raise.
         keep_ragged: give rows with more or fewer fields than the header, marked, where each is to be named by itself.

@@ -61,7 +61,6 @@ class Unusual:
     """A camera's rule for what is unusual; it rates window by window.
 
     Args:
-        camera: learnt.
         alarms_per_hour: that all facets together raise in ordinary footage, as Good's estimate expects it. A facet
             that would raise more by reporting only what was never seen is left out, the costliest first.
     """
@@ -194,7 +193,6 @@ class LiveRating:
     """A stream's windows, each rated when it is there.
 
     Args:
-        rule: of its camera.
         aspect: as ``Unusual.spans``, and ``begin``.
         keep_s: so long reasons are kept.
     """

@@ -123,7 +123,6 @@ class Described(Frozen):
         source: path of the picture, video or motion file, relative to the set's folder.
         medium: what ``source`` is; a motion is rendered as skeletons.
         scene: which scene the text describes.
-        text: the description.
         start_s: where in the video or motion it begins.
         end_s: where it ends; None: at its end.
         split: as published.

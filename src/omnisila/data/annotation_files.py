@@ -171,7 +171,6 @@ def read_json(path: Path, form: Callable[[object], T], wanted: str) -> tuple[T, 
     """A JSON file as the form says, with its text for ``Entry``.
 
     Args:
-        path: the file.
         form: checks the content, as ``validate_python`` of a pydantic TypeAdapter does.
         wanted: the form in words, for errors.
 

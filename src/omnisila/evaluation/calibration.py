@@ -100,8 +100,6 @@ def fit_operating_point(
         curves: names of the curves to threshold; one without any true span in the split gets no threshold.
         shape: smoothing, merging and slivers, as the analyzer will apply them.
         fnr_target: wanted false-negative rate.
-        method: ``empirical`` or ``conformal``.
-        config: hysteresis and grid.
 
     Returns:
         The point, or None when no threshold keeps to the target: too few videos for the conformal guarantee, or events

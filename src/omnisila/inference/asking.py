@@ -84,8 +84,6 @@ class AskedAnalyzer:
 
     Args:
         model: what it is called.
-        llm: what is asked.
-        config: which label sets.
         cache: of scene features; they are the evidence beside the findings.
         told: further notes on all of its analyses.
 

@@ -31,7 +31,6 @@ class Chat:
     Args:
         run: a model with a pretrained language model; others do not speak freely, see ``TaughtChat``.
         video: a video or still picture.
-        cache: of its scene features.
 
     Raises:
         MediaError: it cannot be read as a video.
@@ -91,7 +90,6 @@ class TaughtChat:
     """Questions to a model that was not pretrained: those that it was taught, answered from its analysis.
 
     Args:
-        run: the model.
         video: a video or still picture; it is analysed at the first question.
         cache: of its scene features.
 

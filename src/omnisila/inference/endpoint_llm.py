@@ -36,7 +36,6 @@ class EndpointLLM:
     """A model behind an endpoint, which is sent frames as pictures with their true times in words, or a video.
 
     Args:
-        endpoint: the client.
         frames: of a stretch.
         send_video: as an mp4 file, for servers that take ``video_url``; they choose its frames.
     """

@@ -42,7 +42,6 @@ class FixedCamera:
     """A camera that footage is rated against.
 
     Args:
-        path: of its file.
         facts: what it must agree with.
         own: the model's own calibrations.
         alarms_per_hour: of each label set, and of what is unusual; None takes ``ALARMS_PER_HOUR``.

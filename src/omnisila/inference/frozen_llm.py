@@ -37,7 +37,6 @@ class FrozenLLM:
     All methods raise ``MediaError`` where a video cannot be read.
 
     Args:
-        llm: frozen.
         frames: of a stretch, spread evenly, the first and the last among them; None for as many as the family's authors
             show, when they show them.
     """

@@ -22,7 +22,6 @@ class Querying:
 
     Args:
         name: what its predictions carry.
-        llm: what is asked.
         max_tokens: longest answer.
         notice: what whoever uses it must be told.
     """

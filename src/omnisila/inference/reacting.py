@@ -50,9 +50,7 @@ class ReactionAnalyzer:
     """A reaction model with what makes its streams of a video.
 
     Args:
-        run: the model.
         config: its label set is reaction, and no option is set that reactions do not know.
-        cache: of features.
 
     Raises:
         InputError: other settings, or a run that does not say how its streams are made.
@@ -85,7 +83,6 @@ class ReactionAnalyzer:
 
         Args:
             path: a video or still picture.
-            progress: told how far it is.
 
         Raises:
             MediaError: it cannot be read as a video.

@@ -20,8 +20,6 @@ def load_model(model: str, folder: Path, settings: AnalyzerConfig) -> Run:
     """The model of a run folder, or a plain Video-LLM in its place, which reads as many tokens as it is to.
 
     Args:
-        model: what it is called in results.
-        folder: where it lies.
         settings: windows and ways of asking, which a run has of its own.
 
     Raises:

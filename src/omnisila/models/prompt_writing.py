@@ -9,7 +9,6 @@ class PromptTokenizer:
     """A tokenizer that knows whether a text begins a prompt or goes on behind a video token.
 
     Args:
-        tokenizer: the model's own.
         anchor: a special token that texts which go on are tokenised behind; a tokenizer may mark only the first word
             of a text. "" tokenises each stretch of text as if it began one, as some families' authors do.
     """

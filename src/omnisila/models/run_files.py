@@ -32,7 +32,6 @@ class RunSummary(Frozen):
 
     Attributes:
         kind: a scene model finds events, a reaction model measures intensities.
-        name: what the model is called in results.
         version: of omnisila, when the run was saved.
         labels: label set -> the labels that the model was trained on.
         recipe: the training's whole configuration, in its own words.

@@ -42,7 +42,6 @@ class SceneModel(nn.Module, ABC):
     """A Video-LLM that also reads scenes.
 
     Attributes:
-        video_llm: the language side.
         votes: what speaks for labels beside it; only compact models have any.
     """
 

@@ -34,7 +34,6 @@ class TransformersVideoLLM(nn.Module):
 
     Args:
         model: what ``AutoModelForImageTextToText`` builds.
-        tokenizer: the model's own.
         backbone: its family's, around the same model.
 
     Attributes:

@@ -47,7 +47,6 @@ def read_predictions(
 
     Args:
         path: the file, or a folder of analyses or of files of spans.
-        examples: what was asked.
         system: what the system is to be called; by default what records or analyses call it, else the file's name.
         others: examples that are not asked now, such as those of other splits; what is about them is passed over.
 

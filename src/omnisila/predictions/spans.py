@@ -92,10 +92,7 @@ def answer_by_spans(
 
     Args:
         stated: names of videos with their spans; a name may stand several times.
-        system: its name.
-        examples: what was asked.
         others: examples that are not asked now; spans of their videos are passed over.
-        place: the file.
 
     Raises:
         RecordError: nothing asks to locate, a score is no probability, a label is in none of the label sets asked

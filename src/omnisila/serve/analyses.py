@@ -72,7 +72,6 @@ class AnalysisQueue:
     """Takes requests and works them off one after another, in the order they came in.
 
     Args:
-        store: where the queue is.
         reports: the folder of analyses.
         max_waiting: requests that may wait; more are sent away.
         timeout_s: for one analysis; then its process is killed.

@@ -119,7 +119,6 @@ def run(settings: ServeSettings, invited: Sequence[Invited], say: Say) -> None:
 
     Args:
         invited: who is told a link.
-        say: prints a line.
 
     Raises:
         InputError: the address cannot be listened at.

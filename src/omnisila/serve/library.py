@@ -33,7 +33,6 @@ class Library:
     """Keeps the index true to the folder.
 
     Args:
-        store: where the index is.
         folder: searched for ``.json`` files with an analysis; hidden folders are passed over.
         roots: files outside them, behind a symbolic link, are passed over.
     """

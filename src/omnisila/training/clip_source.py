@@ -66,8 +66,6 @@ class ClipSource(Dataset[Clip]):
     """Examples by their place in a file, with frames decoded when they are asked for.
 
     Args:
-        examples: what is asked.
-        footage: folder of the videos.
         extracted: what is known of each video of the examples.
         cache: where their scene features lie.
         config: how many frames show an example, and how far apart.

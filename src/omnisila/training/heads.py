@@ -42,7 +42,6 @@ class HeadedParts(NamedTuple):
     """The parts of a model that learn with heads.
 
     Attributes:
-        parts: what learns.
         widths: head -> width of the vectors that it reads.
         read: what each head reads of a batch, and a loss beside the heads' own.
     """
@@ -113,7 +112,6 @@ def head_tuning(
     all; with heads of their own, every part knows what its scene can tell (decision D21).
 
     Args:
-        sampler: draws the questions.
         trained: the labels that are taught, by label set.
         state_folder: for resuming.
 

@@ -45,7 +45,6 @@ class Optimisation:
     Biases, norms and other vectors are not decayed.
 
     Args:
-        config: rates.
         module: what is trained; parameters without gradient stay as they are.
         steps: length of the schedule.
     """

@@ -49,10 +49,8 @@ class Perturbation:
         """A changed copy of the row numbers; 0 is put where something is lost.
 
         Args:
-            picked: the batch.
             is_still: pictures, which have no motion of their own.
             is_act: windows whose label is an act, whatever the place looks like.
-            random: the dice.
         """
         config, count = self.config, len(is_still)
         places = {

@@ -35,7 +35,6 @@ class BalancedSampler:
     """Draws questions.
 
     Args:
-        questions: all there are.
         set_name: the data set of each question.
         group: the footage of each question.
         set_weights: how often a data set is drawn with a label set, by (label set, data set), relative to the others;

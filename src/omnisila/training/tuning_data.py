@@ -16,7 +16,6 @@ class TuningData:
     """Windows as training sees them.
 
     Args:
-        bank: all windows.
         is_still: of each window.
         is_act: of each window, whether its label is an act, whatever the place looks like.
         descriptions: of each window.

@@ -96,7 +96,6 @@ def fit_votes(votes: LabelVotes, data: VotingData, config: VotingConfig) -> None
 
     Args:
         votes: changed in place.
-        data: training windows.
         config: strengths and weights.
 
     Raises:

@@ -40,7 +40,6 @@ def load_pretrained(
         device: where weights are put as they are read, which takes accelerate; None puts them on the processor.
         quantization: hold the language model's weights in fewer bits.
         whole: refuse a checkpoint with tensors that the model has no place for; false where only a part is wanted.
-        options: for the model's construction.
 
     Raises:
         WeightsError: nothing there, files missing or cut short, another architecture, tensors missing or left over, no

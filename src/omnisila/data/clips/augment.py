@@ -83,7 +83,6 @@ class Augmenter:
         """A still as one second of itself (copy 0) or as a short clip of a hand-held camera.
 
         Args:
-            image: the picture.
             name: the file's path under the data root.
             copy: which copy.
         """

@@ -27,7 +27,6 @@ def with_near_duplicates(
 
     Args:
         clips: of any sets; moving clips pass unchanged.
-        root: the data root.
         correlation: the limit, in 0..1.
 
     Raises:

@@ -46,9 +46,7 @@ class FeatureStore:
     """Where the features of a data root's clips lie.
 
     Args:
-        root: the data root.
         folder: of the store; made when missing.
-        sem: the extractors' configuration.
         augment: how copies differ from the footage.
     """
 
@@ -179,11 +177,7 @@ def extract_all(
     """Extract what is missing, in processes of one thread each; a killed run resumes.
 
     Args:
-        store: where to.
-        clips: which.
         copies: their numbers; lower ones first.
-        workers: processes.
-        say: told how far it is.
 
     Returns:
         The clips that could not be extracted, and why; the others are.

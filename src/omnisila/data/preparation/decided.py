@@ -19,7 +19,6 @@ def decided_examples(decisions: Iterable[Decision], say: Say) -> tuple[Example, 
 
     Args:
         decisions: of any number of people.
-        say: is told what was left out.
     """
     given = [decision for decision in decisions if decision.verdict is not None and decision.labels in BUILT_IN]
     given.sort(key=lambda decision: (decision.video_sha256, decision.labels, decision.finding, decision.decided_utc))

@@ -15,7 +15,6 @@ def write_muted(source: Path, target: Path) -> None:
     """Write the video of ``source`` to ``target`` without sound, in one piece; nothing is encoded again.
 
     Args:
-        source: a video.
         target: its suffix tells the container, usually that of the source.
 
     Raises:

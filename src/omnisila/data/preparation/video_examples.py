@@ -32,7 +32,6 @@ def window_examples(
 
     Args:
         set_name: stands before the video's id in the examples' ids.
-        video: with its events.
         duration_s: of the video, > 0.
         window_s: length of a window, > 0.
         excluded: stretches that no window may touch.

@@ -113,7 +113,6 @@ def chosen_recipe(
     """A row with the fields that a file changes, at any depth; then another backbone or profile.
 
     Args:
-        chosen: the row.
         extractors: of ``PROFILES``.
 
     Raises:

@@ -65,15 +65,10 @@ def train_compact(
     """Extract, scene tuning, out-of-fold answers, calibration, final model; each step resumes.
 
     Args:
-        recipe: the model.
-        ablated: its ablations.
-        root: the data root.
         out: the run folder.
         features: the feature store.
         copies: pixel-augmented copies beside the footage itself.
         with_folds: also measure all seeds and ablations; without it the card holds what is measured already.
-        workers: processes for extraction and folds.
-        say: told what happens.
         partial: train on the data sets that are there, without the labels that the others teach.
 
     Raises:

@@ -46,11 +46,7 @@ class Trainer:
     """One training of a recipe: the model, where it is, and where its run folder is.
 
     Args:
-        recipe: what is trained.
         out: the run folder; states to resume from stand in its ``state/``.
-        cache: of scene features.
-        parallel: the processes that train together.
-        say: told what happens.
     """
 
     def __init__(self, recipe: FullTraining, out: Path, cache: FeatureCache, parallel: Parallel, say: Say) -> None:

@@ -92,14 +92,11 @@ def train_row(
     """Train a row and score it; a killed run goes on from its last whole epoch.
 
     Args:
-        row: of the papers' tables.
-        data: labelled clips.
         features: folder with a table a stream, and ``features.json`` where it is known how they are made.
         out: run folder: the model, ``predictions-val.jsonl``, ``predictions-test.jsonl``, ``scores.json``,
             ``labels.json`` (Table 2), ``card.md`` and ``without_features.csv``.
         device: where the model is trained; by default a GPU if there is one.
         draws: of the bootstrap over clips, or over people where they are known.
-        say: told what happens.
 
     Raises:
         DataSetError: features are missing, or are not of as many frames as models read.
@@ -156,11 +153,9 @@ def querying(data: Reactions, answers: Path, out: Path, draws: int = DRAWS, say:
     """Score a Video-LLM's own answers. Source: emotional-reaction paper 4.1, Table 3.
 
     Args:
-        data: labelled clips.
         answers: ``predictions.jsonl`` of a system that was asked, as ``omnisila predict`` writes it.
         out: folder of ``scores.json`` and ``labels.json``.
         draws: of the bootstrap over clips.
-        say: told what happens.
 
     Raises:
         RecordError: a line of the answers is malformed.

@@ -49,10 +49,6 @@ def pooled_features(
 
     Args:
         source: the Video-LLM, and how its tokens are pooled.
-        videos: the clips.
-        footage: the folder that they are in.
-        out: folder of the tables.
-        say: told what happens.
 
     Returns:
         The clips that could not be read, with reasons.
@@ -82,12 +78,8 @@ def pooled_streams(
 
     Args:
         system: the Video-LLM's name; another name begins anew.
-        llm: whose tokens they are.
-        videos: the clips.
-        footage: the folder that they are in.
         folder: where the tables go; single clips are kept below ``parts/``.
         pooling: over which tokens.
-        say: told what happens.
 
     Returns:
         The clips that could not be read, with reasons.
@@ -139,10 +131,6 @@ def described_features(
     Args:
         source: the Video-LLM, and the encoder of what it writes.
         prompt: the paper's prompt of the clip, or ``frames`` for each frame alone.
-        videos: the clips.
-        footage: the folder that they are in.
-        out: folder of the tables.
-        say: told what happens.
 
     Returns:
         The clips that could not be read, or of which nothing was said, with reasons; the latter are masked.
@@ -219,9 +207,6 @@ def description_stream(
 
     Args:
         descriptions: as ``descriptions`` writes them.
-        videos: the clips that count.
-        out: the table.
-        frames: of a clip.
 
     Returns:
         Clips of which nothing was said; they are masked.

@@ -95,12 +95,8 @@ def frame_streams(
     stands in ``failed-frames.csv`` and ``notes-frames.csv``, and is counted in what is returned.
 
     Args:
-        config: the networks.
-        videos: the clips.
         place: where they are, and where the tables go.
-        cache: of single clips' features.
         workers: processes; with several each has one thread.
-        say: told what happens.
 
     Raises:
         DataSetError: not one clip could be read.
@@ -149,7 +145,6 @@ def extracted_streams(folder: Path, streams: Mapping[str, str], kinds: Mapping[s
     """Tables of what extractors gave, one modality after the other, so that only one is held in memory.
 
     Args:
-        folder: where the tables go.
         streams: modality -> the stream that its table is called by; text of each source has a name of its own.
         kinds: modality -> what its numbers are, as the extractor says.
         clips: called once a modality: ids with their modalities, from the extractors' cache.

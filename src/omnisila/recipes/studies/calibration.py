@@ -132,7 +132,6 @@ def fit_label_set(
 
     Args:
         videos: the validation split.
-        temperature: of the label set.
         thresholds: the default ones; None fits them to ``DEFAULT_FNR``.
     """
     shape = SpanShape()
@@ -218,7 +217,6 @@ def calibrate(answers: Answers, folds: int, split: str, votes: VotesConfig | Non
     Args:
         answers: ``log_probs`` decide the temperature, ``located`` the thresholds.
         split: what they are fitted on, in words.
-        votes: those of the model.
     """
     clips = answers.clips
     sets: dict[str, LabelSetCalibration] = {}

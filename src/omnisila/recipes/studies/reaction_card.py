@@ -60,7 +60,6 @@ def reaction_scores(
     An emotion that an answer leaves out, and a clip without any answer, get the emotion's mean over the training split.
 
     Args:
-        name: of the system.
         videos: the clips of the reported split; those without labels are passed over.
         predictions: their example ids as ``example_of`` gives them.
         train_mean: of each emotion.
@@ -134,7 +133,6 @@ def row_card(record: ReactionRecord, splits: Mapping[str, SplitClips], fitted: F
     """The card's text.
 
     Args:
-        record: of the trained model.
         splits: ``train``, ``val`` and ``test``, where there are clips.
         fitted: how training went.
         scores: on the development split.

@@ -166,7 +166,6 @@ def extract_apart(
     """As ``extract``, in processes of one thread each; in their order.
 
     Args:
-        clips: which.
         config: built in each process.
         cache_root: of ``ReactionCache``.
         workers: processes; each holds all networks.
