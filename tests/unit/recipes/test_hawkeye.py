@@ -103,7 +103,7 @@ def test_both_compact_models_are_asked_the_same_questions():
     mine = {q.set_name for q in questions_on(hawkeye.CompactHawkeye())}
     assert asked - mine == {"fire_smoke", "emotion_faces"}
     names = {recipe.name for recipe in hawkeye.compact_ablations()}
-    assert len(names) == 5
+    assert len(names) == len(hawkeye.compact_ablations()) >= 5
 
 
 def judged(score: list[float]) -> Judged:

@@ -47,11 +47,6 @@ def hume(tmp_path):
     return folder, dict(zip(ids, truth, strict=True))
 
 
-class Stream:
-    def __init__(self, values, mask):
-        self.values, self.mask = values, mask
-
-
 @pytest.fixture
 def features(tmp_path, hume):
     """Streams that tell the truth, in noise; one training and one development clip have no sound."""
@@ -60,7 +55,7 @@ def features(tmp_path, hume):
 
     def frames(truth):
         mask = torch.rand(FRAMES, generator=random) < 0.9
-        return Stream(truth.repeat(FRAMES, 1) + 0.2 * torch.randn(FRAMES, 7, generator=random), mask)
+        return Modality(truth.repeat(FRAMES, 1) + 0.2 * torch.randn(FRAMES, 7, generator=random), mask)
 
     truth = hume[1]
     for name in ("visual", "fau", "text-video-llava-2"):
@@ -193,7 +188,8 @@ def test_who_is_in_a_clip_decides_what_is_held_out_and_drawn(tmp_path, hume, fea
 def test_tables_of_another_number_of_frames_are_refused(tmp_path, hume, features):
     table = read_stream(features / "visual.safetensors")
     short = [
-        (clip, Stream(*one)) for clip, *one in zip(table.ids, table.values[:, :16], table.mask[:, :16], strict=True)
+        (clip, Modality(*frames))
+        for clip, *frames in zip(table.ids, table.values[:, :16], table.mask[:, :16], strict=True)
     ]
     write_stream(features / "visual.safetensors", short)
     with pytest.raises(DataSetError, match=r"visual\.safetensors: 16 frames a clip, wanted 32"):

@@ -8,16 +8,9 @@ from omnisila.scenes.reaction.clip import Modality
 from omnisila.training.reaction_tables import feature_rows, read_stream, write_stream
 
 
-class Stream:
-    """As an extractor gives it."""
-
-    def __init__(self, values, mask):
-        self.values, self.mask = values, mask
-
-
 def stream(number, frames=4, width=3):
     mask = torch.arange(frames) % 3 != 1
-    return Stream(torch.full((frames, width), float(number)).where(mask.unsqueeze(-1), torch.nan), mask)
+    return Modality(torch.full((frames, width), float(number)).where(mask.unsqueeze(-1), torch.nan), mask)
 
 
 def test_what_is_written_is_read(tmp_path):
@@ -57,7 +50,7 @@ def test_pooled_tokens_are_a_stream_of_one_frame(tmp_path):
         ([], "0 clips"),
         ([("1", stream(1)), ("1", stream(2))], "2 clips, 1 different"),
         ([("1", stream(1)), ("2", stream(2, width=4))], r"clip 2 has \(4, 4\)"),
-        ([("1", Stream(torch.full((4, 3), torch.nan), torch.ones(4, dtype=torch.bool)))], "not finite"),
+        ([("1", Modality(torch.full((4, 3), torch.nan), torch.ones(4, dtype=torch.bool)))], "not finite"),
     ],
 )
 def test_features_that_cannot_be_meant_are_refused(tmp_path, clips, reason):

@@ -10,7 +10,7 @@ The file is named like the family's ``config.model_type`` and has ``build(model,
         def encode(self, frames): ...             # pictures -> features: preprocess(), then the model's tower
         def project(self, visual): ...            # features -> video tokens
         # video_parts, where words stand between video tokens; deep_layers, where video tokens also enter deep layers;
-        # fitted, shown_area and positions, where the family does not squeeze frames or counts positions otherwise
+        # fit_frames, shown_area and positions, where the family does not squeeze frames or counts positions otherwise
 
     def build(model, settings, footage):          # settings: the checkpoint's video preprocessor file
         return Family(...)

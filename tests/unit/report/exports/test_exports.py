@@ -56,7 +56,7 @@ FIGHT = Finding(
 
 
 def test_formats_are_found_by_looking() -> None:
-    assert formats() == ("activitynet", "csv", "elan", "fiftyone", "json", "label_studio", "vtt")
+    assert {"activitynet", "csv", "elan", "fiftyone", "json", "label_studio", "vtt"} <= set(formats())
     assert len({exporter(name).suffix for name in formats()}) == len(formats()), "outputs of one video do not collide"
     for name in formats():
         assert exporter(name).suffix
