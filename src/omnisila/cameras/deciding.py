@@ -72,7 +72,7 @@ def _least_score(accepted: Sequence[float], rejected: Sequence[float]) -> float:
     """The score that parts accepted from rejected findings with the fewest errors, the lowest of equals."""
     if len(rejected) < _FROM_REJECTED or len(accepted) + len(rejected) < _FROM_DECISIONS:
         return 0.0
-    candidates = np.r_[0.0, np.unique([*accepted, *rejected]) + 1e-4]
+    candidates = np.r_[0.0, np.unique([*accepted, *rejected]) + 1e-4]  # scores have four decimals: just above each
     wrong = [
         sum(score < least for score in accepted) + sum(score >= least for score in rejected) for least in candidates
     ]

@@ -12,7 +12,7 @@ from scipy.special import expit, logit
 
 from omnisila.spans import Curve, SpanShape, Thresholds, flagged_stretches, smooth_curve
 
-STEP = 0.1
+STEP = 0.1  # log-odds
 GRID = np.arange(-80, 81) * STEP  # thresholds, as log-odds
 MEASURED_ALARMS = 5.0  # a rate that the footage would show so often is read off it; a rarer one is extrapolated
 TAIL_ALARMS = 10  # the tail is fitted to so many of the strongest alarms

@@ -128,6 +128,7 @@ class Unusual:
         paces = Paces()
         for shard in shards:
             for sighting in sightings(shard, aspect, begin, paces):
+                # what is seen on an edge belongs to the window that begins there
                 place = int(np.searchsorted(start_s, sighting.time_s + 1e-6, side="right")) - 1
                 if place >= 0 and sighting.time_s < spans[place].end_s:
                     seen[place].add((sighting.facet, sighting.type))

@@ -24,7 +24,7 @@ from omnisila.schema import Span
 from omnisila.spans import Curve, SpanShape, Thresholds, flagged_stretches, smooth_curve
 
 TARGETS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)
-_TEMPERATURES = (0.05, 20.0)
+_TEMPERATURES = (0.05, 20.0)  # where the search looks
 
 
 class ValidationVideo(NamedTuple):

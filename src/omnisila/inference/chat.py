@@ -40,7 +40,7 @@ class Chat:
         self.model, self.llm = run.model, run.model.video_llm
         profile = run.record.sem.at_rate(run.record.window.rate_hz)
         extracted = cache.ensure_features(video, LoadedWhenNeeded(profile))
-        whole = Span(start_s=0.0, end_s=max(extracted.info.duration_s, 1e-3))
+        whole = Span(start_s=0.0, end_s=max(extracted.info.duration_s, 1e-3))  # no span is empty
         window = cache.window(extracted, whole, run.record.window)
         if window is None:
             raise InputError(f"{video}: no picture of it was read. Analyse it to see why.")

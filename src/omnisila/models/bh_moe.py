@@ -179,7 +179,7 @@ def balancing_constraint_loss(
     with torch.autocast(weights.device.type, enabled=False):
         log_t = weighted_importance(weights, present, is_action, tau).flatten()
         if not len(log_t):
-            return weights.float().sum() * 0.0
+            return weights.float().sum() * 0.0  # no loss, and yet a gradient for every parameter
         log_mean = log_t.logsumexp(0) - torch.tensor(float(len(log_t)), device=log_t.device).log()
         relative_variance = ((log_t - log_mean).exp() - 1.0).square().mean()
         return relative_variance if dimensionless else relative_variance * log_mean.exp()

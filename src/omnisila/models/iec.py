@@ -103,6 +103,7 @@ def confounder_dictionary(
             f"confounder dictionary: {len(x)} embeddings for {centres} centres. "
             "Give more training windows or set IECConfig(centres=...) lower."
         )
+    # scikit-learn's annotations know no number here
     clusters = MiniBatchKMeans(n_clusters=centres, batch_size=4096, n_init=cast("Any", 3), random_state=seed)
     clusters.fit(x.detach().float().cpu().numpy())
     return torch.from_numpy(clusters.cluster_centers_).to(x)

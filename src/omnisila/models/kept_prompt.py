@@ -38,6 +38,7 @@ class KeptPrompt:
 
     def _shared(self, ids: Sequence[int]) -> int:
         """How many tokens this prompt begins with that the last one began with too; all pictures, or none."""
+        # the last token is always read anew: what it gives begins the answer
         pairs = zip(self._ids, ids[:-1], strict=False)
         shared = next(
             (place for place, (old, new) in enumerate(pairs) if old != new), min(len(self._ids), len(ids) - 1)

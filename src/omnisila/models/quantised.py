@@ -14,6 +14,7 @@ from omnisila.weights.checkpoint_files import CONFIG, model_folder, weight_files
 from omnisila.weights.pretrained import load_pretrained, read_config
 
 Bits = Literal[4, 8]
+# small beside the layers between them
 FULL_PRECISION = ("lm_head", "multi_modal_projector", "video_tower", "image_tower", "vision_tower", "visual")
 _INDEX = ".safetensors.index.json"
 

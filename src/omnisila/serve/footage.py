@@ -14,7 +14,7 @@ from omnisila.inference.batch import STATE_FOLDER, output_path
 from omnisila.serve.library import within
 
 _CHECKED_BYTES = 2_000_000_000  # larger files would take long to read for their digest
-_REMEMBERED = 10_000
+_REMEMBERED = 10_000  # digests; the oldest is forgotten first
 
 
 class Footage(NamedTuple):

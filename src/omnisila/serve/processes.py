@@ -15,10 +15,11 @@ from threading import Timer
 
 from omnisila.errors import MediaError, OmnisilaError
 
+# once, for all children: importing them takes seconds
 _LOADED = ("omnisila.inference.load", "omnisila.inference.chat", "omnisila.report.faces", "omnisila.media.clips")
 _DONE, _FAILED = b"+", b"-"
 _MAX_BYTES = 2**30  # of an answer
-_MAX_WORDS = 1000
+_MAX_WORDS = 1000  # characters that reach the page
 _FORKS = multiprocessing.get_context("forkserver")
 
 

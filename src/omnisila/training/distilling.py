@@ -20,7 +20,7 @@ from omnisila.errors import TrainingError
 from omnisila.models.votes import LabelVote, Summaries, Vote
 from omnisila.training.voting import SMALLEST_DEVIATION
 
-_STEPS = 100
+_STEPS = 100  # of L-BFGS at most; it stops by itself where nothing is gained
 
 
 class DistillationConfig(Config):

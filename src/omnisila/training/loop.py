@@ -104,7 +104,7 @@ def _descend(losses: Iterable[Float[Tensor, ""]], device: torch.device, bfloat16
     parts = iter(losses)
     while True:
         with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
-            loss = next(parts, None)
+            loss = next(parts, None)  # the forward pass runs in here, as parts are made when asked for
         if loss is None:
             return
         loss.backward()

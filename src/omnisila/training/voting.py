@@ -170,6 +170,7 @@ class LabelRows:
 def _balanced_offset(votes: Float[np.ndarray, "windows"], is_event: Bool[np.ndarray, "windows"]) -> float:
     """The likeliest offset of log-odds where events and calm weigh the same."""
     weights = np.where(is_event, 0.5 / max(is_event.sum(), 1), 0.5 / max((~is_event).sum(), 1))
+    # at log-odds of 50 doubles hold no doubt
     return cast("float", brentq(lambda offset: (weights * expit(votes + offset)).sum() - 0.5, -50.0, 50.0))
 
 

@@ -48,6 +48,7 @@ def load_into(
             f"{source}: not the weights of {type(module).__name__}, which has {len(wanted)} tensors: {said}. "
             "Give the checkpoint of that network, or build it with the sizes that the checkpoint was trained with."
         )
+    # counters may be missing; all else is checked above
     module.load_state_dict({key: tensor for key, tensor in found.items() if key in wanted}, strict=False)
     return module
 

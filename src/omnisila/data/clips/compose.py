@@ -86,6 +86,7 @@ def join_clips(name: str, clips: Sequence[AnnotatedVideo], durations_s: Mapping[
     truth: list[Truth] = []
     at_s = 0.0
     for clip in clips:
+        # whole seconds keep every part on the grid of windows
         part = Part(clip=clip, start_s=at_s, end_s=at_s + int(durations_s[clip.path] + 1e-3))
         parts.append(part)
         at_s = part.end_s

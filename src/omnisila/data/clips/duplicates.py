@@ -16,7 +16,7 @@ from scipy.sparse.csgraph import connected_components
 from omnisila.data.annotated import AnnotatedVideo
 from omnisila.errors import DataSetError
 
-SIDE_PX = 24
+SIDE_PX = 24  # small enough that noise and compression are gone
 CORRELATION = 0.95
 
 

@@ -17,7 +17,7 @@ from omnisila.schema import Example
 
 Write = Callable[[Example], None]
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-_ROWS_A_GROUP = 8192
+_ROWS_A_GROUP = 8192  # held in memory before they are written
 
 
 def write_examples(

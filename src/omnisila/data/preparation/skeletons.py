@@ -67,7 +67,7 @@ def skeleton_frames(joints: Float[np.ndarray, "frames 22 3"], side_px: int = 224
     across = joints[..., 0] * np.cos(turn) + joints[..., 2] * np.sin(turn)
     flat = np.stack([across, -joints[..., 1]], axis=-1)
     low, high = flat.min(axis=(0, 1)), flat.max(axis=(0, 1))
-    metres = max(float((high - low).max()), 1e-3)
+    metres = max(float((high - low).max()), 1e-3)  # joints in one point have no extent
     places = (flat - (low + high) / 2) / metres * (1 - 2 * _MARGIN_FRAC) * side_px + side_px / 2
     width_px = max(side_px // 64, 1)
     for index, pose in enumerate(places):

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 from omnisila.errors import DataSetError
 
 SPACE = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
-LARGEST_PART_BYTES = 256 * 1024 * 1024
+LARGEST_PART_BYTES = 256 * 1024 * 1024  # unpacked: a small file can hold very much of nothing
 
 
 def read_sheet_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:

@@ -24,7 +24,7 @@ from omnisila.errors import DataSetError
 from omnisila.labels import ANOMALY
 from omnisila.schema import Truth
 
-TWIN_S = 0.1
+TWIN_S = 0.1  # an event that stands twice begins alike and ends within this
 FORM = '{video: {"n_frames", "fps", "label": [class], "events": [[s, s]], "events_summary_split", "video_summary"}}'
 SPLITS: dict[str, Split] = {"train": "train", "val": "val", "test": "test"}
 FOOTAGE = {"ucf": "ucf-crime/videos", "xdviolence": "xd-violence/videos"}

@@ -59,6 +59,7 @@ class PublishedVideoLLM(nn.Module):
         try:
             return super().__getattr__(name)
         except AttributeError:
+            # by the base class: self would end up here again
             return getattr(super().__getattr__("language_model"), name)
 
     @property
@@ -208,7 +209,7 @@ def with_delta(base: Mapping[str, Tensor], delta: Mapping[str, Tensor], source: 
                 "the delta was made from."
             )
         summed[key] = difference.clone()
-        summed[key][: len(own)] += own.to(difference.dtype)
+        summed[key][: len(own)] += own.to(difference.dtype)  # tokens that the delta adds have no rows in the base
     return summed
 
 

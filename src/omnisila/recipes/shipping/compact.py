@@ -82,6 +82,7 @@ def train_compact(
     jobs = [FoldJob(recipe, fold) for fold in range(FOLDS)]
     if with_folds:
         jobs += [FoldJob(ablation, fold) for ablation in ablated for fold in range(FOLDS)]
+        # seed 0 is the recipe's own
         jobs += [FoldJob(recipe.with_seed(seed), fold) for seed in range(1, SEEDS) for fold in range(FOLDS)]
     say(f"held-out answers of {len(jobs)} models")
     run_jobs(bench, jobs, workers, say)
@@ -167,6 +168,7 @@ def _scene_tuned(recipe: CompactTraining, material: Material, work: Path, say: S
     if not path.exists():
         say("scene tuning")
         model = scene_tuned(recipe, material, work / f"scene-{prefix}", _steps("scene", say))
+        # safetensors takes no tensors that share memory, as tied weights do
         write_atomically(path, save({name: value.clone() for name, value in model.state_dict().items()}))
     return path
 

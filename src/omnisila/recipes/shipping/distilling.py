@@ -34,7 +34,7 @@ from omnisila.schema import Example
 from omnisila.training.distilling import DistillationConfig, Distilled, distil_votes
 
 LABEL_TOKENS = 16
-_ASKED_TOGETHER = 8
+_ASKED_TOGETHER = 8  # windows
 _FEATURE_BATCH = 256  # windows
 
 

@@ -119,6 +119,6 @@ def believed(
         return [label == said for label, said in zip(best, asked or (), strict=True)]
     agreed = [len(points) == 1] * len(points)
     for (first, before), (second, after) in pairwise(enumerate(points)):
-        if best[first] == best[second] and after.start_s - before.end_s < 1e-6:
+        if best[first] == best[second] and after.start_s - before.end_s < 1e-6:  # a pause between windows parts them
             agreed[first] = agreed[second] = True
     return agreed

@@ -120,6 +120,7 @@ def frame_streams(
             else:
                 done.append(_Done(video.id, outcome.file))
                 notes.extend((video.id, note) for note in _notes(outcome, config))
+            # clips from the cache cost no time: the pace begins with the first that does
             if pace is None and outcome.state != "known":
                 pace = Pace(len(videos))
                 if number > 1:

@@ -66,7 +66,7 @@ class JoinedScores:
         for part in join.parts:
             for start_s, end_s, row in sorted(self._rows[part.clip.path]):
                 moved_s = part.start_s + start_s
-                if moved_s < part.end_s - 1e-6:
+                if moved_s < part.end_s - 1e-6:  # a part ends on a whole second, maybe before its clip
                     starts.append(moved_s)
                     ends.append(min(part.start_s + end_s, part.end_s))
                     places.append(row)

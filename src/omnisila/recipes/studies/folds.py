@@ -121,6 +121,7 @@ def out_of_fold_with_votes(
     windows = judged_windows(material.bank)
     data = voting_data(recipe, material, windows, recipe.votes.build().reads)
     fold_of = np.array(bench.fold_of)[material.bank.clip[windows].numpy()]
+    # each fold overwrites its own windows
     weighed = {name: torch.from_numpy(values).clone() for name, values in said.items()}
     for fold in range(folds):
         votes, unseen = recipe.votes.build(), np.flatnonzero(fold_of == fold)

@@ -204,7 +204,7 @@ def _pitch(frames: Float[Tensor, "hops 1024"]) -> tuple[Float[Tensor, "hops"], F
     best = torch.where(peak, middle - cost, -math.inf).argmax(1)
     rows = torch.arange(len(frames))
     left, top, right = (curve[rows, lags[best] + step] for step in (-1, 0, 1))
-    bend = (left - 2 * top + right).clamp(max=-1e-9)
+    bend = (left - 2 * top + right).clamp(max=-1e-9)  # a peak bends down; a flat one would divide by zero
     shift = (0.5 * (left - right) / bend).clamp(-0.5, 0.5)
     found = peak[rows, best]
     return lags[best] + shift, torch.where(found, top, torch.zeros(())).clamp(0, 1)

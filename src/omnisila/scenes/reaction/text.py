@@ -189,6 +189,7 @@ def encode_description(encoder: SentenceEncoder, description: str | Sequence[str
         if not description.strip():
             raise InputError(f"{name}: its description is empty. Give text, or none.")
         values = encoder.encode([description]).expand(frames, -1)
+        # rows of an expanded tensor are one memory, which safetensors refuses
         return Modality(values.clone(), torch.ones(frames, dtype=torch.bool))
     if len(description) != frames:
         raise InputError(f"{name}: {len(description)} descriptions, wanted one, or one for each of {frames} frames.")
