@@ -45,14 +45,12 @@ class System(NamedTuple):
 def short_names(names: Iterable[str]) -> Mapping[str, str]:
     """What systems are called where people read it.
 
-    A folder has its own name there, with as many of those above it as tell two apart; a hub's id stays whole.
+    A folder has its own name there, and a hub's id that of the model, with as many of those above as tell two apart.
     """
     folders: dict[str, list[str]] = {}
     for name in names:
         kind, colon, path = name.rpartition(":")
-        parts = path.split("/")
-        is_folder = len(parts) > 2 or path.startswith(("/", "./", "../", "~/"))
-        folders[name] = [kind + colon, *(parts if is_folder else [path])]
+        folders[name] = [kind + colon, *path.split("/")]
     kept = dict.fromkeys(folders, 1)
     while True:
         shown = {name: kind + "/".join(parts[-kept[name] :]) for name, (kind, *parts) in folders.items()}

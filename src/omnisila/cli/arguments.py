@@ -1,5 +1,6 @@
 """Arguments and options that several commands take, each stated once."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -42,7 +43,16 @@ Model = Annotated[
     ),
 ]
 BlurFaces = Annotated[bool, typer.Option("--blur-faces", help="Blur faces in the page and in cut clips.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="Print errors only.")]
+
+
+def _silence_libraries(quiet: bool) -> bool:
+    """Before any of them is imported: those that load weights draw bars."""
+    if quiet:
+        os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+    return quiet
+
+
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print errors only.", callback=_silence_libraries)]
 
 
 def listed(values: Iterable[str]) -> tuple[str, ...]:

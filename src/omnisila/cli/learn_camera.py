@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from omnisila.cli.arguments import listed
+from omnisila.cli.arguments import Quiet, listed
 from omnisila.cli.telling import tell, teller
 from omnisila.labels import known_sets
 
@@ -31,7 +31,7 @@ def learn_camera(
     model: Annotated[
         str, typer.Option(help="compact, compact-hawkeye, a run folder, or a plain Video-LLM.")
     ] = "compact",
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Learn a fixed camera from its ordinary footage, for analyze --camera.
 

@@ -88,6 +88,8 @@ def prepare(
     counts = write_examples(ready.examples, out, wanted)
     if not quiet:
         _tell(ready, counts, out)
+        if counts and subset == "s-s":
+            tell(f"the muted videos are in {out / 'footage'}: give it to predict as --footage")
     if not counts:
         raise typer.Exit(1)
 

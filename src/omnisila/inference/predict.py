@@ -93,7 +93,10 @@ def _of_video(system: System, video: Path, examples: list[Example]) -> Iterator[
         raise InputError(f"{video}: no such video. Give the folder that the examples' videos are in.")
     footage = sha256(video)
     if any(example.video_sha256 not in (None, footage) for example in examples):
-        raise InputError(f"{video}: not the footage that the examples were prepared from. Prepare the examples again.")
+        raise InputError(
+            f"{video}: not the footage that the examples were prepared from. Give its folder (of --subset s-s: "
+            "footage/ beside the examples), or prepare the examples again."
+        )
     digests = {example.id: example.digest for example in examples}
     answers = (
         prediction.replace(example_digest=digests[prediction.example_id], video_sha256=footage)

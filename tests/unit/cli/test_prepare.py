@@ -61,6 +61,7 @@ def test_s_s_is_negative_faceless_and_muted(make_video: Callable[..., Path], tmp
     (located,) = (line for line in lines_of(tmp_path / "out") if line["task"] == "locate")
     assert located["answer"] == "negative from 1s to 2s"
     assert str(located["id"]).startswith("tsl300-s-s/")
+    assert f"the muted videos are in {tmp_path / 'out' / 'footage'}" in result.stdout
     assert probe(tmp_path / "out/footage" / str(located["video"])).duration_s == pytest.approx(5.0)
 
 

@@ -59,11 +59,16 @@ def canvas(width_in: float, height_in: float, rows: int = 1, columns: int = 1) -
 
 
 def legend_above(figure: Figure, *panels: Axes, columns: int = 4) -> None:
-    """The panels' labelled things, each label once, above all axes."""
+    """The panels' labelled things, each label once, above all axes: as many in a row as fit; rows make it higher."""
     pairs = (zip(*axes.get_legend_handles_labels(), strict=True) for axes in panels)
     found = {label: handle for pair in pairs for handle, label in pair}
-    if found:
-        figure.legend(found.values(), found.keys(), loc="outside upper center", ncols=min(columns, len(found)))
+    for count in range(min(columns, len(found)), 0, -1):
+        legend = figure.legend(found.values(), found.keys(), loc="outside upper center", ncols=count)
+        extent, rows = legend.get_window_extent(), -(-len(found) // count)
+        if count == 1 or extent.width <= figure.bbox.width:
+            figure.set_figheight(figure.get_figheight() + extent.height / figure.dpi * (1 - 1 / rows))
+            return
+        legend.remove()
 
 
 def shorten_names(texts: Sequence[str], most: int = 28) -> list[str]:

@@ -1,5 +1,6 @@
 """Figures: what they draw is what their inputs say, and every axis says its unit."""
 
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,23 @@ def test_per_label_lines_are_percent_with_gaps() -> None:
     np.testing.assert_array_equal(np.asarray(axes.lines[0].get_ydata()), [25.0, np.nan])
     assert axes.get_ylabel() == "FNR (% of positive frames)"
     assert [text.get_text() for text in axes.get_xticklabels()] == ["Abuse", "Arson"]
+
+
+def test_the_names_of_many_systems_stand_within_the_figure() -> None:
+    names = [f"/a/folder/of/models/that-are-many/model-{index}@0123456789{index:02}" for index in range(16)]
+    first = score("FNR", "anomaly; Abuse; frames", 0.25)
+    with look():
+        lines = tuple((name, (first, first)) for name in names)
+        figure = per_label_lines(PerLabel("anomaly", "FNR", "frames", ("Abuse", "Arson"), lines))
+        figure.savefig(BytesIO())
+        (legend,) = figure.legends
+        extent, (axes,) = legend.get_window_extent(), figure.axes
+        assert [text.get_text() for text in legend.get_texts()] == [f"model-{index}" for index in range(16)]
+        assert extent.x0 >= 0
+        assert extent.x1 <= figure.bbox.width
+        assert extent.y1 <= figure.bbox.height
+        assert axes.get_window_extent().y1 <= extent.y0
+        assert axes.get_window_extent().height / figure.dpi > 1.5
 
 
 def test_trailing_mean_looks_back_only() -> None:
