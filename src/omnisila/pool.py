@@ -1,6 +1,7 @@
-"""Jobs that do not depend on each other, in processes of one thread each that end when the caller does.
+"""Work beside work: one step ahead in a thread, and jobs that do not depend on each other in processes.
 
-An interrupt ends the processes within ``GRACE_S``; one that is killed from outside is told with the job it had.
+The processes have one thread each and end when the caller does. An interrupt ends them within ``GRACE_S``; one that is
+killed from outside is told with the job it had.
 """
 
 import os
@@ -9,6 +10,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
@@ -25,6 +27,16 @@ GRACE_S = 0.5  # for a process to remove the file that it is writing; then it is
 _LOOK_S = 1.0  # how often processes are asked whether a job takes too long
 Job = TypeVar("Job")
 Result = TypeVar("Result")
+
+
+def run_ahead(items: Iterator[Result]) -> Iterator[Result]:
+    """The same items, each made by a thread while the one before is used. What the items raise comes out here."""
+    ended: Any = object()
+    with ThreadPoolExecutor(1, "ahead") as executor:
+        coming = executor.submit(next, items, ended)
+        while (item := coming.result()) is not ended:
+            coming = executor.submit(next, items, ended)
+            yield item
 
 
 class _Failure(NamedTuple):

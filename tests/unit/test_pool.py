@@ -4,14 +4,15 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from omnisila.errors import InputError, OmnisilaError
-from omnisila.pool import Lost, Pool
+from omnisila.pool import Lost, Pool, run_ahead
 
 
 def start(folder: Path) -> Callable[[str], str]:
@@ -131,3 +132,35 @@ def _lives(process: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def test_one_item_is_made_while_the_one_before_is_used() -> None:
+    begun = [threading.Event() for _ in range(3)]
+
+    def items() -> Iterator[int]:
+        for number, event in enumerate(begun):
+            event.set()
+            yield number
+
+    ahead = run_ahead(items())
+    assert next(ahead) == 0
+    assert begun[1].wait(60)  # without being asked for
+    assert list(ahead) == [1, 2]
+
+
+def test_what_items_raise_comes_after_those_before_it() -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        raise InputError("a.mp4: damaged. Give another.")
+
+    ahead = run_ahead(items())
+    assert next(ahead) == 1
+    with pytest.raises(InputError, match="damaged"):
+        next(ahead)
+
+
+def test_leaving_early_leaves_no_thread() -> None:
+    ahead = run_ahead(iter(range(5)))
+    next(ahead)
+    ahead.close()  # type: ignore[attr-defined]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("ahead")]

@@ -88,6 +88,7 @@ def main() -> None:
     """Entry point: an omnisila error ends in one line and status 2, an interrupt in status 130."""
     # A terminated run unwinds like Ctrl-C, so that files written aside are removed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    gc.set_threshold(100_000)  # loading torch and transformers would search for cycles a thousand times: 0.7 s
     try:
         app()
     except OmnisilaError as error:

@@ -4,7 +4,6 @@ from typing import Any, cast
 
 import torch
 from jaxtyping import Bool, Float
-from sklearn.cluster import MiniBatchKMeans
 from torch import Tensor, nn
 
 from omnisila.config import Config
@@ -103,6 +102,8 @@ def confounder_dictionary(
             f"confounder dictionary: {len(x)} embeddings for {centres} centres. "
             "Give more training windows or set IECConfig(centres=...) lower."
         )
+    from sklearn.cluster import MiniBatchKMeans  # half a second that only training needs
+
     # scikit-learn's annotations know no number here
     clusters = MiniBatchKMeans(n_clusters=centres, batch_size=4096, n_init=cast("Any", 3), random_state=seed)
     clusters.fit(x.detach().float().cpu().numpy())

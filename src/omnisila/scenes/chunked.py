@@ -16,6 +16,7 @@ from torch import Tensor
 
 from omnisila.media.frames import LumaFrame
 from omnisila.pace import time_stage
+from omnisila.pool import run_ahead
 from omnisila.scenes.extractor import OBJECTS, VISUAL, Layout, Layouts, Sampled, SceneShard, SceneStream
 from omnisila.scenes.objects import ObjectSource, Track, TrackerState
 from omnisila.scenes.profile import Profile
@@ -102,8 +103,6 @@ class VideoState:
     begin_s: float
     tracker: TrackerState
     seconds: dict[str, float]
-    last_seen: tuple[Track, ...] = ()
-    frames: int = 0
 
 
 @dataclass(frozen=True)
@@ -155,54 +154,70 @@ class SceneEnrichedModeling:
         # so many frames that every extractor's first sample in a shard is at the shard's start
         period = math.lcm(*(_every(rate_hz, self._source(name).rate_hz) for name in self.layouts))
         most = max(int(self.config.shard_s * rate_hz) // period, 1) * period
-        following: LumaFrame | None = None
-        while True:
-            start = state.frames
-            chunks: list[dict[str, Sampled]] = []
-            while (left := start + most - state.frames) > 0:
-                with time_stage(state.seconds, "decode"):
-                    chunk = [] if following is None else [following]
-                    chunk += itertools.islice(source, min(self.config.chunk_frames, left) - len(chunk))
-                    following = next(source, None)
-                if not chunk:
-                    break
-                chunks.append(self._streams(chunk, following, state))
-                state.frames += len(chunk)
-            if not chunks:
-                return
-            start_s, end_s = state.begin_s + start / rate_hz, state.begin_s + state.frames / rate_hz
-            streams = {
-                name: SceneStream(
-                    start_s,
-                    self.rate_hz(name),
-                    torch.cat([chunk[name].values for chunk in chunks]).half(),
-                    torch.cat([chunk[name].mask for chunk in chunks]),
-                )
-                for name in self.layouts
-            }
-            yield SceneShard(start_s, end_s, streams, self.layouts)
+        looked = self._look(source, most, state)
+        described: list[dict[str, Sampled]] = []
+        for look in run_ahead(looked) if torch.get_num_threads() > 1 else looked:
+            described.append(self._describe(look, state))
+            frames = look.chunk.first + len(look.chunk.frames)
+            if frames % most == 0 or look.chunk.following is None:
+                start = (frames - 1) // most * most
+                yield self._shard(described, state.begin_s + start / rate_hz, state.begin_s + frames / rate_hz)
+                described.clear()
 
-    def _streams(self, frames: list[LumaFrame], following: LumaFrame | None, state: VideoState) -> dict[str, Sampled]:
-        """Every stream's rows for one chunk; advances the state but for its number of frames."""
-        rate_hz = self.config.rate_hz
-        images, copy_of = _distinct(frames)
-        times_s = [state.begin_s + (state.frames + i) / rate_hz for i in range(len(frames))]
-        classes = self.objects.layout.words["class"]
-        chunk = Chunk(frames, following, images, copy_of, times_s, state.frames, rate_hz, [], [], classes, None)
-        with time_stage(state.seconds, OBJECTS):
-            places = chunk.places(self.objects.rate_hz)
-            looked = self.objects.look(images, copy_of[places], [times_s[i] for i in places], state.tracker)
-            state.tracker = looked.tracker
-            detected = dict(zip(places.tolist(), looked.seen, strict=True))
-            for index, time_s in enumerate(times_s):
-                state.last_seen = detected.get(index, state.last_seen)
-                chunk.tracks.append(tuple(track._replace(box=track.at(time_s)) for track in state.last_seen))
-            chunk = chunk._replace(seen=looked.seen, relations=looked.relations)
-        streams = {OBJECTS: looked.objects}
+    def _shard(self, chunks: list[dict[str, Sampled]], start_s: float, end_s: float) -> SceneShard:
+        streams = {
+            name: SceneStream(
+                start_s,
+                self.rate_hz(name),
+                torch.cat([chunk[name].values for chunk in chunks]).half(),
+                torch.cat([chunk[name].mask for chunk in chunks]),
+            )
+            for name in self.layouts
+        }
+        return SceneShard(start_s, end_s, streams, self.layouts)
+
+    def _look(self, source: Iterator[LumaFrame], most: int, state: VideoState) -> Iterator["_Look"]:
+        """Chunks with what was found on them; none reaches over a multiple of ``most`` frames."""
+        rate_hz, first = self.config.rate_hz, 0
+        following: LumaFrame | None = None
+        last_seen: tuple[Track, ...] = ()
+        while True:
+            with time_stage(state.seconds, "decode"):
+                frames = [] if following is None else [following]
+                wanted = min(self.config.chunk_frames, most - first % most)
+                frames += itertools.islice(source, wanted - len(frames))
+                following = next(source, None)
+            if not frames:
+                return
+            images, copy_of = _distinct(frames)
+            times_s = [state.begin_s + (first + i) / rate_hz for i in range(len(frames))]
+            classes = self.objects.layout.words["class"]
+            chunk = Chunk(frames, following, images, copy_of, times_s, first, rate_hz, [], [], classes, None)
+            with time_stage(state.seconds, OBJECTS):
+                places = chunk.places(self.objects.rate_hz)
+                looked = self.objects.look(images, copy_of[places], [times_s[i] for i in places], state.tracker)
+                state.tracker = looked.tracker
+                detected = dict(zip(places.tolist(), looked.seen, strict=True))
+                for index, time_s in enumerate(times_s):
+                    last_seen = detected.get(index, last_seen)
+                    chunk.tracks.append(tuple(track._replace(box=track.at(time_s)) for track in last_seen))
+            yield _Look(chunk._replace(seen=looked.seen, relations=looked.relations), looked.objects)
+            first += len(frames)
+
+    def _describe(self, look: "_Look", state: VideoState) -> dict[str, Sampled]:
+        """Every stream's rows for one chunk; advances the extractors' states."""
+        streams = {OBJECTS: look.objects}
         for name, extractor in self.extractors.items():
             with time_stage(state.seconds, name):
-                streams[name], state.streams[name] = extractor.extract(chunk, state.streams[name])
+                streams[name], state.streams[name] = extractor.extract(look.chunk, state.streams[name])
         return streams
+
+
+class _Look(NamedTuple):
+    """A chunk and the entities of its objects."""
+
+    chunk: Chunk
+    objects: Sampled
 
 
 def _every(frame_rate_hz: float, rate_hz: float | None) -> int:

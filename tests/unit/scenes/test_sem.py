@@ -81,7 +81,28 @@ def test_a_very_slow_video_is_cut_without_a_trace(sem: SceneEnrichedModeling, ma
         torch.testing.assert_close(found.values, whole.values, atol=4e-3, rtol=4e-3)
 
 
-def test_frames_are_taken_as_they_are_needed(sem: SceneEnrichedModeling, samples: list[LumaFrame]) -> None:
+@pytest.fixture(params=[1, 2])
+def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    """Torch's threads; with more than one, decoding and detection go a chunk ahead."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+def test_a_step_ahead_changes_no_feature(sem: SceneEnrichedModeling, samples: list[LumaFrame], threads: int) -> None:
+    cut = with_config(sem, sem.config.replace(chunk_frames=5, shard_s=2.0))
+    found = list(cut.extract(samples))
+    torch.set_num_threads(3 - threads)
+    for first, other in zip(found, cut.extract(samples), strict=True):
+        assert (first.start_s, first.end_s) == (other.start_s, other.end_s)
+        for name in embedded_layouts():
+            torch.testing.assert_close(first.streams[name].values, other.streams[name].values, atol=4e-3, rtol=4e-3)
+
+
+def test_frames_are_taken_as_they_are_needed(
+    sem: SceneEnrichedModeling, samples: list[LumaFrame], threads: int
+) -> None:
     taken = 0
 
     def endless() -> Iterator[LumaFrame]:
@@ -92,7 +113,7 @@ def test_frames_are_taken_as_they_are_needed(sem: SceneEnrichedModeling, samples
 
     config = sem.config.replace(chunk_frames=4, shard_s=1.0)
     next(with_config(sem, config).extract(endless()))
-    assert taken <= 4 + 1, "a shard and a look at the sample after it"
+    assert taken <= 4 * threads + 1, "a shard and a look at the sample after it, and a chunk ahead"
 
 
 def test_a_still_picture_is_one_second_without_motion(sem: SceneEnrichedModeling, samples: list[LumaFrame]) -> None:

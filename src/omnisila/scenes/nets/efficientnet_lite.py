@@ -3,7 +3,7 @@
 Source: Tan and Le 2019 (EfficientNet), the "lite" variant: ReLU6, no squeeze-and-excitation.
 """
 
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +11,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from omnisila.scenes.nets.blocks import SameConv2d, inverted_residuals
-from omnisila.weights.embedded import into
+from omnisila.scenes.nets.graphs import GraphNetwork
 
 FEATURES = 1280
 INPUT_PX = 224
@@ -36,8 +36,10 @@ def normalise_pictures(images: UInt8[Tensor, "batch height width 3"]) -> Float[T
     return ((x - 127) / 128).contiguous(memory_format=torch.channels_last)
 
 
-class EfficientNetLite0(nn.Module):
+class EfficientNetLite0(GraphNetwork):
     """ImageNet features at 1/32 of the input's size."""
+
+    name, input_px = "efficientnet_lite", INPUT_PX
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,20 +47,18 @@ class EfficientNetLite0(nn.Module):
         self.blocks = nn.Sequential(*inverted_residuals(_STAGES, 32))
         self.head = nn.Conv2d(320, FEATURES, 1)
 
-    @classmethod
-    def pretrained(cls) -> Self:
-        """With the embedded ImageNet weights."""
-        return into(cls(), "efficientnet_lite")
-
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 1280 rows columns"]:
         """The last feature map of normalised pictures whose sides are multiples of 32."""
         x = F.relu6(self.stem(images), inplace=True)
         return F.relu6(self.head(self.blocks(x)), inplace=True)
+
+    def maps(self, x: Tensor) -> tuple[Tensor, ...]:
+        return (self(x),)
 
     @torch.inference_mode()
     def embed(self, images: UInt8[Tensor, "batch height width 3"]) -> Pooled:
         """Pooled features of RGB pictures of any size; an empty batch gives empty features."""
         if len(images) == 0:
             return Pooled(torch.zeros(0, FEATURES), torch.zeros(0, FEATURES))
-        features = self(normalise_pictures(images))
+        (features,) = self.run(normalise_pictures(images))
         return Pooled(features.mean(dim=(2, 3)), features.amax(dim=(2, 3)))

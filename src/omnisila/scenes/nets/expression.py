@@ -4,7 +4,7 @@ Calls downcast faces sad and knows no contempt; a low-confidence source beside t
 Source: face-api, face_expression_model.
 """
 
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from omnisila.scenes.nets.blocks import SameConv2d
-from omnisila.weights.embedded import into
+from omnisila.scenes.nets.graphs import GraphNetwork
 
 INPUT_PX = 112
 EMBEDDING = 256
@@ -53,10 +53,10 @@ class _Stage(nn.Module):
         return rectified
 
 
-class ExpressionNet(nn.Module):
+class ExpressionNet(GraphNetwork):
     """Seven expressions of a face crop."""
 
-    input_px = INPUT_PX
+    name, input_px = "expression", INPUT_PX
     width = EMBEDDING
 
     def __init__(self) -> None:
@@ -64,17 +64,14 @@ class ExpressionNet(nn.Module):
         self.stages = nn.Sequential(_Stage(3, 32), _Stage(32, 64), _Stage(64, 128), _Stage(128, EMBEDDING))
         self.classifier = nn.Linear(EMBEDDING, len(EXPRESSIONS))
 
-    @classmethod
-    def pretrained(cls) -> Self:
-        """With the embedded weights."""
-        return into(cls(), "expression")
-
     @torch.inference_mode()
     def forward(self, crops: Float[Tensor, "faces 3 112 112"]) -> Expressions:
         """Expressions of RGB crops with values 0..255; no faces give empty outputs."""
         if len(crops) == 0:
             return Expressions(crops.new_zeros(0, len(EXPRESSIONS)), crops.new_zeros(0, EMBEDDING))
-        mean = torch.tensor(_RGB_MEAN, device=crops.device).view(1, 3, 1, 1)
-        x = ((crops - mean) / 255).contiguous(memory_format=torch.channels_last)
-        embedding = self.stages(x).mean(dim=(2, 3))
-        return Expressions(self.classifier(embedding).softmax(1), embedding)
+        return Expressions(*self.run(crops))
+
+    def maps(self, x: Tensor) -> tuple[Tensor, ...]:
+        mean = torch.tensor(_RGB_MEAN, device=x.device).view(1, 3, 1, 1)
+        embedding = self.stages(((x - mean) / 255).contiguous(memory_format=torch.channels_last)).mean(dim=(2, 3))
+        return self.classifier(embedding).softmax(1), embedding

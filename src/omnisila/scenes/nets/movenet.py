@@ -4,7 +4,7 @@ A MobileNetV2 with a feature pyramid and CenterNet heads: a centre picks the per
 say where to look for each joint, heatmaps refine it. Source: Google, MoveNet (2021); Zhou et al. 2019 for the heads.
 """
 
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from omnisila.scenes.nets.blocks import SameConv2d, inverted_residuals
-from omnisila.weights.embedded import into
+from omnisila.scenes.nets.graphs import GraphNetwork
 
 INPUT_PX = 192
 GRID = 48
@@ -51,8 +51,10 @@ class _Head(nn.Sequential):
         super().__init__(_Separable(EMBEDDING, 96), nn.Conv2d(96, outputs, 1))
 
 
-class MoveNet(nn.Module):
+class MoveNet(GraphNetwork):
     """Single-person pose; give it crops around person boxes."""
+
+    name, input_px = "movenet", INPUT_PX
 
     centre_weight: Tensor
 
@@ -67,22 +69,21 @@ class MoveNet(nn.Module):
         self.centre, self.offset = _Head(1), _Head(2 * JOINTS)
         self.register_buffer("centre_weight", torch.ones(GRID, GRID))
 
-    @classmethod
-    def pretrained(cls) -> Self:
-        """With the embedded weights."""
-        return into(cls(), "movenet")
-
     @torch.inference_mode()
     def forward(self, crops: Float[Tensor, "batch 3 192 192"]) -> Poses:
         """Joints of RGB crops with values 0..255; an empty batch gives empty poses."""
         if len(crops) == 0:
             return Poses(crops.new_zeros(0, JOINTS, 3), crops.new_zeros(0, EMBEDDING))
-        features = self._features(crops)
-        heat = self.heatmap(features).sigmoid()
-        joints = self._decode(heat, self.regression(features), self.centre(features), self.offset(features))
+        features, heat, regression, centre, offset = self.run(crops)
+        joints = self._decode(heat, regression, centre, offset)
         focus = heat.amax(dim=1, keepdim=True)
         embedding = (features * focus).sum(dim=(2, 3)) / focus.sum(dim=(2, 3)).clamp(min=1e-6)
         return Poses(joints, embedding)
+
+    def maps(self, x: Tensor) -> tuple[Tensor, ...]:
+        features = self._features(x)
+        heat = self.heatmap(features).sigmoid()
+        return features, heat, self.regression(features), self.centre(features), self.offset(features)
 
     def _features(self, crops: Tensor) -> Tensor:
         # the graph holds its scale in fp16, a little more than 2 / 255

@@ -3,7 +3,7 @@
 Source: RangiLyu, NanoDet (boxes as distributions of edge distances: Generalized Focal Loss, Li et al. 2020).
 """
 
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +11,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
 from omnisila.scenes.boxes import suppress_overlaps
-from omnisila.weights.embedded import into
+from omnisila.scenes.nets.graphs import GraphNetwork
 
 INPUT_PX = 416
 STRIDES_PX = (8, 16, 32)
@@ -73,8 +73,10 @@ class CrossStage(nn.Module):
         return torch.cat([self.exit(y), entered], dim=1)
 
 
-class NanoDet(nn.Module):
+class NanoDet(GraphNetwork):
     """Backbone, path aggregation by addition, one head per stride."""
+
+    name, input_px = "nanodet", INPUT_PX
 
     centres_px: Tensor
     cell_px: Tensor
@@ -93,11 +95,6 @@ class NanoDet(nn.Module):
         strides = [torch.full((len(c),), float(stride)) for c, stride in zip(centres, STRIDES_PX, strict=True)]
         self.register_buffer("cell_px", torch.cat(strides), persistent=False)
 
-    @classmethod
-    def pretrained(cls) -> Self:
-        """With the embedded COCO weights."""
-        return into(cls(), "nanodet")
-
     def forward(self, images: Float[Tensor, "batch 3 416 416"]) -> Raw:
         """Raw outputs for normalised BGR pictures."""
         x = F.max_pool2d(self.stem(images), 3, 2, 1)
@@ -114,6 +111,9 @@ class NanoDet(nn.Module):
         joined = torch.cat(outputs, dim=1)
         return Raw(joined[..., :80].sigmoid(), joined[..., 80:])
 
+    def maps(self, x: Tensor) -> Raw:
+        return self(x)
+
     @torch.inference_mode()
     def detect(self, images: UInt8[Tensor, "batch height width 3"], min_score: float = 0.35) -> list[Detections]:
         """Objects of each RGB picture.
@@ -126,7 +126,7 @@ class NanoDet(nn.Module):
             return []
         height, width = images.shape[1:3]
         scale = INPUT_PX / max(height, width)
-        raw = self(_letterbox(images, scale))
+        raw = Raw(*self.run(_letterbox(images, scale)))
         scores, classes = raw.probabilities.max(dim=2)
         extent = torch.tensor([width, height, width, height]) * scale
         return [
