@@ -30,8 +30,7 @@ from omnisila.scenes.windows import windows
 from omnisila.schema import Example, Span
 from omnisila.spans import LabelledSpan
 from omnisila.training.answering import Answering, AnsweringConfig
-from omnisila.training.clip_source import ClipSource
-from omnisila.training.example_file import ExampleFile
+from omnisila.training.clip_source import ClipSource, ExampleFile
 from omnisila.training.loop import StepReport, train
 from omnisila.training.parallel import Parallel
 

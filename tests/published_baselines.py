@@ -116,7 +116,7 @@ def valley(folder: Path, pooling: str = "mean") -> Path:
     """One folder; ``pooling`` as the flags of its settings choose it."""
     rows = len(tokenizer(VALLEY_TOKENS))
     shapes = {**llama_shapes(rows), **projector(), **clip_shapes("model.vision_tower.vision_model.")}
-    settings: dict[str, Any] = {"patch_pooling_method": pooling}
+    settings: dict[str, Any] = {}
     if pooling == "temporal_importance":
         shapes |= {"model.pooling_layer.weight": (1, WIDTH * 4), "model.pooling_layer.bias": (1,)}
         settings = {"use_patch_importance_pooling": True}

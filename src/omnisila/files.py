@@ -81,6 +81,21 @@ def write_together(files: Mapping[Path, bytes]) -> None:
 
 
 @contextlib.contextmanager
+def path_aside(path: Path, suffix: str = "") -> Iterator[Path]:
+    """Where to write what takes ``path``'s place when all went well, and is gone when not.
+
+    Args:
+        suffix: of the file until then, where what writes it goes by that.
+    """
+    aside = path.with_name(f".{secrets.token_hex(8)}.partial{suffix}")
+    try:
+        yield aside
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
 def written_aside(path: Path, end: bytes = b"") -> Iterator[BinaryIO]:
     """A file to write piece by piece; it takes its place, ended by ``end``, when all went well.
 
@@ -89,17 +104,12 @@ def written_aside(path: Path, end: bytes = b"") -> Iterator[BinaryIO]:
     """
     with named_failure(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.parent / f".{secrets.token_hex(8)}.partial"
-        try:
-            # "x" gives the file the permissions of any new file; tempfile's would be private to this user
-            with aside.open("xb") as file:
-                yield file
-                file.write(end)
-                file.flush()
-                os.fsync(file.fileno())
-            aside.replace(path)
-        finally:
-            aside.unlink(missing_ok=True)
+        # "x" gives the file the permissions of any new file; tempfile's would be private to this user
+        with path_aside(path) as aside, aside.open("xb") as file:
+            yield file
+            file.write(end)
+            file.flush()
+            os.fsync(file.fileno())
         _flush_folder(path.parent)
 
 

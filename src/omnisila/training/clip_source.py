@@ -1,24 +1,67 @@
 """Examples as a Video-LLM trains on them: a stretch's frames, its cached scene features, a question and its answer."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Bool, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from omnisila.errors import MediaError, TrainingError
+from omnisila.errors import MediaError, RecordError, TrainingError
 from omnisila.media.sampling import frames_at
 from omnisila.pace import Say
+from omnisila.records import record
 from omnisila.scenes.cache import Extracted, FeatureCache
 from omnisila.scenes.profile import SceneModeling
 from omnisila.scenes.windows import Window, WindowConfig
-from omnisila.schema import Span
-from omnisila.training.example_file import ExampleFile
+from omnisila.schema import Example, Span
 
 Fitted = Callable[[UInt8[Tensor, "frames height width 3"]], UInt8[Tensor, "frames fitted_height fitted_width 3"]]
+
+
+class ExampleFile:
+    """Some of the examples of a file, read where it lies: a million take eight megabytes, not gigabytes.
+
+    Args:
+        path: as ``omnisila prepare`` writes it; must not change while this is in use.
+        wanted: which examples count.
+
+    Attributes:
+        videos: how many of the examples each video has.
+
+    Raises:
+        RecordError: the file cannot be read, or a line is no example.
+    """
+
+    def __init__(self, path: Path, wanted: Callable[[Example], bool]) -> None:
+        self.path = path
+        begins: list[int] = []
+        self.videos: Counter[str] = Counter()
+        at = 0
+        try:
+            with path.open("rb") as file:
+                for number, line in enumerate(file, 1):
+                    if line.strip():
+                        example = record(path, number, line, Example)
+                        if wanted(example):
+                            begins.append(at)
+                            self.videos[example.video] += 1
+                    at += len(line)
+        except OSError as error:
+            raise RecordError(f"{path}: cannot be read ({error.strerror or error}). Give an examples.jsonl.") from None
+        self._begins = np.array(begins, dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self._begins)
+
+    def __getitem__(self, place: int) -> Example:
+        with self.path.open("rb") as file:
+            file.seek(int(self._begins[place]))
+            return Example.model_validate_json(file.readline())
 
 
 class Clip(NamedTuple):

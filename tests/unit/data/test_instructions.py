@@ -17,7 +17,7 @@ from omnisila.data.instructions import (
     render_label,
     render_located,
 )
-from omnisila.inference.stated_intensities import stated_intensities
+from omnisila.inference.parsed_answers import stated_intensities
 from omnisila.labels import BUILT_IN, IMPLICIT, REACTION, LabelSet
 from omnisila.scene_registry import SCENES
 from omnisila.schema import Span

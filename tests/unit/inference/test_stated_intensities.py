@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omnisila.data.instructions import render_intensities
-from omnisila.inference.stated_intensities import stated_intensities
+from omnisila.inference.parsed_answers import stated_intensities
 from omnisila.labels import REACTION
 
 SEVEN = dict(zip(REACTION.labels, (0.2, 0.5, 0.0, 0.1, 0.3, 0.4, 1.0), strict=True))

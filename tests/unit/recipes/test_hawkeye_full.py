@@ -26,8 +26,7 @@ from omnisila.scenes.sem import SEMConfig, embedded_layouts
 from omnisila.scenes.windows import WindowConfig
 from omnisila.schema import Example
 from omnisila.training.answering import Answering, AnsweringConfig
-from omnisila.training.clip_source import ClipSource, prepared_videos
-from omnisila.training.example_file import ExampleFile
+from omnisila.training.clip_source import ClipSource, ExampleFile, prepared_videos
 
 SIDE, PATCH_PX = 16, 14  # of CLIP L/14 at 224 px
 SHAPES = ((128, 72), (96, 72), (72, 96))  # width, height: as surveillance, television and telephones have them

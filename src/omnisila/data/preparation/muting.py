@@ -1,13 +1,12 @@
 """Footage without its sound, so that no model can hear what it should see. The pictures are copied untouched."""
 
-import secrets
 from pathlib import Path
 
 import av
 from av.error import FFmpegError
 
 from omnisila.errors import MediaError
-from omnisila.files import check_writable
+from omnisila.files import check_writable, path_aside
 from omnisila.media.container import check_file, open_container, video_stream
 
 
@@ -23,17 +22,17 @@ def write_muted(source: Path, target: Path) -> None:
     """
     check_file(source)
     check_writable(target.parent)
-    aside = target.with_name(f".{secrets.token_hex(8)}.partial{target.suffix}")
     try:
-        with open_container(source) as read, av.open(str(aside), "w") as written:
+        with (
+            path_aside(target, target.suffix) as aside,
+            open_container(source) as read,
+            av.open(str(aside), "w") as written,
+        ):
             stream = video_stream(source, read)
             copied = written.add_stream_from_template(stream)
             for packet in read.demux(stream):
                 if packet.dts is not None:  # the last, empty packet flushes decoders; there is none here
                     packet.stream = copied
                     written.mux(packet)
-        aside.replace(target)
     except (FFmpegError, ValueError) as error:
         raise MediaError(f"{source}: cannot be copied without sound ({error}). Convert it to mp4 first.") from error
-    finally:
-        aside.unlink(missing_ok=True)

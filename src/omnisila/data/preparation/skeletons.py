@@ -1,6 +1,5 @@
 """Motions of 22 joints as frames: a drawn skeleton stands in where a data set has no footage."""
 
-import secrets
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +12,7 @@ from jaxtyping import Float
 from PIL import Image, ImageDraw
 
 from omnisila.errors import DataSetError
-from omnisila.files import check_writable
+from omnisila.files import check_writable, path_aside
 from omnisila.media.frames import Frame
 
 RATE_HZ = 20.0  # HumanML3D samples all its sources so
@@ -87,18 +86,13 @@ def render_skeletons(source: Path, target: Path, side_px: int = 224) -> None:
     """
     joints = load_joints(source)
     check_writable(target.parent)
-    aside = target.with_name(f".{secrets.token_hex(8)}.partial.mp4")
     rate = Fraction(RATE_HZ)
-    try:
-        with av.open(str(aside), "w") as container:
-            stream = container.add_stream("libx264", rate=rate, options={"crf": "20", "preset": "veryfast"})
-            stream.width = stream.height = side_px // 2 * 2
-            stream.pix_fmt = "yuv420p"
-            for index, frame in enumerate(skeleton_frames(joints, stream.width)):
-                picture = VideoFrame.from_ndarray(frame.image.numpy(), "rgb24")
-                picture.pts, picture.time_base = index, 1 / rate
-                container.mux(stream.encode(picture))
-            container.mux(stream.encode())
-        aside.replace(target)
-    finally:
-        aside.unlink(missing_ok=True)
+    with path_aside(target, ".mp4") as aside, av.open(str(aside), "w") as container:
+        stream = container.add_stream("libx264", rate=rate, options={"crf": "20", "preset": "veryfast"})
+        stream.width = stream.height = side_px // 2 * 2
+        stream.pix_fmt = "yuv420p"
+        for index, frame in enumerate(skeleton_frames(joints, stream.width)):
+            picture = VideoFrame.from_ndarray(frame.image.numpy(), "rgb24")
+            picture.pts, picture.time_base = index, 1 / rate
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode())

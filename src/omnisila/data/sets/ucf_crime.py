@@ -33,14 +33,11 @@ def read(folder: Path) -> AnnotatedSet:
     if not test.exists() and not train.exists():
         raise DataSetError(f"{folder}: neither {test.name} nor {train.name} is there. Put one or both there.")
     videos: dict[str, AnnotatedVideo] = {}
-    for row, words in read_words(test, TEST_FORM) if test.exists() else ():
-        video = _test_video(row, words)
-        check_new(row, videos, video.id)
-        videos[video.id] = video
-    for row, words in read_words(train, TRAIN_FORM) if train.exists() else ():
-        video = _training_video(row, words)
-        check_new(row, videos, video.id)
-        videos[video.id] = video
+    for path, form, make_video in ((test, TEST_FORM, _test_video), (train, TRAIN_FORM, _training_video)):
+        for row, words in read_words(path, form) if path.exists() else ():
+            video = make_video(row, words)
+            check_new(row, videos, video.id)
+            videos[video.id] = video
     return AnnotatedSet(videos=tuple(videos.values()))
 
 

@@ -41,15 +41,6 @@ class MeanPooling(nn.Module):
         return masked_mean(patches.transpose(1, 2), present.unsqueeze(1).expand(-1, patches.shape[2], -1))
 
 
-class MaxPooling(nn.Module):
-    """Each patch's largest values over the frames."""
-
-    def forward(
-        self, patches: Float[Tensor, "batch frames patches width"], present: Bool[Tensor, "batch frames"]
-    ) -> Float[Tensor, "batch patches width"]:
-        return patches.masked_fill(~present[:, :, None, None], torch.finfo(patches.dtype).min).amax(1)
-
-
 class TemporalImportance(nn.Module):
     """A weighted mean over the frames; one linear layer weighs a frame by all of its patches."""
 
@@ -162,14 +153,14 @@ def load(folder: Path, dtype: torch.dtype) -> TransformersVideoLLM:
 def pooling_of(settings: dict[str, Any], state: dict[str, Tensor], width: int, patches: int) -> nn.Module:
     """The pooling that a published ``config.json`` names, without values; the mean where it names none.
 
-    The authors' code also has the largest value, which no setting of theirs chooses: here ``patch_pooling_method``.
+    The authors' code also has the largest value, which no setting of theirs chooses.
     """
     if settings.get("use_delta_transformer"):
         hidden = state.get("model.transformer_delta_encoder.layers.0.linear1.weight")
         return TemporalTransformer(width, 2048 if hidden is None else len(hidden))
     if settings.get("use_patch_importance_pooling"):
         return TemporalImportance(width, patches)
-    return MaxPooling() if settings.get("patch_pooling_method") == "max" else MeanPooling()
+    return MeanPooling()
 
 
 def _renamed(key: str) -> str | None:

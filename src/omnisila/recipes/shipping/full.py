@@ -23,8 +23,7 @@ from omnisila.scenes.profile import LoadedWhenNeeded
 from omnisila.scenes.windows import stack
 from omnisila.schema import Example
 from omnisila.training.answering import Answering, AnsweringConfig
-from omnisila.training.clip_source import ClipSource, Prepared, prepared_videos
-from omnisila.training.example_file import ExampleFile
+from omnisila.training.clip_source import ClipSource, ExampleFile, Prepared, prepared_videos
 from omnisila.training.log import TrainingLog
 from omnisila.training.loop import STATE_FILE, StepReport, train
 from omnisila.training.parallel import Parallel

@@ -15,7 +15,7 @@ from omnisila.data.preparation.video_examples import (
     whole_examples,
     window_examples,
 )
-from omnisila.inference.stated_intensities import stated_intensities
+from omnisila.inference.parsed_answers import stated_intensities
 from omnisila.labels import EXPLICIT, REACTION
 from omnisila.schema import Span, Truth
 
