@@ -11,12 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
-from pydantic import Field
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-from omnisila.config import Config
-from omnisila.evaluation.grid import GRID_HZ
 from omnisila.evaluation.locating import false_alarms_per_hour, frame_detection
 from omnisila.evaluation.tables import Footage, SpanTable
 from omnisila.operating_points import Method, OperatingPoint
@@ -24,6 +21,7 @@ from omnisila.schema import Span
 from omnisila.spans import Curve, SpanShape, Thresholds, flagged_stretches, smooth_curve
 
 TARGETS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)
+OFF_FRAC = 0.7  # where spans end, as a share of where they begin
 _TEMPERATURES = (0.05, 20.0)  # where the search looks
 
 
@@ -33,18 +31,6 @@ class ValidationVideo(NamedTuple):
     duration_s: float
     curves: Mapping[str, Curve]
     truth: Mapping[str, Sequence[Span]]
-
-
-class FitConfig(Config):
-    """How thresholds are fitted.
-
-    Attributes:
-        off_frac: the lower threshold of the hysteresis, as a share of the upper.
-        grid_hz: the frame grid of the missed share.
-    """
-
-    off_frac: float = Field(default=0.7, gt=0, le=1)
-    grid_hz: float = Field(default=GRID_HZ, gt=0)
 
 
 def negative_log_likelihood(
@@ -89,7 +75,7 @@ def fit_operating_point(
     shape: SpanShape,
     fnr_target: float,
     method: Method,
-    config: FitConfig | None = None,
+    off_frac: float = OFF_FRAC,
 ) -> OperatingPoint | None:
     """The largest threshold of each curve whose mean missed share per eventful video keeps to the target.
 
@@ -100,12 +86,13 @@ def fit_operating_point(
         curves: names of the curves to threshold; one without any true span in the split gets no threshold.
         shape: smoothing, merging and slivers, as the analyzer will apply them.
         fnr_target: wanted false-negative rate.
+        off_frac: the lower threshold of the hysteresis, as a share of the upper.
 
     Returns:
         The point, or None when no threshold keeps to the target: too few videos for the conformal guarantee, or events
         where there is no window.
     """
-    return _Fit(videos, curves, shape, config or FitConfig()).point(fnr_target, method)
+    return _Fit(videos, curves, shape, off_frac).point(fnr_target, method)
 
 
 def operating_points(
@@ -113,10 +100,9 @@ def operating_points(
     curves: Sequence[str],
     shape: SpanShape,
     targets: Iterable[float] = TARGETS,
-    config: FitConfig | None = None,
 ) -> tuple[OperatingPoint, ...]:
     """The table of a run folder: all targets by both methods, without those that cannot be kept."""
-    fit = _Fit(videos, curves, shape, config or FitConfig())
+    fit = _Fit(videos, curves, shape, OFF_FRAC)
     methods: tuple[Method, ...] = ("empirical", "conformal")
     points = (fit.point(target, method) for method, target in itertools.product(methods, targets))
     return tuple(point for point in points if point is not None)
@@ -126,9 +112,9 @@ class _Fit:
     """A split with its curves smoothed once, and what was already measured on it."""
 
     def __init__(
-        self, videos: Sequence[ValidationVideo], curves: Sequence[str], shape: SpanShape, config: FitConfig
+        self, videos: Sequence[ValidationVideo], curves: Sequence[str], shape: SpanShape, off_frac: float
     ) -> None:
-        self.config = config
+        self.off_frac = off_frac
         self.shape = shape.replace(smooth_s=0.0)
         self.footage = Footage(
             tuple(map(str, range(len(videos)))), np.array([video.duration_s for video in videos], dtype=np.float64)
@@ -149,7 +135,7 @@ class _Fit:
         if not fitted or len(fitted) < len(thresholds):
             return None
         truth, flagged = _join_tables(self.truth.values()), _join_tables(map(self._flag, fitted, fitted.values()))
-        frames = frame_detection(truth, flagged, self.footage, self.config.grid_hz)
+        frames = frame_detection(truth, flagged, self.footage)
         return OperatingPoint(
             fnr_target=fnr_target,
             method=method,
@@ -163,7 +149,7 @@ class _Fit:
 
     def _threshold(self, name: str, fnr_target: float, method: Method) -> Thresholds | None:
         truth = self.truth[name]
-        eventful = frame_detection(truth, truth, self.footage, self.config.grid_hz).eventful_videos
+        eventful = frame_detection(truth, truth, self.footage).eventful_videos
         if not eventful:  # the true spans are too short to hold a frame of the grid
             return None
         level = fnr_target if method == "empirical" else conformal_level(fnr_target, eventful)
@@ -179,7 +165,7 @@ class _Fit:
     def _candidates(self, name: str) -> Float[np.ndarray, "candidates"]:
         """Every upper threshold at which anything changes: a score meets it, or meets the lower one."""
         scores = np.concatenate([[0.0], *(curve.score for curve in self.curves[name] if curve is not None)])
-        both = np.concatenate([scores, scores / self.config.off_frac])
+        both = np.concatenate([scores, scores / self.off_frac])
         return np.unique(both[both <= 1.0])
 
     def _missed_of(self, name: str) -> Callable[[int], float]:
@@ -189,13 +175,13 @@ class _Fit:
         def missed_share(index: int) -> float:
             if index not in known:
                 flagged = self._flag(name, self._hysteresis(candidates[index]))
-                known[index] = frame_detection(self.truth[name], flagged, self.footage, self.config.grid_hz).fnr_macro
+                known[index] = frame_detection(self.truth[name], flagged, self.footage).fnr_macro
             return known[index]
 
         return missed_share
 
     def _hysteresis(self, on: float) -> Thresholds:
-        return Thresholds(on=float(on), off=float(on) * self.config.off_frac)
+        return Thresholds(on=float(on), off=float(on) * self.off_frac)
 
     def _flag(self, name: str, thresholds: Thresholds) -> SpanTable:
         return _table(

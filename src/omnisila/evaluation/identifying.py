@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
-from omnisila.evaluation.grid import GRID_HZ, covered_frames, frame_scores, grid_of
+from omnisila.evaluation.grid import covered_frames, frame_scores, grid_of
 from omnisila.evaluation.tables import Footage, SpanTable
 
 Labels = Int[np.ndarray, "items"]
@@ -52,10 +52,10 @@ def f_from_counts(hits: int, false_alarms: int, misses: int, beta: float = 2.0) 
     return (1 + weight) * hits / ((1 + weight) * hits + weight * misses + false_alarms)
 
 
-def macro_f_beta(truth: Labels, predicted: Labels, beta: float = 2.0) -> float:
+def macro_f_beta(truth: Labels, predicted: Labels) -> float:
     """Mean of each label's F over the labels that are true or predicted anywhere; one never true scores 0."""
     labels = np.union1d(truth, predicted[predicted >= 0])
-    scores = [f_beta(truth == label, predicted == label, beta) for label in labels]
+    scores = [f_beta(truth == label, predicted == label) for label in labels]
     return float(np.mean(np.nan_to_num(scores))) if scores else np.nan
 
 
@@ -104,7 +104,7 @@ def ranking(
     return Ranking(auc, average_precision)
 
 
-def frame_ranking(windows: SpanTable, truth: SpanTable, footage: Footage, rate_hz: float = GRID_HZ) -> Ranking:
+def frame_ranking(windows: SpanTable, truth: SpanTable, footage: Footage) -> Ranking:
     """Frame AUC and AP over all videos on the fixed grid; a frame's score is that of the window it lies in.
 
     Equal neighbouring frames are counted, not repeated: the numbers are those of the expanded frames.
@@ -113,9 +113,8 @@ def frame_ranking(windows: SpanTable, truth: SpanTable, footage: Footage, rate_h
         windows: scored windows or spans; frames in none score 0.
         truth: spans of positive time.
         footage: all videos, normal ones too.
-        rate_hz: the grid.
     """
-    grid = grid_of(footage, rate_hz)
+    grid = grid_of(footage)
     positive, score = covered_frames(grid, truth), frame_scores(grid, windows)
     if not grid.frames:
         return Ranking(np.nan, np.nan)

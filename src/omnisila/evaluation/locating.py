@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from omnisila.evaluation.grid import GRID_HZ, covered_frames, grid_of
+from omnisila.evaluation.grid import covered_frames, grid_of
 from omnisila.evaluation.identifying import f_from_counts
 from omnisila.evaluation.tables import Footage, SpanTable, merge_spans, ranges, touches
 
@@ -160,11 +160,9 @@ def _ranks(key: Int[np.ndarray, "predictions"], score: Float[np.ndarray, "predic
     return rank
 
 
-def frame_detection(
-    truth: SpanTable, predicted: SpanTable, footage: Footage, rate_hz: float = GRID_HZ
-) -> FrameDetection:
+def frame_detection(truth: SpanTable, predicted: SpanTable, footage: Footage) -> FrameDetection:
     """Missed and wrongly flagged frames on the fixed grid; spans of all labels are taken together."""
-    positives, flags, hits, frames = _frames_per_video(truth, predicted, footage, rate_hz)
+    positives, flags, hits, frames = _frames_per_video(truth, predicted, footage)
     eventful = positives > 0
     return FrameDetection(
         fnr_micro=1.0 - _ratio(hits.sum(), positives.sum()),
@@ -178,11 +176,9 @@ def frame_detection(
     )
 
 
-def missed_per_video(
-    truth: SpanTable, predicted: SpanTable, footage: Footage, rate_hz: float = GRID_HZ
-) -> Float[np.ndarray, "videos"]:
+def missed_per_video(truth: SpanTable, predicted: SpanTable, footage: Footage) -> Float[np.ndarray, "videos"]:
     """Each video's missed share of positive frames; NaN for a video without any."""
-    positives, _, hits, _ = _frames_per_video(truth, predicted, footage, rate_hz)
+    positives, _, hits, _ = _frames_per_video(truth, predicted, footage)
     with np.errstate(invalid="ignore"):
         return 1.0 - hits / positives
 
@@ -198,11 +194,9 @@ def false_alarms_per_hour(truth: SpanTable, predicted: SpanTable, footage: Foota
     return _ratio(float((~touches(alarms, events)).sum()), eventless_s / 3600)
 
 
-def _frames_per_video(
-    truth: SpanTable, predicted: SpanTable, footage: Footage, rate_hz: float
-) -> Float[np.ndarray, "counts videos"]:
+def _frames_per_video(truth: SpanTable, predicted: SpanTable, footage: Footage) -> Float[np.ndarray, "counts videos"]:
     """Positive, flagged, rightly flagged and all frames of each video."""
-    grid = grid_of(footage, rate_hz)
+    grid = grid_of(footage)
     positive, flagged = covered_frames(grid, truth), covered_frames(grid, predicted)
     counts = [_per_video(frames, grid.first) for frames in (positive, flagged, positive & flagged)]
     return np.array([*counts, np.diff(grid.first)], dtype=np.float64)

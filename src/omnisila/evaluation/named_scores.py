@@ -60,8 +60,6 @@ def locating_scores(
     footage: Footage,
     labels: int,
     windows: SpanTable | None = None,
-    rate_hz: float = GRID_HZ,
-    tious: tuple[float, ...] = locating.TIOUS,
     stated: SpanTable | None = None,
 ) -> tuple[Score, ...]:
     """What can be said of spans.
@@ -72,16 +70,14 @@ def locating_scores(
         footage: all videos, normal ones too.
         labels: how many labels the tables point at.
         windows: scored windows for frame AUC and AP; without them the predicted spans' own scores.
-        rate_hz: the frame grid.
-        tious: overlap thresholds of average precision.
         stated: the predicted spans as they were said, for average precision; None: those of ``predicted``.
     """
-    frames = locating.frame_detection(truth, predicted, footage, rate_hz)
-    ranking = identifying.frame_ranking(predicted if windows is None else windows, truth, footage, rate_hz)
-    grid, scored = f"{rate_hz:g} Hz grid", "span scores" if windows is None else "window scores"
+    frames = locating.frame_detection(truth, predicted, footage)
+    ranking = identifying.frame_ranking(predicted if windows is None else windows, truth, footage)
+    grid, scored = f"{GRID_HZ:g} Hz grid", "span scores" if windows is None else "window scores"
     videos = len(footage.names)
     return (
-        *average_precision_scores(truth, predicted if stated is None else stated, labels, tious),
+        *average_precision_scores(truth, predicted if stated is None else stated, labels),
         make_score("FNR", f"frames, micro; {grid}", frames.fnr_micro, videos),
         make_score("FNR", f"frames, macro over eventful videos; {grid}", frames.fnr_macro, frames.eventful_videos),
         make_score("precision", f"frames; {grid}", frames.precision, videos),
@@ -104,20 +100,17 @@ def locating_scores(
     )
 
 
-def average_precision_scores(
-    truth: SpanTable, predicted: SpanTable, labels: int, tious: tuple[float, ...] = locating.TIOUS, of: str = ""
-) -> tuple[Score, ...]:
+def average_precision_scores(truth: SpanTable, predicted: SpanTable, labels: int, of: str = "") -> tuple[Score, ...]:
     """mAP at each threshold and their mean; ``of`` begins the variants: whose mean it is."""
-    precisions = locating.mean_average_precision(truth, predicted, labels, tious)
+    precisions = locating.mean_average_precision(truth, predicted, labels)
     rule, spans = "ActivityNet interpolation, ties by input order", len(truth.video)
+    all_of_them = ", ".join(f"{tiou:g}" for tiou in locating.TIOUS)
     return (
         *(
             make_score("mAP@tIoU", f"{of}{tiou:g}; {rule}", float(value), spans)
-            for tiou, value in zip(tious, precisions.per_tiou, strict=True)
+            for tiou, value in zip(locating.TIOUS, precisions.per_tiou, strict=True)
         ),
-        make_score(
-            "mAP@tIoU", f"{of}mean of {', '.join(f'{tiou:g}' for tiou in tious)}; {rule}", precisions.mean, spans
-        ),
+        make_score("mAP@tIoU", f"{of}mean of {all_of_them}; {rule}", precisions.mean, spans),
         make_score("tied scores", f"{of}share of predictions", precisions.tied_frac, len(predicted.video)),
     )
 

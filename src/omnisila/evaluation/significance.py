@@ -14,7 +14,7 @@ from scipy import stats
 from omnisila.schema import Score
 
 Chosen = Int[np.ndarray, "chosen"]
-DRAWS = 1000
+DRAWS, LEVEL, SEED = 1000, 0.95, 0
 
 
 class Interval(NamedTuple):
@@ -45,8 +45,8 @@ def bootstrap(
     metrics: Callable[[Chosen], Float[np.ndarray, "metrics"]],
     groups: Shaped[np.ndarray, "items"],
     draws: int = DRAWS,
-    level: float = 0.95,
-    seed: int = 0,
+    level: float = LEVEL,
+    seed: int = SEED,
 ) -> tuple[Interval, ...]:
     """Intervals of several metrics from the same draws.
 
@@ -67,17 +67,15 @@ def paired_bootstrap(
     second: Callable[[Chosen], Float[np.ndarray, "metrics"]],
     groups: Shaped[np.ndarray, "items"],
     draws: int = DRAWS,
-    level: float = 0.95,
-    seed: int = 0,
 ) -> tuple[PairedDifference, ...]:
     """The differences of two systems' metrics on the same videos, drawn together."""
 
     def difference(chosen: Chosen) -> Float[np.ndarray, "metrics"]:
         return np.asarray(second(chosen) - first(chosen), dtype=np.float64)
 
-    drawn = _draw_metrics(difference, groups, draws, seed)
+    drawn = _draw_metrics(difference, groups, draws, SEED)
     return tuple(
-        PairedDifference(_interval(value, column, level), _two_sided_p(column))
+        PairedDifference(_interval(value, column, LEVEL), _two_sided_p(column))
         for value, column in zip(difference(np.arange(len(groups))), drawn.T, strict=True)
     )
 
@@ -98,8 +96,6 @@ def with_intervals(
     scores: Callable[[Chosen], tuple[Score, ...]],
     groups: Shaped[np.ndarray, "videos"],
     draws: int = DRAWS,
-    level: float = 0.95,
-    seed: int = 0,
 ) -> tuple[Score, ...]:
     """Scores with their bootstrap bounds filled in; bounds stay ``None`` where there are none."""
 
@@ -107,7 +103,7 @@ def with_intervals(
         return np.array([np.nan if score.value is None else score.value for score in scores(chosen)], dtype=np.float64)
 
     whole = scores(np.arange(len(groups)))
-    intervals = bootstrap(values, groups, draws, level, seed)
+    intervals = bootstrap(values, groups, draws)
     return tuple(
         score if np.isnan(interval.low) else score.replace(low=interval.low, high=interval.high)
         for score, interval in zip(whole, intervals, strict=True)

@@ -20,51 +20,47 @@ class TieRange(NamedTuple):
     best_first: float
 
 
-def tsl300_f2(
-    truth: SpanTable, predicted: SpanTable, labels: int, tious: tuple[float, ...] = TIOUS
-) -> Float[np.ndarray, "tious"]:
+def tsl300_f2(truth: SpanTable, predicted: SpanTable, labels: int) -> Float[np.ndarray, "tious"]:
     """F2 as TSL-300's scorer has it: from precision and recall averaged over the ranked list, then over labels.
 
     Neither at an operating point nor over frames, so not comparable to those. A label with true spans but without
     predictions has precision and recall 0, where the published scorer stops.
     """
-    hit = match_predictions(truth, predicted, labels, tious)
+    hit = match_predictions(truth, predicted, labels, TIOUS)
     precisions, recalls = [], []
     for label in np.unique(truth.label):
         mine = np.flatnonzero(predicted.label == label)
         if not len(mine):
-            precisions.append(np.zeros(len(tious)))
-            recalls.append(np.zeros(len(tious)))
+            precisions.append(np.zeros(len(TIOUS)))
+            recalls.append(np.zeros(len(TIOUS)))
             continue
         hits = np.cumsum(hit[:, mine[np.argsort(-predicted.score[mine], kind="stable")]], axis=1)
         precisions.append((hits / np.arange(1, len(mine) + 1)).mean(axis=1))
         recalls.append((hits / (truth.label == label).sum()).mean(axis=1))
     if not precisions:
-        return np.full(len(tious), np.nan)
+        return np.full(len(TIOUS), np.nan)
     precision, recall = np.mean(precisions, axis=0), np.mean(recalls, axis=0)
     below = 4 * precision + recall
     return 5 * precision * recall / np.where(below > 0, below, 1.0)
 
 
-def tie_range(truth: SpanTable, predicted: SpanTable, labels: int, tious: tuple[float, ...] = TIOUS) -> TieRange:
+def tie_range(truth: SpanTable, predicted: SpanTable, labels: int) -> TieRange:
     """mAP with equal scores ordered against and in favour of the system."""
     overlap = _best_overlap(truth, predicted, labels)
     worst, best = (
-        mean_average_precision(truth, predicted.where(np.argsort(key, kind="stable")), labels, tious).mean
+        mean_average_precision(truth, predicted.where(np.argsort(key, kind="stable")), labels).mean
         for key in (overlap, -overlap)
     )
     return TieRange(worst, best)
 
 
-def ranked_scores(
-    truth: SpanTable, predicted: SpanTable, labels: int, tious: tuple[float, ...] = TIOUS
-) -> tuple[Score, ...]:
+def ranked_scores(truth: SpanTable, predicted: SpanTable, labels: int) -> tuple[Score, ...]:
     """Both as named scores, beside ``locating_scores``; apart because a bootstrap need not draw them."""
-    f2 = tsl300_f2(truth, predicted, labels, tious)
-    ties = tie_range(truth, predicted, labels, tious)
-    mean = f"mean of {', '.join(f'{tiou:g}' for tiou in tious)}"
+    f2 = tsl300_f2(truth, predicted, labels)
+    ties = tie_range(truth, predicted, labels)
+    mean = f"mean of {', '.join(f'{tiou:g}' for tiou in TIOUS)}"
     values = [
-        *(("F2", f"tsl300, tIoU {tiou:g}", float(value)) for tiou, value in zip(tious, f2, strict=True)),
+        *(("F2", f"tsl300, tIoU {tiou:g}", float(value)) for tiou, value in zip(TIOUS, f2, strict=True)),
         ("F2", f"tsl300, {mean}", float(f2.mean())),
         ("mAP@tIoU", f"{mean}; equal scores by overlap, worst first", ties.worst_first),
         ("mAP@tIoU", f"{mean}; equal scores by overlap, best first", ties.best_first),

@@ -139,12 +139,11 @@ def save_run(
     return record
 
 
-def load_run(folder: Path, device: torch.device | None = None) -> Run:
+def load_run(folder: Path) -> Run:
     """Build the model that a run folder holds.
 
-    Args:
-        device: where a pretrained Video-LLM goes, and its scenes with it; by default a GPU if there is one. The
-            compact model stays on the processor, where it is fast enough.
+    A pretrained Video-LLM goes to a GPU if there is one, and its scenes with it. The compact model stays on the
+    processor, where it is fast enough.
 
     Raises:
         WeightsError: a file is missing or changed, or its tensors are not those of the recorded configuration; the
@@ -160,7 +159,7 @@ def load_run(folder: Path, device: torch.device | None = None) -> Run:
         language = {VIDEO_LLM_PREFIX + key: value for key, value in _tensors(folder / LANGUAGE, contents).items()}
         _fill(dict(_named_tensors(model)), {**language, **scene}, folder)
     else:
-        device = device or default_device()
+        device = default_device()
         model = record.scene_side.build(record.video_llm.load(device, record.window.rate_hz, folder / ADAPTER))
         _fill({key: value for key, value in _named_tensors(model) if not _is_language(key)}, scene, folder)
         model.to(device)

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, Self
 
-import torch
 from pydantic import ConfigDict, Field, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load, save
@@ -92,8 +91,8 @@ def save_reaction(folder: Path, model: ReactionModel, record: ReactionRecord) ->
     return record
 
 
-def load_reaction(folder: Path, device: torch.device | None = None) -> ReactionRun:
-    """Build the model that a run folder holds.
+def load_reaction(folder: Path) -> ReactionRun:
+    """Build the model that a run folder holds, on the processor.
 
     Raises:
         WeightsError: a file is missing or changed, or its tensors are not those of the recorded configuration.
@@ -106,4 +105,4 @@ def load_reaction(folder: Path, device: torch.device | None = None) -> ReactionR
         raise WeightsError(
             f"{folder / LANGUAGE}: not the weights of its {RUN} ({str(error).splitlines()[0]}). Train again."
         ) from error
-    return ReactionRun(model.to(device or torch.device("cpu")).eval(), record)
+    return ReactionRun(model.eval(), record)

@@ -6,7 +6,6 @@ from scipy.special import log_softmax
 
 from omnisila.errors import InputError
 from omnisila.evaluation.calibration import (
-    FitConfig,
     ValidationVideo,
     conformal_level,
     fit_operating_point,
@@ -19,7 +18,7 @@ from omnisila.schema import Span
 from omnisila.spans import ANOMALY_CURVE, Curve, SpanShape, Thresholds, flagged_stretches
 
 PLAIN = SpanShape(smooth_s=0, merge_gap_s=0, min_duration_s=0)
-SHARP = FitConfig(off_frac=1.0)
+SHARP = 1.0  # spans end where they begin
 
 
 def video(scores: list[float], *events: tuple[float, float], name: str = ANOMALY_CURVE) -> ValidationVideo:

@@ -12,6 +12,8 @@ from omnisila.data.annotated import AnnotatedVideo
 from omnisila.labels import label_set
 from omnisila.schema import Span, Truth
 
+CALM_RUN, EVENT_RUN = (2, 7), (1, 5)  # clips in a row: at least so many, and fewer than that
+
 
 class Part(Frozen):
     """One clip of a join, from the join's second ``start_s`` on, for whole seconds."""
@@ -39,8 +41,6 @@ def plan_joins(
     durations_s: Mapping[str, float],
     labels: str = "implicit",
     count: int = 8,
-    normal_run: tuple[int, int] = (2, 6),
-    event_run: tuple[int, int] = (1, 4),
     events: int = 2,
     seed: int = 0,
 ) -> tuple[Join, ...]:
@@ -54,8 +54,6 @@ def plan_joins(
         durations_s: a clip's path -> its length; 1 for stills, which stand for a second.
         labels: the label set that says what an event is.
         count: joins for each data set.
-        normal_run: fewest and most calm clips in a row.
-        event_run: fewest and most event clips in a row.
         events: runs of event clips in each join.
         seed: draws the clips.
     """
@@ -73,9 +71,9 @@ def plan_joins(
         for number in range(count):
             row: list[AnnotatedVideo] = []
             for _ in range(events):
-                row += [next(calm_deck) for _ in range(random.integers(normal_run[0], normal_run[1] + 1))]
-                row += [next(event_deck) for _ in range(random.integers(event_run[0], event_run[1] + 1))]
-            row += [next(calm_deck) for _ in range(random.integers(normal_run[0], normal_run[1] + 1))]
+                row += [next(calm_deck) for _ in range(random.integers(*CALM_RUN))]
+                row += [next(event_deck) for _ in range(random.integers(*EVENT_RUN))]
+            row += [next(calm_deck) for _ in range(random.integers(*CALM_RUN))]
             joins.append(join_clips(f"{set_name}-{number}", row, durations_s, labels))
     return tuple(joins)
 

@@ -67,7 +67,7 @@ class Located(NamedTuple):
             stated=stated.of_labels(self.negative),
         )
         if len(self.negative) < count:
-            scores += average_precision_scores(truth, stated, count, TIOUS, f"{', '.join(self.labels.reportable)}; ")
+            scores += average_precision_scores(truth, stated, count, f"{', '.join(self.labels.reportable)}; ")
         return with_label_set(self.labels.name, scores)
 
     def details(self) -> tuple[Score, ...]:

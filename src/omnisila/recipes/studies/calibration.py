@@ -9,7 +9,6 @@ from scipy.special import softmax
 from omnisila.data.annotated import AnnotatedVideo
 from omnisila.data.clips.compose import Join, plan_joins
 from omnisila.evaluation.calibration import (
-    FitConfig,
     ValidationVideo,
     fit_operating_point,
     fit_temperature,
@@ -28,7 +27,7 @@ JOINS_PER_SET = 12
 # that of looks would miss most of them.
 ACT_ALARMS_PER_HOUR, LOOK_ALARMS_PER_HOUR = 12.0, 6.0
 MIN_ORDINARY_S = 5.0  # shorter clips are excerpts: their alarms say nothing of an hour
-VOTED = FitConfig(off_frac=0.5)  # an act that is surely under way reaches as far as it is likelier than not
+VOTED_OFF_FRAC = 0.5  # an act that is surely under way reaches as far as it is likelier than not
 _ON = np.arange(0.5, 1.0, 0.02)
 
 
@@ -184,7 +183,7 @@ def voted_thresholds(
             continue
         limit = ACT_ALARMS_PER_HOUR if name in acts else LOOK_ALARMS_PER_HOUR
         limited = _limited(ordinary, scores, column, shape, limit)
-        wanted = fit_operating_point(videos, [name], shape, DEFAULT_FNR, "empirical", VOTED)
+        wanted = fit_operating_point(videos, [name], shape, DEFAULT_FNR, "empirical", VOTED_OFF_FRAC)
         found[name] = max(limited, wanted.thresholds[name] if wanted else limited, key=lambda point: point.on)
     return found
 
@@ -195,7 +194,7 @@ def _limited(
     """The lowest threshold of one label's curve that raises at most so many alarms; they are whole."""
     limit = round(alarms_per_hour * sum(scores.durations_s[clip.path] for clip in ordinary) / 3600)
     curves = [Curve(start_s, end_s, rows[:, column]) for start_s, end_s, rows in map(scores.of_clip, ordinary)]
-    points = [Thresholds(on=float(on), off=float(on) * VOTED.off_frac) for on in _ON]
+    points = [Thresholds(on=float(on), off=float(on) * VOTED_OFF_FRAC) for on in _ON]
     alarms = (sum(len(flagged_stretches(curve, point, shape).start_s) for curve in curves) for point in points)
     return next((point for point, count in zip(points, alarms, strict=True) if count <= limit), points[-1])
 
