@@ -17,17 +17,14 @@ from omnisila.data.annotated import AnnotatedVideo
 from omnisila.errors import DataSetError
 
 SIDE_PX = 24  # small enough that noise and compression are gone
-CORRELATION = 0.95
+CORRELATION = 0.95  # of stills that count as one
 
 
-def with_near_duplicates(
-    clips: Sequence[AnnotatedVideo], root: Path, correlation: float = CORRELATION
-) -> tuple[AnnotatedVideo, ...]:
+def with_near_duplicates(clips: Sequence[AnnotatedVideo], root: Path) -> tuple[AnnotatedVideo, ...]:
     """The clips, stills with a near-duplicate in their own set given one more source that they share.
 
     Args:
         clips: of any sets; moving clips pass unchanged.
-        correlation: the limit, in 0..1.
 
     Raises:
         DataSetError: a still cannot be read.
@@ -35,7 +32,7 @@ def with_near_duplicates(
     result = list(clips)
     for set_name in sorted({clip.set_name for clip in clips if clip.is_still}):
         stills = [index for index, clip in enumerate(clips) if clip.is_still and clip.set_name == set_name]
-        chains = find_chains(np.stack([_thumbnail(clips[index].file(root)) for index in stills]), correlation)
+        chains = find_chains(np.stack([_thumbnail(clips[index].file(root)) for index in stills]), CORRELATION)
         sizes = np.bincount(chains)
         first = {int(chain): clips[index].path for index, chain in reversed(list(zip(stills, chains, strict=True)))}
         for index, chain in zip(stills, chains, strict=True):

@@ -5,10 +5,10 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from threading import BoundedSemaphore
-from typing import Annotated, Any, Literal, Protocol, TypeVar, runtime_checkable
+from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, HTTPException, Request
 from fastapi import Path as InPath
@@ -96,7 +96,7 @@ async def ask(request: Request, room: Room, user: Reviewer) -> Job:
             given = {"model": form.get("model") or "compact", "labels": [label for label in labels if label]}
             asked = _checked(Settings, given)
             asked.check()
-            video = await run_in_threadpool(keep, upload.file, upload.filename or "video", room.settings.uploads)
+            video = await run_in_threadpool(keep, upload.file.read, upload.filename or "video", room.settings.uploads)
     else:
         try:
             content = await request.json()
@@ -170,13 +170,6 @@ def _checked(kind: type[Kind], content: Any) -> Kind:
         raise InputError(f"{first_fault(error, at='the body')}.") from None
 
 
-@runtime_checkable
-class Readable(Protocol):
-    """A video on its way in."""
-
-    def read(self, size: int, /) -> bytes: ...
-
-
 def keep_fetched(address: str, settings: ServeSettings) -> Path:
     """A video from a web address, kept like an upload.
 
@@ -188,13 +181,13 @@ def keep_fetched(address: str, settings: ServeSettings) -> Path:
         raise HTTPException(429, "other videos are being fetched; try again later.", {"Retry-After": "30"})
     try:
         with fetch(address, settings.fetching) as found:
-            return keep(found, found.name, settings.uploads)
+            return keep(found.read, found.name, settings.uploads)
     finally:
         _fetches.release()
 
 
-def keep(content: Readable, name: str, folder: Path) -> Path:
-    """A video in a place that its content decides, so that the same one is kept once.
+def keep(read: Callable[[int], bytes], name: str, folder: Path) -> Path:
+    """A video, read piece by piece, in a place that its content decides, so that the same one is kept once.
 
     Raises:
         OutputError: the disk is full.
@@ -206,7 +199,7 @@ def keep(content: Readable, name: str, folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         try:
             with aside.open("xb") as file:
-                while piece := content.read(_PIECE_BYTES):
+                while piece := read(_PIECE_BYTES):
                     found.update(piece)
                     file.write(piece)
                 file.flush()

@@ -73,7 +73,7 @@ def complete(room: Room, _user: Reviewer, asked: Conversation) -> Response:
 
 def _video(address: str, settings: ServeSettings) -> Path:
     if address.startswith("data:"):
-        return keep(io.BytesIO(video_in(address)), "video", settings.uploads)
+        return keep(io.BytesIO(video_in(address)).read, "video", settings.uploads)
     return keep_fetched(address, settings)
 
 
