@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.main import get_command
 from typer.testing import Result
 
+from omnisila.cli.app import app
 from omnisila.errors import EndpointError
 from omnisila.schema import Analysis
 
@@ -46,6 +48,15 @@ def test_a_folder_becomes_a_ledger_and_the_results_of_analyze(omnisila: Run, mak
     assert "going on: 3 of 3 have ended before" in again.stderr
     other = omnisila("batch", *given, "--out", out, *command, "--max-fnr", "0.1")
     assert "max_fnr None, not 0.1" in str(other.exception)
+
+
+def test_it_has_the_options_of_analyze() -> None:
+    commands: Any = get_command(app)
+    has = {name: {param.name: param for param in commands.commands[name].params} for name in ("analyze", "batch")}
+    assert has["analyze"].keys() - has["batch"].keys() == {"videos", "cut", "as_json"}
+    for name in has["analyze"].keys() & has["batch"].keys() - {"out", "formats"}:
+        mine, other = has["batch"][name], has["analyze"][name]
+        assert (mine.opts, mine.default, mine.help) == (other.opts, other.default, other.help)
 
 
 def test_a_cluster_is_not_for_the_pool(omnisila: Run, tmp_path: Path) -> None:

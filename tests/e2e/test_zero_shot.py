@@ -1,6 +1,9 @@
 """Each family of plain Video-LLMs from the command line, on a tiny checkpoint that transformers saved."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,6 +37,17 @@ def test_a_clip_is_analysed(
     assert {one["cause_by"] for one in found["findings"]} <= {"model"}
     page = (out / "clip.mp4.html").read_text()
     assert ("own unchecked words" in page) == any(one["cause"] for one in found["findings"])
+
+
+def test_quietly_nothing_is_drawn_while_weights_are_loaded(make_video: Callable[..., Path], tmp_path: Path):
+    clip, model = make_video("clip.mp4", frames=12, rate_hz=12), checkpoint(tmp_path / "smolvlm", "smolvlm")
+    given = [clip, "--model", model, "--labels", "explicit", "--out", tmp_path / "out", "--quiet"]
+    environment = {**os.environ, "OMNISILA_CACHE": str(tmp_path / "cache")}
+    environment.pop("HF_HUB_DISABLE_PROGRESS_BARS", None)
+    said = subprocess.run(
+        [sys.executable, "-m", "omnisila", "analyze", *map(str, given)], env=environment, capture_output=True, text=True
+    )
+    assert (said.returncode, said.stdout, said.stderr) == (0, "", "")
 
 
 def test_what_is_no_video_llm_is_refused_with_the_families(
