@@ -30,12 +30,14 @@ from omnisila.schema import Span
 
 HOLD_S = 5.0  # a picture that would stay on for longer belongs to no slow screen: nothing was recorded
 _HOLD_FRAMES = 5  # likewise, where pictures are seconds apart
+_FARTHEST_S = 366 * 86_400.0  # nor is a leap over more than a year a time without pictures
 _LEAP_S = 1.0  # timestamps that leap farther than this are not merely out of order
 _OVERLAP_S = 0.1  # a key picture is shown after all that stand before it in the file; times round by less
 REORDERED = 16  # pictures that H.264 and H.265 hold back at most to bring them into order
 _STRAY = 3  # of so many packets after a leap, one that goes on where the leap began proves it wrong
 _STATED_S = 1.0  # headers that are wrong by less are not told
 _STATING = ("matroska", "avi", "flv", "mov", "asf")  # formats that state how long they last; of others libav guesses
+_OF_PICTURES = ("mjpeg", "_pipe")  # formats in which one picture file follows another
 _MAX_PACKETS = 10_000_000  # a day at 115 pictures a second
 ENDS_EARLY = "the file ends early: it was cut off or is damaged"
 _LISTED = 5  # times in one note
@@ -168,8 +170,11 @@ def _read(path: Path) -> Clock:
         stated_s = _stated_s(container, stream) if name in _STATING else None
         rate_hz = nominal_rate_hz(stream)
     frame_s = _usual(packets.display_s, 1.0 / (rate_hz or 25.0))
-    if name == "avi":  # which only numbers its packets: where pictures are reordered, libav's guess is wrong
-        packets.shown_s = packets.decoded_s
+    unordered = name == "avi" or _is_patchy(packets)
+    if unordered:  # AVI only numbers its packets: where pictures are reordered, libav's guess is wrong
+        delay_s = 0.0 if name == "avi" else packets.shown_s[0] - packets.decoded_s[0]
+        decoded_s = (*packets.decoded_s, math.nan)  # libav may give two packets the time of the second
+        packets.shown_s = array("d", (math.nan if a == b else a + delay_s for a, b in pairwise(decoded_s)))
     known = [time_s for time_s in packets.shown_s[:REORDERED] if not math.isnan(time_s)]
     start_s = min(begin_s, *known) if known else 0.0
     times_s, parts, strays_s = _counted_on(packets, start_s, frame_s)
@@ -180,7 +185,7 @@ def _read(path: Path) -> Clock:
     holes = [
         Span(start_s=time_s + frame_s, end_s=later) for time_s, later in pairwise(in_order) if later - time_s > hold_s
     ]
-    notes = [*_notes(parts, strays_s, (*first, *holes)), *joined_note(path)]
+    notes = [*_notes(parts, strays_s, (*first, *holes)), *(() if name.endswith(_OF_PICTURES) else joined_note(path))]
     if stated_s is not None and len(parts) == 1 and not strays_s:
         longest_s = max(packets.last_s, packets.last_s - start_s)
         if stated_s > longest_s + _STATED_S and (name == "mov" or is_cut_off(path)):  # mov's index lists each packet
@@ -194,7 +199,7 @@ def _read(path: Path) -> Clock:
     if ended and claimed_s < end_s + _STATED_S and another_from(path) is None:
         notes.append(ENDS_EARLY)
     return Clock(
-        start_s, times_s, name != "avi" and bool(known), tuple(n for n, key in enumerate(packets.key) if key),
+        start_s, times_s, not unordered and bool(known), tuple(n for n, key in enumerate(packets.key) if key),
         _places(packets), frame_s, hold_s, end_s, claimed_s, (*first, *holes), parts, tuple(notes),
     )  # fmt: skip
 
@@ -203,6 +208,12 @@ def _stated_s(container: InputContainer, stream: VideoStream) -> float | None:
     if stream.duration and stream.time_base is not None:
         return float(stream.duration * stream.time_base)
     return container.duration / av.time_base if container.duration else None
+
+
+def _is_patchy(packets: _Packets) -> bool:
+    """Whether many packets have no time, as H.264 in program streams: times do not tell their order then."""
+    unknown = sum(map(math.isnan, packets.shown_s))
+    return unknown > len(packets.key) / 10 and not math.isnan(packets.shown_s[0] - packets.decoded_s[0])
 
 
 def _usual(values: Iterable[float], fallback: float) -> float:
@@ -236,7 +247,7 @@ def _counted_on(
             end_s += frame_s
             continue
         again = shown_s < newest_s - _OVERLAP_S if packets.key[number] else order < last_s - slack_s
-        if again:
+        if again or shown_s - max(newest_s, start_s) > _FARTHEST_S:
             leading = [
                 time_s for time_s in packets.shown_s[number : number + REORDERED] if abs(time_s - shown_s) < slack_s
             ]
@@ -266,7 +277,7 @@ def _places(packets: _Packets) -> dict[int, int]:
 def _notes(parts: tuple[Part, ...], strays_s: list[float], holes: tuple[Span, ...]) -> Iterator[str]:
     if len(parts) > 1:
         yield (
-            f"timestamps jump back at {_list_some(f'{part.begin_s:.1f}' for part in parts[1:])} s: "
+            f"timestamps start anew at {_list_some(f'{part.begin_s:.1f}' for part in parts[1:])} s: "
             "what follows is counted on from there"
         )
     if strays_s:

@@ -1,45 +1,81 @@
-"""How a media file is laid out, told by its headers alone: what is cut off."""
+"""How a media file is laid out, told by its headers alone: where it ends, what is cut off."""
 
+import re
 from collections.abc import Iterator
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 _AVIF_BRANDS = (b"avif", b"avis")
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1")
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"  # Matroska's and WebM's first elements
 _PNG = b"\x89PNG\r\n\x1a\n"
 _FIRST_BOXES = (b"ftyp", b"mdat", b"wide", b"free", b"skip", b"moov")
+_JPEG, _FLV = b"\xff\xd8\xff", b"FLV"
+_BEGINNING = re.compile(rb"\xff\xd8\xff|\x89PNG|GIF8|BM.{4}\0{4}|RIFF.{4}WEBP|\0\0\0?\x01", re.DOTALL)
+_JPEG_MARK = re.compile(rb"\xff[^\0\xd0-\xd7\xff]")
 
 
 def is_cut_off(path: Path) -> bool:
     """Whether a file ends before the size that its own headers give it; false where they give none."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(4096)
-        if head.startswith(b"RIFF"):
-            return 8 + int.from_bytes(head[4:8], "little") > size
-        if head.startswith(b"FLV"):  # each tag is followed by its size, which stands in its head too
-            file.seek(-4, 2)
-            tag = int.from_bytes(file.read(4))
-            if not 11 <= tag <= size - 4:
-                return True
-            file.seek(-4 - tag, 2)
-            return int.from_bytes(file.read(4)[1:]) != tag - 11
-        if head.startswith(_PNG):
-            file.seek(-min(size, 8), 2)
-            return file.read() != b"IEND\xaeB`\x82"
-        at = head.find(_SEGMENT) + len(_SEGMENT)
-        if head.startswith(_EBML) and len(_SEGMENT) <= at < len(head) - 8:
-            width = 9 - head[at].bit_length()  # the leading zeros of a number's first byte say how many bytes it has
-            unknown = (1 << 7 * width) - 1
-            length = int.from_bytes(head[at : at + width]) & unknown
-            return length != unknown and at + width + length > size
-    return False
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        return (_end(content) or 0) > len(content)
 
 
 def gif_break(path: Path) -> int | None:
-    """The byte at which a GIF's blocks can no longer be followed; None where they end as they should, or it is none.
+    """The byte at which a GIF's blocks can no longer be followed; None where they end as they should, or it is none."""
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        if content[:4] != b"GIF8":
+            return None
+        end, whole = _follow_gif(content)
+        return None if whole else end
+
+
+def own_end(path: Path) -> int | None:
+    """The byte behind all that belongs to a file, as its own headers tell; None where they do not."""
+    if found := list(boxes(path)):
+        return found[-1].place + found[-1].length
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        end = _end(content)
+        loose = content[:3] in (_JPEG, _FLV)  # cameras put much behind photographs, and tags may be damaged
+        return None if loose and (end is None or not _BEGINNING.match(content, end)) else end
+
+
+def _end(content: mmap) -> int | None:
+    if content[:4] == b"GIF8":
+        end, whole = _follow_gif(content)
+        return end if whole and content[end : end + 4] != b"GIF8" else None  # which libav may read on
+    if content[:3] == _JPEG:
+        return _jpeg_end(content)
+    if content[:4] == _EBML:
+        return _matroska_end(content)
+    if content[:2] == b"BM":
+        return int.from_bytes(content[2:6], "little") or None
+    if content.find(_PNG, 0, 8) == 0:
+        end = _behind(content, 8, rb".{4}[A-Za-z]{4}", 0, "big", 12)
+        return end if content[end - 8 : end - 4] == b"IEND" else len(content) + 1
+    if content[:3] == _FLV:
+        return _behind(content, 13, rb"[\x08\x09\x12].{3}", 0, "big", 15, mask=0xFFFFFF)
+    if content[:4] == b"RIFF":
+        end = _behind(content, 0, rb"\ARIFF|RIFF.{4}AVIX", 4, "little", 8)
+        read_on = re.match(rb"\d\d[a-z]{2}|idx1|LIST|JUNK|AVI |RIFF.{4}AVI ", content[end : end + 12], re.DOTALL)
+        return None if read_on else end
+    return None
+
+
+def _behind(
+    content: mmap, at: int, chunk: bytes, length_at: int, order: Literal["big", "little"], more: int, mask: int = -1
+) -> int:
+    """Where chunks end that state their lengths, of even numbers of bytes where ``order`` is little."""
+    looks_right = re.compile(chunk, re.DOTALL)
+    while looks_right.match(content, at):
+        length = int.from_bytes(content[at + length_at : at + length_at + 4], order) & mask
+        at += more + length + (length % 2 if order == "little" else 0)
+    return at
+
+
+def _follow_gif(content: mmap) -> tuple[int, bool]:
+    """Behind a GIF's last byte, or where its blocks can no longer be followed, and which of these it is.
 
     Source: GIF89a specification, appendix B.
     """
@@ -52,22 +88,49 @@ def gif_break(path: Path) -> int | None:
     def behind_colours(at: int) -> int:
         return at + (3 << (content[at - 1] & 7) + 1 if content[at - 1] & 0x80 else 0)
 
-    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
-        if content[:4] != b"GIF8":
+    at = 13
+    try:
+        at += (3 << (content[10] & 7) + 1) if content[10] & 0x80 else 0
+        while (kind := content[at : at + 1]) != b";":
+            if kind == b"!":
+                at = behind_pieces(at + 2)
+            elif kind == b",":
+                at = behind_pieces(behind_colours(at + 10) + 1)
+            else:
+                return at, False
+    except IndexError:
+        return len(content), False
+    return at + 1, True
+
+
+def _jpeg_end(content: mmap) -> int | None:
+    """None where it says itself that further views of it follow, or is cut off or damaged."""
+    at = 2
+    while content[at : at + 1] == b"\xff" and (kind := content[at + 1 : at + 2]) != b"\xd9":
+        if content[at + 4 : at + 8] == b"MPF\0":
             return None
-        at = 13
-        try:
-            at += (3 << (content[10] & 7) + 1) if content[10] & 0x80 else 0
-            while (kind := content[at : at + 1]) != b";":
-                if kind == b"!":
-                    at = behind_pieces(at + 2)
-                elif kind == b",":
-                    at = behind_pieces(behind_colours(at + 10) + 1)
-                else:
-                    return at
-        except IndexError:
-            return len(content)
-    return None
+        at += 2 + int.from_bytes(content[at + 2 : at + 4])
+        if kind == b"\xda":  # what follows is coded, to the next mark that is none of its own
+            found = _JPEG_MARK.search(content, at)
+            at = len(content) if found is None else found.start()
+    return at + 2 if content[at : at + 2] == b"\xff\xd9" else None
+
+
+def _matroska_end(content: mmap) -> int | None:
+    at: int | None = 0
+    while at is not None and content[at : at + 4] in (_EBML, _SEGMENT):
+        at = _element_end(content, at + 4)
+    return at
+
+
+def _element_end(content: mmap | bytes, at: int) -> int | None:
+    """Where a Matroska element ends whose length stands at a byte; None where it is left open."""
+    width = (
+        9 - int.from_bytes(content[at : at + 1]).bit_length()
+    )  # the leading zeros of a number's first byte say how many bytes it has
+    unknown = (1 << 7 * width) - 1
+    length = int.from_bytes(content[at : at + width]) & unknown
+    return None if length == unknown else at + width + length
 
 
 def stated_pictures(path: Path) -> int:
@@ -96,7 +159,7 @@ class Box(NamedTuple):
 
 
 def boxes(path: Path) -> Iterator[Box]:
-    """The outermost boxes of an ISO media file, by their headers alone; nothing where it is none."""
+    """The outermost boxes of an ISO media file, by their headers alone, as long as their kinds are words."""
     size = path.stat().st_size
     with path.open("rb") as file:
         at, recognised = 0, False
@@ -105,7 +168,7 @@ def boxes(path: Path) -> Iterator[Box]:
             header = file.read(16)
             length, kind = int.from_bytes(header[:4]), header[4:8]
             recognised = recognised or kind in _FIRST_BOXES
-            if not recognised:
+            if not (recognised and re.match(rb"[ -~\xa9]{4}$", kind)):
                 return
             if length == 1:
                 length = int.from_bytes(header[8:16])

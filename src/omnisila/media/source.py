@@ -20,7 +20,7 @@ from omnisila.media.container import check_file, check_pixels, open_container, o
 from omnisila.media.decoder import DAMAGED, Account, Decoder
 from omnisila.media.grid import TIME_TOLERANCE_S
 from omnisila.media.image_files import PICTURE_ERRORS, WebPAnimation, frame_of
-from omnisila.media.joined import another_from, joined_note
+from omnisila.media.joined import joined_note
 from omnisila.media.layout import ends_early
 from omnisila.media.pictures import Orientation, look_notes, shown_size
 from omnisila.schema import Span
@@ -206,8 +206,7 @@ def _still(path: Path, image: Image.Image) -> StillSource:
         notes.append(f"the file holds {pages} pages without times: the first is analysed")
     if image.format in ("AVIF", "HEIF") and ends_early(path):  # whose decoders leave out what is missing
         notes.append("the file is cut off: a part of the picture is missing")
-    if (place := another_from(path)) is not None:
-        notes.append(f"a video begins at byte {place} of the file and is not read: give it as a file of its own")
+    notes += joined_note(path)
     info = _picture_info(path, image, STILL_S, None)
     try:
         frame = frame_of(image)

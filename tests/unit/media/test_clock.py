@@ -44,7 +44,7 @@ def test_joined_recordings_run_on_with_every_picture(make_video, tmp_path, frame
     assert reader.info.duration_s == pytest.approx(44 / RATE_HZ, abs=2e-3)
     assert (reader.decoded_ratio, reader.info.holes) == (1.0, ())
     (warning,) = reader.warnings
-    assert warning.startswith("timestamps jump back at 1.8 s")
+    assert warning.startswith("timestamps start anew at 1.8 s")
 
 
 FRAGMENTS = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
@@ -62,6 +62,16 @@ def test_a_second_video_that_cannot_be_reached_is_told(make_video, tmp_path, nam
     reader = VideoReader(joined(make_video, tmp_path / name, 0.0, codec="libx264"))
     assert len(list(reader)) == 22
     assert "another video begins at byte" in reader.warnings[0]
+
+
+@pytest.mark.parametrize("name", ["joined.mkv", "joined.avi"])
+def test_of_three_recordings_all_is_read_or_told(make_video, tmp_path, name):
+    parts = [make_video(name, frames=22, codec="mpeg4").read_bytes()] * 3
+    (tmp_path / name).write_bytes(b"".join(parts))
+    reader = VideoReader(tmp_path / name)
+    told = any(f"another video begins at byte {2 * len(parts[0])} " in warning for warning in reader.warnings)
+    assert len(list(reader)) == (44 if told else 66)
+    assert not any("is no part of it" in warning for warning in reader.warnings)
 
 
 MADE_WITH = {
@@ -99,8 +109,48 @@ def test_a_video_behind_a_picture_is_told(make_video, tmp_path):
     size = (tmp_path / "a.jpg").stat().st_size
     (tmp_path / "a.jpg").write_bytes((tmp_path / "a.jpg").read_bytes() + make_video("b.mp4", frames=5).read_bytes())
     assert VideoReader(tmp_path / "a.jpg").warnings == (
-        f"a video begins at byte {size} of the file and is not read: give it as a file of its own",
+        f"another video begins at byte {size} of the file and is not read: give it as a file of its own",
     )
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi", "a.flv", "a.gif", "a.jpg", "a.png", "a.bmp", "a.webp"])
+@pytest.mark.parametrize("behind", ["b.jpg", "b.h264", "zeros"])
+def test_what_stands_behind_the_end_is_told(make_video, tmp_path, name, behind):
+    path, known = tmp_path / name, MADE_WITH.get(name[2:], {"codec": "libx264"})
+    if name[2:] in ("jpg", "png", "bmp", "webp"):
+        Image.new("RGB", (64, 48)).save(path)
+    else:
+        path = make_video(name, frames=22, **known)
+    alone = VideoReader(path)
+    before, end = len(list(alone)), path.stat().st_size
+    Image.new("RGB", (64, 48)).save(tmp_path / "b.jpg")
+    (tmp_path / "zeros").write_bytes(bytes(5000))
+    more = make_video(behind, frames=5, codec="libx264") if behind == "b.h264" else tmp_path / behind
+    path.write_bytes(path.read_bytes() + more.read_bytes())
+    reader = VideoReader(path)
+    assert len(list(reader)) == before
+    told = f"what stands from byte {end} of the file on is no part of it and is not read: give joined files one by one"
+    assert reader.warnings == (alone.warnings if behind == "zeros" else (*alone.warnings, told))
+
+
+@pytest.mark.parametrize(
+    ("name", "made_with"),
+    [("a.h264", ("libx264", "yuv420p")), ("a.mjpg", ("mjpeg", "yuvj420p")), ("a.ivf", ("libvpx", "yuv420p"))],
+)
+def test_of_raw_streams_one_behind_another_all_is_read_or_told(make_video, tmp_path, name, made_with):
+    alone = make_video(name, frames=22, codec=made_with[0], pixel_format=made_with[1])
+    (path := tmp_path / f"joined{alone.suffix}").write_bytes(2 * alone.read_bytes())
+    reader = VideoReader(path)
+    told = [warning for warning in reader.warnings if f"begins at byte {alone.stat().st_size} " in warning]
+    assert len(list(reader)) == (22 if name == "a.ivf" else 44)
+    assert len(told) == (name == "a.ivf")
+
+
+def test_a_leap_over_more_than_a_year_is_no_time_without_pictures(make_video, tmp_path):
+    reader = VideoReader(joined(make_video, tmp_path / "joined.mkv", 4e8))
+    assert len(list(reader.at_rate(RATE_HZ))) == 44
+    assert (reader.info.holes, reader.decoded_ratio) == ((), 1.0)
+    assert reader.warnings == ("timestamps start anew at 1.8 s: what follows is counted on from there",)
 
 
 def test_a_cut_fragment_is_told(make_video, tmp_path):
@@ -180,6 +230,15 @@ def test_reordered_pictures_in_avi_keep_their_order_and_number(make_video, frame
     frames = list(reader)
     assert numbers(frames, frame_level) == [*range(22)] * 3
     assert [frame.time_s for frame in frames] == pytest.approx([k / RATE_HZ for k in range(66)], abs=1e-3)
+    assert (reader.decoded_ratio, reader.warnings) == (1.0, ())
+
+
+def test_h264_in_a_program_stream_whose_packets_have_few_times_keeps_its_order(make_video, frame_level):
+    options = {"bf": "3", "b-adapt": "0", "g": "24", "crf": "4"}
+    reader = VideoReader(make_video("a.mpg", codec="libx264", frames=66, rate_hz=25, options=options))
+    frames = list(reader)
+    assert numbers(frames, frame_level) == [*range(22)] * 3
+    assert [frame.time_s for frame in frames] == pytest.approx([k / 25 for k in range(66)], abs=2e-3)
     assert (reader.decoded_ratio, reader.warnings) == (1.0, ())
 
 

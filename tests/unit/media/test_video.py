@@ -87,7 +87,7 @@ def test_timestamps_that_start_over_are_counted_on(make_video, tmp_path):
     assert 46 <= len(times_s) <= 48
     assert np.all(np.diff(times_s) > 0)
     assert times_s[-1] == pytest.approx(47 / 12, abs=0.2)
-    assert any("jump back" in warning for warning in reader.warnings)
+    assert any("start anew" in warning for warning in reader.warnings)
 
 
 def test_a_stream_without_timestamps_runs_at_its_nominal_rate(make_video):
