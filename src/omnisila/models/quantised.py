@@ -33,7 +33,9 @@ def quantisation(bits: Bits | None, dtype: torch.dtype) -> BitsAndBytesConfig | 
         return None
     if find_spec("bitsandbytes") is None:
         raise WeightsError(f'{bits}-bit weights need bitsandbytes, which is missing. pip install "omnisila[quantise]".')
-    skipped = list(FULL_PRECISION)
+    skipped = [
+        f"(?:.*[.])?{name}" for name in FULL_PRECISION
+    ]  # wherever in the model: transformers asks from its start
     if bits == 8:
         return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=skipped)
     return BitsAndBytesConfig(

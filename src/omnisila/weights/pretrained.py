@@ -1,6 +1,7 @@
 """Models of transformers from a folder or the hub, with every way to fail named. safetensors only, no foreign code."""
 
 import json
+import logging
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -56,6 +57,8 @@ def load_pretrained(
         )
     _check_library(folder, config)
     _check_files(folder)
+    if quantization is not None or getattr(config, "quantization_config", None) is not None:
+        logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it names a faster kernel, which nobody needs
     if device is not None:
         options["device_map"] = {"": device}
     if quantization is not None:
@@ -74,6 +77,10 @@ def load_pretrained(
             f"{folder}: the weights are not those of {model_class.__name__}: {list_some(problems, '; ')}. "
             "Download the checkpoint again."
         )
+    if getattr(config, "quantization_config", None) is not None:  # transformers leaves some of the rest as it is stored
+        for parameter in model.parameters():
+            if parameter.is_floating_point() and parameter.dtype != dtype:
+                parameter.data = parameter.data.to(dtype)
     return model.eval()
 
 

@@ -52,3 +52,19 @@ def test_stored_and_loaded_again_it_is_the_same_and_close_to_all_bits(bits: Bits
         save_quantised(source, bits, out, kind)
     with pytest.raises(WeightsError, match="has fewer bits already"):
         save_quantised(out, bits, tmp_path / "fewer", kind)
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+def test_only_the_language_model_loses_bits_and_the_rest_computes_in_one_kind(
+    bits: Bits, source: Path, tmp_path: Path
+) -> None:
+    save_quantised(source, bits, tmp_path / "few", torch.bfloat16)  # as the command stores it
+    for kind in (torch.float32, torch.bfloat16):
+        llm = from_pretrained(tmp_path / "few", kind)
+        few = [name for name, weights in llm.named_parameters() if not weights.is_floating_point()]
+        assert few
+        assert all(".language_model." in name for name in few)
+        assert {weights.dtype for weights in llm.parameters() if weights.is_floating_point()} == {kind}
+        size = llm.backbone.size_px
+        seen = llm.backbone.encode(torch.zeros(1, 2, *size, 3, dtype=torch.uint8))
+        assert seen.values.dtype == kind
