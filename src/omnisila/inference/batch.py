@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from omnisila import __version__
 from omnisila.config import Frozen
 from omnisila.digests import digest, file_digest
-from omnisila.errors import OmnisilaError, OutputError
+from omnisila.errors import EndpointError, OmnisilaError, OutputError
 from omnisila.files import check_replaceable, check_writable, path_text, printable, remove, write_atomically
 from omnisila.inference.inputs import Failure, Input
 from omnisila.inference.run_folders import QUERY, answering, is_endpoint, shortcuts_of
@@ -166,10 +166,16 @@ class Batch:
         self._taken = {_key(out / INDEX): (out / INDEX, "the index of the run")}
 
     def run(self, inputs: Iterable[Input]) -> Iterator[Outcome]:
-        """Work through the inputs, one outcome each, in their order; no error of a single input leaves this."""
+        """Work through the inputs, one outcome each, in their order; no error of a single input leaves this.
+
+        Raises:
+            EndpointError: no question can be asked any more, of whatever input.
+        """
         for item in inputs:
             try:
                 yield self._outcome(item)
+            except EndpointError:
+                raise
             except Exception as error:
                 yield Outcome(item, "failed", reason=failure_reason(item, error))
 

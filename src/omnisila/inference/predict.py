@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from omnisila.data.asked_examples import check_examples
-from omnisila.errors import InputError, MediaError, OmnisilaError
+from omnisila.errors import EndpointError, InputError, MediaError, OmnisilaError
 from omnisila.files import write_atomically
 from omnisila.inference.inputs import Failure
 from omnisila.inference.systems import System
@@ -81,6 +81,8 @@ def predict(
                     append(out, part)
                     answered += len(part)
                     unparsed += sum(not said.parse_ok for said in part)
+            except EndpointError:  # no question can be asked any more
+                raise
             except OmnisilaError as error:
                 failed.append(Failure(video, str(error)))
                 break

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from omnisila.cli.app import app
-from omnisila.errors import InputError
+from omnisila.errors import EndpointError, InputError
 from omnisila.schema import Analysis
 
 KEY = "sk-314159"
@@ -119,6 +119,22 @@ def test_prose_is_no_failure_and_a_refused_key_ends_before_any_work(
     assert "\n" not in str(refused.exception)
     assert not list((tmp_path / "other").glob("*.json"))
     assert not list((tmp_path / "cache").rglob("*.safetensors"))
+
+
+def test_a_key_that_is_refused_on_the_way_ends_the_run_and_keeps_what_is_finished(
+    chat_server: Callable[..., Any], run: Callable[..., Result], tmp_path: Path
+) -> None:
+    server = chat_server(answer=lambda *_: "nothing")
+    told = ["--model", "query:openai:seer", "--retries", "0"]
+    assert run(server, *told).exit_code == 0
+    (tmp_path / "out" / "b.mp4.json").unlink()
+    server.answer = lambda _, pictures: (401, "expired") if pictures else "nothing"
+    ended = run(server, *told)
+    assert isinstance(ended.exception, EndpointError)
+    assert "was refused, status 401: expired" in str(ended.exception)
+    assert (tmp_path / "out" / "a.mp4.json").is_file()
+    server.answer = lambda *_: "nothing"
+    assert "1 analysed, 1 unchanged" in run(server, *told).stderr
 
 
 def test_examples_cost_what_is_told_first(
