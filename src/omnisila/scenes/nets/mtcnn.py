@@ -127,7 +127,7 @@ class MTCNN(nn.Module):
         scale = torch.tensor([width, height, width, height], dtype=torch.float32)
         results: list[Faces] = []
         for index in range(batch):
-            mine = torch.nonzero(faces.picture == index)[:, 0]
+            mine = torch.nonzero(faces.picture == index)[:, 0].flip(0)  # of equal ones NumPy's order keeps the last
             filled = faces.boxes_px[mine] + torch.tensor([0.0, 0.0, 1.0, 1.0])  # the last pixel belongs to a box
             mine = mine[suppress_overlaps(filled, faces.scores[mine], 0.7, by_smaller=True)]
             boxes = ((faces.boxes_px[mine] - border) / scale).clamp(0, 1)

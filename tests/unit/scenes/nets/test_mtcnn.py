@@ -84,6 +84,14 @@ def test_the_preset_agrees_with_facenet_pytorch_on_two_faces(photograph: Tensor)
     torch.testing.assert_close(faces.boxes_frac * torch.tensor([396, 256] * 2), wanted, atol=0.05, rtol=0.0)
 
 
+def test_of_faces_beyond_the_edges_the_preset_keeps_facenet_pytorchs(photograph: Tensor) -> None:
+    """What lies beyond the picture is cut off: candidates that differ there alone are equally likely."""
+    picture = photograph[33:77, 85:132].repeat_interleave(3, 0).repeat_interleave(3, 1)
+    (faces,) = FACENET.build().detect(picture[None])
+    wanted = torch.tensor([[8.751, 0.0, 141.0, 132.0]])
+    torch.testing.assert_close(faces.boxes_frac * torch.tensor([141, 132] * 2), wanted, atol=0.05, rtol=0.0)
+
+
 def test_our_own_thresholds_use_the_same_geometry(net: MTCNN, photograph: Tensor) -> None:
     """With a grey border the cascade sees what it sees of a picture that has the border painted in."""
     painted = torch.full((308, 308, 3), 127, dtype=torch.uint8)
