@@ -95,13 +95,14 @@ class ActionExtractor(nn.Module, SceneExtractor):
     ) -> tuple[Sampled, tuple[SampledMotion, ActionState]]:
         motions, poses = state or (SampledMotion(self.config.motion.build(), chunk.rate_hz), ActionState())
         motion, moving = motions(chunk.frames, chunk.following)
-        values, mask, poses = self(chunk.pictures(None), chunk.times_s, chunk.tracks, motion, moving, poses)
+        values, mask, poses = self(chunk.images, chunk.copy_of, chunk.times_s, chunk.tracks, motion, moving, poses)
         return Sampled(values, mask), (motions, poses)
 
     @torch.inference_mode()
     def forward(
         self,
-        images: UInt8[Tensor, "frames height width 3"],
+        images: UInt8[Tensor, "distinct height width 3"],
+        copy_of: Tensor,
         times_s: list[float],
         objects: list[tuple[Track, ...]],
         motion: Float[Tensor, "frames motion"],
@@ -111,6 +112,8 @@ class ActionExtractor(nn.Module, SceneExtractor):
         """Action entities of consecutive samples.
 
         Args:
+            images: pictures without repetitions.
+            copy_of: for each sample the number of its picture.
             objects: tracks at each frame, people among them, boxes carried to the frame's time.
             motion: the view's mean motion descriptor over each sample.
             moving: false where a sample has none (a still picture, the last frame).
@@ -118,9 +121,9 @@ class ActionExtractor(nn.Module, SceneExtractor):
         """
         aspect = images.shape[2] / images.shape[1]
         people = [_largest(tracks, self.config.min_height_frac) for tracks in objects]
-        joints, embedding = self._poses(images, people)
-        values = torch.zeros(len(images), MAX_PEOPLE + 1, LAYOUT.width)
-        mask = torch.zeros(len(images), MAX_PEOPLE + 1, dtype=torch.bool)
+        joints, embedding = self._poses(images, copy_of, people)
+        values = torch.zeros(len(times_s), MAX_PEOPLE + 1, LAYOUT.width)
+        mask = torch.zeros(len(times_s), MAX_PEOPLE + 1, dtype=torch.bool)
         at = 0
         for frame, (time_s, tracks) in enumerate(zip(times_s, people, strict=True)):
             mine = slice(at, at + len(tracks))
@@ -136,7 +139,7 @@ class ActionExtractor(nn.Module, SceneExtractor):
         mask[:, VIEW] = moving
         return values, mask, state
 
-    def _poses(self, images: Tensor, people: list[tuple[Track, ...]]) -> tuple[Tensor, Tensor]:
+    def _poses(self, images: Tensor, copy_of: Tensor, people: list[tuple[Track, ...]]) -> tuple[Tensor, Tensor]:
         """Joints (people, 17, 3) in frame fractions and embeddings of all people of all frames."""
         picture = torch.cat([torch.full((len(tracks),), i) for i, tracks in enumerate(people)]).long()
         if len(picture) == 0:
@@ -145,14 +148,16 @@ class ActionExtractor(nn.Module, SceneExtractor):
         height, width = images.shape[1:3]
         region = squares(frame_pixels(boxes, height, width), self.config.crop_margin).round()
         planar = images.permute(0, 3, 1, 2)
+        # where nothing moves, the same crop stands for many frames
+        crops, crop_of = torch.cat([copy_of[picture, None].float(), region], 1).unique(dim=0, return_inverse=True)
         found = [
-            self.pose(square_crops(planar, picture[part], region[part], INPUT_PX))
-            for part in torch.arange(len(picture)).split(self.config.batch_size)
+            self.pose(square_crops(planar, part[:, 0].long(), part[:, 1:], INPUT_PX))
+            for part in crops.split(self.config.batch_size)
         ]
-        joints = torch.cat([poses.joints for poses in found])
+        joints = torch.cat([poses.joints for poses in found])[crop_of]
         side = (region[:, 2:] - region[:, :2])[:, None]
         xy = (region[:, None, :2] + joints[..., :2] * side) / torch.tensor([width, height])
-        return torch.cat([xy, joints[..., 2:]], dim=2), torch.cat([poses.embedding for poses in found])
+        return torch.cat([xy, joints[..., 2:]], dim=2), torch.cat([poses.embedding for poses in found])[crop_of]
 
 
 def _largest(tracks: tuple[Track, ...], min_height_frac: float) -> tuple[Track, ...]:

@@ -60,7 +60,9 @@ class FaceScene(nn.Module, SceneExtractor):
         self.rate_hz = config.rate_hz
 
     def extract(self, chunk: Chunk, state: None) -> tuple[Sampled, None]:
-        return Sampled(*self(chunk.pictures(self.rate_hz))), state
+        images, index = chunk.distinct(self.rate_hz)
+        values, mask = self(images)
+        return Sampled(values[index], mask[index]), state
 
     @abstractmethod
     def _describe_faces(

@@ -131,19 +131,25 @@ class ObjectDetector(nn.Module):
         tracker: TrackerState,
     ) -> Looked:
         """As ``ObjectSource``."""
-        seen, tracker = self(images[copy_of], times_s, tracker)
+        used, index = copy_of.unique(return_inverse=True)
+        seen, tracker = self(images[used], index, times_s, tracker)
         return Looked(seen, Sampled(*self.rows(seen)), None, tracker)
 
     @torch.inference_mode()
     def forward(
-        self, images: UInt8[Tensor, "frames height width 3"], times_s: list[float], state: TrackerState
+        self,
+        images: UInt8[Tensor, "distinct height width 3"],
+        copy_of: Tensor,
+        times_s: list[float],
+        state: TrackerState,
     ) -> tuple[list[tuple[Track, ...]], TrackerState]:
         """The tracks seen in each of consecutive detection frames."""
         detections: list[Detections] = []
         for batch in images.split(self.config.batch_size):
             detections += self.detector.detect(batch, self.config.min_score)
         seen: list[tuple[Track, ...]] = []
-        for found, time_s in zip(detections, times_s, strict=True):
+        for index, time_s in zip(copy_of.tolist(), times_s, strict=True):
+            found = detections[index]
             state = follow_tracks(state, found, time_s, self.config)
             seen.append(current_tracks(state, time_s, self.config.max_objects))
         return seen, state

@@ -23,7 +23,7 @@ from omnisila.scenes.relation import RelationConfig
 
 EMBEDDED = "embedded"
 NETWORKS = ("efficientnet_lite", "expression", "movenet", "mtcnn", "nanodet")  # embedded ones that scenes read
-FEATURE_VERSION = 2  # raise it when the meaning of a feature changes without a change of configuration
+FEATURE_VERSION = 3  # raise it when the meaning of a feature changes without a change of configuration
 
 
 class SEMConfig(Config):

@@ -30,7 +30,7 @@ def acted(
     images = torch.full((count, 120, 160, 3), 90, dtype=torch.uint8) if images is None else images
     times_s = [start_s + i / 4 for i in range(count)]
     still = torch.zeros(count, WIDTH), torch.zeros(count, dtype=torch.bool)
-    return sem.extractors["action"](images, times_s, people, *still, state or ActionState())
+    return sem.extractors["action"](images, torch.arange(len(images)), times_s, people, *still, state or ActionState())
 
 
 def test_no_people_and_no_motion_is_an_absent_scene(sem: SceneEnrichedModeling) -> None:
@@ -42,7 +42,9 @@ def test_no_people_and_no_motion_is_an_absent_scene(sem: SceneEnrichedModeling) 
 def test_motion_of_the_view_is_one_more_entity(sem: SceneEnrichedModeling) -> None:
     images = torch.zeros(2, 120, 160, 3, dtype=torch.uint8)
     motion, moving = torch.ones(2, WIDTH), torch.tensor([True, False])
-    values, mask, _ = sem.extractors["action"](images, [0.0, 0.25], [(), ()], motion, moving, ActionState())
+    values, mask, _ = sem.extractors["action"](
+        images, torch.arange(2), [0.0, 0.25], [(), ()], motion, moving, ActionState()
+    )
     assert mask[:, VIEW].tolist() == [True, False]
     assert LAYOUT.read(values[0, VIEW], "motion").tolist() == [1.0] * WIDTH
     assert values[1].abs().sum() == 0

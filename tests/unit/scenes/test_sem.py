@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from omnisila.media.frames import LumaFrame
+from omnisila.media.frames import Frame, Luma, LumaFrame
 from omnisila.media.video import VideoReader
 from omnisila.scenes.extractor import SceneShard, SceneStream
 from omnisila.scenes.sem import SceneEnrichedModeling, SEMConfig, embedded_layouts
@@ -122,6 +122,32 @@ def test_a_still_picture_is_one_second_without_motion(sem: SceneEnrichedModeling
     assert shard.end_s == 1.0
     assert not shard.streams["action"].mask.any()
     assert torch.equal(shard.streams["visual"].values[0], shard.streams["visual"].values[3])
+
+
+def view(index: int, square_at_px: int | None = None, brighter: float = 0.0) -> LumaFrame:
+    """A textured view through a noisy sensor, maybe with a small square in it."""
+    texture = np.kron(np.random.default_rng(0).integers(60, 160, (16, 24, 3)), np.ones((4, 4, 1)))
+    picture = texture + np.random.default_rng(index + 1).normal(0, 4, texture.shape) + brighter
+    if square_at_px is not None:
+        picture[20:28, square_at_px : square_at_px + 8] = 250
+    image = torch.from_numpy(picture.clip(0, 255).astype(np.uint8))
+    return LumaFrame(Frame(index / 4, image), (Luma(index / 4, image[..., 1]),))
+
+
+def looks(sem: SceneEnrichedModeling, frames: list[LumaFrame]) -> int:
+    """How often the visual encoder looked."""
+    (shard,) = sem.extract(frames)
+    values = shard.streams["visual"].values[:, 0]
+    return 1 + int((values[1:] != values[:-1]).any(1).sum())
+
+
+def test_a_view_in_which_nothing_moves_is_looked_at_once_whatever_the_noise(sem: SceneEnrichedModeling) -> None:
+    assert looks(sem, [view(index) for index in range(12)]) == 1
+
+
+def test_small_things_that_move_and_slow_dawn_are_seen(sem: SceneEnrichedModeling) -> None:
+    assert looks(sem, [view(index, square_at_px=20 + 2 * index) for index in range(12)]) == 12
+    assert looks(sem, [view(index, brighter=0.5 * index) for index in range(12)]) >= 3
 
 
 def test_no_frames_give_no_shards(sem: SceneEnrichedModeling) -> None:
