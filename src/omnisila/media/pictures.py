@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
-from av.sidedata.sidedata import Type
+from av.sidedata.sidedata import SideDataContainer, Type
 from av.video.frame import VideoFrame
 
 from omnisila.media.colour import Colour
@@ -38,7 +38,8 @@ class Orientation(NamedTuple):
     @classmethod
     def of(cls, frame: VideoFrame) -> "Orientation":
         """From the frame's display matrix, to the nearest quarter turn; upright when it has none."""
-        matrix = frame.side_data.get("DISPLAYMATRIX")
+        # the frame itself would keep it, which makes a cycle that holds every picture until garbage is collected
+        matrix = SideDataContainer(frame).get("DISPLAYMATRIX")
         if matrix is None:
             return cls()
         a, b, _, c, d = struct.unpack("=9i", bytes(matrix))[:5]
