@@ -39,7 +39,7 @@ class Orientation(NamedTuple):
     def of(cls, frame: VideoFrame) -> "Orientation":
         """From the frame's display matrix, to the nearest quarter turn; upright when it has none."""
         # the frame itself would keep it, which makes a cycle that holds every picture until garbage is collected
-        matrix = SideDataContainer(frame).get("DISPLAYMATRIX")
+        matrix = SideDataContainer(frame).get("DISPLAYMATRIX")  # pyright: ignore[reportCallIssue]
         if matrix is None:
             return cls()
         a, b, _, c, d = struct.unpack("=9i", bytes(matrix))[:5]

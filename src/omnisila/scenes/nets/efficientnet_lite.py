@@ -60,5 +60,5 @@ class EfficientNetLite0(GraphNetwork):
         """Pooled features of RGB pictures of any size; an empty batch gives empty features."""
         if len(images) == 0:
             return Pooled(torch.zeros(0, FEATURES), torch.zeros(0, FEATURES))
-        (features,) = self.run(normalise_pictures(images))
+        (features,) = self.run(images, normalise_pictures)
         return Pooled(features.mean(dim=(2, 3)), features.amax(dim=(2, 3)))

@@ -4,6 +4,7 @@ Each has a graph, ``weights/graphs/NAME.onnx``, which ``tools/export_graphs.py``
 no weights: a session is given those of the network itself.
 """
 
+from collections.abc import Callable
 from typing import ClassVar, Self
 
 import onnxruntime
@@ -15,7 +16,7 @@ from omnisila.weights.embedded import into
 
 GRAPHS = FOLDER / "graphs"
 STEPS = 2  # of extraction that run side by side (``chunked``) and share the cores
-BATCH = 4  # pictures at once: more leave the processor's cache, fewer leave cores idle
+BATCH = 2  # pictures at once: more leave the processor's cache, fewer leave cores idle
 
 
 class GraphNetwork(nn.Module):
@@ -40,12 +41,12 @@ class GraphNetwork(nn.Module):
         network._session = open_session(cls.name, dict(network.named_parameters()))
         return network
 
-    def run(self, x: Tensor) -> tuple[Tensor, ...]:
-        """``maps`` by the quickest way on the batch's device."""
+    def run(self, x: Tensor, prepare: Callable[[Tensor], Tensor] = lambda part: part) -> tuple[Tensor, ...]:
+        """``maps`` of a batch by the quickest way on its device; prepared in parts, which takes less memory."""
         if self._session is None or x.device.type != "cpu":
-            return self.maps(x)
+            return self.maps(prepare(x))
         given = self._session.get_inputs()[0].name
-        parts = [self._session.run(None, {given: part.contiguous().numpy()}) for part in x.split(BATCH)]
+        parts = [self._session.run(None, {given: prepare(part).contiguous().numpy()}) for part in x.split(BATCH)]
         return tuple(
             torch.from_numpy(part[0]) if len(part) == 1 else torch.cat([*map(torch.from_numpy, part)])
             for part in zip(*parts, strict=True)

@@ -126,7 +126,7 @@ class NanoDet(GraphNetwork):
             return []
         height, width = images.shape[1:3]
         scale = INPUT_PX / max(height, width)
-        raw = Raw(*self.run(_letterbox(images, scale)))
+        raw = Raw(*self.run(images, lambda part: _letterbox(part, scale)))
         scores, classes = raw.probabilities.max(dim=2)
         extent = torch.tensor([width, height, width, height]) * scale
         return [
