@@ -1,11 +1,13 @@
 """Reading real files: times, size, rotation, colour, sampling at a rate, seeking, bounded memory."""
 
+import gc
 import hashlib
 import subprocess
 import sys
 import textwrap
 from itertools import islice
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -35,6 +37,21 @@ def test_every_container_gives_all_frames_in_order_at_their_times(make_video, fr
     assert (reader.info.width_px, reader.info.height_px) == (64, 48)
     assert reader.decoded_ratio == 1.0
     assert reader.warnings == ()
+
+
+def test_decoded_pictures_are_freed_without_a_search_for_garbage(make_video):
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in VideoReader(make_video()):
+            pass
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        assert not [held for held in gc.garbage if isinstance(held, av.VideoFrame)]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
 
 
 def test_a_reader_can_be_read_again(make_video):
