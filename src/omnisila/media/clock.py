@@ -40,6 +40,7 @@ _STATING = ("matroska", "avi", "flv", "mov", "asf")  # formats that state how lo
 _OF_PICTURES = ("mjpeg", "_pipe")  # formats in which one picture file follows another
 _MAX_PACKETS = 10_000_000  # a day at 115 pictures a second
 ENDS_EARLY = "the file ends early: it was cut off or is damaged"
+_FEW_STUCK = 5  # pictures of one time are no fault of the recording yet
 _LISTED = 5  # times in one note
 
 
@@ -186,6 +187,8 @@ def _read(path: Path) -> Clock:
         Span(start_s=time_s + frame_s, end_s=later) for time_s, later in pairwise(in_order) if later - time_s > hold_s
     ]
     notes = [*_notes(parts, strays_s, (*first, *holes)), *(() if name.endswith(_OF_PICTURES) else joined_note(path))]
+    if (stuck := sum(time_s == later for time_s, later in pairwise(in_order))) > max(_FEW_STUCK, len(in_order) / 10):
+        notes.append(f"{stuck} pictures have the time of the one before them: of these one is seen")
     if stated_s is not None and len(parts) == 1 and not strays_s:
         longest_s = max(packets.last_s, packets.last_s - start_s)
         if stated_s > longest_s + _STATED_S and (name == "mov" or is_cut_off(path)):  # mov's index lists each packet

@@ -215,6 +215,20 @@ def test_a_variable_rate_is_no_damage(make_video, name):
     assert (reader.decoded_ratio, reader.warnings, reader.info.holes) == (1.0, (), ())
 
 
+def test_timestamps_that_stand_still_are_told(make_video, tmp_path):
+    source, target = make_video("good.mkv", frames=36, codec="mpeg4"), tmp_path / "frozen.mkv"
+    with av.open(str(source)) as opened, av.open(str(target), "w") as output:
+        stream = output.add_stream_from_template(opened.streams.video[0])
+        for packet in opened.demux(video=0):
+            if packet.size:
+                packet.pts = packet.dts = min(packet.pts, 1000)  # milliseconds
+                packet.stream = stream
+                output.mux(packet)
+    reader = VideoReader(target)
+    list(reader)
+    assert any("pictures have the time of the one before them" in warning for warning in reader.warnings)
+
+
 def test_slow_cameras_have_no_holes(make_video):
     reader = VideoReader(make_video("a.mkv", times_s=[10.0 * k for k in range(6)]))
     assert len(list(reader.at_rate(1))) > 50
