@@ -42,6 +42,8 @@ def main() -> None:
     bench, material, _ = prepare_features(root, given.run, given.features, 0, given.workers, recipe, print)
     card = given.run / CARD
     text = card.read_text(encoding="utf-8")
+    if "compact_studies.py" in text or ABLATIONS not in text:
+        raise SystemExit(f"{card}: has these sections already, or no ablations. Write it anew with --folds.")
     if recipe.votes is not None:
         far = FarTests(recipe, material, bench.fold_of, given.run / "state" / f"far-{recipe.digest()}")
         answers = load_answers(bench, material, recipe, FOLDS)

@@ -97,8 +97,8 @@ def main() -> None:
     for levels, (found, seconds) in runs.items():
         apart = [
             abs(a.score - b.score)
-            for one, other in zip(every, found, strict=True)
-            for a, b in zip(one.anomaly_curve, other.anomaly_curve, strict=True)
+            for whole, other in zip(every, found, strict=True)
+            for a, b in zip(whole.anomaly_curve, other.anomaly_curve, strict=True)
         ]
         result["every picture" if levels == ALL else f"{levels:g} levels"] = {
             "videos_with_other_findings": sum(events(a) != events(b) for a, b in zip(every, found, strict=True)),

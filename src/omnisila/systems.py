@@ -50,7 +50,7 @@ def short_names(names: Iterable[str]) -> Mapping[str, str]:
     folders: dict[str, list[str]] = {}
     for name in names:
         kind, colon, path = name.rpartition(":")
-        folders[name] = [kind + colon, *path.split("/")]
+        folders[name] = [kind + colon, *path.rstrip("/").split("/")]
     kept = dict.fromkeys(folders, 1)
     while True:
         shown = {name: kind + "/".join(parts[-kept[name] :]) for name, (kind, *parts) in folders.items()}

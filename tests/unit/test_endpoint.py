@@ -6,6 +6,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -73,6 +75,36 @@ def test_a_model_that_is_not_there_is_told_with_those_that_are(chat_server: Call
     server = chat_server(models=("qwen3-vl:8b", "llava"), error="vllm")
     with _config(server.base_url).build() as endpoint, pytest.raises(EndpointError, match="It has: qwen3-vl:8b, llava"):
         endpoint.ask("what?")
+
+
+class _NoApi(BaseHTTPRequestHandler):
+    """A web server that knows no models: pages or JSON of another kind."""
+
+    body = b""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("content-type", "application/json" if self.body.startswith((b"{", b"[")) else "text/html")
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_error(404)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.mark.parametrize("body", [b"<html></html>", b"[]", b"{}", b'{"data": null}', b'{"data": []}'])
+def test_an_address_that_is_no_endpoint_is_told(body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEST_KEY", "secret")
+    with ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_NoApi,), {"body": body})) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        with _config(address).build() as endpoint, pytest.raises(EndpointError, match="Check the base URL"):
+            endpoint.ask("what?")
+        server.shutdown()
 
 
 def test_letters_are_weighed_at_temperature_1(chat_server: Callable[..., Any]) -> None:

@@ -140,7 +140,7 @@ class Storage:
                     if not file.startswith(".") and (content := self.read(path.relative_to(self.folder).as_posix())):
                         yield path.relative_to(self.folder).as_posix(), content
             return
-        paths = [path for path, _ in self._listed(self._path(within))]
+        paths = [path for path, _ in self._list_files(self._path(within))]
         for start in range(0, len(paths), _MANY):
             for path, found in self._system.cat(paths[start : start + _MANY], on_error="return").items():
                 name = path.removeprefix(f"{self._root}/")
@@ -155,10 +155,10 @@ class Storage:
             OutputError: a folder cannot be listed.
         """
         if self.folder is None:
-            listed = self._listed(self._root, besides=self._path(besides))
+            listed = self._list_files(self._root, besides=self._path(besides))
             return frozenset(path.removeprefix(f"{self._root}/") for path, _ in listed)
         found: set[str] = set()
-        for folder, folders, files in os.walk(self.folder):
+        for folder, folders, files in os.walk(self.folder, followlinks=True, onerror=_refuse):
             inner = Path(folder).relative_to(self.folder)
             folders[:] = [name for name in folders if (inner / name).as_posix() != besides]
             found.update((inner / name).as_posix() for name in files)
@@ -204,13 +204,15 @@ class Storage:
     def _root(self) -> str:
         return self._opened[1].rstrip("/")
 
-    def _listed(self, path: str, besides: str = "") -> Sequence[tuple[str, Any]]:
+    def _list_files(self, path: str, besides: str = "") -> Sequence[tuple[str, Any]]:
         try:
             return listed_files(self._system, path, besides=besides)
         except FileNotFoundError:
             return ()
         except Exception as error:
-            raise OutputError(f"{path}: cannot be listed ({_told(error)}). Check access to it.") from None
+            raise OutputError(
+                f"{self._system.unstrip_protocol(path)}: cannot be listed ({_told(error)}). Check access to it."
+            ) from None
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{_inside(name)}"
@@ -283,6 +285,10 @@ def listed_files(
             else:
                 found.append((name, facts))
     return found
+
+
+def _refuse(error: OSError) -> None:
+    raise OutputError(f"{error.filename}: cannot be listed ({error.strerror}). Check access to it.")
 
 
 def _inside(name: str) -> str:

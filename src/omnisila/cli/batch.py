@@ -74,8 +74,10 @@ def batch(
         raise typer.BadParameter("a cluster needs --engine ray; the pool is of this machine", param_hint="--address")
     options.check_estimate(model)
     settings = options.settings()
+    sources = list_sources(inputs)
+    say = teller(quiet)
     if (pace := settings.requests.requests_per_minute) is not None:  # of all processes together
-        workers = workers or os.cpu_count() or 1
+        workers = max(min(workers or os.cpu_count() or 1, len(sources.files)), 1)
         settings = settings.replace(requests=settings.requests.replace(requests_per_minute=pace / workers))
     task = Task(
         model=model,
@@ -88,8 +90,6 @@ def batch(
     )
     storage, limits = Storage(out), Limits(workers, gpus, tries, limit)
     identity = task.identity()
-    sources = list_sources(inputs)
-    say = teller(quiet)
     if options.estimate:
         _tell_estimate(model, settings, sources.files)
         return

@@ -201,7 +201,9 @@ class Endpoint:
 
         try:
             known = [model.id for model in self._client.models.list()]
-        except openai.OpenAIError:
+        except (openai.OpenAIError, AttributeError, TypeError):  # a page, or JSON of another kind
+            known = []
+        if not known:
             return "Check the base URL, which usually ends in /v1, and the model's name."
         return f"It has: {_brief(', '.join(known))}."
 

@@ -50,16 +50,17 @@ def _end(content: mmap) -> int | None:
     if content[:4] == _EBML:
         return _matroska_end(content)
     if content[:2] == b"BM":
-        return int.from_bytes(content[2:6], "little") or None
+        end, pixels_at = (int.from_bytes(content[place : place + 4], "little") for place in (2, 10))
+        return end if end > pixels_at else None  # some writers state the size of the header alone
     if content.find(_PNG, 0, 8) == 0:
-        end = _behind(content, 8, rb".{4}[A-Za-z]{4}", 0, "big", 12)
-        return end if content[end - 8 : end - 4] == b"IEND" else len(content) + 1
+        end = _behind(content, 8, rb".{4}(?!IEND)[A-Za-z]{4}", 0, "big", 12)
+        return end + 12 if content[end + 4 : end + 8] == b"IEND" else len(content) + 1
     if content[:3] == _FLV:
         return _behind(content, 13, rb"[\x08\x09\x12].{3}", 0, "big", 15, mask=0xFFFFFF)
     if content[:4] == b"RIFF":
         end = _behind(content, 0, rb"\ARIFF|RIFF.{4}AVIX", 4, "little", 8)
         read_on = re.match(rb"\d\d[a-z]{2}|idx1|LIST|JUNK|AVI |RIFF.{4}AVI ", content[end : end + 12], re.DOTALL)
-        return None if read_on else end
+        return None if read_on else end - (end == len(content) + 1)  # the last byte of padding is often left out
     return None
 
 

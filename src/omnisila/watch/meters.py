@@ -23,7 +23,7 @@ class Meter:
     windows: int = 0
     findings: int = 0
     newest_s: float = -math.inf  # monotonic time of the last picture
-    lag_s: float = 0.0  # from a frame's arrival to its features
+    lag_s: float = 0.0  # from a frame's arrival until extraction takes it
     queued: Callable[[], int] = int
     latencies_s: deque[float] = field(default_factory=lambda: deque(maxlen=_LATENCIES))
 

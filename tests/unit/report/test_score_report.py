@@ -62,7 +62,7 @@ def test_systems_in_folders_have_their_folders_names(tmp_path: Path) -> None:
         "query:/data/b/smol",
         "Qwen/Qwen3-VL@2",
         "runs/icm@3",
-        "../x/y",
+        "../x/y/",
     ]
     wanted = ["valley@1", "query:a/smol", "query:b/smol", "Qwen3-VL@2", "icm@3", "y"]
     assert list(short_names(full).values()) == wanted

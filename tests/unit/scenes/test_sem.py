@@ -150,6 +150,21 @@ def test_small_things_that_move_and_slow_dawn_are_seen(sem: SceneEnrichedModelin
     assert looks(sem, [view(index, brighter=0.5 * index) for index in range(12)]) >= 3
 
 
+@pytest.mark.parametrize(("height_px", "width_px"), [(234, 416), (311, 414), (31, 31), (1, 500), (1, 1)])
+def test_what_moves_at_the_edges_is_seen_whatever_the_size(
+    sem: SceneEnrichedModeling, height_px: int, width_px: int
+) -> None:
+    dark = torch.zeros(height_px, width_px, 3, dtype=torch.uint8)
+    for rows, columns in ((slice(-1, None), slice(None)), (slice(None), slice(-1, None))):
+        lit = dark.clone()
+        lit[rows, columns] = 255
+        frames = [
+            LumaFrame(Frame(index / 4, image), (Luma(index / 4, torch.zeros(16, 16, dtype=torch.uint8)),))
+            for index, image in enumerate((dark, lit))
+        ]
+        assert looks(sem, frames) == 2
+
+
 def test_no_frames_give_no_shards(sem: SceneEnrichedModeling) -> None:
     assert list(sem.extract([])) == []
 

@@ -26,7 +26,7 @@ def load_joints(path: Path) -> Float[np.ndarray, "frames 22 3"]:
     Raises:
         DataSetError: the file is missing or holds no such array; pickled contents are refused.
     """
-    return np.asarray(_mapped(path), dtype=np.float32)
+    return np.asarray(_map_array(path), dtype=np.float32)
 
 
 def count_frames(path: Path) -> int:
@@ -35,10 +35,10 @@ def count_frames(path: Path) -> int:
     Raises:
         DataSetError: as ``load_joints``.
     """
-    return len(_mapped(path))
+    return len(_map_array(path))
 
 
-def _mapped(path: Path) -> np.ndarray:
+def _map_array(path: Path) -> np.ndarray:
     try:
         joints = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:

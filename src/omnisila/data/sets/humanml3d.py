@@ -15,7 +15,6 @@ from pathlib import Path
 
 from omnisila.data.annotated import AnnotatedSet, Described, Malformed, Split
 from omnisila.data.annotation_files import read_text, read_words
-from omnisila.data.preparation.skeletons import RATE_HZ, count_frames
 from omnisila.data.sets import DataSet
 from omnisila.errors import DataSetError
 
@@ -27,6 +26,8 @@ LIST_FORM = "one motion id a line"
 
 def read(folder: Path) -> AnnotatedSet:
     """The captions of all motions whose joints are there."""
+    from omnisila.data.preparation.skeletons import RATE_HZ, count_frames  # loads torch and libav
+
     lists: list[Split] = [split for split in SPLITS if (folder / f"{split}.txt").is_file()]
     if not lists:
         raise DataSetError(f"{folder}: no train.txt, val.txt or test.txt. Wanted: {LIST_FORM}. Put them there.")

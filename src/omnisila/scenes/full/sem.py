@@ -23,7 +23,7 @@ from omnisila.scenes.full.relation import FullRelationConfig, RelTRScene
 from omnisila.scenes.nets.higher_hrnet import HigherHRNetConfig
 from omnisila.scenes.nets.reltr import RelTR, RelTRConfig
 
-FEATURE_VERSION = 2  # raise it when the meaning of a feature changes without a change of configuration
+FEATURE_VERSION = 3  # raise it when the meaning of a feature changes without a change of configuration
 FULL = "full"
 
 
