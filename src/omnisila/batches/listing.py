@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from omnisila.batches.storage import is_remote, listed_files, opened
+from omnisila.batches.remote import is_remote, listed_files, opened
 from omnisila.digests import digest
 from omnisila.errors import InputError
 from omnisila.files import path_text

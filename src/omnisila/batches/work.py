@@ -17,7 +17,8 @@ from pydantic import ValidationError
 
 from omnisila.batches.ledger import End, Ledger
 from omnisila.batches.listing import Source
-from omnisila.batches.storage import FULL, Storage, is_remote, opened, retried
+from omnisila.batches.remote import FULL, is_remote, opened, retried
+from omnisila.batches.storage import Storage
 from omnisila.errors import EndpointError, InputError, OutputError
 from omnisila.files import path_text
 from omnisila.inference.batch import INDEX, Writer, failure_reason, output_path

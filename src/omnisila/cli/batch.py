@@ -115,7 +115,7 @@ def batch(
 
 
 def _tell_estimate(model: str, settings: "AnalyzerConfig", sources: "Sequence[Source]") -> None:
-    from omnisila.batches.storage import is_remote
+    from omnisila.batches.remote import is_remote
     from omnisila.inference.lettered import estimate_text
     from omnisila.inference.load import load
 
