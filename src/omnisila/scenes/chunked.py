@@ -206,7 +206,8 @@ class SceneEnrichedModeling:
             chunk = Chunk(frames, following, images, copy_of, times_s, first, rate_hz, [], [], classes, None)
             with time_stage(state.seconds, OBJECTS):
                 places = chunk.places(self.objects.rate_hz)
-                looked = self.objects.look(images, copy_of[places], [times_s[i] for i in places], state.tracker)
+                shown = chunk.distinct(self.objects.rate_hz)
+                looked = self.objects.look(*shown, [times_s[i] for i in places], state.tracker)
                 state.tracker = looked.tracker
                 detected = dict(zip(places.tolist(), looked.seen, strict=True))
                 for index, time_s in enumerate(times_s):

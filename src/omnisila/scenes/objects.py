@@ -131,8 +131,7 @@ class ObjectDetector(nn.Module):
         tracker: TrackerState,
     ) -> Looked:
         """As ``ObjectSource``."""
-        used, index = copy_of.unique(return_inverse=True)
-        seen, tracker = self(images[used], index, times_s, tracker)
+        seen, tracker = self(images, copy_of, times_s, tracker)
         return Looked(seen, Sampled(*self.rows(seen)), None, tracker)
 
     @torch.inference_mode()
