@@ -67,4 +67,4 @@ def first_fault(error: ValidationError, whole: Mapping[str, Any] | None = None, 
     field = str(loc[-1]) if loc else at
     if first["type"] == "extra_forbidden" and isinstance(inside, Mapping):
         return ": ".join([*filter(None, [".".join(place)]), unknown("field", field, inside)])
-    return f"{'.'.join([*place, field])}: {message}."
+    return f"{'.'.join([*place, field])}: {message.rstrip('.')}."

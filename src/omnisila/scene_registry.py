@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pkgutil import resolve_name
 from typing import Annotated, Any
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, WithJsonSchema
 
 from omnisila.errors import unknown
 
@@ -139,4 +139,5 @@ def check_scene(name: str) -> str:
     return name
 
 
-SceneName = Annotated[str, AfterValidator(check_scene)]
+MODALITIES = ("visual", "audio", "fau", "text", "face")  # of a clip, from which reactions are read
+SceneName = Annotated[str, AfterValidator(check_scene), WithJsonSchema({"type": "string", "format": "scene"})]

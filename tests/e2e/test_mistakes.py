@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,16 +12,26 @@ from typing import NamedTuple
 
 import pytest
 
+from omnisila.labels import REACTION as REACTION_LABELS
 from omnisila.recipes.rows import hawkeye, icm
 from omnisila.recipes.rows.reaction import reaction_recipe
 from omnisila.recipes.rows.table import HAWKEYE, ICM, REACTION
 from omnisila.schema import Example, Prediction
+from omnisila.weights import FOLDER
 
 EXAMPLE = Example(
     id="s/a#identify", video="a.mp4", start_s=0.0, end_s=1.0, task="identify", labels="implicit", instruction="Which?",
     answer="Normal", truth=(), split="train", group="a",
 )  # fmt: skip
 HEAVY = ("torch", "transformers", "av", "PIL", "scipy", "sklearn")
+FAULTY = {
+    "unknown_field": '{"sbm": {"temprature": 1}}',
+    "low_value": '{"task_tuning": {"epochs": 0}}',
+    "no_scene": '{"left_out": ["akction"]}',
+    "baseline": '{"row": "valley", "sbm": null}',
+    "no_network": '{"visul": "x"}',
+    "no_type": "{",
+}
 CHILD = f"""
 import contextlib, io, json, sys
 from omnisila.cli import main
@@ -66,9 +77,23 @@ def tell(tmp_path_factory: pytest.TempPathFactory, write_clip: Callable[..., Pat
     names["text"].write_text("no video")
     names["sam"].mkdir()
     (names["sam"] / "config.json").write_text('{"model_type": "sam"}')
+    names |= {"reading": folder / "reading", "untyped": folder / "untyped"}
+    for model, content in (("reading", '{"model_type": "video_llava"}'), ("untyped", "{")):
+        names[model].mkdir()
+        (names[model] / "config.json").write_text(content)
     names["e2"] = folder / "pose.json"
     names["e2"].write_text('{"sem": {"checkpoints": {"pose": "nowhere.pth"}}}')
     names["recipe"].write_text('{"row": "without-sbmm"}')
+    for name, content in FAULTY.items():
+        names[name] = folder / f"{name}.json"
+        names[name].write_text(content)
+    names |= {"uncalibrated": folder / "uncalibrated", "hume": folder / "hume"}
+    shutil.copytree(FOLDER / "compact", names["uncalibrated"])
+    (names["uncalibrated"] / "calibration.json").write_text("{}")
+    names["hume"].mkdir()
+    (names["hume"] / "data_info.csv").write_text(
+        f"File_ID,Split,{','.join(REACTION_LABELS.labels)}\n[1],Val{',0.5' * len(REACTION_LABELS.labels)}\n"
+    )
     environment = {name: value for name, value in os.environ.items() if name not in ("OMNISILA_DATA", "OPENAI_API_KEY")}
     child = subprocess.Popen(
         [sys.executable, "-c", CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
@@ -184,6 +209,12 @@ ENDPOINT = "--base-url http://localhost:1/v1 --model m"
         ("calibrate {here}/no {jsonl} --footage {here}", "Give a folder that omnisila train finished"),
         ("train icm {jsonl} --footage {here} --out {run} --recipe without-smb", "Did you mean without-sbm?"),
         ("train icm {jsonl} --footage {here} --out {run} --recipe {recipe}", "Did you mean without-sbm?"),
+        ("train icm {e} --footage {here} --out {run} --recipe {here}/no.json", "no.json: no recipe ([Errno 2]"),
+        ("train icm {e} --footage {here} --out {run} --recipe {no_type}", "no_type.json: no recipe (Expecting"),
+        ("train icm {e} --footage {here} --out {run} --recipe {unknown_field}", "sbm: field 'temprature' does not"),
+        ("train hawkeye {e} --footage {here} --out {run} --recipe {low_value}", "epochs: wanted greater than 0."),
+        ("train icm {e} --footage {here} --out {run} --recipe {no_scene}", "Did you mean action?"),
+        ("train baseline {baseline} {e} --footage {here} --out {run}", "field 'sbm' does not exist"),
         ("train icm {jsonl} --footage {here} --out {run}", "holds no example"),
         ("train icm {e} --footage {here} --out {run} --scenes {e} --backbone {here}/no", "no: no such folder"),
         ("train icm {e} --footage {here} --out {run}", "begins with scene tuning. Give --scenes"),
@@ -211,6 +242,30 @@ ENDPOINT = "--base-url http://localhost:1/v1 --model m"
         ("train compact-hawkeye --data {set}", "12 of 12 data sets are missing"),
         ("train reaction {set} --row viper-v --features {here} --out {run}", "no data_info.csv"),
         ("extract-reaction frames {set} --footage {here} --out {here}/f", "no data_info.csv"),
+        ("extract-reaction frames {hume} --footage {here} --out {here}/f --networks {no_network}", "mean visual?"),
+        ("extract-reaction frames {hume} --footage {here} --out {here}/f --networks {no_type}", "no networks ("),
+        ("extract-reaction frames {hume} --footage {here} --out {here}/f --tables fua={here}", "Did you mean fau?"),
+        ("extract-reaction frames {hume} --footage {here} --out {here}/f --face {untyped}", "names no model_type"),
+        ("extract-reaction pooled {hume} --footage {here} --out {here}/f --backbone {untyped}", "names no model_type"),
+        ("train reaction {hume} --row querying --answers {text} --out {run}", "text.mp4, line 1: no Prediction"),
+        ("train distil --footage {own} --examples {e} --out {here}/d", "no video or picture in this folder"),
+        ("train distil --footage {here} --examples {text} --out {here}/d", "text.mp4, line 1: no Example"),
+        ("train distil --footage {here} --examples {e} --taught {text} --out {here}/d", "line 1: no Example"),
+        ("train distil --footage {here} --examples {e} --out {text}", "A part of the path is a file"),
+        ("train distil --footage {here} --examples {e} --out {here}/d --student {reading}", "wanted a compact model"),
+        ("train distil --footage {here} --examples {e} --out {here}/d --temperature 0", "--temperature"),
+        ("analyze {clip} --model {uncalibrated}", "calibration.json: label_sets: missing"),
+        ("watch {clip} --out {here}/w --labels reaction", "Leave reaction out of --labels"),
+        ("batch @{here}/no --out {here}/b", "no list can be read from it"),
+        ("batch {clip} --out {here}/b --format docx", "format 'docx' does not exist"),
+        ("batch {clip} --out {here}/b --model compakt", "Did you mean compact?"),
+        ("rate {e} {said} --sheet {here}/s.csv --split train", "no example asks for a cause"),
+        ("rate --read {text} --key {text}", "text.mp4, line 1: no RatedCause"),
+        ("serve {here}/no", "no: no such folder"),
+        ("serve {here} --user a:boss", "a role of viewer, reviewer, admin"),
+        ("serve {here} --state {text}", "A part of the path is a file"),
+        ("decisions export {here}", "nobody has decided anything there"),
+        ("quantise {untyped} --out {here}/q", "names no model_type"),
         ("extract-reaction pooled {set} --footage {here} --out {here}/f --backbone b --pooling all", "'sequence', "),
         ("extract-reaction descriptions {set} --footage {here} --out {here}/f --backbone b --prompt 3", "'frames'"),
     ],

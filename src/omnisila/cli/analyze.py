@@ -67,14 +67,7 @@ def analyze(
             tell(estimate_text(analyzer, (item.path for item in inputs.files)), err=not options.estimate)
         if options.estimate:
             return
-    report = Report(
-        out,
-        wanted,
-        blur_faces=blur_faces,
-        cuts=cut,
-        model_card=card,
-        calibration_note=analyzer.validity,
-    )
+    report = Report(out, wanted, blur_faces=blur_faces, cuts=cut, model_card=card, calibration_note=analyzer.validity)
     answers = digest(analyzer.identity.digest, answering_digest(model, settings))
     identity = RunIdentity.of(answers, analyzer.config, blur_faces=blur_faces)
     for note in () if quiet else inputs.notes:

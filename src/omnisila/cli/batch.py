@@ -62,19 +62,23 @@ def batch(
     OUT/index.html shows how far it is and what was found, also meanwhile. A run that was stopped goes on where it
     stood. Exit status: 0 all analysed, 1 some failed (each in the ledger with its reason), 2 wrong usage.
     """
-    from omnisila.batches.engines import Limits, ProcessPool, RayData
-    from omnisila.batches.ledger import WHOLE, Ledger
     from omnisila.batches.listing import list_sources
-    from omnisila.batches.running import run_batch
     from omnisila.batches.storage import Storage
-    from omnisila.batches.task import Task, prepare
+    from omnisila.inference.run_folders import answering
     from omnisila.report.exports import output_suffixes, wanted_formats
 
     if engine == "pool" and address is not None:
         raise typer.BadParameter("a cluster needs --engine ray; the pool is of this machine", param_hint="--address")
     options.check_estimate(model)
     settings = options.settings()
-    sources = list_sources(inputs)
+    sources, wanted = list_sources(inputs), wanted_formats(listed([formats]))
+    answering(model, settings)
+
+    from omnisila.batches.engines import Limits, ProcessPool, RayData
+    from omnisila.batches.ledger import WHOLE, Ledger
+    from omnisila.batches.running import run_batch
+    from omnisila.batches.task import Task, prepare
+
     say = teller(quiet)
     if (pace := settings.requests.requests_per_minute) is not None:  # of all processes together
         workers = max(min(workers or os.cpu_count() or 1, len(sources.files)), 1)
@@ -83,7 +87,7 @@ def batch(
         model=model,
         settings=settings,
         label_files=listed(options.labels or ()),
-        formats=wanted_formats(listed([formats])),
+        formats=wanted,
         blur_faces=blur_faces,
         out=out,
         features=features,

@@ -82,8 +82,7 @@ def _store(reports: Path, state: Path | None) -> "Store":
     from omnisila.errors import InputError, needing
 
     with needing(None, "the log of decisions", "serve"):
-        from omnisila.serve.services import DATABASE
-        from omnisila.serve.settings import STATE_FOLDER
+        from omnisila.serve.settings import DATABASE, STATE_FOLDER
         from omnisila.serve.store import Store
     path = (state or reports / STATE_FOLDER) / DATABASE
     if not path.is_file():

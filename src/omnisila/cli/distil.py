@@ -48,18 +48,25 @@ def distil(
             "gives when it is asked, or all."
         ),
     ] = "windows",
-    temperature: Annotated[float, typer.Option(help="T, at which teacher and student are compared.")] = 2.0,
+    temperature: Annotated[float, typer.Option(help="T, at which teacher and student are compared.", min=0.01)] = 2.0,
     quiet: Quiet = False,
 ) -> None:
     """Train a compact student on what teachers say of footage that nobody labelled; run it again to resume."""
+    from omnisila.data.asked_examples import check_examples
     from omnisila.errors import InputError
-    from omnisila.inference.run_folders import answering, run_folder
+    from omnisila.files import check_writable
+    from omnisila.inference.inputs import expand
+    from omnisila.inference.run_folders import answering, student_folder
     from omnisila.inference.settings import AnalyzerConfig
 
     names = known_sets(listed(labels)) if labels else None
     if not teacher and examples is None:
         raise InputError("nothing teaches: give --teacher, --examples with known labels, or both.")
-    run_folder(student)
+    student_folder(student)
+    for path in (*([examples] if examples else ()), *(taught or ())):
+        check_examples(path)
+    expand([footage])
+    check_writable(out)
     for model in teacher or ():
         answering(model, AnalyzerConfig(labels=names) if names else AnalyzerConfig())
 

@@ -8,7 +8,9 @@ import typer
 
 from omnisila.cli.arguments import Quiet, folder_argument, folder_option
 from omnisila.cli.telling import tell, teller
-from omnisila.errors import InputError, unknown
+from omnisila.errors import InputError, check_known, unknown
+from omnisila.recipes.fields import check_fields, read_fields
+from omnisila.scene_registry import MODALITIES
 
 if TYPE_CHECKING:  # importing it takes seconds, and --help needs it not
     from omnisila.data.annotated import AnnotatedVideo
@@ -64,8 +66,10 @@ def frames(
     """
     say, videos = teller(quiet), _videos(data)
     beside = dict(_named_folder(text) for text in tables or ())
-    if networks not in _NETWORKS and not Path(networks).is_file():
-        raise InputError(f"{unknown('profile', networks, _NETWORKS).rstrip('.')}; or give a JSON file.")
+    if networks not in _NETWORKS:
+        if not Path(networks).is_file():
+            raise InputError(f"{unknown('profile', networks, _NETWORKS).rstrip('.')}; or give a JSON file.")
+        check_fields("ReactionFeatureConfig", read_fields(Path(networks), "networks"), Path(networks))
     _check(out, *([face] if face else []))
 
     from omnisila.recipes.streams.frames import FAILED, NOTES, Place, chosen_networks, frame_streams
@@ -166,6 +170,7 @@ def _named_folder(text: str) -> tuple[str, Path]:
     modality, equals, folder = text.partition("=")
     if not equals or not Path(folder).is_dir():
         raise InputError(f"--tables {text}: no such folder. Give MODALITY=FOLDER, such as fau=feats/faus.")
+    check_known("modality", [modality], MODALITIES)
     return modality, Path(folder)
 
 

@@ -15,15 +15,13 @@ def quantise(
     ] = "bfloat16",
 ) -> None:
     """Store a Video-LLM with fewer bits. What it says changes a little: calibrate runs on it again."""
-    from omnisila.weights.checkpoint_files import check_source
+    from omnisila.models.backbones import check_video_llm
 
-    check_source(source)
+    check_video_llm(source)
 
     import torch
 
-    from omnisila.models.pretrained_llm import check_video_llm
     from omnisila.models.quantised import save_quantised
 
-    check_video_llm(source)
     save_quantised(source, 4 if bits == "4" else 8, out, getattr(torch, precision))
     typer.echo(f"{out}: {source} in {bits} bits")

@@ -68,11 +68,9 @@ def serve(
 
     from omnisila.config import first_fault
     from omnisila.errors import InputError, needing
-
-    with needing(None, "the review server", "serve"):
-        from omnisila.serve.accounts import invite, parse_user
-        from omnisila.serve.app import local_name, run
-        from omnisila.serve.settings import ServeSettings, User, is_loopback
+    from omnisila.files import check_writable
+    from omnisila.serve.accounts import invite, local_name, parse_user
+    from omnisila.serve.settings import ServeSettings, User, is_loopback
 
     if not reports.is_dir():
         raise InputError(f"{reports}: no such folder. Give the --out folder of omnisila analyze.")
@@ -88,4 +86,9 @@ def serve(
         )  # fmt: skip
     except ValidationError as error:
         raise InputError(f"omnisila serve: {first_fault(error)}.") from None
+    check_writable(settings.state_folder)
+
+    with needing(None, "the review server", "serve"):
+        from omnisila.serve.app import run
+
     run(settings, invited, tell)

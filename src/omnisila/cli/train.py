@@ -26,10 +26,7 @@ def _rows_printer(rows: Mapping[str, Row]) -> Callable[[bool], None]:
     return print_rows
 
 
-Data = Annotated[
-    Path | None,
-    folder_option("Data root with one folder a set [$OMNISILA_DATA]."),
-]
+Data = Annotated[Path | None, folder_option("Data root with one folder a set [$OMNISILA_DATA].")]
 RunFolder = Annotated[Path, typer.Option(help="Run folder: the model, and the state to resume from.")]
 Features = Annotated[Path | None, typer.Option(help="Feature store. Default: <out>/../features.")]
 Copies = Annotated[int, typer.Option(help="Pixel-augmented copies of every clip, 0 to 3.", min=0, max=3)]
@@ -74,8 +71,7 @@ def _compact_command(model: Literal["compact", "compact-hawkeye"], about: str) -
 
 _compact_command("compact", "Train the compact ICM on the data sets under the data root; run it again to resume.")
 _compact_command(
-    "compact-hawkeye",
-    "Train the compact Hawkeye on the same footage as the compact ICM, for the anomaly label set.",
+    "compact-hawkeye", "Train the compact Hawkeye on the same footage as the compact ICM, for the anomaly label set."
 )
 
 
@@ -109,8 +105,7 @@ Until = Annotated[Literal["scene", "task"], typer.Option(help="scene: stop after
 
 
 Checkpoint = Annotated[
-    str | None,
-    typer.Option(help="Folder of the authors' files, or a hub id. Default for video-llava: Video-LLaVA-7B."),
+    str | None, typer.Option(help="Folder of the authors' files, or a hub id. Default for video-llava: Video-LLaVA-7B.")
 ]
 
 
@@ -132,7 +127,7 @@ def baseline(
 
     Run it again to resume; several GPUs as for train icm. The run folder is a --model like any other.
     """
-    choice = recipe_choice(BASELINES, name)
+    choice = recipe_choice(BASELINES, name, "BaselineTraining")
     if checkpoint is None and choice.row != "video-llava":
         raise typer.BadParameter("wanted, the folder of the authors' files", param_hint="--checkpoint")
 
@@ -182,7 +177,7 @@ def _scene_model_command(model: Literal["icm", "hawkeye"], rows: Mapping[str, Ro
         from omnisila.scenes.full.checkpoints import Checkpoints
         from omnisila.weights.checkpoint_files import check_source
 
-        choice = recipe_choice(rows, recipe)
+        choice = recipe_choice(rows, recipe, {"icm": "FullICM", "hawkeye": "FullHawkeye"}[model])
         check_examples(examples)
         if scenes is not None:
             check_examples(scenes)

@@ -1,5 +1,6 @@
 """``omnisila train reaction``: a row of the reaction paper's tables, from cached features."""
 
+from collections import deque
 from pathlib import Path
 from typing import Annotated
 
@@ -48,10 +49,14 @@ def reaction(
     from omnisila.data.sets.hume_reaction import read
     from omnisila.errors import InputError
     from omnisila.files import check_writable
+    from omnisila.records import records
+    from omnisila.schema import Prediction
     from omnisila.tables import read_table
 
     if row == QUERYING and answers is None:
         raise InputError("row querying needs --answers FILE: what omnisila predict wrote of the asked Video-LLM.")
+    if answers is not None:
+        deque(records(answers, Prediction), maxlen=0)
     if row != QUERYING:
         streams = reaction_row(row).changes["streams"]
         if features is None:

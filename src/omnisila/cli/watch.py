@@ -77,7 +77,9 @@ def watch(
             f"--camera {options.camera}: of one camera, but {len(addresses)} streams. Watch each by itself."
         )
     asked = options.settings()
-    answering(model, asked)
+    runs = answering(model, asked)
+    if runs.scenes is None or runs.reaction is not None:
+        raise InputError("watch looks for events and faces, not for reactions. Leave reaction out of --labels.")
     check_writable(out)
     secret = secret_of(out / ".omnisila" / "watch.secret", os.environ.get(SECRET)) if notify else b""
     targets = [target(item, secret) for item in notify or ()]
@@ -87,8 +89,7 @@ def watch(
     from omnisila.watch.watching import Watch
 
     analyzer = load(model, asked)
-    if not isinstance(analyzer, Analyzer):
-        raise InputError("watch looks for events and faces, not for reactions. Leave reaction out of --labels.")
+    assert isinstance(analyzer, Analyzer)  # its runs have scenes and no reaction
 
     Watch(addresses, analyzer, settings, targets, teller(quiet), lambda: _accepted(out)).run(for_s, metrics)
 
@@ -97,8 +98,7 @@ def _accepted(out: Path) -> frozenset[str]:
     """The clips whose findings people accepted on the review page."""
     try:
         from omnisila.serve.decisions import DecisionLog
-        from omnisila.serve.services import DATABASE
-        from omnisila.serve.settings import STATE_FOLDER
+        from omnisila.serve.settings import DATABASE, STATE_FOLDER
         from omnisila.serve.store import Store
     except ImportError:
         return frozenset()

@@ -96,10 +96,7 @@ def fit_operating_point(
 
 
 def operating_points(
-    videos: Sequence[ValidationVideo],
-    curves: Sequence[str],
-    shape: SpanShape,
-    targets: Iterable[float] = TARGETS,
+    videos: Sequence[ValidationVideo], curves: Sequence[str], shape: SpanShape, targets: Iterable[float] = TARGETS
 ) -> tuple[OperatingPoint, ...]:
     """The table of a run folder: all targets by both methods, without those that cannot be kept."""
     fit = _Fit(videos, curves, shape, OFF_FRAC)
@@ -196,9 +193,7 @@ def _stretches(video: ValidationVideo, name: str) -> tuple[Float[np.ndarray, "sp
     return np.array([span.start_s for span in spans]), np.array([span.end_s for span in spans])
 
 
-def _table(
-    stretches: Iterable[tuple[int, tuple[Float[np.ndarray, "spans"], Float[np.ndarray, "spans"]]]],
-) -> SpanTable:
+def _table(stretches: Iterable[tuple[int, tuple[Float[np.ndarray, "spans"], Float[np.ndarray, "spans"]]]]) -> SpanTable:
     """Stretches of numbered videos as one table; labels and scores play no part here."""
     columns = [(np.full(len(start_s), video), start_s, end_s) for video, (start_s, end_s) in stretches]
     video = np.concatenate([np.array([], dtype=np.int64), *(column[0] for column in columns)])

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
-from scipy import stats
 
 from omnisila.schema import Score
 
@@ -88,6 +87,8 @@ def paired_t_test(first: Float[np.ndarray, "pairs"], second: Float[np.ndarray, "
     if np.ptp(difference) == 0:  # no spread: the statistic divides by zero
         same = difference[0] == 0
         return TTest(0.0 if same else float(np.copysign(np.inf, difference[0])), float(same), len(difference))
+    from scipy import stats  # only here: commands that check what they are given import this file
+
     result = stats.ttest_rel(second, first)
     return TTest(float(result.statistic), float(result.pvalue), len(difference))
 

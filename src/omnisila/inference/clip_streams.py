@@ -16,7 +16,8 @@ from omnisila.models.probing import PROMPTS
 from omnisila.models.reaction import ReactionBatch, stack_clips
 from omnisila.models.reaction_run import ReactionRecord
 from omnisila.models.reaction_sources import POOLED, TEMPLATES, PooledSource
-from omnisila.scenes.reaction.clip import MODALITIES, Clip
+from omnisila.scene_registry import MODALITIES
+from omnisila.scenes.reaction.clip import Clip
 from omnisila.scenes.reaction.config import ReactionFeatureConfig
 from omnisila.scenes.reaction.extracting import ReactionCache, extract_clip
 from omnisila.scenes.reaction.extractor import ReactionFeatureExtractor

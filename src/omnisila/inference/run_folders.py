@@ -13,7 +13,7 @@ from omnisila.inference.settings import AnalyzerConfig, split_settings
 from omnisila.labels import check_label_sets, label_set
 from omnisila.models.backbones import check_video_llm
 from omnisila.models.baselines.table import baseline_of
-from omnisila.models.run_files import RUN, is_reaction, is_run, run_calibration, run_summary
+from omnisila.models.run_files import RUN, is_compact, is_reaction, is_run, run_calibration, run_summary
 from omnisila.operating_points import Calibration, LabelSetCalibration, Shortcuts
 from omnisila.weights.checkpoint_files import CONFIG, check_source, fetch
 
@@ -67,8 +67,8 @@ def answering(model: str, settings: AnalyzerConfig) -> Answering:
         check_zero_shot(model, settings, has_own_way=True)
         said = run_summary(scenes.folder)
         check_answered(said.name, said.labels, scenes.settings.labels)
+        calibration = run_calibration(scenes.folder)
         if scenes.settings.max_fnr is not None:
-            calibration = run_calibration(scenes.folder)
             shortcuts = shortcuts_of(scenes.settings, calibration)
             for name in scenes.settings.labels:
                 calibration_at(said.name, calibration, name, scenes.settings.max_fnr, shortcuts)
@@ -226,6 +226,18 @@ def run_folder(model: str) -> Path:
             f"model {model!r} measures reactions and nothing else. Give a run of omnisila train icm, hawkeye or "
             "compact, or ask for --labels reaction."
         )
+    return folder
+
+
+def student_folder(model: str) -> Path:
+    """The folder of a compact model, by its name.
+
+    Raises:
+        InputError: another model, or none.
+    """
+    folder = run_folder(model)
+    if not is_compact(folder):
+        raise InputError(f"--student {model}: a pretrained Video-LLM, wanted a compact model. Give compact.")
     return folder
 
 

@@ -176,12 +176,7 @@ def _tensors(path: Path, contents: Mapping[str, bytes]) -> dict[str, Tensor]:
 
 
 def _fill(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], folder: Path) -> None:
-    fill(
-        wanted,
-        found,
-        f"{folder}: the weights are not those of its {RUN}",
-        f"Use the {RUN} that was saved with them.",
-    )
+    fill(wanted, found, f"{folder}: the weights are not those of its {RUN}", f"Use the {RUN} that was saved with them.")
 
 
 def _named_tensors(model: nn.Module) -> list[tuple[str, Tensor]]:

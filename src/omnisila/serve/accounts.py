@@ -1,5 +1,6 @@
 """Accounts with their tokens: made once, kept in a file that nobody else may read, the same after a restart."""
 
+import getpass
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,6 +35,14 @@ def parse_user(said: str) -> User:
         return User(name=name.strip(), role=role.strip() or "reviewer")  # type: ignore[arg-type]
     except ValidationError:
         raise InputError(f"user {said!r}: give NAME or NAME:ROLE, with a role of {', '.join(ROLES)}.") from None
+
+
+def local_name() -> str:
+    """The login name, by which decisions are signed where there are no accounts."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "me"
 
 
 def invite(users: Sequence[User], state: Path) -> tuple[Invited, ...]:

@@ -1,6 +1,5 @@
 """The application of one server: its parts, its routes, what stands before them, and running it until it is stopped."""
 
-import getpass
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -104,14 +103,6 @@ async def _told(_request: Request, error: Exception) -> JSONResponse:
 
 
 _GRACE_S = 3  # for answers under way when the server is stopped
-
-
-def local_name() -> str:
-    """The login name, by which decisions are signed where there are no accounts."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return "me"
 
 
 def run(settings: ServeSettings, invited: Sequence[Invited], say: Say) -> None:

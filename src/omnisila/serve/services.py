@@ -15,7 +15,7 @@ from omnisila.serve.decisions import DecisionLog
 from omnisila.serve.footage import FootageFinder
 from omnisila.serve.library import Library
 from omnisila.serve.previews import Previews
-from omnisila.serve.settings import ServeSettings, User
+from omnisila.serve.settings import DATABASE, ServeSettings, User
 from omnisila.serve.store import FINDINGS, REPORTS, STATES, VIEWS, Store
 
 _ENDINGS = (".html", ".json")  # of the page, then of the analysis: while it is there, the rest is found again
@@ -61,9 +61,6 @@ def expired(store: Store, before: str) -> Iterator[str]:
     )
     with store.read() as connection:
         yield from connection.execute(query).scalars().all()
-
-
-DATABASE = "review.sqlite"
 
 
 class Services(NamedTuple):

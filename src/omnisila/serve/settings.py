@@ -13,6 +13,7 @@ from omnisila.serve.fetching import FetchSettings
 Role = Literal["viewer", "reviewer", "admin"]
 ROLES: tuple[Role, ...] = ("viewer", "reviewer", "admin")  # each may do what those before it may
 STATE_FOLDER = ".omnisila/review"  # below the folder of analyses
+DATABASE = "review.sqlite"
 
 
 class User(Frozen):

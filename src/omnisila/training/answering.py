@@ -111,12 +111,7 @@ class Answering:
     """
 
     def __init__(
-        self,
-        model: SceneModel,
-        source: ClipSource,
-        config: AnsweringConfig,
-        seed: int = 0,
-        parallel: Parallel = ALONE,
+        self, model: SceneModel, source: ClipSource, config: AnsweringConfig, seed: int = 0, parallel: Parallel = ALONE
     ) -> None:
         self.model, self.source, self.config, self.parallel = model, source, config, parallel
         assert isinstance(model.video_llm, TransformersVideoLLM)  # compact models have no tower

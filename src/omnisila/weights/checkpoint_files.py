@@ -76,6 +76,8 @@ def check_source(source: str | Path) -> None:
     if folder.is_dir() and str(source):
         if not (folder / CONFIG).is_file() and not weight_files(folder):  # a baseline's parts need none above them
             raise WeightsError(f"{folder / CONFIG}: missing. Give a folder as save_pretrained writes it.")
+        if (folder / CONFIG).is_file() and stated_type(folder) is None:
+            raise _typeless(folder / CONFIG)
     elif isinstance(source, Path) or folder.exists() or len(parts) != 2 or parts[0] in ("", ".", "..", "~"):
         raise WeightsError(
             f"{source or 'no name'}: no such folder. Give one with {CONFIG} and {WEIGHTS}, or a hub id such as "
@@ -122,9 +124,13 @@ def model_type(source: str | Path) -> str:
     except FileNotFoundError as error:
         raise WeightsError(f"{path}: missing. Give a folder as save_pretrained writes it.") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise WeightsError(
-            f"{path}: names no model_type. Give a checkpoint in transformers' own format (its id often ends in -hf)."
-        ) from error
+        raise _typeless(path) from error
+
+
+def _typeless(path: Path) -> WeightsError:
+    return WeightsError(
+        f"{path}: names no model_type. Give a checkpoint in transformers' own format (its id often ends in -hf)."
+    )
 
 
 def weight_files(folder: Path) -> list[Path]:

@@ -9,16 +9,7 @@ from jaxtyping import Int
 
 from omnisila.errors import InputError
 from omnisila.evaluation import trivial
-from omnisila.evaluation.answers import (
-    CHANCE,
-    FLAG_ALL,
-    FLAG_NONE,
-    Answers,
-    Chosen,
-    Part,
-    PerItem,
-    with_label_set,
-)
+from omnisila.evaluation.answers import CHANCE, FLAG_ALL, FLAG_NONE, Answers, Chosen, Part, PerItem, with_label_set
 from omnisila.evaluation.grid import GRID_HZ
 from omnisila.evaluation.locating import TIOUS, frame_detection, mean_average_precision, missed_per_video
 from omnisila.evaluation.named_scores import average_precision_scores, locating_scores, make_score, refused_score

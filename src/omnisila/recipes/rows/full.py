@@ -4,10 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
-
-from omnisila.config import Config, first_fault
-from omnisila.errors import InputError
+from omnisila.config import Config
 from omnisila.models.checkpoint import RunRecord
 from omnisila.models.hawkeye import HawkeyeConfig
 from omnisila.models.hawkeye_release import HawkeyeReleaseConfig
@@ -114,15 +111,8 @@ def chosen_recipe(
 
     Args:
         extractors: of ``PROFILES``.
-
-    Raises:
-        InputError: the file changes what a recipe does not have, or to what it does not take.
     """
-    if choice.changes:
-        try:
-            chosen = change_fields(chosen, choice.changes)
-        except ValidationError as error:
-            raise InputError(f"{choice.file}: {first_fault(error, chosen.model_dump(mode='json'))}") from error
+    chosen = change_fields(chosen, choice.changes)
     if backbone is not None:
         chosen = chosen.replace(backbone=chosen.backbone.replace(source=backbone))
     if extractors is not None and not isinstance(chosen.sem, PROFILES[extractors]):

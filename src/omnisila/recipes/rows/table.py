@@ -1,11 +1,11 @@
 """The rows of the papers' tables, known without torch: what each leaves out of a recipe, compact or full alike."""
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from omnisila.errors import InputError, TrainingError, unknown
+from omnisila.recipes.fields import check_fields, read_fields
 from omnisila.scene_registry import SCENES
 
 ROW = "row"  # in a file: which row it changes
@@ -122,18 +122,19 @@ class RecipeChoice(NamedTuple):
 
     row: str
     changes: dict[str, Any]
-    file: Path | None = None
 
 
-def recipe_choice(rows: Iterable[str], recipe: str) -> RecipeChoice:
+def recipe_choice(rows: Iterable[str], recipe: str, configuration: str) -> RecipeChoice:
     """A row by its name, or a file of changes.
 
     Args:
         rows: the published model first.
         recipe: a row's name, or a JSON file; its ``row`` says what it changes, by default the published model.
+        configuration: the class that a file changes fields of; Hawkeye's release has its own.
 
     Raises:
-        InputError: no such row, or no file of changes.
+        InputError: no such row, no file of changes, or changes of what a recipe does not have or to what it does not
+            take.
     """
     known = tuple(rows)
     if recipe in known:
@@ -141,16 +142,12 @@ def recipe_choice(rows: Iterable[str], recipe: str) -> RecipeChoice:
     path = Path(recipe)
     if path.suffix != ".json":
         raise InputError(f"{unknown('recipe', recipe, known).rstrip('.')}; or give a JSON file of fields to change.")
-    try:
-        changes = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: no recipe ({error}). Give a JSON object of fields to change.") from error
-    if not isinstance(changes, dict):
-        raise InputError(f"{path}: no recipe but a {type(changes).__name__}. Give a JSON object of fields to change.")
+    changes = read_fields(path, "recipe")
     row = changes.pop(ROW, known[0])
     if row not in known:
         raise InputError(f"{path}: {unknown(ROW, str(row), known)}")
-    return RecipeChoice(row, changes, path)
+    check_fields("ReleasedHawkeye" if row == RELEASE else configuration, changes, path)
+    return RecipeChoice(row, changes)
 
 
 def check_stages(recipe: str, tunes_scenes: bool, has_scenes: bool, until: str) -> None:

@@ -19,14 +19,7 @@ from omnisila.errors import DataSetError
 from omnisila.files import write_atomically
 from omnisila.models.checkpoint import save_run
 from omnisila.pace import Pace, Say
-from omnisila.recipes.rows.compact import (
-    CompactTraining,
-    Material,
-    scene_tuned,
-    started_from,
-    task_tuned,
-    taught_by,
-)
+from omnisila.recipes.rows.compact import CompactTraining, Material, scene_tuned, started_from, task_tuned, taught_by
 from omnisila.recipes.rows.voting import fitted_votes
 from omnisila.recipes.studies.calibration import calibrate
 from omnisila.recipes.studies.card import write_card

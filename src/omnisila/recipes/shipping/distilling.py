@@ -17,7 +17,7 @@ from omnisila.files import write_atomically
 from omnisila.inference.analyzer import Analyzer
 from omnisila.inference.inputs import Input, expand
 from omnisila.inference.load import load
-from omnisila.inference.run_folders import run_folder
+from omnisila.inference.run_folders import student_folder
 from omnisila.inference.scoring import batches
 from omnisila.inference.settings import AnalyzerConfig
 from omnisila.labels import label_set
@@ -112,9 +112,7 @@ def distil(
             answers[item.name].append(answer)
     known = footage.known()
     names = labels or tuple(dict.fromkeys(example.labels for some in known.values() for example in some))
-    run = load_run(run_folder(student))
-    if run.pretrained is not None:
-        raise InputError(f"--student {student}: a pretrained Video-LLM, wanted a compact model. Give compact.")
+    run = load_run(student_folder(student))
     wanted = {name: label_set(name) for name in names}
     voted = [label for labels in wanted.values() for label in labels.reportable]
     if len(set(voted)) < len(voted):

@@ -3,7 +3,6 @@
 Source: emotional-reaction paper 4.3, 5.1.
 """
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,8 +14,10 @@ from omnisila.data.annotated import AnnotatedVideo
 from omnisila.errors import InputError, check_known, unknown
 from omnisila.models.reaction_sources import TEMPLATES, read_sources, write_sources
 from omnisila.pace import Pace, Say
+from omnisila.recipes.fields import read_fields
 from omnisila.recipes.streams.clip_lists import nothing_read, write_clip_list
-from omnisila.scenes.reaction.clip import FRAMES, MODALITIES, Clip, Modality
+from omnisila.scene_registry import MODALITIES
+from omnisila.scenes.reaction.clip import FRAMES, Clip, Modality
 from omnisila.scenes.reaction.config import ReactionFeatureConfig
 from omnisila.scenes.reaction.extracting import (
     Outcome,
@@ -161,11 +162,9 @@ def extracted_streams(folder: Path, streams: Mapping[str, str], kinds: Mapping[s
 
 def _from_file(path: Path) -> ReactionFeatureConfig:
     try:
-        return ReactionFeatureConfig.model_validate(json.loads(path.read_bytes()))
+        return ReactionFeatureConfig.model_validate(read_fields(path, "networks"))
     except ValidationError as error:
         raise InputError(f"{path}: {first_fault(error, ReactionFeatureConfig.model_fields)}") from error
-    except (OSError, ValueError) as error:
-        raise InputError(f'{path}: no networks ({error}). Give a JSON object such as {{"visual": FOLDER}}.') from error
 
 
 def _width(modality: str, folder: Path) -> int:

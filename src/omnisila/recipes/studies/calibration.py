@@ -8,12 +8,7 @@ from scipy.special import softmax
 
 from omnisila.data.annotated import AnnotatedVideo
 from omnisila.data.clips.compose import Join, plan_joins
-from omnisila.evaluation.calibration import (
-    ValidationVideo,
-    fit_operating_point,
-    fit_temperature,
-    operating_points,
-)
+from omnisila.evaluation.calibration import ValidationVideo, fit_operating_point, fit_temperature, operating_points
 from omnisila.labels import label_set
 from omnisila.models.votes import VotesConfig
 from omnisila.operating_points import Calibration, LabelSetCalibration

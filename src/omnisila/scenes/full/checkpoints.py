@@ -5,13 +5,7 @@ from pathlib import Path
 from omnisila import weights
 from omnisila.config import Config
 from omnisila.digests import digest
-from omnisila.weights.checkpoint_files import (
-    check_source,
-    file_digest,
-    folder_digest,
-    locate_checkpoint,
-    locate_source,
-)
+from omnisila.weights.checkpoint_files import check_source, file_digest, folder_digest, locate_checkpoint, locate_source
 
 _POSE_SOURCE = "pose_higher_hrnet_w32_512.pth is in the model zoo of github.com/HRNet/HigherHRNet-Human-Pose-Estimation"
 _RELATION_SOURCE = "checkpoint0149.pth is linked in the README of github.com/yrcong/RelTR"

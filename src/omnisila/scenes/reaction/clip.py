@@ -23,7 +23,6 @@ from omnisila.media.video import VideoInfo, VideoReader
 from omnisila.schema import Span
 
 FRAMES = 32  # emotional-reaction paper 5.1
-MODALITIES = ("visual", "audio", "fau", "text", "face")
 _SEEK_GAP_S = 10.0  # skipping less than this, decoding on is cheaper than a seek
 
 

@@ -14,13 +14,13 @@ from pydantic import model_validator
 from omnisila import weights
 from omnisila.devices import default_device
 from omnisila.digests import digest
+from omnisila.scene_registry import MODALITIES
 from omnisila.scenes.nets.efficientnet_lite import EfficientNetLite0
 from omnisila.scenes.nets.expression import ExpressionNet
 from omnisila.scenes.nets.mtcnn import MTCNN, CascadeConfig
 from omnisila.scenes.nets.vit import FrameEncoder
 from omnisila.scenes.reaction.actions import ActionReader
 from omnisila.scenes.reaction.audio import SoundStatistics, SpeakerVectors
-from omnisila.scenes.reaction.clip import MODALITIES
 from omnisila.scenes.reaction.extractor import ClipSettings, ReactionFeatureExtractor
 from omnisila.scenes.reaction.tables import ACTION_UNIT_WIDTH
 from omnisila.scenes.reaction.text import SENTENCES, SentenceEncoder, TemplateMatcher

@@ -15,12 +15,13 @@ from omnisila.config import Config
 from omnisila.media.audio import SoundLimits, read_sound
 from omnisila.media.transforms import channels_first, resize
 from omnisila.pace import time_stage
+from omnisila.scene_registry import MODALITIES
 from omnisila.scenes.nets.expression import EMBEDDING, INPUT_PX, ExpressionNet
 from omnisila.scenes.nets.mtcnn import MTCNN
 from omnisila.scenes.reaction import text
 from omnisila.scenes.reaction.actions import COLUMNS, KIND, ActionReader
 from omnisila.scenes.reaction.audio import SoundEncoder
-from omnisila.scenes.reaction.clip import FRAMES, MODALITIES, Clip, ClipFrames, Modality, ReactionFeatures, clip_frames
+from omnisila.scenes.reaction.clip import FRAMES, Clip, ClipFrames, Modality, ReactionFeatures, clip_frames
 from omnisila.scenes.reaction.face import FaceTrack, crops, face_warnings, follow_face
 from omnisila.scenes.reaction.tables import frame_table
 from omnisila.scenes.reaction.visual import PictureEncoder

@@ -12,7 +12,8 @@ import torch
 
 from omnisila.errors import InputError, MediaError, RecordError, WeightsError
 from omnisila.media.video import sha256
-from omnisila.scenes.reaction.clip import MODALITIES, Clip, ReactionFeatures
+from omnisila.scene_registry import MODALITIES
+from omnisila.scenes.reaction.clip import Clip, ReactionFeatures
 from omnisila.scenes.reaction.config import ReactionFeatureConfig
 from omnisila.scenes.reaction.extracting import ReactionCache, extract, load_features, tally
 from omnisila.scenes.reaction.extractor import ReactionFeatureExtractor
