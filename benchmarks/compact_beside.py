@@ -60,7 +60,7 @@ def beside_table(
 The same clips and folds; {main.name} less the other, each the mean over the seeds that both have, with 95 % intervals
 and p-values of a paired bootstrap over sources. Other models may call an event by another label set's name; they were
 asked about that event against calm on the same clips. Nothing is corrected for the number of comparisons.
-Measured by `python benchmarks/compact_studies.py --model compact-hawkeye` with its run and the compact ICM's.
+Measured by `python -m benchmarks.compact_studies --model compact-hawkeye` with its run and the compact ICM's.
 
 {chr(10).join(tables)}"""
 

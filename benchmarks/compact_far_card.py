@@ -42,7 +42,7 @@ def _beside_simple(far: FarTests, answers: Answers, bench: Workbench, folds: int
 Labels are decided by votes (decision D140); the language side says what it sees and why. Accuracy, AUC over all items,
 and the mean AUC within groups (camera, takes in a row, carrier) that hold both kinds.
 This section and the two after it are measured by
-`python benchmarks/compact_studies.py --run runs/compact --features runs/features`.
+`python -m benchmarks.compact_studies --run runs/compact --features runs/features`.
 
 {chr(10).join(tables)}"""
 

@@ -1,7 +1,7 @@
 """What else a compact model's card says: simple classifiers beside it, far tests, untrimmed footage, other models.
 
-    OMNISILA_DATA=<data root> python benchmarks/compact_studies.py --run runs/compact --features runs/features
-    OMNISILA_DATA=<data root> python benchmarks/compact_studies.py --model compact-hawkeye --run runs/compact-hawkeye \
+    OMNISILA_DATA=<data root> python -m benchmarks.compact_studies --run runs/compact --features runs/features
+    OMNISILA_DATA=<data root> python -m benchmarks.compact_studies --model compact-hawkeye --run runs/compact-hawkeye \
         --features runs/features --beside runs/compact
 
 The runs are those of ``omnisila train compact`` and ``compact-hawkeye``, with ``--folds`` where they are compared. The

@@ -1,6 +1,6 @@
 """How much faster Hawkeye's graphs are batched than in plain loops over frames and people, and that both agree.
 
-    python benchmarks/hawkeye_graphs.py --threads 1 --out benchmarks/results/hawkeye_graphs.json
+    python -m benchmarks.hawkeye_graphs --threads 1 --out benchmarks/results/hawkeye_graphs.json
 
 Both run in one process on the same random inputs, in turns; the ratio of their best times is what counts, for it does
 not depend on what else the machine does. The loops use the same weights: joints through lists of neighbours, triplets
@@ -8,7 +8,6 @@ through lists of nodes and edges, frame by frame. Times are of a batch without g
 """
 
 import argparse
-import json
 import math
 import platform
 import time
@@ -23,6 +22,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPVisionConfig, CLIPVisionModel, LlamaConfig, LlamaModel
 
+from benchmarks.keeping import keep_result
 from omnisila.models.asg import LIMBS, GraphAttention
 from omnisila.models.graph_inputs import JOINTS, JointReading, PatchGrid, TripletReading, Triplets
 from omnisila.models.hawkeye import Hawkeye, HawkeyeConfig
@@ -205,18 +205,14 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     result = {
-        "command": f"python benchmarks/hawkeye_graphs.py --threads {options.threads} --batch {options.batch}",
+        "command": f"python -m benchmarks.hawkeye_graphs --threads {options.threads} --batch {options.batch}",
         "machine": {"processor": platform.machine(), "capability": torch.backends.cpu.get_cpu_capability()},
         "versions": {"torch": torch.__version__},
         "width_96": measure(options.batch, 96, options.repeats),
         "width_1024": measure(options.batch, 1024, options.repeats),
         "beside_7b": cost_at_7b(),
     }
-    text = json.dumps(result, indent=2) + "\n"
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(text)
-    print(text, end="")
+    keep_result(result, options.out)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Seconds, memory and utilisation of the full ICM, with random weights of the true shapes: speed does not need others.
 
-    python benchmarks/icm_7b.py --out benchmarks/results/icm_7b.json        on one GPU
-    python benchmarks/icm_7b.py --sam huge --video FILE                     SAM-H; a video of yours
-    python benchmarks/icm_7b.py --tiny --out benchmarks/results/icm_7b_tiny.json    toy sizes, on the processor
+    python -m benchmarks.icm_7b --out benchmarks/results/icm_7b.json        on one GPU
+    python -m benchmarks.icm_7b --sam huge --video FILE                     SAM-H; a video of yours
+    python -m benchmarks.icm_7b --tiny --out benchmarks/results/icm_7b_tiny.json    toy sizes, on the processor
 
 Measured are the code paths that users take: the extractors into an empty cache, ``Analyzer.score_windows``,
 ``Analyzer.attribute_span``, ``Chat.ask``, ``training.loop.train`` over ``Answering``. Scenes are as crowded as the
@@ -33,7 +33,6 @@ windows, on the processor.
 """
 
 import argparse
-import json
 import os
 import platform
 import resource
@@ -46,6 +45,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from benchmarks.keeping import keep_result
 from omnisila.inference.analyzer import Analyzer
 from omnisila.inference.settings import AnalyzerConfig
 from omnisila.scenes.cache import FeatureCache
@@ -135,18 +135,14 @@ def main(arguments: list[str] | None = None) -> None:
         raise SystemExit("no GPU: the true shapes need one. Give --tiny.")
     device = torch.device("cpu" if options.tiny else "cuda")
     result = {
-        "command": " ".join(["python benchmarks/icm_7b.py", *(sys.argv[1:] if arguments is None else arguments)]),
+        "command": " ".join(["python -m benchmarks.icm_7b", *(sys.argv[1:] if arguments is None else arguments)]),
         "machine": f"{os.cpu_count()} cores, {platform.machine()}"
         + (f", {torch.cuda.get_device_name()}" if device.type == "cuda" else ""),
         "versions": {name: version(name) for name in ("omnisila", "torch", "transformers", "av")},
         "peak": {"tflops": options.peak_tflops, "terabytes_per_second": options.bandwidth_tbs},
         **measured(size, options.video, device, options.peak_tflops, options.bandwidth_tbs),
     }
-    text = json.dumps(result, indent=2) + "\n"
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(text)
-    print(text, end="")
+    keep_result(result, options.out)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from omnisila.data.instructions import Instruction, render_instruction, render_l
 from omnisila.inference.analyzer import Analyzer
 from omnisila.inference.chat import Chat
 from omnisila.inference.scoring import PRETRAINED_BATCH_WINDOWS
-from omnisila.inference.seeing import seeing
+from omnisila.inference.seeing import window_reader
 from omnisila.labels import IMPLICIT
 from omnisila.models.checkpoint import Run
 from omnisila.models.lora import set_gradient_checkpointing
@@ -113,7 +113,7 @@ def analysed(analyzer: Analyzer, video: Path, findings: int, clock: Clock) -> Ex
             analyzer.attribute_span(IMPLICIT.name, found, even, extracted)
     clock.seconds["file to findings"] = sum(clock.seconds[name] for name in ("features", "locate", "attribute"))
     with clock.stage("locate/pictures"):  # once more, alone
-        see = seeing(analyzer.run, video)
+        see = window_reader(analyzer.run, video)
         cut = windows(analyzer.cache.shards(extracted), analyzer.window, extracted.info.duration_s)
         while batch := list(islice(cut, PRETRAINED_BATCH_WINDOWS)):
             see(batch)

@@ -1,6 +1,6 @@
 """The full ICM against its ablations, over several seeds, on folds by source: the numbers of docs/model_cards/icm.md.
 
-    OMNISILA_DATA=<data root> python benchmarks/icm_ablations.py --run runs/compact --features runs/features \
+    OMNISILA_DATA=<data root> python -m benchmarks.icm_ablations --run runs/compact --features runs/features \
         --seeds 3 --out benchmarks/results/icm_ablations.json --card docs/model_cards/icm.md
 
 What is measured already in the run folder's ``state/folds`` is not measured again; a killed run goes on. With
@@ -10,7 +10,6 @@ draws whole sources for both together.
 """
 
 import argparse
-import json
 import os
 import sys
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from benchmarks.keeping import keep_result
 from omnisila.recipes.rows.compact import Material
 from omnisila.recipes.rows.icm import CompactICM, compact_ablations
 from omnisila.recipes.shipping.compact import FOLDS, prepare_features
@@ -68,7 +68,7 @@ def main() -> None:
         for ablation in compact_ablations()
         for one in _compared(made.bench, made.material, recipe, ablation, options.seeds)
     ]
-    options.out.write_text(json.dumps([_record(one) for one in compared], indent=1) + "\n")
+    keep_result([_record(one) for one in compared], options.out)
     options.card.write_text(_card(compared))
 
 

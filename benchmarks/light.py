@@ -1,6 +1,6 @@
 """What each way to make a large model lighter saves: operations of a 7B model counted, seconds of a small one measured.
 
-    python benchmarks/light.py --out benchmarks/results/light.json
+    python -m benchmarks.light --out benchmarks/results/light.json
 
 The small model has Video-LLaVA's form and random weights: ratios of its seconds say what is saved, its posteriors
 nothing of quality. Best of several repeats, all in one process. The cascade's loss is read off the embedded compact
@@ -8,7 +8,6 @@ model's own table, which was fitted on folds by source.
 """
 
 import argparse
-import json
 import platform
 import time
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from transformers import CLIPVisionConfig, LlamaConfig
 
 from benchmarks.icm_7b_floors import Decoder, branched_pairs, tower_flops, window_tokens
 from benchmarks.icm_7b_networks import LABELS, TINY, TRUE, video_llava
+from benchmarks.keeping import keep_result
 from omnisila import weights
 from omnisila.data.instructions import Instruction, render_instruction, render_label
 from omnisila.models.kept_prompt import KeptPrompt
@@ -180,10 +180,7 @@ def main() -> None:
         "compact_as_first": ruled_out(),
         "machine": {"processor": platform.machine(), "threads": torch.get_num_threads(), "torch": torch.__version__},
     }
-    text = json.dumps(result, indent=2)
-    if arguments.out is not None:
-        arguments.out.write_text(text + "\n")
-    print(text)
+    keep_result(result, arguments.out)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,12 @@
 """How fast and in how much memory spans are scored, beside a straightforward port of ActivityNet's scorer.
 
-    python benchmarks/locating.py --out benchmarks/results/locating.json
+    python -m benchmarks.locating --out benchmarks/results/locating.json
 
 Videos of 60 s with two true and four predicted spans each are made up. Peak memory is the process's, read before the
 port runs. The port computes mAP@tIoU alone: the ratio to that part is given apart from that to all locating metrics.
 """
 
 import argparse
-import json
 import platform
 import resource
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.keeping import keep_result
 from omnisila import __version__
 from omnisila.evaluation.locating import TIOUS, mean_average_precision
 from omnisila.evaluation.named_scores import locating_scores
@@ -97,7 +97,7 @@ def main() -> None:
     if not np.isclose(ours, theirs):
         raise SystemExit(f"the port disagrees: {theirs} for {ours}")
     result = {
-        "command": f"python benchmarks/locating.py --videos {options.videos} --predicted {options.predicted}",
+        "command": f"python -m benchmarks.locating --videos {options.videos} --predicted {options.predicted}",
         "machine": {"system": platform.platform(), "processor": platform.processor() or platform.machine()},
         "versions": {"omnisila": __version__, "numpy": np.__version__, "python": platform.python_version()},
         "all_locating_s": round(all_s, 3),
@@ -107,7 +107,7 @@ def main() -> None:
         "map_times_faster": round(plain_s / map_s, 1),
         "all_locating_times_faster_than_plain_map": round(plain_s / all_s, 1),
     }
-    options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    keep_result(result, options.out)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,12 @@
 """How long one training step of the compact ICM takes on the CPU, by part, in float32 and bfloat16 autocast.
 
-    python benchmarks/model_step.py --threads 2 --out benchmarks/results/model_step.json
+    python -m benchmarks.model_step --threads 2 --out benchmarks/results/model_step.json
 
 Inputs are random with the widths of the embedded scene profile; no face in 70 % of the windows. The figure is the best
 of several repeats, wall clock; CPU seconds stand beside it because other work on the machine lengthens only the former.
 """
 
 import argparse
-import json
 import platform
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from pathlib import Path
 import torch
 import transformers
 
+from benchmarks.keeping import keep_result
 from omnisila.labels import EXPLICIT, IMPLICIT
 from omnisila.models.compact import CompactConfig, CompactVideoLLM
 from omnisila.models.experts import COMPACT_EXPERT
@@ -93,7 +93,7 @@ def main() -> None:
     torch.manual_seed(0)
     model, video_llm = build()
     result = {
-        "command": f"python benchmarks/model_step.py --threads {options.threads} --batch {options.batch}",
+        "command": f"python -m benchmarks.model_step --threads {options.threads} --batch {options.batch}",
         "machine": {"processor": platform.machine(), "capability": torch.backends.cpu.get_cpu_capability()},
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
         "parameters": {
@@ -104,11 +104,7 @@ def main() -> None:
         "float32": measure(model, options.batch, options.repeats, half=False),
         "bfloat16": measure(model, options.batch, options.repeats, half=True),
     }
-    text = json.dumps(result, indent=2) + "\n"
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(text)
-    print(text, end="")
+    keep_result(result, options.out)
 
 
 if __name__ == "__main__":

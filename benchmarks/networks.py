@@ -6,7 +6,6 @@ Each network looks at eight random pictures ten times, both ways in turn; the qu
 """
 
 import argparse
-import json
 import platform
 import time
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from benchmarks.keeping import keep_result
 from tools.export_graphs import NETWORKS
 
 PICTURES, ROUNDS = 8, 10
@@ -55,10 +55,7 @@ def main() -> None:
             "onnxruntime_ms": quickest_ms(lambda network=network, pictures=pictures: network.run(pictures)),
             "largest_difference": float(f"{apart:.1e}"),
         }
-    text = json.dumps(result, indent=2)
-    print(text)
-    if arguments.out:
-        arguments.out.write_text(text + "\n", encoding="utf-8")
+    keep_result(result, arguments.out)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,12 @@
 """How fast and in how much memory examples are prepared and written in all three formats.
 
-    python benchmarks/preparing.py --examples 1000000 --out benchmarks/results/preparing.json
+    python -m benchmarks.preparing --examples 1000000 --out benchmarks/results/preparing.json
 
 Videos of 60 s with two events are made up one by one, so that only what preparation itself holds is measured. Peak
 memory is the process's, read after a tenth of the examples and at the end: that it does not grow is the claim.
 """
 
 import argparse
-import json
 import platform
 import resource
 import tempfile
@@ -18,6 +17,7 @@ from pathlib import Path
 import pyarrow
 import pydantic
 
+from benchmarks.keeping import keep_result
 from omnisila import __version__
 from omnisila.data.annotated import AnnotatedVideo
 from omnisila.data.preparation.durations import Durations
@@ -77,7 +77,7 @@ def main() -> None:
         sizes_mb = {path.name: round(path.stat().st_size / 2**20, 1) for path in sorted(Path(folder).iterdir())}
     cpu_s = time.process_time() - cpu
     result = {
-        "command": f"python benchmarks/preparing.py --examples {arguments.examples} --out {arguments.out}",
+        "command": f"python -m benchmarks.preparing --examples {arguments.examples} --out {arguments.out}",
         "machine": f"one core, {platform.machine()}, {platform.system()}, shared with other work",
         "versions": {"omnisila": __version__, "pydantic": pydantic.VERSION, "pyarrow": pyarrow.__version__},
         "examples": counts.total(),
@@ -88,7 +88,7 @@ def main() -> None:
         "peak_memory_mb": peak_memory_mb(),
         "sizes_mb": sizes_mb,
     }
-    arguments.out.write_text(json.dumps(result, indent=2) + "\n")
+    keep_result(result, arguments.out)
 
 
 if __name__ == "__main__":

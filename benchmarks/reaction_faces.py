@@ -1,6 +1,6 @@
 """How well single frames tell reactions: the embedded model's linear reading beside the expression network's own words.
 
-    python benchmarks/reaction_faces.py --data DATA --out benchmarks/results/reaction_faces.json [--ship RUN]
+    python -m benchmarks.reaction_faces --data DATA --out benchmarks/results/reaction_faces.json [--ship RUN]
 
 Faces are those of ``emotion_faces``. Folds are by person, near-duplicate pictures are one person, and every number is
 of people that the reading was not fitted on. Clips are composed of one fold's pictures: for a share of 32 frames a
@@ -11,7 +11,6 @@ words and none surely lower (decision D136).
 """
 
 import argparse
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +19,7 @@ import torch
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
 
+from benchmarks.keeping import keep_result
 from omnisila.data.annotation_files import read_rows
 from omnisila.data.clips.duplicates import with_near_duplicates
 from omnisila.data.clips.folds import folds, footage_groups
@@ -27,7 +27,6 @@ from omnisila.data.sets import MANIFEST
 from omnisila.data.sets._footage import footage_video
 from omnisila.evaluation.identifying import ranking
 from omnisila.evaluation.significance import Chosen, Interval, bootstrap, paired_bootstrap
-from omnisila.files import write_atomically
 from omnisila.labels import REACTION
 from omnisila.models.frame_reading import FrameReadingConfig, log_odds
 from omnisila.models.reaction_run import ReactionRecord, save_reaction
@@ -85,7 +84,7 @@ def main() -> None:
             },
         }  # fmt: skip
     result["ships"] = higher and not lower
-    write_atomically(given.out, json.dumps(result, indent=1) + "\n")
+    keep_result(result, given.out)
     if given.ship is not None and result["ships"]:
         ship(given.ship, values, emotion)
 

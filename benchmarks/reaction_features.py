@@ -1,6 +1,6 @@
 """How fast clips of emotional reactions are turned into the embedded features, against real time.
 
-    python benchmarks/reaction_features.py --out benchmarks/results/reaction_features.json [VIDEO ...]
+    python -m benchmarks.reaction_features --out benchmarks/results/reaction_features.json [VIDEO ...]
 
 Clips like webcam recordings are made: a head (of a photograph in the tests' folder) that moves before a wall, 30 frames
 a second, H.264 with an AAC track. One process on one thread does them one after another; clips do not depend on each
@@ -10,7 +10,6 @@ clip only warms up. Each video that is given is measured beside them as one clip
 """
 
 import argparse
-import json
 import platform
 import resource
 import tempfile
@@ -25,6 +24,7 @@ from av.audio.frame import AudioFrame
 from av.video.frame import VideoFrame
 from PIL import Image
 
+from benchmarks.keeping import keep_result
 from omnisila import __version__
 from omnisila.media.video import probe
 from omnisila.scenes.reaction.clip import Clip
@@ -116,14 +116,14 @@ def main() -> None:
             results[video.name] = measured([video], extractor, ReactionCache(folder / f"cache-given-{number}"))
     stated = " ".join(video.name for video in options.videos)
     result = {
-        "command": f"python benchmarks/reaction_features.py --clips {options.clips} --seconds {options.seconds:g} "
+        "command": f"python -m benchmarks.reaction_features --clips {options.clips} --seconds {options.seconds:g} "
         f"--out {options.out} {stated}".rstrip(),
         "machine": f"one of 2 cores, {platform.machine()}, {platform.system()}, shared with other work",
         "versions": {"omnisila": __version__, "torch": torch.__version__, "av": av.__version__},
         "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         "results": results,
     }
-    options.out.write_text(json.dumps(result, indent=2) + "\n")
+    keep_result(result, options.out)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """How long reaction models train: a probe on all of Hume-Reaction's training clips, and a step of ViPER at full size.
 
-    python benchmarks/reaction_models.py --threads 1 --parts probe --out benchmarks/results/reaction_models_probe.json
+    python -m benchmarks.reaction_models --threads 1 --parts probe --out benchmarks/results/reaction_models_probe.json
 
 Features are random, of the real number and shape: 15,806 clips with 4096 pooled numbers each, read from a table on the
 disk; ViPER reads 32 frames of 2080 numbers, in training in batches of 16, for which it takes about 15 GB. The probe's
@@ -9,7 +9,6 @@ it sooner. CPU seconds stand beside the wall clock, which other work on the mach
 """
 
 import argparse
-import json
 import platform
 import resource
 import tempfile
@@ -20,6 +19,7 @@ from pathlib import Path
 import torch
 import transformers
 
+from benchmarks.keeping import keep_result
 from omnisila.models.probing import ProbeConfig
 from omnisila.models.reaction import EMOTIONS, FRAMES, WIDTHS, ReactionBatch, ReactionModel
 from omnisila.models.temporal_av import TemporalAVConfig
@@ -106,7 +106,7 @@ def main() -> None:
     torch.manual_seed(0)
     device = torch.device(options.device)
     result = {
-        "command": f"python benchmarks/reaction_models.py --threads {options.threads} --device {options.device} "
+        "command": f"python -m benchmarks.reaction_models --threads {options.threads} --device {options.device} "
         f"--clips {options.clips} --batch {options.batch} --parts {' '.join(options.parts)}",
         "machine": {
             "processor": platform.machine(),
@@ -121,11 +121,7 @@ def main() -> None:
         "viper": lambda: step(lambda: ViPERConfig().build(WIDTHS), options.batch, device, options.repeats),
     }
     result |= {part: measures[part]() for part in PARTS if part in options.parts}
-    text = json.dumps(result, indent=2) + "\n"
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(text)
-    print(text, end="")
+    keep_result(result, options.out)
 
 
 if __name__ == "__main__":

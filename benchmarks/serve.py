@@ -1,6 +1,6 @@
 """How fast the review server lists findings, how fast it takes decisions, and whether its memory grows.
 
-    python benchmarks/serve.py --findings 100000 --uploads 20 --analyses 500 --out benchmarks/results/serve.json
+    python -m benchmarks.serve --findings 100000 --uploads 20 --analyses 500 --out benchmarks/results/serve.json
 
 Analyses are made up, 100 findings each, and read by a server in a process of its own, over the loopback alone. Then one
 client after another asks for first pages with each filter, for pages far down, for videos, and decides. Memory is the
@@ -31,6 +31,7 @@ import numpy as np
 import sqlalchemy
 from PIL import Image
 
+from benchmarks.keeping import keep_result
 from omnisila import __version__
 from omnisila.digests import digest
 from omnisila.schema import (
@@ -257,7 +258,7 @@ def main() -> None:
         "first page while the library is read": first,
         **figures,
     }
-    arguments.out.write_text(json.dumps(result, indent=2) + "\n")
+    keep_result(result, arguments.out)
 
 
 if __name__ == "__main__":

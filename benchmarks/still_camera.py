@@ -1,6 +1,6 @@
 """What it saves not to look again where nothing moved, and what it changes.
 
-    python benchmarks/still_camera.py FOLDER... [--videos 10] [--out benchmarks/results/still_camera.json]
+    python -m benchmarks.still_camera FOLDER... [--videos 10] [--out benchmarks/results/still_camera.json]
 
 So many videos of each folder, drawn by seed, are analysed with the embedded model: every picture looked at, then with
 the threshold in use and with a higher one. Told are the seconds of extraction, findings that differ, and how far the
@@ -9,7 +9,6 @@ picture with sensor noise (4 grey levels), as H.264.
 """
 
 import argparse
-import json
 import os
 import random
 import tempfile
@@ -21,6 +20,7 @@ import av
 import numpy as np
 from av.video.frame import VideoFrame
 
+from benchmarks.keeping import keep_result
 from omnisila.inference.analyzer import Analyzer
 from omnisila.inference.inputs import VIDEO_SUFFIXES
 from omnisila.inference.load import load
@@ -89,7 +89,7 @@ def main() -> None:
         stills = {levels: analyse([still], levels)[1] for levels in LEVELS}
     every = runs[ALL][0]
     result: dict[str, Any] = {
-        "command": "python benchmarks/still_camera.py FOLDER... --out benchmarks/results/still_camera.json",
+        "command": "python -m benchmarks.still_camera FOLDER... --out benchmarks/results/still_camera.json",
         "cores": os.cpu_count(),
         "videos": len(files),
         "findings": sum(len(analysis.findings) for analysis in every),
@@ -106,10 +106,7 @@ def main() -> None:
             "features_s": seconds["features"],
             "still_camera_60_s": stills[levels],
         }
-    text = json.dumps(result, indent=2)
-    print(text)
-    if arguments.out:
-        arguments.out.write_text(text + "\n", encoding="utf-8")
+    keep_result(result, arguments.out)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """A Video-LLaVA of true 7B shapes, as anybody analyses with it: load, windows, labels, a cause; seconds and memory.
 
-    python benchmarks/video_llava_7b.py --out benchmarks/results/video_llava_7b.json    one window on a processor
-    python benchmarks/video_llava_7b.py --seconds 60                                    a minute of video on a GPU
-    python benchmarks/video_llava_7b.py --layers 8 12                                   two depths, drawn out to 32
-    python benchmarks/video_llava_7b.py --tiny                                          toy shapes
+    python -m benchmarks.video_llava_7b --out benchmarks/results/video_llava_7b.json    one window on a processor
+    python -m benchmarks.video_llava_7b --seconds 60                                    a minute of video on a GPU
+    python -m benchmarks.video_llava_7b --layers 8 12                                   two depths, drawn out to 32
+    python -m benchmarks.video_llava_7b --tiny                                          toy shapes
 
 The checkpoint is written as the published one is: configuration of ``LanguageBind/Video-LLaVA-7B-hf`` in bfloat16,
 random weights, shard by shard, so that no more than one of them (2 GB) is ever held; it takes 15 GB of disk and is
@@ -31,6 +31,7 @@ import torch
 from safetensors.torch import save_file
 from transformers import CLIPVisionConfig, LlamaConfig, VideoLlavaConfig, VideoLlavaForConditionalGeneration
 
+from benchmarks.keeping import keep_result
 from omnisila.data.instructions import Instruction, render_instruction, render_label
 from omnisila.devices import default_device
 from omnisila.inference.analyzer import Analyzer
@@ -172,7 +173,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(json.dumps(rounded(runs[-1])), file=sys.stderr)
     given = " ".join(sys.argv[1:] if arguments is None else arguments)
     result: dict[str, Any] = {
-        "command": f"python benchmarks/video_llava_7b.py {given}".strip(),
+        "command": f"python -m benchmarks.video_llava_7b {given}".strip(),
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, {torch.get_num_threads()} threads",
         "load_average": os.getloadavg()[0],
         "versions": {name: version(name) for name in ("omnisila", "torch", "transformers")},
@@ -180,11 +181,7 @@ def main(arguments: list[str] | None = None) -> None:
     }
     if len(runs) == 2:
         result["extrapolated"] = extrapolated(runs[0], runs[1], TRUE.text["num_hidden_layers"])
-    text = json.dumps(rounded(result), indent=2)
-    print(text)
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(text + "\n")
+    keep_result(rounded(result), options.out)
 
 
 if __name__ == "__main__":

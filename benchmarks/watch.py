@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.analyze import repeated
+from benchmarks.keeping import keep_result
 from omnisila.inference.analyzer import Analyzer
 from omnisila.inference.load import load
 from omnisila.inference.settings import AnalyzerConfig
@@ -147,10 +148,7 @@ def main() -> None:
                     print(size, json.dumps(results[f"{size}, {cameras}"]), flush=True)
             finally:
                 server.kill()
-    text = json.dumps(results, indent=2)
-    if arguments.out:
-        arguments.out.write_text(text + "\n")
-    print(text)
+    keep_result(results, arguments.out)
 
 
 if __name__ == "__main__":

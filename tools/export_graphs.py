@@ -44,11 +44,12 @@ def main() -> None:
         )  # fmt: skip
         assert program is not None
         model: Any = program.model_proto
-        known = network.state_dict()
+        names = {f"network.{key}": key for key in network.state_dict()}
+        for node in model.graph.node:
+            node.input[:] = [names.get(name, name) for name in node.input]
         for tensor in model.graph.initializer:
-            key = tensor.name.removeprefix("network.")
-            if key in known:
-                rename(model, tensor.name, key)
+            if tensor.name in names:
+                tensor.name = names[tensor.name]
                 tensor.ClearField("raw_data")
                 tensor.data_location = onnx.TensorProto.EXTERNAL
                 del tensor.external_data[:]
@@ -60,17 +61,6 @@ def main() -> None:
             node.doc_string = ""
         path.write_bytes(model.SerializeToString())
         print(f"{path.name}: {path.stat().st_size} bytes")
-
-
-def rename(model: Any, old: str, new: str) -> None:
-    """An initialiser by another name, wherever it is read."""
-    for node in model.graph.node:
-        for place, name in enumerate(node.input):
-            if name == old:
-                node.input[place] = new
-    for tensor in model.graph.initializer:
-        if tensor.name == old:
-            tensor.name = new
 
 
 if __name__ == "__main__":

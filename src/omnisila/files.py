@@ -5,12 +5,12 @@ import errno
 import os
 import re
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import BinaryIO
 
-from omnisila.errors import OutputError
+from omnisila.errors import InputError, OutputError
 
 _NO_TEXT = re.compile("[\ud800-\udfff]")  # what Python's file names have in the place of bytes that are no text
 # control characters, ends of lines, and what turns the direction of writing
@@ -141,6 +141,39 @@ def check_replaceable(path: Path) -> None:
     with named_failure(path):
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+
+
+def walk(
+    folder: Path, tell: Callable[[str], None] | None = None, *, follow_links: bool = False
+) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """``os.walk``, which by itself would pass over a folder that cannot be listed, and all that is in it.
+
+    Args:
+        tell: is told of such a folder, and the walk goes on; one that is gone is no fault.
+
+    Raises:
+        InputError: a folder cannot be listed, and nobody is told.
+    """
+
+    def refuse(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            place = printable(error.filename)
+            fault = f"{place}: this folder cannot be read ({error.strerror}). Check its permissions."
+            if tell is None:
+                raise InputError(fault)
+            tell(fault)
+
+    for parent, folders, names in os.walk(folder, onerror=refuse, followlinks=follow_links):
+        yield Path(parent), folders, names
+
+
+def files_below(folder: Path, *endings: str) -> list[Path]:
+    """The files in a folder or below whose names end so, sorted.
+
+    Raises:
+        InputError: a folder cannot be listed.
+    """
+    return sorted(path / name for path, _, names in walk(folder) for name in names if name.lower().endswith(endings))
 
 
 def remove(path: Path) -> None:

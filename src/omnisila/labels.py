@@ -216,7 +216,7 @@ def _of_file(path: Path) -> LabelSet:
         reason = " ".join(str(error).split())
         raise LabelError(f"{path}: no label set can be read from it ({reason}). Check the file.") from error
     try:
-        found = LabelSet.model_validate(_completed(stated))
+        found = LabelSet.model_validate(_complete(stated))
     except (TypeError, ValueError) as error:
         reason = first_fault(error) if isinstance(error, ValidationError) else str(error)
         raise LabelError(
@@ -229,7 +229,7 @@ def _of_file(path: Path) -> LabelSet:
     return found
 
 
-def _completed(stated: Any) -> dict[str, Any]:
+def _complete(stated: Any) -> dict[str, Any]:
     """What a file says, with usual questions; all labels but the quiet one are negative where it does not say which."""
     if not isinstance(stated, dict):
         raise TypeError(f"{type(stated).__name__} at its top, wanted fields")

@@ -16,7 +16,7 @@ from omnisila.labels import ANOMALY
 from omnisila.models.checkpoint import save_run
 from omnisila.operating_points import Calibration, LabelSetCalibration
 from omnisila.recipes.rows import hawkeye
-from omnisila.recipes.rows.compact import Material, scene_tuned, task_tuned
+from omnisila.recipes.rows.compact import Material, tune_scenes, tune_task
 from omnisila.scenes.sem import SEMConfig
 from omnisila.scenes.windows import WindowConfig
 from omnisila.schema import Analysis
@@ -87,7 +87,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, write_clip: Callable[..., Path
             write_clip(root / path, frames=24, width_px=160 + 16 * number, height_px=160, paint=paint)
             footage[path] = label
     material, recipe = taught(root, footage), tiny()
-    model = task_tuned(recipe, material, scene_tuned(recipe, material), range(len(footage)))
+    model = tune_task(recipe, material, tune_scenes(recipe, material), range(len(footage)))
     half = LabelSetCalibration(
         temperature=1.0,
         shape=SpanShape(smooth_s=0.0, merge_gap_s=1.0, min_duration_s=1.0),

@@ -13,7 +13,7 @@ from omnisila.errors import InputError, LabelError
 from omnisila.models.checkpoint import load_run
 from omnisila.models.run_files import CALIBRATION
 from omnisila.operating_points import Calibration
-from omnisila.recipes.shipping.lessons import TeacherAnswers, believed
+from omnisila.recipes.shipping.lessons import TeacherAnswers, select_believed
 from omnisila.schema import Analysis, CurvePoint
 from tests.conftest import write_video
 
@@ -141,11 +141,11 @@ def points(*labels: str) -> list[CurvePoint]:
 
 
 def test_a_label_that_no_neighbour_shares_is_not_believed():
-    assert believed(points(*"aabaa"), "set", None, "windows") == [True, True, False, True, True]
-    assert believed(points(*"abb"), "set", None, "windows") == [False, True, True]
-    assert believed(points("a"), "set", None, "windows") == [True]
-    assert believed(points(*"ab"), "set", ("a", None), "asked") == [True, False]
-    assert believed(points(*"ab"), "set", None, "none") == [True, True]
+    assert select_believed(points(*"aabaa"), "set", None, "windows") == [True, True, False, True, True]
+    assert select_believed(points(*"abb"), "set", None, "windows") == [False, True, True]
+    assert select_believed(points("a"), "set", None, "windows") == [True]
+    assert select_believed(points(*"ab"), "set", ("a", None), "asked") == [True, False]
+    assert select_believed(points(*"ab"), "set", None, "none") == [True, True]
 
 
 def test_what_cannot_teach_is_refused(footage: Path, omnisila: Omnisila):

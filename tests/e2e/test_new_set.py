@@ -13,7 +13,7 @@ from omnisila.data import sets
 from omnisila.data.sets import DataSet, set_names
 from omnisila.models.experts import ExpertConfig
 from omnisila.models.iec import IECConfig
-from omnisila.recipes.rows.compact import scene_tuned, task_tuned, taught_by
+from omnisila.recipes.rows.compact import restrict_to_taught, tune_scenes, tune_task
 from omnisila.recipes.rows.icm import CompactICM
 from omnisila.recipes.shipping.compact import prepare_features
 from omnisila.recipes.studies.measures import questions_on
@@ -75,7 +75,7 @@ def tiny() -> CompactICM:
 def test_it_trains_and_what_does_not_is_told(root: Path, tmp_path: Path) -> None:
     recipe = tiny()
     assert recipe.set_weights["implicit"]["mill_fires"] == 3.0
-    recipe = taught_by(recipe, sets.read_footage(root, ["mill_fires"]).videos)
+    recipe = restrict_to_taught(recipe, sets.read_footage(root, ["mill_fires"]).videos)
     assert recipe.labels == {"implicit": ("Fire", "Normal")}
     assert [(question.set_name, question.label) for question in questions_on(recipe)] == [("mill_fires", "Fire")]
     told: list[str] = []
@@ -83,9 +83,9 @@ def test_it_trains_and_what_does_not_is_told(root: Path, tmp_path: Path) -> None
     assert "old_mill: not trained: the mill is closed" in told
     assert "stranger: not trained: no file of data/sets reads it" in told
     assert any(line.startswith("mill_fires: Water Incidents: 3 clips are not asked about") for line in told)
-    model = scene_tuned(recipe, material)
+    model = tune_scenes(recipe, material)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    after = task_tuned(recipe, material, model, range(len(material.clips))).state_dict()
+    after = tune_task(recipe, material, model, range(len(material.clips))).state_dict()
     assert any(not before[name].equal(after[name]) for name in before)
 
 

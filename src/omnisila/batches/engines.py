@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from omnisila.batches.ledger import End, Ledger
 from omnisila.batches.listing import Source
 from omnisila.batches.storage import Storage
-from omnisila.batches.work import ended
+from omnisila.batches.work import end_of
 from omnisila.errors import InputError, OmnisilaError, needing
 from omnisila.pool import Lost, Pool
 
@@ -66,7 +66,7 @@ class ProcessPool:
         limits = self._limits
         workers = limits.workers or limits.gpus or os.cpu_count() or 1
         with Pool(start, given, workers, _name, _environments(workers, limits.gpus)) as pool:
-            yield from _supervised(pool, self._storage, sources, limits)
+            yield from _supervise(pool, self._storage, sources, limits)
 
 
 class RayData:
@@ -139,13 +139,13 @@ class _Actor:
         """The end of the one input; or an error that is no input's, which Ray would take for the loss of the node."""
         sources = [Source(*json.loads(str(row))) for row in batch["source"]]
         try:
-            ends = list(_supervised(self._pool, self._storage, sources, self._limits))
+            ends = list(_supervise(self._pool, self._storage, sources, self._limits))
         except (OmnisilaError, RuntimeError) as error:
             return {"end": [""], "error": [pickle.dumps(error)]}
         return {"end": [end.model_dump_json() for end in ends], "error": [b""] * len(ends)}
 
 
-def _supervised(pool: Pool[Source, End], storage: Storage, sources: Sequence[Source], limits: Limits) -> Iterator[End]:
+def _supervise(pool: Pool[Source, End], storage: Storage, sources: Sequence[Source], limits: Limits) -> Iterator[End]:
     """Ends from a pool; an input that ended its process too often has that as its end."""
     for number, outcome in pool.outcomes(sources, limits.tries, limits.limit_s):
         if not isinstance(outcome, Lost):
@@ -158,7 +158,7 @@ def _supervised(pool: Pool[Source, End], storage: Storage, sources: Sequence[Sou
             "omnisila analyze, then run again with --retry-failed."
         )
         ledger = Ledger(storage)
-        yield ledger.put(source, ended(ledger.named(source), "failed", reason=reason))
+        yield ledger.put(source, end_of(ledger.named(source), "failed", reason=reason))
 
 
 def _environments(workers: int, gpus: int) -> list[dict[str, str]]:

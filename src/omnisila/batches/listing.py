@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from omnisila.batches.remote import is_remote, listed_files, opened
+from omnisila.batches.remote import is_remote, listed_files, open_storage
 from omnisila.digests import digest
 from omnisila.errors import InputError
 from omnisila.files import path_text
@@ -95,7 +95,7 @@ def _lines(argument: str) -> Iterator[tuple[str, bool]]:
     place = argument[1:]
     try:
         if is_remote(place):
-            system, path = opened(place)
+            system, path = open_storage(place)
             text = system.cat_file(path).decode()
         else:
             text = Path(place).read_text(encoding="utf-8")
@@ -117,7 +117,7 @@ def _remote(address: str) -> Iterator[Source]:
     from fsspec.utils import glob_translate
 
     scheme = address.partition("://")[0]
-    system, path = opened(address)
+    system, path = open_storage(address)
     try:
         if MAGIC & set(path):
             parts = path.split("/")

@@ -23,7 +23,7 @@ def is_remote(address: str) -> bool:
     return "://" in address
 
 
-def opened(address: str) -> tuple[Any, str]:
+def open_storage(address: str) -> tuple[Any, str]:
     """The file system of a remote address, and the path within it.
 
     Raises:
@@ -39,7 +39,7 @@ def opened(address: str) -> tuple[Any, str]:
         raise InputError(f"{address}: {error}. Give a path, or s3://, gs://, hf:// and the like.") from None
 
 
-def retried(ask: Callable[[], Answer]) -> Answer:
+def retry(ask: Callable[[], Answer]) -> Answer:
     """A storage's answer; where it fails it is asked again after pauses, and the last error is raised."""
     backoff = Backoff()
     for _ in range(_TRIES - 1):
@@ -72,7 +72,7 @@ def listed_files(
     while folders:
         folder = folders.pop()
         try:
-            entries: list[dict[str, Any]] = retried(partial(system.ls, folder, detail=True))
+            entries: list[dict[str, Any]] = retry(partial(system.ls, folder, detail=True))
         except FileNotFoundError:
             if folder == path.rstrip("/"):
                 raise

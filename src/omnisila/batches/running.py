@@ -9,7 +9,7 @@ from omnisila.batches.ledger import End, Ledger
 from omnisila.batches.listing import Source
 from omnisila.batches.storage import Storage
 from omnisila.batches.summary import Summary, Tally
-from omnisila.batches.work import ended, output_name
+from omnisila.batches.work import end_of, output_name
 from omnisila.errors import OutputError
 from omnisila.files import path_text
 from omnisila.inference.batch import STATE_FOLDER
@@ -82,7 +82,7 @@ def run_batch(
                 tell(str(error))
     for source in left.values():
         reason = f"{source.address}: given up: its worker was lost again and again. Run with --retry-failed."
-        tally.add(ledger.put(source, ended(ledger.named(source), "failed", reason=reason)))
+        tally.add(ledger.put(source, end_of(ledger.named(source), "failed", reason=reason)))
     ledger.write_whole()
     summary.write(tally, pace.report(tally.ended), is_running=False)
     return tally

@@ -6,11 +6,11 @@ import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from omnisila.batches.remote import is_remote, listed_files, opened, retried
+from omnisila.batches.remote import is_remote, listed_files, open_storage, retry
 from omnisila.errors import InputError, OutputError
-from omnisila.files import named_failure, write_atomically, written_aside
+from omnisila.files import named_failure, walk, write_atomically, written_aside
 
 _MANY = 500  # objects that are read at a time
 
@@ -74,14 +74,14 @@ class Storage:
         """
         try:
             if self.folder is not None:
-                return retried((self.folder / _inside(name)).read_bytes)
-            return retried(lambda: self._system.cat_file(self._path(name)))
+                return retry((self.folder / _inside(name)).read_bytes)
+            return retry(lambda: self._system.cat_file(self._path(name)))
         except (FileNotFoundError, NotADirectoryError):
             return None
         except InputError:
             raise
         except Exception as error:
-            raise OutputError(f"{self.url(name)}: cannot be read ({_told(error)}). Check access to it.") from None
+            raise OutputError(f"{self.url(name)}: cannot be read ({_reason(error)}). Check access to it.") from None
 
     def read_all(self, within: str) -> Iterator[tuple[str, bytes]]:
         """Name and content of every file below a folder, many at a time; those that vanish meanwhile are left out.
@@ -90,12 +90,11 @@ class Storage:
             OutputError: the folder cannot be listed, or a file in it not be read.
         """
         if self.folder is not None:
-            root = self.folder / within
-            for folder, _, files in os.walk(root):
+            for folder, _, files in walk(self.folder / within, _refuse):
                 for file in files:
-                    path = Path(folder, file)
-                    if not file.startswith(".") and (content := self.read(path.relative_to(self.folder).as_posix())):
-                        yield path.relative_to(self.folder).as_posix(), content
+                    name = (folder / file).relative_to(self.folder).as_posix()
+                    if not file.startswith(".") and (content := self.read(name)):
+                        yield name, content
             return
         paths = [path for path, _ in self._list_files(self._path(within))]
         for start in range(0, len(paths), _MANY):
@@ -115,8 +114,8 @@ class Storage:
             listed = self._list_files(self._root, besides=self._path(besides))
             return frozenset(path.removeprefix(f"{self._root}/") for path, _ in listed)
         found: set[str] = set()
-        for folder, folders, files in os.walk(self.folder, followlinks=True, onerror=_refuse):
-            inner = Path(folder).relative_to(self.folder)
+        for folder, folders, files in walk(self.folder, _refuse, follow_links=True):
+            inner = folder.relative_to(self.folder)
             folders[:] = [name for name in folders if (inner / name).as_posix() != besides]
             found.update((inner / name).as_posix() for name in files)
         return frozenset(found)
@@ -151,7 +150,7 @@ class Storage:
 
     @cached_property
     def _opened(self) -> tuple[Any, str]:
-        return opened(self.address)
+        return open_storage(self.address)
 
     @property
     def _system(self) -> Any:
@@ -168,7 +167,7 @@ class Storage:
             return ()
         except Exception as error:
             raise OutputError(
-                f"{self._system.unstrip_protocol(path)}: cannot be listed ({_told(error)}). Check access to it."
+                f"{self._system.unstrip_protocol(path)}: cannot be listed ({_reason(error)}). Check access to it."
             ) from None
 
     def _path(self, name: str) -> str:
@@ -181,7 +180,7 @@ class Storage:
         except (FileExistsError, InputError):
             raise
         except Exception as error:  # of botocore and the like, which share no base
-            raise OutputError(f"{self.url(name)}: cannot be written ({_told(error)}). Check access to it.") from error
+            raise OutputError(f"{self.url(name)}: cannot be written ({_reason(error)}). Check access to it.") from error
 
 
 def _create_locally(path: Path, content: bytes) -> bool:
@@ -207,8 +206,8 @@ def _create_locally(path: Path, content: bytes) -> bool:
     return True
 
 
-def _refuse(error: OSError) -> None:
-    raise OutputError(f"{error.filename}: cannot be listed ({error.strerror}). Check access to it.")
+def _refuse(fault: str) -> NoReturn:
+    raise OutputError(fault)
 
 
 def _inside(name: str) -> str:
@@ -222,5 +221,5 @@ def _inside(name: str) -> str:
     return name
 
 
-def _told(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__

@@ -7,7 +7,7 @@ from omnisila.batches.work import Work, scratch_folder
 from omnisila.config import Frozen
 from omnisila.inference.batch import RunIdentity, answering_digest
 from omnisila.inference.load import load
-from omnisila.inference.run_folders import answering, model_card
+from omnisila.inference.run_folders import model_card, plan_answering
 from omnisila.inference.settings import AnalyzerConfig
 from omnisila.labels import known_sets
 from omnisila.report.writer import Report
@@ -41,7 +41,7 @@ class Task(Frozen):
         Raises:
             InputError: no such model, or settings that it cannot meet.
         """
-        runs = answering(self.model, self.settings)
+        runs = plan_answering(self.model, self.settings)
         labels = tuple(name for run in (runs.scenes, runs.reaction) if run is not None for name in run.settings.labels)
         settings = self.settings.replace(labels=labels or self.settings.labels)
         more = {"blur_faces": self.blur_faces, "formats": ",".join(self.formats)}
@@ -63,7 +63,7 @@ def prepare(task: Task) -> Work:
         storage.folder or Path(),
         task.formats,
         blur_faces=task.blur_faces,
-        model_card=model_card(answering(task.model, task.settings).folders),
+        model_card=model_card(plan_answering(task.model, task.settings).folders),
         calibration_note=analyzer.validity,
         linked=storage.folder is not None,
     )

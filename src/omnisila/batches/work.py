@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from omnisila.batches.ledger import End, Ledger
 from omnisila.batches.listing import Source
-from omnisila.batches.remote import FULL, is_remote, opened, retried
+from omnisila.batches.remote import FULL, is_remote, open_storage, retry
 from omnisila.batches.storage import Storage
 from omnisila.errors import EndpointError, InputError, OutputError
 from omnisila.files import path_text
@@ -58,18 +58,18 @@ class Work:
         began_s = time.monotonic()
         try:
             source = self._ledger.named(source)
-            with _fetched(source, self._scratch) as path:
+            with _fetch(source, self._scratch) as path:
                 end = self._finish(source, path)
         except (OutputError, EndpointError):
             raise
         except torch.OutOfMemoryError as error:
-            end = ended(source, "failed", reason=f"{source.address}: {path_text(str(error))}")
+            end = end_of(source, "failed", reason=f"{source.address}: {path_text(str(error))}")
         except torch.AcceleratorError:  # this process cannot use its GPU any more
             traceback.print_exc()
             os._exit(_GPU_FAULT)
         except Exception as error:
             reason = failure_reason(Input(Path(source.address), source.name), error)
-            end = ended(source, "failed", reason=reason.replace(f"{self._scratch}/", ""))
+            end = end_of(source, "failed", reason=reason.replace(f"{self._scratch}/", ""))
         finally:
             _empty(self._scratch)
         return self._ledger.put(source, end.replace(seconds=round(time.monotonic() - began_s, 3)))
@@ -89,7 +89,7 @@ class Work:
         if known is None:
             self._ledger.hold(content, source.name)
         again = known is not None and holder != source.name
-        return ended(
+        return end_of(
             source,
             "skipped" if again else "done",
             reason=f"the same content as {holder}" if again else None,
@@ -109,7 +109,7 @@ class Work:
         return analysis if analysis.video.sha256 == content else None
 
 
-def ended(source: Source, state: str, **facts: object) -> End:
+def end_of(source: Source, state: str, **facts: object) -> End:
     """An input's end."""
     given = {"address": path_text(source.address), "version": source.version, "name": path_text(source.name)}
     return End.model_validate({**given, "state": state, **facts})
@@ -149,7 +149,7 @@ def _empty(scratch: Path) -> None:
 
 
 @contextmanager
-def _fetched(source: Source, scratch: Path) -> Iterator[Path]:
+def _fetch(source: Source, scratch: Path) -> Iterator[Path]:
     """The input as a file of this machine.
 
     Raises:
@@ -160,9 +160,9 @@ def _fetched(source: Source, scratch: Path) -> Iterator[Path]:
         yield Path(source.address)
         return
     path = scratch / PurePosixPath(source.name).name
-    system, place = opened(source.address)
+    system, place = open_storage(source.address)
     try:
-        retried(lambda: system.get_file(place, os.fspath(path)))
+        retry(lambda: system.get_file(place, os.fspath(path)))
     except (FileNotFoundError, PermissionError) as error:
         raise InputError(f"{source.address}: cannot be fetched ({error}). Check access to it.") from None
     except Exception as error:  # of botocore and the like, which share no base

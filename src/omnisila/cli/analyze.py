@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from omnisila.cli.arguments import BlurFaces, Model, Quiet, listed
+from omnisila.cli.arguments import BlurFaces, Model, Quiet, split_names
 from omnisila.cli.option_groups import AnalysisOptions, with_groups
 from omnisila.cli.telling import tell
 from omnisila.report.exports import formats as export_formats
@@ -39,13 +39,13 @@ def analyze(
     from omnisila.errors import MediaError, OutputError
     from omnisila.files import check_writable
     from omnisila.inference.inputs import check_only, expand
-    from omnisila.inference.run_folders import answering, is_endpoint, model_card
+    from omnisila.inference.run_folders import is_endpoint, model_card, plan_answering
 
     settings = options.settings()
     inputs = expand(videos)
-    wanted = wanted_formats(listed([formats]))
+    wanted = wanted_formats(split_names([formats]))
     options.check_estimate(model)
-    card = model_card(answering(model, settings).folders)
+    card = model_card(plan_answering(model, settings).folders)
     check_writable(out)
     try:
         check_only(inputs)
@@ -57,14 +57,14 @@ def analyze(
     from omnisila.cli.progress import BatchProgress
     from omnisila.digests import digest
     from omnisila.inference.batch import INDEX, Batch, RunIdentity, answering_digest, output_path, summary
-    from omnisila.inference.lettered import estimate_text
+    from omnisila.inference.lettered import describe_estimate
     from omnisila.inference.load import load
     from omnisila.report.writer import Report
 
     analyzer = load(model, settings)
     if is_endpoint(model):
         if options.estimate or not quiet:
-            tell(estimate_text(analyzer, (item.path for item in inputs.files)), err=not options.estimate)
+            tell(describe_estimate(analyzer, (item.path for item in inputs.files)), err=not options.estimate)
         if options.estimate:
             return
     report = Report(out, wanted, blur_faces=blur_faces, cuts=cut, model_card=card, calibration_note=analyzer.validity)

@@ -1,16 +1,13 @@
 """``omnisila annotate``: causes for annotated spans, written by a model behind an endpoint, to be checked by people."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from omnisila.cli.arguments import Quiet
 from omnisila.cli.option_groups import Estimate, KeyVariable, RequestOptions, RequiredBaseUrl, with_groups
 from omnisila.cli.telling import tell, teller
-
-if TYPE_CHECKING:
-    from omnisila.data.causes.annotator import Estimate as Expected
 
 
 @with_groups
@@ -73,11 +70,13 @@ def annotate(
         say(line)
     if wanted and not spans:
         raise InputError(f"{footage}: none of the {len(wanted)} spans' videos is there. Give the folder they are in.")
-    expected = estimate_run(spans, read_done(out), endpoint)
+    done = read_done(out)
+    left = [span for span in spans if span.id not in done]
+    cost = f"{len(left)} spans to write, {len(spans) - len(left)} done: {estimate_run(left, endpoint)}"
     if estimate:
-        tell(_estimate_text(expected))
+        tell(cost)
         return
-    say(_estimate_text(expected))
+    say(cost)
     failed = 0
     with endpoint.build() as client:
         for number, outcome in enumerate(Annotator(client).run(spans, footage, out), 1):
@@ -86,18 +85,9 @@ def annotate(
                 tell(f"failed: {outcome.id}: {outcome.reason}", err=True)
             else:
                 cause = outcome.cause or "nothing seen that bears on the label"
-                say(f"{number}/{expected.spans} {outcome.id}: {cause}")
+                say(f"{number}/{len(left)} {outcome.id}: {cause}")
     if sheet is not None:
         write_sheet(sheet, read_causes(out) if out.exists() else ())
     if failed:
-        tell(f"{failed} of {expected.spans} spans stay without a cause; run the same command again.", err=True)
+        tell(f"{failed} of {len(left)} spans stay without a cause; run the same command again.", err=True)
         raise typer.Exit(1)
-
-
-def _estimate_text(expected: "Expected") -> str:
-    price = "" if expected.price is None else f", price about {expected.price:.2f}"
-    return (
-        f"{expected.spans} spans to write, {expected.already_done} done: {expected.requests} requests, "
-        f"{expected.pictures} pictures, about {expected.prompt_tokens} tokens to read and "
-        f"{expected.completion_tokens} to write{price}"
-    )

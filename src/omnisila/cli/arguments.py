@@ -55,7 +55,7 @@ def _silence_libraries(quiet: bool) -> bool:
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print errors only.", callback=_silence_libraries)]
 
 
-def listed(values: Iterable[str]) -> tuple[str, ...]:
+def split_names(values: Iterable[str]) -> tuple[str, ...]:
     """The names in an option's values, with commas between or each in a value of its own; each once."""
     names = (name.strip() for value in values for name in value.split(","))
     return tuple(dict.fromkeys(name for name in names if name))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from omnisila.cli.arguments import BlurFaces, Model, Quiet, listed
+from omnisila.cli.arguments import BlurFaces, Model, Quiet, split_names
 from omnisila.cli.option_groups import AnalysisOptions, with_groups
 from omnisila.cli.telling import tell, teller
 from omnisila.report.exports import formats as export_formats
@@ -64,15 +64,15 @@ def batch(
     """
     from omnisila.batches.listing import list_sources
     from omnisila.batches.storage import Storage
-    from omnisila.inference.run_folders import answering
+    from omnisila.inference.run_folders import plan_answering
     from omnisila.report.exports import output_suffixes, wanted_formats
 
     if engine == "pool" and address is not None:
         raise typer.BadParameter("a cluster needs --engine ray; the pool is of this machine", param_hint="--address")
     options.check_estimate(model)
     settings = options.settings()
-    sources, wanted = list_sources(inputs), wanted_formats(listed([formats]))
-    answering(model, settings)
+    sources, wanted = list_sources(inputs), wanted_formats(split_names([formats]))
+    plan_answering(model, settings)
 
     from omnisila.batches.engines import Limits, ProcessPool, RayData
     from omnisila.batches.ledger import WHOLE, Ledger
@@ -86,7 +86,7 @@ def batch(
     task = Task(
         model=model,
         settings=settings,
-        label_files=listed(options.labels or ()),
+        label_files=split_names(options.labels or ()),
         formats=wanted,
         blur_faces=blur_faces,
         out=out,
@@ -120,13 +120,13 @@ def batch(
 
 def _tell_estimate(model: str, settings: "AnalyzerConfig", sources: "Sequence[Source]") -> None:
     from omnisila.batches.remote import is_remote
-    from omnisila.inference.lettered import estimate_text
+    from omnisila.inference.lettered import describe_estimate
     from omnisila.inference.load import load
 
     near = [Path(source.address) for source in sources if not is_remote(source.address)]
     far = len(sources) - len(near)
     told = f"; {far} remote inputs are not counted, for their length is not known" if far else ""
-    tell(f"{estimate_text(load(model, settings), near)}{told}")
+    tell(f"{describe_estimate(load(model, settings), near)}{told}")
 
 
 def _has_ray() -> bool:

@@ -70,11 +70,11 @@ def calibrate(
         check_copy(source, out)
 
     from omnisila.operating_points import ALARMS_ARE_STRETCHES
-    from omnisila.recipes.shipping.calibrating_runs import calibrate_run, decided, held_out
+    from omnisila.recipes.shipping.calibrating_runs import calibrate_run, held_out, hold_decisions
     from omnisila.scenes.cache import FeatureCache
 
     say = teller(quiet)
-    held = decided(asked, say) if examples is None else held_out(asked, split)
+    held = hold_decisions(asked, say) if examples is None else held_out(asked, split)
     target = copy_run(source, out) if out is not None else source
     calibration = calibrate_run(target, held, footage, FeatureCache(), say, settings)
     for name, fitted in calibration.label_sets.items():

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from omnisila.cli.arguments import Quiet, listed
+from omnisila.cli.arguments import Quiet, split_names
 from omnisila.cli.telling import teller
 from omnisila.labels import known_sets
 
@@ -56,10 +56,10 @@ def distil(
     from omnisila.errors import InputError
     from omnisila.files import check_writable
     from omnisila.inference.inputs import expand
-    from omnisila.inference.run_folders import answering, student_folder
+    from omnisila.inference.run_folders import plan_answering, student_folder
     from omnisila.inference.settings import AnalyzerConfig
 
-    names = known_sets(listed(labels)) if labels else None
+    names = known_sets(split_names(labels)) if labels else None
     if not teacher and examples is None:
         raise InputError("nothing teaches: give --teacher, --examples with known labels, or both.")
     student_folder(student)
@@ -68,7 +68,7 @@ def distil(
     expand([footage])
     check_writable(out)
     for model in teacher or ():
-        answering(model, AnalyzerConfig(labels=names) if names else AnalyzerConfig())
+        plan_answering(model, AnalyzerConfig(labels=names) if names else AnalyzerConfig())
 
     from omnisila.recipes.shipping.distilling import Footage
     from omnisila.recipes.shipping.distilling import distil as train_student

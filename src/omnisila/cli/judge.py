@@ -1,16 +1,13 @@
 """``omnisila judge``: stated causes rated from 1 to 10 by a language model behind an endpoint (Atr-R)."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from omnisila.cli.arguments import Draws, Examples, Quiet, ScoredSplit
 from omnisila.cli.option_groups import Estimate, KeyVariable, RequestOptions, RequiredBaseUrl, with_groups
 from omnisila.cli.telling import tell, teller
-
-if TYPE_CHECKING:
-    from omnisila.evaluation.judging import Estimate as Expected
 
 
 @with_groups
@@ -49,21 +46,26 @@ def judge(
     if not estimate:
         endpoint.check()
 
-    from omnisila.cli.scored_systems import asked_and_said, echo_scores
+    from omnisila.cli.scored_systems import echo_scores, read_asked_and_said
     from omnisila.evaluation.answers import stated_causes
-    from omnisila.evaluation.judging import Judge, Unjudged, estimate_judging, resume_verdicts
+    from omnisila.evaluation.judging import Judge, Unjudged, causes_to_judge, estimate_judging, resume_verdicts
     from omnisila.evaluation.mean_ratings import add_scores, judged_scores
 
     say = teller(quiet)
-    asked, systems = asked_and_said(examples, predictions, split)
+    asked, systems = read_asked_and_said(examples, predictions, split)
     causes = stated_causes(asked, systems)
-    expected = estimate_judging(causes, resume_verdicts(out, endpoint), endpoint)
+    known = resume_verdicts(out, endpoint)
+    left, empty = causes_to_judge(causes, known), sum(not cause.cause for cause in causes)
+    cost = (
+        f"{len(left)} causes to judge, {len(causes) - empty - len(left)} done, {empty} empty: "
+        f"{estimate_judging(left, known, endpoint)}"
+    )
     if estimate:
-        tell(_estimate_text(expected))
+        tell(cost)
         return
-    say(_estimate_text(expected))
+    say(cost)
     failed = 0
-    if expected.causes:
+    if left:
         with endpoint.build() as client:
             for number, outcome in enumerate(Judge(client, parallel).run(causes, out), 1):
                 if isinstance(outcome, Unjudged):
@@ -71,21 +73,12 @@ def judge(
                     tell(f"failed: {outcome.system}, {outcome.example_id}: {outcome.reason}", err=True)
                 else:
                     rating = "no rating in the answer" if outcome.rating is None else f"{outcome.rating:g}"
-                    say(f"{number}/{expected.causes} {outcome.system}, {outcome.example_id}: {rating}")
+                    say(f"{number}/{len(left)} {outcome.system}, {outcome.example_id}: {rating}")
     result = judged_scores(causes, resume_verdicts(out, endpoint), draws)
     if scores is not None:
         add_scores(scores, result)
     if not quiet:
         echo_scores(result)
     if failed:
-        tell(f"{failed} of {expected.causes} causes stay without a verdict; run the same command again.", err=True)
+        tell(f"{failed} of {len(left)} causes stay without a verdict; run the same command again.", err=True)
         raise typer.Exit(1)
-
-
-def _estimate_text(expected: "Expected") -> str:
-    price = "" if expected.price is None else f", price about {expected.price:.2f}"
-    return (
-        f"{expected.causes} causes to judge, {expected.already_done} done, {expected.empty} empty: "
-        f"{expected.requests} requests, about {expected.prompt_tokens} tokens to read and "
-        f"{expected.completion_tokens} to write{price}"
-    )

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from omnisila.cli.arguments import Quiet, listed
+from omnisila.cli.arguments import Quiet, split_names
 from omnisila.cli.telling import tell, teller
 from omnisila.labels import known_sets
 
@@ -55,7 +55,7 @@ def learn_camera(
     folder = run_folder(model)
     if is_run(folder):  # a plain Video-LLM answers any labels
         said = run_summary(folder)
-        check_answered(said.name, said.labels, listed(labels or ()))
+        check_answered(said.name, said.labels, split_names(labels or ()))
     if decisions is not None:
         deque(records(decisions, Decision), maxlen=0)
     if out.exists():
@@ -73,7 +73,7 @@ def learn_camera(
     from omnisila.scenes.cache import FeatureCache
 
     run = load_model(model, folder, AnalyzerConfig())
-    asked = known_sets(listed(labels)) if labels else tuple(run.record.labels)
+    asked = known_sets(split_names(labels)) if labels else tuple(run.record.labels)
     learner = CameraLearner(Analyzer(run, AnalyzerConfig(labels=asked), FeatureCache()), out)
     reported = [label for name in asked for label in run.record.labels.get(name, ())]
     agreed = agreed_decisions(decisions, [*reported, UNUSUAL]) if decisions else ()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from omnisila.cli.arguments import listed
+from omnisila.cli.arguments import split_names
 from omnisila.labels import known_sets
 
 if TYPE_CHECKING:
@@ -43,16 +43,16 @@ def with_groups(command: Callable[..., None]) -> Callable[..., None]:
         ]
 
     @functools.wraps(command)
-    def called(**given: Any) -> None:
+    def call(**given: Any) -> None:
         made = {
             name: group(**{field.name: given.pop(field.name) for field in fields(group)})
             for name, group in groups.items()
         }
         command(**given, **made)
 
-    called.__dict__["__signature__"] = signature.replace(parameters=flat)
-    called.__annotations__ = {each.name: each.annotation for each in flat}
-    return called
+    call.__dict__["__signature__"] = signature.replace(parameters=flat)
+    call.__annotations__ = {each.name: each.annotation for each in flat}
+    return call
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class _Asking:
             given["requests"] = RequestConfig.from_options(**self.requests)
         labels = given.pop("labels", None)
         if labels:
-            given["labels"] = known_sets(listed(labels))
+            given["labels"] = known_sets(split_names(labels))
         return AnalyzerConfig.from_options(**given)
 
 
@@ -124,8 +124,8 @@ class FindingOptions(_Asking):
         list[str] | None,
         typer.Option(
             help="What to look for: implicit (events), explicit (sentiment of faces), anomaly (UCF-Crime's) or "
-            "reaction (intensities), or a file that defines a label set (.yaml, for a plain Video-LLM); several with "
-            "commas, or repeat it [what the model was trained on]."
+            "reaction (intensities; not of live streams), or a file that defines a label set (.yaml, for a plain "
+            "Video-LLM); several with commas, or repeat it [what the model was trained on]."
         ),
     ] = None
     max_fnr: Annotated[

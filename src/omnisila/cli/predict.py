@@ -46,7 +46,7 @@ def predict(
     check_replaceable(out)
     options.check_estimate(model)
 
-    from omnisila.inference.lettered import expected_of
+    from omnisila.inference.lettered import estimate_answers
     from omnisila.inference.predict import outdated_file
     from omnisila.inference.predict import predict as answer
     from omnisila.inference.systems import system
@@ -59,7 +59,7 @@ def predict(
         say(f"note: {notice}")
     if is_endpoint(model):
         wanted = [each for each in records(examples, Example) if split in (None, each.split)]
-        cost = expected_of(answering, wanted, settings)
+        cost = estimate_answers(answering, wanted, settings)
         if options.estimate:
             tell(str(cost))
             return

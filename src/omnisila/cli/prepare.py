@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from omnisila.cli.arguments import Quiet, file_option, folder_option, listed
+from omnisila.cli.arguments import Quiet, file_option, folder_option, split_names
 from omnisila.cli.telling import tell
 
 if TYPE_CHECKING:  # importing these takes seconds, and --help needs none of them
@@ -78,7 +78,7 @@ def prepare(
         name=set_name, folder=folder, footage=footage, out=out, subset=subset, segments=segments,
         durations=durations, labels=labels, causes=causes, resplit=resplit, render=render,
     )  # fmt: skip
-    wanted = listed([formats])
+    wanted = split_names([formats])
     check_formats(wanted)
     annotated = read_requested(request)
 

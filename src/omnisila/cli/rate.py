@@ -60,11 +60,11 @@ def rate(
 def _write(
     examples: Path, predictions: list[Path], sheet: Path, key: Path, split: str | None, seed: int, quiet: bool
 ) -> None:
-    from omnisila.cli.scored_systems import asked_and_said
+    from omnisila.cli.scored_systems import read_asked_and_said
     from omnisila.evaluation.answers import stated_causes
     from omnisila.evaluation.rating_tables import rating_sheet
 
-    rows = rating_sheet(sheet, key, stated_causes(*asked_and_said(examples, predictions, split)), seed)
+    rows = rating_sheet(sheet, key, stated_causes(*read_asked_and_said(examples, predictions, split)), seed)
     if not quiet:
         tell(f"{sheet}: {rows} causes to rate from 1 (completely wrong) to 6 (completely correct)")
         tell(f"{key}: keep it beside the rated tables; omnisila rate --read RATED.csv needs it")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from omnisila.cli.arguments import LabelFiles, Quiet, ScoredSplit, file_argument, file_option, listed
+from omnisila.cli.arguments import LabelFiles, Quiet, ScoredSplit, file_argument, file_option, split_names
 from omnisila.cli.telling import tell
 from omnisila.labels import known_sets
 
@@ -42,7 +42,7 @@ def report(
 
     Exit status: 0 written, 2 wrong usage or files that are not as expected.
     """
-    from omnisila.data.asked_examples import Asked, asked_examples
+    from omnisila.data.asked_examples import Asked, read_asked
     from omnisila.errors import InputError, check_known
     from omnisila.evaluation.score_files import read_scores
     from omnisila.files import check_writable
@@ -50,11 +50,11 @@ def report(
 
     known_sets(labels or ())
     check_writable(out)
-    wanted = listed([formats])
+    wanted = split_names([formats])
     check_known("format", wanted, FORMATS)
     if predictions and examples is None:
         raise InputError("--predictions without the examples that they answer. Give --examples too.")
-    asked = Asked((), (), "") if examples is None else asked_examples(examples, split)
+    asked = Asked((), (), "") if examples is None else read_asked(examples, split)
     said = _read_predictions(predictions or [], asked)
     material = Material(
         join_score_files([(path, read_scores(path)) for path in scores]), asked.examples, said, tuple(log or ())

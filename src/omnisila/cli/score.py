@@ -49,7 +49,7 @@ def score(
 
     Exit status: 0 scored, 2 wrong usage or files that are not as expected.
     """
-    from omnisila.data.asked_examples import asked_examples
+    from omnisila.data.asked_examples import read_asked
     from omnisila.decisions import Decision
     from omnisila.evaluation.answers import check_names
     from omnisila.evaluation.sentence_encoder import encoder_folder
@@ -64,7 +64,7 @@ def score(
         encoder_folder(encoder)
     if decisions is not None:
         deque(records(decisions, Decision), maxlen=0)
-    asked = asked_examples(examples, split)
+    asked = read_asked(examples, split)
     if not quiet:
         tell(f"{examples}: {len(asked.examples)} examples of split {asked.split}")
     systems = [

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from omnisila.systems import System
 
 
-def asked_and_said(
+def read_asked_and_said(
     examples: Path, predictions: list[Path], split: str | None
 ) -> "tuple[tuple[Example, ...], list[System]]":
     """The examples of a split, and the systems that answered them.
@@ -18,10 +18,10 @@ def asked_and_said(
     Raises:
         InputError: a file is not as expected, or holds no example of the split.
     """
-    from omnisila.data.asked_examples import asked_examples
+    from omnisila.data.asked_examples import read_asked
     from omnisila.predictions.read import read_predictions
 
-    asked = asked_examples(examples, split)
+    asked = read_asked(examples, split)
     return asked.examples, [read_predictions(path, asked.examples, others=asked.others) for path in predictions]
 
 

@@ -55,7 +55,7 @@ def watch(
     """
     from omnisila.errors import InputError, needing
     from omnisila.files import check_writable
-    from omnisila.inference.run_folders import answering
+    from omnisila.inference.run_folders import plan_answering
     from omnisila.watch.address import Address, distinct
     from omnisila.watch.outbox import secret_of
     from omnisila.watch.settings import WatchSettings
@@ -77,7 +77,7 @@ def watch(
             f"--camera {options.camera}: of one camera, but {len(addresses)} streams. Watch each by itself."
         )
     asked = options.settings()
-    runs = answering(model, asked)
+    runs = plan_answering(model, asked)
     if runs.scenes is None or runs.reaction is not None:
         raise InputError("watch looks for events and faces, not for reactions. Leave reaction out of --labels.")
     check_writable(out)
@@ -91,10 +91,10 @@ def watch(
     analyzer = load(model, asked)
     assert isinstance(analyzer, Analyzer)  # its runs have scenes and no reaction
 
-    Watch(addresses, analyzer, settings, targets, teller(quiet), lambda: _accepted(out)).run(for_s, metrics)
+    Watch(addresses, analyzer, settings, targets, teller(quiet), lambda: _find_accepted(out)).run(for_s, metrics)
 
 
-def _accepted(out: Path) -> frozenset[str]:
+def _find_accepted(out: Path) -> frozenset[str]:
     """The clips whose findings people accepted on the review page."""
     try:
         from omnisila.serve.decisions import DecisionLog

@@ -104,7 +104,7 @@ class AnnotatedVideo(Frozen):
             truth = self.truth and tuple(event.replace(label=label) for event in self.truth)
             yield self.replace(id=f"{self.id}@{name}", labels={name: label}, truth=truth)
 
-    def lasting(self, duration_s: float) -> "AnnotatedVideo":
+    def with_duration(self, duration_s: float) -> "AnnotatedVideo":
         """The video with its events, now that its duration is known: a label that holds throughout is one event."""
         if not self.throughout:
             return self

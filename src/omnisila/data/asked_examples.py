@@ -18,7 +18,7 @@ class Asked(NamedTuple):
     split: str
 
 
-def asked_examples(path: Path, split: str | None) -> Asked:
+def read_asked(path: Path, split: str | None) -> Asked:
     """The examples of the split asked for; by default of test, or of the only split there is.
 
     Raises:

@@ -80,7 +80,7 @@ def render_question(task: Task, instruction: str, labels: str) -> str:
     if task not in ("identify", "locate"):
         return instruction
     known = label_set(labels)
-    names = ", ".join(_described(known))
+    names = ", ".join(_describe(known))
     if task == "identify":
         return f"{instruction} Answer with one of these labels and nothing else: {names}."
     return (
@@ -91,7 +91,7 @@ def render_question(task: Task, instruction: str, labels: str) -> str:
 
 def render_choices(labels: LabelSet) -> str:
     """Identify as a choice between letters, for a model whose answers are weighed by their first letter."""
-    rows = (f"{letter}. {name}" for letter, name in zip(ascii_uppercase, _described(labels), strict=False))
+    rows = (f"{letter}. {name}" for letter, name in zip(ascii_uppercase, _describe(labels), strict=False))
     return "\n".join([labels.identify, *rows, "Answer with the letter of one of these and nothing else."])
 
 
@@ -186,7 +186,7 @@ def render_intensities(intensities: Mapping[str, float], labels: LabelSet = REAC
     return _CLAUSE_END.join(f"{label}: {_plain(intensities[label], 4)}" for label in labels.labels)
 
 
-def _described(labels: LabelSet) -> tuple[str, ...]:
+def _describe(labels: LabelSet) -> tuple[str, ...]:
     """Its labels, each with its line where it has one."""
     return tuple(
         f"{label} ({labels.descriptions[label]})" if label in labels.descriptions else label for label in labels.labels

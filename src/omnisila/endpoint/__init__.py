@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from omnisila.endpoint.settings import EndpointConfig, RequestConfig
+from omnisila.endpoint.settings import EndpointConfig, Estimate, RequestConfig
 from omnisila.endpoint.weighing import MOST_LISTED, TRUSTED, Weighed, letter_weights
 from omnisila.errors import EndpointError, OmnisilaError, needing
 
 if TYPE_CHECKING:
     from openai import OpenAIError
 
-__all__ = ["Endpoint", "EndpointConfig", "Reply", "RequestConfig", "Weighed"]
+__all__ = ["Endpoint", "EndpointConfig", "Estimate", "Reply", "RequestConfig", "Weighed"]
 
 
 class Reply(NamedTuple):

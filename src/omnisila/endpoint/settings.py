@@ -1,7 +1,7 @@
 """Which endpoint is asked, how patiently, and what that costs."""
 
 import os
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 from urllib.parse import urlsplit
 
 from pydantic import Field
@@ -17,6 +17,24 @@ def public_address(url: str) -> str:
     """An address without user, password and query, which may be secret."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
+
+
+class Estimate(NamedTuple):
+    """What a run will ask an endpoint for, about; ``price`` is None where prices are not given."""
+
+    requests: int
+    pictures: int
+    prompt_tokens: int
+    completion_tokens: int
+    price: float | None
+
+    def __str__(self) -> str:
+        pictures = f" with {self.pictures} pictures" if self.pictures else ""
+        price = "" if self.price is None else f", price about {self.price:.2f}"
+        return (
+            f"about {self.requests} requests{pictures}, about {self.prompt_tokens} tokens to read and "
+            f"{self.completion_tokens} to write{price}"
+        )
 
 
 class RequestConfig(Config):
@@ -42,11 +60,12 @@ class RequestConfig(Config):
     price_in_per_million: Annotated[float, Field(ge=0)] | None = None
     price_out_per_million: Annotated[float, Field(ge=0)] | None = None
 
-    def price(self, prompt_tokens: int, completion_tokens: int) -> float | None:
-        """What so many tokens cost; None where a price is not known."""
-        if self.price_in_per_million is None or self.price_out_per_million is None:
-            return None
-        return (prompt_tokens * self.price_in_per_million + completion_tokens * self.price_out_per_million) / 1e6
+    def estimate(self, requests: int, prompt_tokens: int, completion_tokens: int, pictures: int = 0) -> Estimate:
+        """What so much costs."""
+        price = None
+        if self.price_in_per_million is not None and self.price_out_per_million is not None:
+            price = (prompt_tokens * self.price_in_per_million + completion_tokens * self.price_out_per_million) / 1e6
+        return Estimate(requests, pictures, prompt_tokens, completion_tokens, price)
 
 
 class EndpointConfig(RequestConfig):

@@ -77,7 +77,7 @@ def semantic_similarity(truth: Sequence[str], written: Sequence[str], encoder: S
     return SemanticSimilarity(float(per_text.mean()), per_text, shuffled)
 
 
-def labels_named(texts: Sequence[str], labels: Sequence[str]) -> Int[np.ndarray, "texts"]:
+def find_named_labels(texts: Sequence[str], labels: Sequence[str]) -> Int[np.ndarray, "texts"]:
     """The label whose string stands in the text as whole words, case aside; -1 where none or several do.
 
     Several are no answer: a text that lists all labels would else always be right.
@@ -93,7 +93,7 @@ def labels_named_or_nearest(
     texts: Sequence[str], labels: Sequence[str], encoder: SentenceEncoder
 ) -> Int[np.ndarray, "texts"]:
     """The label named, else the one whose embedding is nearest; -1 only for an empty text."""
-    named = labels_named(texts, labels)
+    named = find_named_labels(texts, labels)
     open_rows = [row for row, text in enumerate(texts) if named[row] < 0 and text.strip()]
     if open_rows:
         near = _embed([texts[row] for row in open_rows], encoder) @ _embed(labels, encoder).T

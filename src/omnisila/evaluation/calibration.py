@@ -124,7 +124,7 @@ class _Fit:
             for name in curves
             if len(self.truth[name].video)
         }
-        self.missed = {name: self._missed_of(name) for name in self.curves}
+        self.missed = {name: self._miss_counter(name) for name in self.curves}
 
     def point(self, fnr_target: float, method: Method) -> OperatingPoint | None:
         thresholds = {name: self._threshold(name, fnr_target, method) for name in self.curves}
@@ -165,7 +165,7 @@ class _Fit:
         both = np.concatenate([scores, scores / self.off_frac])
         return np.unique(both[both <= 1.0])
 
-    def _missed_of(self, name: str) -> Callable[[int], float]:
+    def _miss_counter(self, name: str) -> Callable[[int], float]:
         """Mean missed share per eventful video at a candidate; remembered, for targets ask for the same ones."""
         candidates, known = self._candidates(name), {}
 

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from omnisila import records
 from omnisila.config import Frozen
-from omnisila.endpoint import Endpoint, EndpointConfig
+from omnisila.endpoint import Endpoint, EndpointConfig, Estimate
 from omnisila.errors import InputError, OmnisilaError
 from omnisila.evaluation.answers import StatedCause
 
@@ -112,21 +112,6 @@ class Unjudged(NamedTuple):
     reason: str
 
 
-class Estimate(NamedTuple):
-    """What a run will ask for, about; ``price`` is None where the endpoint's prices are not given.
-
-    ``empty`` causes are rated lowest without being asked about; equal questions are asked once.
-    """
-
-    causes: int
-    already_done: int
-    empty: int
-    requests: int
-    prompt_tokens: int
-    completion_tokens: int
-    price: float | None
-
-
 class Judge:
     """Rates stated causes, one line each, and goes on where it was stopped.
 
@@ -150,7 +135,7 @@ class Judge:
         """
         known = resume_verdicts(out, self.endpoint.config)
         waiting: dict[str, list[StatedCause]] = {}
-        for cause in _causes_to_judge(causes, known):
+        for cause in causes_to_judge(causes, known):
             prompt = judge_prompt(cause)
             twin = known.by_prompt.get(prompt)
             if twin is None:
@@ -226,19 +211,14 @@ def resume_verdicts(out: Path, endpoint: EndpointConfig) -> Known:
     return known_verdicts(records.records(out, Verdict) if out.exists() else (), endpoint)
 
 
-def estimate_judging(causes: Sequence[StatedCause], known: Known, endpoint: EndpointConfig) -> Estimate:
-    """What judging the causes that have no verdict will take; nothing is asked. Four letters count as a token."""
-    left = _causes_to_judge(causes, known)
-    empty = sum(not cause.cause for cause in causes)
+def estimate_judging(left: Sequence[StatedCause], known: Known, endpoint: EndpointConfig) -> Estimate:
+    """What judging causes will take; nothing is asked, and equal questions once. Four letters count as a token."""
     prompts = {judge_prompt(cause) for cause in left} - known.by_prompt.keys()
-    prompt_tokens = sum(map(len, prompts)) // 4
-    completion_tokens = len(prompts) * TOKENS_PER_ANSWER
-    price = endpoint.price(prompt_tokens, completion_tokens)
-    done = len(causes) - empty - len(left)
-    return Estimate(len(left), done, empty, len(prompts), prompt_tokens, completion_tokens, price)
+    return endpoint.estimate(len(prompts), sum(map(len, prompts)) // 4, len(prompts) * TOKENS_PER_ANSWER)
 
 
-def _causes_to_judge(causes: Sequence[StatedCause], known: Known) -> list[StatedCause]:
+def causes_to_judge(causes: Sequence[StatedCause], known: Known) -> list[StatedCause]:
+    """Those without a verdict; empty ones are rated lowest without being asked about."""
     return [cause for cause in causes if cause.cause and known.of(cause) is None]
 
 

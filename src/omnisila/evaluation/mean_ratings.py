@@ -86,7 +86,7 @@ def sum_ratings(judged: Scores, human: Scores) -> tuple[Score, ...]:
 
     No interval: both are means over the same causes, and their bounds do not add.
     """
-    people = {score.variant.partition(f"; {HUMAN}")[0]: score for score in _whole(human, HUMAN)}
+    people = {score.variant.partition(f"; {HUMAN}")[0]: score for score in _rate_whole(human, HUMAN)}
     return tuple(
         make_score(
             ATR_R,
@@ -94,7 +94,7 @@ def sum_ratings(judged: Scores, human: Scores) -> tuple[Score, ...]:
             score.value + other.value,
             min(score.count, other.count),
         )
-        for score in _whole(judged, JUDGED)
+        for score in _rate_whole(judged, JUDGED)
         if (other := people.get(score.variant.partition(f"; {JUDGED}")[0])) is not None
         and score.value is not None
         and other.value is not None
@@ -143,7 +143,7 @@ def _mean(ratings: Float[np.ndarray, "items"], variant: str) -> Score:
     return make_score(ATR_R, variant, float(rated.mean()) if len(rated) else np.nan, len(rated))
 
 
-def _whole(scores: Scores, kind: str) -> list[Score]:
+def _rate_whole(scores: Scores, kind: str) -> list[Score]:
     """The means over all labels of one kind of rating."""
     return [
         score

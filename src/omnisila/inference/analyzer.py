@@ -14,7 +14,7 @@ from omnisila.inference.cascade import Candidates, candidates
 from omnisila.inference.fixed_camera import FixedCamera, camera_facts, unusual_finding
 from omnisila.inference.run_folders import run_folder, shortcuts_of
 from omnisila.inference.scoring import Scored, Scorer
-from omnisila.inference.seeing import See, seeing
+from omnisila.inference.seeing import See, window_reader
 from omnisila.inference.settings import AnalyzerConfig
 from omnisila.media.video import VideoInfo
 from omnisila.models.checkpoint import Run, load_run
@@ -176,7 +176,10 @@ class Analyzer:
     def see(self, extracted: Extracted) -> See:
         """How windows of a video become the model's input; the last video's frames stay known."""
         if self._see is None or self._see[0] != extracted:
-            self._see = extracted, seeing(self.run, extracted.path, lambda span: self.cache.shards(extracted, span))
+            self._see = (
+                extracted,
+                window_reader(self.run, extracted.path, lambda span: self.cache.shards(extracted, span)),
+            )
         return self._see[1]
 
     def attribute_span(

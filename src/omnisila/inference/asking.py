@@ -142,7 +142,7 @@ class AskedAnalyzer:
         with time_stage(timings, "attribute"):
             findings = list(
                 answers_in_order(
-                    lambda found: self._explained(found[0], found[1], path, extracted), located.spans, self.llm.parallel
+                    lambda found: self._explain(found[0], found[1], path, extracted), located.spans, self.llm.parallel
                 )
             )
         report("attribute", 1.0)
@@ -186,7 +186,7 @@ class AskedAnalyzer:
         progress(1.0)
         return LocatedIn(tuple(spans), unread=tuple(unread))
 
-    def _explained(self, labels: LabelSet, found: LabelledSpan, path: Path, extracted: Extracted) -> Finding:
+    def _explain(self, labels: LabelSet, found: LabelledSpan, path: Path, extracted: Extracted) -> Finding:
         question = render_instruction(Instruction("attribute", labels, found.label))
         span = found.span
         cause = self.llm.ask(path, (span.start_s, span.end_s), question, MAX_CAUSE_TOKENS).strip()

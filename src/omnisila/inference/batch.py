@@ -14,7 +14,7 @@ from omnisila.digests import digest, file_digest
 from omnisila.errors import EndpointError, OmnisilaError, OutputError
 from omnisila.files import check_replaceable, check_writable, path_text, printable, remove, write_atomically
 from omnisila.inference.inputs import Failure, Input
-from omnisila.inference.run_folders import QUERY, answering, is_endpoint, shortcuts_of
+from omnisila.inference.run_folders import QUERY, is_endpoint, plan_answering, shortcuts_of
 from omnisila.inference.settings import AnalyzerConfig
 from omnisila.labels import label_set
 from omnisila.media.video import sha256
@@ -57,7 +57,7 @@ def answering_digest(model: str, settings: AnalyzerConfig) -> str:
         InputError: as ``answering``.
         WeightsError: a Video-LLM's folder cannot be read.
     """
-    runs, parts = answering(model, settings), [model]
+    runs, parts = plan_answering(model, settings), [model]
     if runs.scenes is not None:
         settings = runs.scenes.settings
         parts.append(shortcuts_of(settings, run_calibration(runs.scenes.folder)).model_dump_json())

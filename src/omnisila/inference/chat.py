@@ -12,7 +12,7 @@ import torch
 from omnisila.data.instructions import Located, render_label, render_located
 from omnisila.errors import InputError
 from omnisila.inference.analyzer import Analyzer
-from omnisila.inference.seeing import seeing
+from omnisila.inference.seeing import window_reader
 from omnisila.inference.settings import AnalyzerConfig
 from omnisila.inference.taught_questions import TaughtQuestions
 from omnisila.models.checkpoint import Run
@@ -44,7 +44,7 @@ class Chat:
         window = cache.window(extracted, whole, run.record.window)
         if window is None:
             raise InputError(f"{video}: no picture of it was read. Analyse it to see why.")
-        self.inputs = seeing(run, video)([window])
+        self.inputs = window_reader(run, video)([window])
         self._read = self.llm.empty_cache()
         self._ids: list[int] = []
         self._embeds = torch.empty(1, 0, self.llm.width)

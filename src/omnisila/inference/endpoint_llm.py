@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from omnisila.data.instructions import render_choices
-from omnisila.endpoint import Endpoint
+from omnisila.endpoint import Endpoint, Estimate
 from omnisila.endpoint.weighing import MOST_LISTED
 from omnisila.errors import InputError, OmnisilaError
 from omnisila.inference.frozen_llm import ANSWER_TOKENS, FRAMES, FrozenLLM
@@ -108,24 +108,7 @@ def pictures_told(times_s: Sequence[float]) -> str:
     return f"The pictures are frames of a video, at {', '.join(f'{time_s:.2f}s' for time_s in times_s)}."
 
 
-class Expected(NamedTuple):
-    """What a run will ask an endpoint for, about; ``price`` is None where prices are not given."""
-
-    requests: int
-    pictures: int
-    prompt_tokens: int
-    completion_tokens: int
-    price: float | None
-
-    def __str__(self) -> str:
-        price = "" if self.price is None else f", price about {self.price:.2f}"
-        return (
-            f"about {self.requests} requests with {self.pictures} pictures, about {self.prompt_tokens} tokens to "
-            f"read and {self.completion_tokens} to write{price}"
-        )
-
-
-def expected(weighed: int, asked: int, settings: AnalyzerConfig) -> Expected:
+def estimate(weighed: int, asked: int, settings: AnalyzerConfig) -> Estimate:
     """What questions about stretches will take; how many tokens a video has in place of pictures is not known.
 
     Args:
@@ -135,5 +118,4 @@ def expected(weighed: int, asked: int, settings: AnalyzerConfig) -> Expected:
     requests = weighed + asked
     pictures = 0 if settings.send_video else requests * FRAMES
     read = pictures * TOKENS_PER_PICTURE + requests * TOKENS_PER_QUESTION
-    written = weighed + asked * TOKENS_PER_ANSWER
-    return Expected(requests, pictures, read, written, settings.requests.price(read, written))
+    return settings.requests.estimate(requests, read, weighed + asked * TOKENS_PER_ANSWER, pictures)

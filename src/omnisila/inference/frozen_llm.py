@@ -64,7 +64,7 @@ class FrozenLLM:
     @torch.inference_mode()
     def see(self, video: Path, span_s: tuple[float, float]) -> Entities:
         """Features of one stretch, from its start to its end in seconds."""
-        return self._seen(video, self.times(video, span_s))
+        return self._scene_inputs(video, self.times(video, span_s))
 
     def times(self, video: Path, span_s: tuple[float, float]) -> tuple[float, ...]:
         """When its frames of one stretch are, in seconds of the video."""
@@ -78,7 +78,7 @@ class FrozenLLM:
         times_s = self.times(video, span_s)
         stretch = sha256(video), times_s
         if self._last is None or self._last[0] != stretch:
-            self._last = stretch, self._seen(video, times_s), KeptPrompt(self.llm)
+            self._last = stretch, self._scene_inputs(video, times_s), KeptPrompt(self.llm)
         _, visual, kept = self._last
         return self._answers(visual, prompt, max_tokens, times_s, kept)[0]
 
@@ -113,7 +113,7 @@ class FrozenLLM:
         return torch.stack([shown[time_s] for time_s in times_s])
 
     @torch.inference_mode()
-    def _seen(self, video: Path, times_s: Sequence[float]) -> Entities:
+    def _scene_inputs(self, video: Path, times_s: Sequence[float]) -> Entities:
         return self.llm.backbone.encode(self._pictures(video, times_s).unsqueeze(0))
 
     @torch.inference_mode()

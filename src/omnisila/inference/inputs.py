@@ -1,5 +1,6 @@
 """What a command line names, as a list of files: videos, pictures, folders and globs."""
 
+import fnmatch
 import os
 import re
 from collections import Counter
@@ -9,7 +10,7 @@ from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from omnisila.errors import InputError
-from omnisila.files import printable
+from omnisila.files import printable, walk
 
 VIDEO_SUFFIXES = frozenset({
     ".3g2", ".3gp", ".asf", ".avi", ".dv", ".f4v", ".flv", ".gif", ".h264", ".h265", ".hevc", ".m2ts", ".m2v", ".m4v",
@@ -105,13 +106,13 @@ def _expand_argument(argument: str, notes: list[str]) -> Iterator[Input]:
 def _below(folder: Path, root: Path, notes: list[str]) -> list[Input]:
     found: list[Path] = []
     others: Counter[str] = Counter()
-    for parent, folders, names in os.walk(folder, onerror=_refuse):
-        for path in (Path(parent, name) for name in names):
+    for parent, folders, names in walk(folder):
+        for path in (parent / name for name in names):
             if is_medium(path.relative_to(folder)):
                 found.append(path)
             elif path.suffix.lower() not in MEDIA_SUFFIXES and not _is_hidden(path.relative_to(folder)):
                 others[path.suffix.lower() or "no ending"] += 1
-        links = [path for path in (Path(parent, name) for name in sorted(folders)) if path.is_symlink()]
+        links = [path for path in (parent / name for name in sorted(folders)) if path.is_symlink()]
         notes += [f"{path}: a linked folder, not searched. Name it to have it analysed." for path in links]
     if others:
         endings = ", ".join(f"{count} {ending}" for ending, count in others.most_common())
@@ -122,7 +123,7 @@ def _below(folder: Path, root: Path, notes: list[str]) -> list[Input]:
 def _matching(pattern: Path, notes: list[str]) -> Iterator[Input]:
     fixed = next(index for index, part in enumerate(pattern.parts) if MAGIC & set(part))
     root = Path(*pattern.parts[:fixed])
-    matches = sorted(root.glob(str(PurePath(*pattern.parts[fixed:])))) if root.is_dir() else []
+    matches = sorted(set(_glob(root, pattern.parts[fixed:]))) if root.is_dir() else []
     found = [
         Input(path, path.relative_to(root).as_posix())
         for path in matches
@@ -135,6 +136,25 @@ def _matching(pattern: Path, notes: list[str]) -> Iterator[Input]:
     yield from sorted(found)
 
 
+def _glob(folder: Path, parts: Sequence[str]) -> Iterator[Path]:
+    """``Path.glob``, which by itself would pass over folders that cannot be listed."""
+    if not parts:
+        yield folder
+        return
+    first, *rest = parts
+    if first == "**":
+        for below, _, _ in walk(folder):
+            yield from _glob(below, rest)
+        return
+    _, folders, names = next(walk(folder), (folder, [], []))
+    if not MAGIC & set(first):
+        found = [first] if (folder / first).exists() else []
+    else:
+        found = fnmatch.filter([*folders, *names] if not rest else folders, first)
+    for name in found:
+        yield from _glob(folder / name, rest)
+
+
 def is_medium(path: PurePath) -> bool:
     """Whether a file found in a folder, by its path from there, is one to work on."""
     cut = path.parent.suffix == f".{CUTS}" and CLIP_NAME.fullmatch(path.name)
@@ -143,10 +163,6 @@ def is_medium(path: PurePath) -> bool:
 
 def _is_hidden(path: PurePath) -> bool:
     return any(part.startswith(".") for part in path.parts)
-
-
-def _refuse(error: OSError) -> None:
-    raise InputError(f"{error.filename}: this folder cannot be read ({error.strerror}). Check its permissions.")
 
 
 def _with_unique_names(found: dict[str, Input]) -> tuple[Input, ...]:

@@ -16,10 +16,11 @@ from jaxtyping import Float
 
 from omnisila.data.instructions import Located
 from omnisila.digests import digest
+from omnisila.endpoint import Estimate
 from omnisila.errors import OmnisilaError
 from omnisila.inference.analyzer import UNTAUGHT
 from omnisila.inference.asking import AskedAnalyzer, LocatedIn, answers_in_order
-from omnisila.inference.endpoint_llm import PICTURE_PX, EndpointLLM, Expected, Shown, expected, too_many
+from omnisila.inference.endpoint_llm import PICTURE_PX, EndpointLLM, Shown, estimate, too_many
 from omnisila.inference.parsed_answers import located_findings, located_within, parsed_answer, posterior_prediction
 from omnisila.inference.querying import Querying
 from omnisila.inference.run_folders import OPENAI, QUERY
@@ -89,7 +90,7 @@ class LetteredAnalyzer(AskedAnalyzer):
         """
         sets = [label_set(name) for name in self.config.labels]
         scored = self.score_windows(extracted, sets, progress)
-        found = [(labels, span) for labels in sets for span in scored.labelled(labels.labels, labels, UNCALIBRATED)]
+        found = [(labels, span) for labels in sets for span in scored.label_spans(labels.labels, labels, UNCALIBRATED)]
         return LocatedIn(tuple(found), scored.curve({labels.name: labels.labels for labels in sets}))
 
     def score_windows(
@@ -163,7 +164,7 @@ class LetteredSystem:
         located: dict[str, tuple[tuple[Finding, ...], float]] = {}
         for name, count in Counter(example.labels for example in examples if example.task == "locate").items():
             began, labels = time.perf_counter(), label_set(name)
-            found = self.analyzer.score_windows(extracted, [labels]).labelled(labels.labels, labels, UNCALIBRATED)
+            found = self.analyzer.score_windows(extracted, [labels]).label_spans(labels.labels, labels, UNCALIBRATED)
             findings = (located_findings([Located(span.label, span.span)], name, span.score) for span in found)
             located[name] = tuple(chain.from_iterable(findings)), (time.perf_counter() - began) / count
 
@@ -226,7 +227,7 @@ def _system_name(analyzer: AskedAnalyzer) -> str:
     return f"{analyzer.model}@{analyzer.identity.digest[:12]}"
 
 
-def estimate_text(analyzer: object, paths: Iterable[Path]) -> str:
+def describe_estimate(analyzer: object, paths: Iterable[Path]) -> str:
     """What analysing videos will ask an endpoint for, in words; those that cannot be read cost nothing."""
     assert isinstance(analyzer, AskedAnalyzer)  # behind an endpoint
     requests = 0
@@ -234,17 +235,17 @@ def estimate_text(analyzer: object, paths: Iterable[Path]) -> str:
         with suppress(OmnisilaError):
             requests += analyzer.requests(probe(path).duration_s)
     weighed = isinstance(analyzer, LetteredAnalyzer)
-    cost = expected(requests * weighed, requests * (not weighed), analyzer.config)
+    cost = estimate(requests * weighed, requests * (not weighed), analyzer.config)
     return f"{analyzer.identity.name}: {cost}; the cause of each finding is one request more"
 
 
-def expected_of(system: object, examples: Sequence[Example], settings: AnalyzerConfig) -> Expected:
+def estimate_answers(system: object, examples: Sequence[Example], settings: AnalyzerConfig) -> Estimate:
     """What answering examples will ask an endpoint for, about: a video is taken to end with its last locate example.
 
     The windows of a video are shared by its locate questions.
     """
     if not isinstance(system, LetteredSystem):
-        return expected(0, len(examples), settings)
+        return estimate(0, len(examples), settings)
     tasks = Counter(example.task for example in examples)
     ends_s: dict[tuple[str, str], float] = {}
     for example in examples:
@@ -253,4 +254,4 @@ def expected_of(system: object, examples: Sequence[Example], settings: AnalyzerC
             ends_s[key] = max(ends_s.get(key, 0.0), example.end_s)
     length_s = system.analyzer.window.window_s
     located = sum(1 for end_s in ends_s.values() for _ in tiles(0.0, end_s, length_s))
-    return expected(tasks["identify"] + located, tasks.total() - tasks["identify"] - tasks["locate"], settings)
+    return estimate(tasks["identify"] + located, tasks.total() - tasks["identify"] - tasks["locate"], settings)

@@ -9,7 +9,7 @@ from omnisila.inference.asking import AskedAnalyzer
 from omnisila.inference.frozen_llm import FrozenLLM
 from omnisila.inference.lettered import endpoint_analyzer
 from omnisila.inference.reacting import ReactionAnalyzer
-from omnisila.inference.run_folders import ASKED, QUERY, answering, is_endpoint
+from omnisila.inference.run_folders import ASKED, QUERY, is_endpoint, plan_answering
 from omnisila.inference.settings import AnalyzerConfig
 from omnisila.inference.zero_shot import load_model
 from omnisila.models.reaction_run import load_reaction
@@ -119,7 +119,7 @@ def load(
         WeightsError: its files are damaged.
     """
     settings = settings or AnalyzerConfig()
-    asked = answering(model, settings)
+    asked = plan_answering(model, settings)
     if model.startswith(ASKED):
         kept = cache or FeatureCache()
         if is_endpoint(model):

@@ -65,13 +65,13 @@ def _numbers_by_name(text: str) -> list[tuple[str, list[float]]]:
     return [
         (
             name["name"],
-            [_value(own)] if (own := number_first.get(name.start())) else _first_stated(others[name.end() : end]),
+            [_value(own)] if (own := number_first.get(name.start())) else _find_first_scores(others[name.end() : end]),
         )
         for name, end in zip(names, ends, strict=False)
     ]
 
 
-def _first_stated(text: str) -> list[float]:
+def _find_first_scores(text: str) -> list[float]:
     """The numbers of the first sentence that has any."""
     return next((found for part in _SENTENCE_END.split(text) if (found := _numbers(part))), [])
 

@@ -43,7 +43,7 @@ class Answering(NamedTuple):
         return tuple(run.folder for run in self if run is not None)
 
 
-def answering(model: str, settings: AnalyzerConfig) -> Answering:
+def plan_answering(model: str, settings: AnalyzerConfig) -> Answering:
     """The runs that answer what is asked of a model, each label set once; by default what the model was trained on.
 
     Raises:

@@ -13,7 +13,7 @@ from torch import Tensor
 from omnisila.data.instructions import Instruction, render_instruction, render_label, render_question
 from omnisila.errors import InputError
 from omnisila.inference.run_folders import calibration_at, check_answered
-from omnisila.inference.seeing import See, seeing_nothing
+from omnisila.inference.seeing import See, blank_window
 from omnisila.labels import LabelSet, label_set
 from omnisila.models.checkpoint import Run
 from omnisila.models.likelihood import Asked, Likelihood, label_likelihoods, posterior
@@ -49,7 +49,7 @@ class Scored(NamedTuple):
         rows = ((span, row) for span, row in zip(self.spans, self.expert_weights, strict=True) if row.any())
         return tuple(ExpertWeightsPoint(start_s=span.start_s, end_s=span.end_s, **_weights(row)) for span, row in rows)
 
-    def labelled(
+    def label_spans(
         self, known: Sequence[str], labels: LabelSet, calibration: LabelSetCalibration, until_s: float = float("inf")
     ) -> tuple[LabelledSpan, ...]:
         """What of a label set was found, and when.
@@ -201,7 +201,7 @@ class Scorer:
 
     def spans(self, name: str, scored: Scored, until_s: float = float("inf")) -> tuple[LabelledSpan, ...]:
         """What of a label set was found, and when; ``until_s`` as in ``spans.flagged_stretches``."""
-        return scored.labelled(self.run.record.labels[name], self.label_sets[name], self.calibrations[name], until_s)
+        return scored.label_spans(self.run.record.labels[name], self.label_sets[name], self.calibrations[name], until_s)
 
     def curve(self, scored: Scored) -> tuple[CurvePoint, ...]:
         """The anomaly curve of the first label set, with the posteriors of all."""
@@ -224,7 +224,7 @@ class Scorer:
     @cached_property
     def _of_nothing(self) -> dict[str, Likelihood]:
         """The likelihoods for an empty video, by label set."""
-        found = self._likelihood(seeing_nothing(self.run), tuple(self.label_sets))
+        found = self._likelihood(blank_window(self.run), tuple(self.label_sets))
         return dict(zip(self.label_sets, found, strict=True))
 
     def _log_probs(self, name: str, likelihood: Likelihood) -> Float[Tensor, "windows labels"]:

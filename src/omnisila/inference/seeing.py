@@ -23,7 +23,7 @@ GREY = 127
 MOST_KEPT = 128  # frames whose features are kept
 
 
-def seeing(run: Run, video: Path, shards: Callable[[Span], Iterable[SceneShard]] | None = None) -> See:
+def window_reader(run: Run, video: Path, shards: Callable[[Span], Iterable[SceneShard]] | None = None) -> See:
     """How windows of a video become the model's input.
 
     The compact model sees the extractors' visual stream. For a pretrained Video-LLM the windows' frames are decoded
@@ -62,7 +62,7 @@ def scene_text(shards: Iterable[SceneShard], span: Span) -> str:
     return f"Detectors saw in this clip: {told}.\n" if told else ""
 
 
-def seeing_nothing(run: Run) -> WindowBatch:
+def blank_window(run: Run) -> WindowBatch:
     """An empty video as a plain Video-LLM sees it: one window of grey frames, without a word of scenes."""
     llm = run.pretrained
     assert llm is not None  # a plain one is

@@ -178,7 +178,7 @@ def _read(path: Path) -> Clock:
         packets.shown_s = array("d", (math.nan if a == b else a + delay_s for a, b in pairwise(decoded_s)))
     known = [time_s for time_s in packets.shown_s[:REORDERED] if not math.isnan(time_s)]
     start_s = min(begin_s, *known) if known else 0.0
-    times_s, parts, strays_s = _counted_on(packets, start_s, frame_s)
+    times_s, parts, strays_s = _count_on(packets, start_s, frame_s)
     in_order = sorted(times_s)
     hold_s = max(HOLD_S, _HOLD_FRAMES * _usual((later - time_s for time_s, later in pairwise(in_order)), frame_s))
     end_s = claimed_s = _end_s(times_s, packets.display_s, hold_s, frame_s)
@@ -225,7 +225,7 @@ def _usual(values: Iterable[float], fallback: float) -> float:
     return median(known) if known else fallback
 
 
-def _counted_on(
+def _count_on(
     packets: _Packets, start_s: float, frame_s: float
 ) -> tuple[Sequence[float], tuple[Part, ...], list[float]]:
     """Running times of packets, the parts that their timestamps form, and the times of those not believed."""

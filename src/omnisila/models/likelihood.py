@@ -97,7 +97,7 @@ def label_likelihoods(
         return found
     seen = summaries(scenes, visual, votes.reads)
     return [
-        item._replace(log_probs=votes.weighed(item.log_probs, question.answers, seen, locating))
+        item._replace(log_probs=votes.weigh(item.log_probs, question.answers, seen, locating))
         for item, question in zip(found, asked, strict=True)
     ]
 

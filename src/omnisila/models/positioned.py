@@ -19,12 +19,12 @@ class Positioned(NamedTuple):
     deep: Sequence[nn.Module] = ()
 
     def __call__(self, **inputs: Any) -> Any:
-        with stacked(self.deep, inputs["inputs_embeds"]) as embeds:
+        with stack_parts(self.deep, inputs["inputs_embeds"]) as embeds:
             return self.model(**{**inputs, "inputs_embeds": embeds, "position_ids": self.positions})
 
     def generate(self, **inputs: Any) -> Any:
         """Answers that go on from the last position."""
-        with stacked(self.deep, inputs["inputs_embeds"]) as embeds:
+        with stack_parts(self.deep, inputs["inputs_embeds"]) as embeds:
             return self.model.generate(**{**inputs, "inputs_embeds": embeds}, position_ids=self.positions)
 
     def compute_transition_scores(self, *inputs: Any, **options: Any) -> Tensor:
@@ -32,7 +32,7 @@ class Positioned(NamedTuple):
 
 
 @contextmanager
-def stacked(
+def stack_parts(
     layers: Sequence[nn.Module], embeds: Float[Tensor, "batch tokens wide"]
 ) -> Iterator[Float[Tensor, "batch tokens width"]]:
     """The part of wide embeddings that enters a model as usual; the others are added where its layers end.

@@ -195,7 +195,7 @@ class TransformersVideoLLM(nn.Module):
         Raises:
             InputError: a sequence that is longer than the model reads.
         """
-        embeds, tokens, positions = self._merged(embeds, tokens)
+        embeds, tokens, positions = self._merge(embeds, tokens)
         if self.backbone.recurrent:
             return decode_branches(self.model, embeds, positions, tokens, self.max_tokens)
         model = Positioned(self.model, positions, self.backbone.deep_layers())
@@ -214,7 +214,7 @@ class TransformersVideoLLM(nn.Module):
         Raises:
             InputError: answers that could pass the end of what the model reads.
         """
-        embeds, tokens, positions = self._merged(embeds, tokens)
+        embeds, tokens, positions = self._merge(embeds, tokens)
         model = Positioned(self.model, positions, self.backbone.deep_layers())
         stop = self.backbone.template.stop
         ends: dict[str, Any] = {"pad_id": self.pad_id, "end_id": self.end_id, "reads": self.max_tokens, "stop": stop}
@@ -243,7 +243,7 @@ class TransformersVideoLLM(nn.Module):
         places = self.backbone.step_tokens or 1
         return (video_tokens // places if self.kept_tokens < 1 else 0), places
 
-    def _merged(
+    def _merge(
         self, embeds: Float[Tensor, "batch tokens width"], tokens: Tokens
     ) -> tuple[Float[Tensor, "batch left width"], Tokens, Int[Tensor, "*axes batch left"]]:
         """What the language model reads: those that are left keep the positions that they had among all."""

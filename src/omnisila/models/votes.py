@@ -41,15 +41,15 @@ class Vote(nn.Module):
         self.register_buffer("weight", torch.zeros(width))
         self.register_buffer("bias", torch.zeros(()))
 
-    def joined(self, summary: Summaries) -> Float[Tensor, "batch width"]:
+    def join(self, summary: Summaries) -> Float[Tensor, "batch width"]:
         return torch.cat([summary[name] for name in self.reads], 1)
 
-    def standardised(self, values: Float[Tensor, "batch width"]) -> Float[Tensor, "batch width"]:
+    def standardise(self, values: Float[Tensor, "batch width"]) -> Float[Tensor, "batch width"]:
         """In deviations from the training windows' mean, outliers cut."""
         return ((values - self.mean) / self.deviation).clamp(-LIMIT, LIMIT)
 
     def forward(self, summary: Summaries) -> Float[Tensor, "batch"]:
-        return (self.standardised(self.joined(summary)) @ self.weight + self.bias).clamp(-LIMIT, LIMIT)
+        return (self.standardise(self.join(summary)) @ self.weight + self.bias).clamp(-LIMIT, LIMIT)
 
 
 class LabelVote(nn.Module):
@@ -104,7 +104,7 @@ class LabelVotes(nn.Module):
     def by_label(self) -> dict[str, LabelVote]:
         return cast("dict[str, LabelVote]", dict(self.labels.items()))
 
-    def weighed(
+    def weigh(
         self,
         log_probs: Float[Tensor, "batch answers"],
         answers: Sequence[str],

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 from pathlib import Path
 
 from omnisila.errors import RecordError
+from omnisila.files import files_below
 from omnisila.inference.parsed_answers import parsed_answer
 from omnisila.predictions import span_files
 from omnisila.predictions.analyses import answer_by_analyses, read_analysis
@@ -58,12 +59,12 @@ def read_predictions(
     asked, others = tuple(examples), tuple(others)
     name, place, ending = system or path.stem, Place(str(path), _FORMS), path.suffix.lower()
     if path.is_dir() or ending == ".json":
-        files = sorted(path.rglob("*.json")) if path.is_dir() else [path]
+        files = files_below(path, ".json") if path.is_dir() else [path]
         analyses = [(file, analysis) for file in files if (analysis := read_analysis(file)) is not None]
         if analyses:
             return answer_by_analyses(analyses, asked, system, others)
     if path.is_dir():
-        files = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in span_files.SUFFIXES]
+        files = files_below(path, *span_files.SUFFIXES)
         if not files:
             raise RecordError(f"{path}: no analysis and no file of spans. Give a folder that omnisila analyze filled.")
         spans = [found for file in files for found in span_files.read_spans(file, Place(str(file), _FORMS))]

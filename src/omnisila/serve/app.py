@@ -52,7 +52,7 @@ def build_app(settings: ServeSettings) -> FastAPI:
     )
     app.state.services = services
     for failure in (OmnisilaError, HTTPException, RequestValidationError, UnicodeEncodeError):
-        app.add_exception_handler(failure, _told)
+        app.add_exception_handler(failure, _answer_failure)
     app.include_router(health.router)
     app.include_router(review.router)
     app.include_router(media.router)
@@ -82,7 +82,7 @@ def _scene_colours() -> Response:
     return Response(f"{light}@media (prefers-color-scheme: dark) {{\n{dark}}}\n", media_type="text/css")
 
 
-async def _told(_request: Request, error: Exception) -> JSONResponse:
+async def _answer_failure(_request: Request, error: Exception) -> JSONResponse:
     """Every failure in one form: ``{"error": {"message": ...}}``."""
     match error:
         case HTTPException():

@@ -28,7 +28,8 @@ class FetchSettings(NamedTuple):
     """Where videos may be fetched from, and how much.
 
     Attributes:
-        hosts: names whose addresses must be public, subdomains included, or addresses; none: nothing is fetched.
+        hosts: names whose addresses must be public, subdomains included, or addresses, in small letters; none: nothing
+            is fetched.
         max_bytes: of a video.
         timeout_s: for all of it.
     """
@@ -101,14 +102,14 @@ def fetch(address: str, settings: FetchSettings) -> Iterator[Fetched]:
 def _check(address: str, hosts: tuple[str, ...]) -> SplitResult:
     try:
         url = urlsplit(address)
-        host, _ = (url.hostname or "").lower(), url.port
+        host, _ = url.hostname or "", url.port
     except ValueError:
         raise InputError("video_url: no web address. Give one such as https://example.org/clip.mp4.") from None
     if url.scheme not in ("http", "https") or not host:
         raise InputError("video_url: no web address. Give http, https or data:video/mp4;base64,...")
     if not hosts:
         raise InputError("video_url: this server fetches no addresses (--fetch-from). Upload the video.")
-    is_listed = any(host == known or host.endswith(f".{known}") for known in map(str.lower, hosts))
+    is_listed = any(host == known or host.endswith(f".{known}") for known in hosts)
     if url.username is not None or not is_listed:
         raise InputError(f"video_url: {host} is not among the hosts that this server fetches from. Upload the video.")
     return url

@@ -1,6 +1,5 @@
 """The folder of analyses as an index in the store: searched in the background, file by file, again and again."""
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
@@ -11,7 +10,7 @@ import sqlalchemy as sql
 from omnisila.config import Frozen
 from omnisila.digests import file_digest, finding_id
 from omnisila.errors import OmnisilaError, RecordError
-from omnisila.files import printable
+from omnisila.files import printable, walk
 from omnisila.predictions.analyses import read_analysis
 from omnisila.schema import Analysis
 from omnisila.serve.decisions import added_row
@@ -87,7 +86,8 @@ class Library:
     def _scan(self) -> None:
         with self._store.read() as connection:
             known = {row.path: row.stamp for row in connection.execute(sql.select(REPORTS.c.path, REPORTS.c.stamp))}
-        found = dict(self._files())
+        unlisted: list[str] = []
+        found = dict(self._files(unlisted.append))
         fresh = [path for path, stamp in found.items() if stamp not in (known.get(path), self._others.get(path))]
         self.progress = Progress(running=True, reports=len(known), waiting=len(fresh))
         for path in known.keys() - found.keys():
@@ -98,14 +98,14 @@ class Library:
                 break
             self.progress = Progress(running=True, reports=len(found) - len(self._others), waiting=len(fresh) - number)
             self._read(path, found[path])
-        self.progress = Progress(reports=len(found) - len(self._others))
+        self.progress = Progress(reports=len(found) - len(self._others), failure=unlisted[0] if unlisted else None)
 
-    def _files(self) -> Iterator[tuple[str, str]]:
-        """Paths below the folder, with what tells that a file has changed."""
-        for folder, folders, names in os.walk(self._folder):
+    def _files(self, tell: Callable[[str], None]) -> Iterator[tuple[str, str]]:
+        """Paths below the folder, with what tells that a file has changed; ``tell`` hears of what cannot be listed."""
+        for folder, folders, names in walk(self._folder, tell):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             for name in names:
-                path = Path(folder, name)
+                path = folder / name
                 if not name.endswith(".json") or name.startswith(".") or not within(path, self._roots):
                     continue
                 try:

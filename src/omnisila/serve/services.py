@@ -30,7 +30,7 @@ def retire(store: Store, library: Library, days: float) -> tuple[str, ...]:
         OutputError: a file cannot be removed.
     """
     before = (datetime.now(UTC) - timedelta(days=days)).isoformat(timespec="milliseconds")
-    retired = tuple(expired(store, before))
+    retired = tuple(list_expired(store, before))
     for path in retired:
         file = library.file(path)
         for ending in _ENDINGS:
@@ -38,7 +38,7 @@ def retire(store: Store, library: Library, days: float) -> tuple[str, ...]:
     return retired
 
 
-def expired(store: Store, before: str) -> Iterator[str]:
+def list_expired(store: Store, before: str) -> Iterator[str]:
     """Reports with findings, each of which somebody rejected and nobody accepted, all before a UTC time."""
     verdicts = (
         sql.select(

@@ -144,11 +144,11 @@ def _fit(
     labels: Sequence[str], quiet: str | None, lesson: Lesson, config: DistillationConfig, reads: str, penalty: float
 ) -> dict[str, LabelVote]:
     first = Vote(reads)
-    values = first.joined(lesson.summaries)
+    values = first.join(lesson.summaries)
     deviation, mean = torch.std_mean(values.double(), 0, correction=0)
     first.mean.copy_(mean)
     first.deviation.copy_(deviation.where(deviation > SMALLEST_DEVIATION, 1.0))
-    standard = first.standardised(values)
+    standard = first.standardise(values)
     voted = [label != quiet for label in labels]
     with torch.enable_grad():
         weight, bias = nn.Parameter(torch.zeros(standard.shape[1], sum(voted))), nn.Parameter(torch.zeros(sum(voted)))

@@ -200,11 +200,11 @@ def _fit(
     weights = rows.weights(chosen)
     for name, vote in label_vote.votes.items():
         assert isinstance(vote, Vote)
-        values = vote.joined(_at(summaries, vote.reads, rows.places[chosen]))
+        values = vote.join(_at(summaries, vote.reads, rows.places[chosen]))
         deviation, mean = torch.std_mean(values.double(), 0, correction=0)
         vote.mean.copy_(mean)
         vote.deviation.copy_(deviation.where(deviation > SMALLEST_DEVIATION, 1.0))
         line = LogisticRegression(C=config.strength.get(name, config.weak), max_iter=500)
-        line.fit(vote.standardised(values).numpy(), rows.is_event[chosen], sample_weight=weights)
+        line.fit(vote.standardise(values).numpy(), rows.is_event[chosen], sample_weight=weights)
         vote.weight.copy_(torch.from_numpy(np.asarray(line.coef_)[0]))
         vote.bias.fill_(float(np.asarray(line.intercept_)[0]))

@@ -212,13 +212,13 @@ class Camera:
         """The finding in the clip's own time."""
         info = VideoReader(clip.path).info
         scorer = self._analyzer.scorer
-        moved = [_moved(point, begin_s, info.duration_s) for point in clip.curve]
+        moved = [_move(point, begin_s, info.duration_s) for point in clip.curve]
         return Analysis(
             video=video_identity(clip.path, file_digest(clip.path), info, 1.0),
             labels=self._analyzer.label_sets,
             labels_not_scored=scorer.labels_not_scored,
             model=self._analyzer.identity,
-            findings=tuple(item for item in (_moved(clip.finding, begin_s, info.duration_s),) if item is not None),
+            findings=tuple(item for item in (_move(clip.finding, begin_s, info.duration_s),) if item is not None),
             anomaly_curve=tuple(point for point in moved if point is not None),
             expert_weights=(),
             camera=self._analyzer.camera.use if self._analyzer.camera else None,
@@ -226,7 +226,7 @@ class Camera:
         )
 
 
-def _moved(record: Any, by_s: float, end_s: float) -> Any:
+def _move(record: Any, by_s: float, end_s: float) -> Any:
     """A record with times counted from ``by_s`` on, cut to [0, end_s); None where nothing is left."""
     if isinstance(record, Finding):
         span = record.span

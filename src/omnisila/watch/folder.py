@@ -67,7 +67,7 @@ class Folder:
                     return
                 self.meter.newest_s = time.monotonic()
                 for outcome in self._batch.run([item]):
-                    self._ended(outcome)
+                    self._say_ended(outcome)
             self._stop.wait(_LOOK_S)
 
     def _ready(self) -> list[Input]:
@@ -88,7 +88,7 @@ class Folder:
                 ready.append(item)
         return ready
 
-    def _ended(self, outcome: Outcome) -> None:
+    def _say_ended(self, outcome: Outcome) -> None:
         utc = datetime.now(UTC)
         if outcome.state == "failed":
             self._log.write("failed", utc, file=outcome.input.name, reason=outcome.reason)

@@ -15,7 +15,7 @@ from omnisila.inference.analyzer import Analyzer
 from omnisila.inference.attributing import attribute_span, ranked_cause
 from omnisila.inference.fixed_camera import unusual_finding
 from omnisila.inference.scoring import Scored
-from omnisila.inference.seeing import seeing
+from omnisila.inference.seeing import window_reader
 from omnisila.media.frames import LumaFrame
 from omnisila.scenes.extractor import SceneShard
 from omnisila.scenes.profile import Profile, SceneModeling
@@ -62,7 +62,7 @@ class Locator:
     ) -> None:
         check_live(analyzer)
         self._analyzer, self._sem, self._lock = analyzer, sem, lock
-        self._see = seeing(analyzer.run, Path())  # only a model with a tower of its own looks into the file
+        self._see = window_reader(analyzer.run, Path())  # only a model with a tower of its own looks into the file
         self._shards: deque[SceneShard] = deque()
         self._windows: deque[Scored] = deque()  # of one window each
         scorer, fixed = analyzer.scorer, analyzer.camera
@@ -88,17 +88,17 @@ class Locator:
     def steps(self, frames: Iterator[LumaFrame]) -> Iterator[Step]:
         """A step a window, while frames come; then the changes of the stream's end, without a window of their own."""
         scorer = self._analyzer.scorer
-        for window in windows(self._extracted(frames), self._analyzer.window):
+        for window in windows(self._extract(frames), self._analyzer.window):
             with self._lock:
                 scored = scorer.score_windows([window], self._see, 1.0)
             self._windows.append(scored)
             rows = {name: rows[0] for name, rows in scored.posteriors.items()}
             if self._rated is not None:
                 rows[UNUSUAL_SET] = np.array([self._rated.rate(window.span, window_vector(window))])
-            yield Step(scorer.curve(scored)[0], tuple(self._reported(self.tracker.add(window.span, rows))))
+            yield Step(scorer.curve(scored)[0], tuple(self._report(self.tracker.add(window.span, rows))))
             while self._windows[0].spans[0].end_s < window.span.end_s - EVIDENCE_S:
                 self._windows.popleft()
-        if last := tuple(self._reported(self.tracker.end())):
+        if last := tuple(self._report(self.tracker.end())):
             yield Step(None, last)
 
     def finding(self, labels: str, found: LabelledSpan) -> Finding:
@@ -108,17 +108,17 @@ class Locator:
         shown = Span(start_s=begin_s, end_s=span.end_s)
         analyzer, end_s = self._analyzer, self._shards[-1].end_s
         if self._rated is not None and labels == UNUSUAL_SET:
-            weights, cause = self._scored().weights_over(span), self._rated.cause(shown)
-            return unusual_finding(found._replace(span=shown), cause, weights, self._within).replace(span=span)
+            weights, cause = self._score().weights_over(span), self._rated.cause(shown)
+            return unusual_finding(found._replace(span=shown), cause, weights, self._cut_shards).replace(span=span)
         with self._lock:
             finding = attribute_span(
                 analyzer.run.model,
                 analyzer.scorer.label_sets[labels],
                 analyzer.run.record.labels[labels],
                 found._replace(span=shown),
-                self._scored().weights_over(span),
-                self._within,
-                window_over(self._within, shown, analyzer.window, end_s),
+                self._score().weights_over(span),
+                self._cut_shards,
+                window_over(self._cut_shards, shown, analyzer.window, end_s),
                 self._see,
                 ranked_cause,
             )
@@ -126,10 +126,10 @@ class Locator:
 
     def curve(self, span: Span) -> tuple[CurvePoint, ...]:
         """The windows over a span, as far as they are kept."""
-        points = self._analyzer.scorer.curve(self._scored())
+        points = self._analyzer.scorer.curve(self._score())
         return tuple(point for point in points if point.end_s > span.start_s and point.start_s < span.end_s)
 
-    def _reported(self, changes: Iterable[Located]) -> Iterator[Located]:
+    def _report(self, changes: Iterable[Located]) -> Iterator[Located]:
         """What of the changes is told where reviewers of a fixed camera rejected the like (``FixedCamera.reports``)."""
         for change in changes:
             if self._analyzer.camera is None or self._analyzer.camera.reports(change.found):
@@ -143,7 +143,7 @@ class Locator:
             if change.state in ("close", "withdraw"):
                 self._told.discard(change.number)
 
-    def _extracted(self, frames: Iterator[LumaFrame]) -> Iterator[SceneShard]:
+    def _extract(self, frames: Iterator[LumaFrame]) -> Iterator[SceneShard]:
         for shard in self._sem.extract(frames):
             self._shards.append(shard)
             if self._rated is not None:
@@ -152,10 +152,10 @@ class Locator:
                 self._shards.popleft()
             yield shard
 
-    def _within(self, span: Span) -> Iterator[SceneShard]:
+    def _cut_shards(self, span: Span) -> Iterator[SceneShard]:
         return (shard for shard in tuple(self._shards) if shard.end_s > span.start_s and shard.start_s < span.end_s)
 
-    def _scored(self) -> Scored:
+    def _score(self) -> Scored:
         """The windows that are kept, as one."""
         kept = tuple(self._windows)
         return Scored(

@@ -116,12 +116,12 @@ class Reader:
         self.queue.close()
 
     def _read(self) -> None:
-        with closing(self._opened()) as container:
+        with closing(self._open()) as container:
             stream = container.streams.video[0]
             stream.thread_type = "NONE"  # frame threads would hold pictures back
             self._number += 1
             ring = PacketRing(stream, self.settings.clip_s + self.settings.pre_s + self.settings.post_s + 30.0)
-            shown = self._shown(container, stream, ring)
+            shown = self._show(container, stream, ring)
             try:
                 first = next(shown, None)
             except FFmpegError as error:
@@ -134,7 +134,7 @@ class Reader:
             size = shown_size(first.picture.frame)
             self.queue.put(Opened(self._number, begin, *size))
             rate_hz, per_frame = self._profile.rate_hz, self._profile.luma_per_frame
-            grid = on_grid(_chained(first, shown), rate_hz * per_frame)
+            grid = on_grid(_chain(first, shown), rate_hz * per_frame)
             convert = PictureConverter(size, self._profile.long_side_px)
             small = PictureConverter(size, _LUMA_LONG_SIDE_PX)
             try:
@@ -144,7 +144,7 @@ class Reader:
             except FFmpegError as error:
                 raise _lost(error) from None
 
-    def _opened(self) -> InputContainer:
+    def _open(self) -> InputContainer:
         """The stream, opened.
 
         Raises:
@@ -176,14 +176,14 @@ class Reader:
         except (FFmpegError, OSError, ValueError) as error:
             raise _lost(error) from None
 
-    def _shown(self, container: InputContainer, stream: VideoStream, ring: PacketRing) -> Iterator[Shown]:
+    def _show(self, container: InputContainer, stream: VideoStream, ring: PacketRing) -> Iterator[Shown]:
         """Pictures in time order from the first key picture on, time 0; their packets go into the ring."""
         clock = _StreamClock(stream.time_base or Fraction(1, 90_000))
         stall_s = max(self.settings.stall_s, float(2 / stream.average_rate) if stream.average_rate else 0.0)
         newest_s = time.monotonic()
         last: Picture | None = None
         early: list[Packet] = []  # before the first picture says when time begins
-        for packet in _stamped(container, stream):
+        for packet in _stamp(container, stream):
             if self._stop.is_set():
                 return
             now_s = time.monotonic()
@@ -243,7 +243,7 @@ class _StreamClock:
         return self.time_s(frame.pts)
 
 
-def _stamped(container: InputContainer, stream: VideoStream) -> Iterator[Packet]:
+def _stamp(container: InputContainer, stream: VideoStream) -> Iterator[Packet]:
     """The packets from the first key picture on; one without a timestamp, as RTSP's first is, gets the next's."""
     waiting: Packet | None = None
     begun = False
@@ -276,7 +276,7 @@ def _step(stream: VideoStream) -> int:
     return max(round(1 / (rate * (stream.time_base or Fraction(1, 90_000)))), 1)
 
 
-def _chained(first: Shown, rest: Iterator[Shown]) -> Iterator[Picture]:
+def _chain(first: Shown, rest: Iterator[Shown]) -> Iterator[Picture]:
     yield first.picture
     yield from (item.picture for item in rest)
 

@@ -13,7 +13,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from omnisila.errors import MediaError
-from omnisila.files import named_failure
+from omnisila.files import named_failure, path_aside
 
 _IN_MP4 = frozenset({"h264", "hevc", "mpeg4", "av1", "vp9", "mjpeg"})
 _MAX_BYTES = 256_000_000  # of one ring: a clip of a stream of more than this begins later
@@ -39,7 +39,7 @@ class PacketRing:
 
     def __init__(self, stream: VideoStream, keep_s: float) -> None:
         self._stream: VideoStream | None = stream
-        self._described: InputContainer | None = None
+        self._describe: InputContainer | None = None
         self._codec = stream.codec_context.name
         self._time_base = stream.time_base or Fraction(1, 90_000)
         self._keep_s = keep_s
@@ -68,7 +68,7 @@ class PacketRing:
             if not self._packets and not kept.is_key:
                 return
             if self._stream is not None:
-                self._described, self._stream = _described(self._stream, packet), None
+                self._describe, self._stream = _describe(self._stream, packet), None
             self._packets.append(kept)
             self._bytes += len(kept.content)
             while (second := self._second_key()) is not None and (
@@ -94,20 +94,16 @@ class PacketRing:
             raise MediaError(
                 f"{path}: nothing between {start_s:.1f} and {end_s:.1f} s is kept. Keep more of the stream."
             )
-        aside = path.parent / f".{path.stem}.partial{path.suffix}"
         with named_failure(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            try:
+            with path_aside(path, path.suffix) as aside:
                 self._mux(aside, chosen)
-                aside.replace(path)
-            finally:
-                aside.unlink(missing_ok=True)
         return min(item.time_s for item in chosen)
 
     def _mux(self, path: Path, packets: list[Kept]) -> None:
-        assert self._described is not None  # made of the first packet
+        assert self._describe is not None  # made of the first packet
         with av.open(str(path), "w", options={"movflags": "+faststart"} if path.suffix == ".mp4" else {}) as output:
-            stream = output.add_stream_from_template(self._described.streams.video[0])
+            stream = output.add_stream_from_template(self._describe.streams.video[0])
             begin = min(min(packet.pts, packet.dts) for packet in packets)
             before = -1
             for item in packets:
@@ -123,7 +119,7 @@ class PacketRing:
         return next((n for n, packet in enumerate(self._packets) if n and packet.is_key), None)
 
 
-def _described(stream: VideoStream, first: Packet) -> InputContainer:
+def _describe(stream: VideoStream, first: Packet) -> InputContainer:
     """A container that describes the stream and lives on when the stream's own is closed.
 
     NUT keeps a codec's description as it is; other formats rewrite H.264's, and its packets would no longer fit.

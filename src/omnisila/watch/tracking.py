@@ -116,7 +116,7 @@ class Tracker:
                 settled_s,
             )
             grows_from_s = float("inf") if ended else min(settled_s, self._pending_s(name, settled_s))
-            yield from self._matched(name, spans, self._open(spans, grows_from_s, settled_s, shape.merge_gap_s))
+            yield from self._match(name, spans, self._open(spans, grows_from_s, settled_s, shape.merge_gap_s))
 
     def _curves(self, name: str) -> Iterator[tuple[Curve, Thresholds]]:
         """The curves of a label set that have thresholds."""
@@ -152,7 +152,7 @@ class Tracker:
             may_change[place] = grows and end_s > final_before_s
         return may_change
 
-    def _matched(self, labels: str, spans: Sequence[LabelledSpan], may_change: list[bool]) -> Iterator[Located]:
+    def _match(self, labels: str, spans: Sequence[LabelledSpan], may_change: list[bool]) -> Iterator[Located]:
         """Changes of a label set's findings, given its spans now."""
         mine = [item for item in self._known if item.labels == labels]
         others = [item for item in self._known if item.labels != labels]

@@ -1,7 +1,7 @@
 """Tensors into a network, every one to its place: what is missing, left over or of another shape is named."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -33,23 +33,13 @@ def load_into(
     Raises:
         WeightsError: keys are missing, left over or of another shape; the message names the first and counts the rest.
     """
-    found = _rename_tensors(state, renamed, source)
     wanted = module.state_dict()
-    faults = {
-        "missing": sorted(key for key in wanted.keys() - found.keys() if not key.endswith(COUNTER)),
-        "left over": sorted(key for key in found.keys() - wanted.keys() if not key.endswith(COUNTER)),
-        "of another shape": [
-            f"{key} is {shape}, wanted {own}" for key, shape, own in _shape_differences(wanted, found)
-        ],
-    }
-    if any(faults.values()):
-        said = "; ".join(f"{len(keys)} {fault} ({list_some(keys)})" for fault, keys in faults.items() if keys)
-        raise WeightsError(
-            f"{source}: not the weights of {type(module).__name__}, which has {len(wanted)} tensors: {said}. "
-            "Give the checkpoint of that network, or build it with the sizes that the checkpoint was trained with."
-        )
-    # counters may be missing; all else is checked above
-    module.load_state_dict({key: tensor for key, tensor in found.items() if key in wanted}, strict=False)
+    fill(
+        wanted,
+        _rename_tensors(state, renamed, source),
+        f"{source}: not the weights of {type(module).__name__}, which has {len(wanted)} tensors",
+        "Give the checkpoint of that network, or build it with the sizes that the checkpoint was trained with.",
+    )
     return module
 
 
@@ -61,26 +51,22 @@ def fill(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], fault: str, 
         advice: ends it.
 
     Raises:
-        WeightsError: names are missing or left over, or a shape differs; the first few are named.
+        WeightsError: as ``load_into``.
     """
-    problems = [
-        *(f"missing {key}" for key in sorted(wanted.keys() - found.keys())),
-        *(f"left over {key}" for key in sorted(found.keys() - wanted.keys())),
-        *(f"{key} is {shape}, wanted {own}" for key, shape, own in _shape_differences(wanted, found)),
-    ]
-    if problems:
-        raise WeightsError(f"{fault}: {list_some(problems, '; ')}. {advice}")
+    both = sorted(wanted.keys() & found.keys())
+    faults = {
+        "missing": [key for key in wanted.keys() - found.keys() if not key.endswith(COUNTER)],
+        "left over": [key for key in found.keys() - wanted.keys() if not key.endswith(COUNTER)],
+        "of another shape": [
+            f"{key} is {tuple(found[key].shape)}, wanted {tuple(wanted[key].shape)}"
+            for key in both
+            if found[key].shape != wanted[key].shape
+        ],
+    }
+    check_names(faults, fault, advice)
     with torch.no_grad():
-        for key, tensor in wanted.items():
-            tensor.copy_(found[key])
-
-
-def _shape_differences(
-    wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]
-) -> Iterator[tuple[str, tuple[int, ...], tuple[int, ...]]]:
-    for key, tensor in wanted.items():
-        if key in found and found[key].shape != tensor.shape:
-            yield key, tuple(found[key].shape), tuple(tensor.shape)
+        for key in both:
+            wanted[key].copy_(found[key])
 
 
 def _rename_tensors(
@@ -98,7 +84,19 @@ def _rename_tensors(
     return {name: state[key] for key, name in names.items()}
 
 
-def list_some(names: Sequence[str], between: str = ", ") -> str:
+def check_names(faults: Mapping[str, Iterable[str]], fault: str, advice: str) -> None:
+    """Refuse weights whose names have faults.
+
+    Raises:
+        WeightsError: a fault has names; the message has the first of each and counts the rest.
+    """
+    named = {kind: sorted(names) for kind, names in faults.items()}
+    if any(named.values()):
+        said = "; ".join(f"{len(names)} {kind} ({list_some(names)})" for kind, names in named.items() if names)
+        raise WeightsError(f"{fault}: {said}. {advice}")
+
+
+def list_some(names: Sequence[str]) -> str:
     """The first few, and how many more there are."""
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return between.join(names[:NAMED]) + more
+    return ", ".join(names[:NAMED]) + more

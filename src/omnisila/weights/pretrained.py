@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoTokenizer, BitsAndBytesConfig, PreTrain
 
 from omnisila.errors import WeightsError
 from omnisila.weights.checkpoint_files import CONFIG, WEIGHTS, first_line, model_folder
-from omnisila.weights.loading import list_some
+from omnisila.weights.loading import check_names
 
 Model = TypeVar("Model", bound=PreTrainedModel)
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -63,14 +63,12 @@ def load_pretrained(
         )
     except (OSError, RuntimeError, ValueError, SafetensorError) as error:
         raise _damage_error(folder, error) from error
-    problems = [f"missing {key}" for key in sorted(found["missing_keys"])]
-    if whole:
-        problems += [f"left over {key}" for key in sorted(found["unexpected_keys"]) if not _is_buffer(model, key)]
-    if problems:
-        raise WeightsError(
-            f"{folder}: the weights are not those of {model_class.__name__}: {list_some(problems, '; ')}. "
-            "Download the checkpoint again."
-        )
+    left = [key for key in found["unexpected_keys"] if whole and not _is_buffer(model, key)]
+    check_names(
+        {"missing": found["missing_keys"], "left over": left},
+        f"{folder}: the weights are not those of {model_class.__name__}",
+        "Download the checkpoint again.",
+    )
     if getattr(config, "quantization_config", None) is not None:  # transformers leaves some of the rest as it is stored
         for parameter in model.parameters():
             if parameter.is_floating_point() and parameter.dtype != dtype:

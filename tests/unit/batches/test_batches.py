@@ -24,7 +24,7 @@ from omnisila.batches.listing import Source, list_sources
 from omnisila.batches.running import run_batch
 from omnisila.batches.storage import Storage
 from omnisila.batches.summary import Tally
-from omnisila.batches.work import ended, scratch_folder
+from omnisila.batches.work import end_of, scratch_folder
 from omnisila.errors import InputError, OutputError
 from omnisila.inference.batch import RunIdentity
 from omnisila.schema import Analysis
@@ -231,13 +231,13 @@ def test_the_first_of_many_writers_wins(bucket: str, tmp_path: Path, remote: boo
 
 def test_an_input_has_the_end_that_was_written_first(tmp_path: Path):
     source, ledger = Source("s3://b/a.mp4", "a.mp4", "1"), Ledger(Storage(str(tmp_path)))
-    first = ledger.put(source, ended(source, "failed", reason="one"))
-    assert ledger.put(source, ended(source, "done")) == first == ledger.of(source)
+    first = ledger.put(source, end_of(source, "failed", reason="one"))
+    assert ledger.put(source, end_of(source, "done")) == first == ledger.of(source)
     assert ledger.of(source._replace(version="2")) is None
     (path,) = tmp_path.rglob(f"{source.key}.json")
     path.write_text("{half")
     assert not list(ledger.ends())
-    assert ledger.put(source, ended(source, "done")).state == "done"
+    assert ledger.put(source, end_of(source, "done")).state == "done"
     ledger.forget(source.key)
     assert ledger.of(source) is None
 

@@ -46,7 +46,7 @@ def test_an_estimate_asks_nothing(chat_server: Callable[..., Any], run: Callable
     server = chat_server()
     result = run(server.base_url, "--estimate", "--price-in", "2.5", "--price-out", "10")
     assert result.exit_code == 0
-    assert result.stdout.startswith("2 spans to write, 0 done: 10 requests, 64 pictures, about ")
+    assert result.stdout.startswith("2 spans to write, 0 done: about 10 requests with 64 pictures, about ")
     assert "price about 0.0" in result.stdout
     assert server.requests == 0
     assert not (folder / "causes.jsonl").exists()

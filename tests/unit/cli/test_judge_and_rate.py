@@ -64,7 +64,7 @@ def test_judged_then_rated_then_summed(
     server = chat_server(answer=lambda prompt, _: "Rating: 9" if "ours says" in prompt else "Rating: 5")
     command = ("judge", *FILES, "--out", "judged.jsonl", "--scores", "scores.json", *_asked(server))
     estimate = run(*command, "--estimate", "--price-in", "1", "--price-out", "1")
-    assert estimate.stdout.startswith("4 causes to judge, 0 done, 0 empty: 4 requests, about ")
+    assert estimate.stdout.startswith("4 causes to judge, 0 done, 0 empty: about 4 requests, about ")
     assert server.requests == 0
     judged = run(*command)
     assert judged.exit_code == 0, judged.output

@@ -6,7 +6,7 @@ from jaxtyping import Float
 from rouge_score.rouge_scorer import RougeScorer
 
 from omnisila.errors import InputError
-from omnisila.evaluation.attributing import labels_named, labels_named_or_nearest, rouge_l, semantic_similarity
+from omnisila.evaluation.attributing import find_named_labels, labels_named_or_nearest, rouge_l, semantic_similarity
 
 
 class LetterCounts:
@@ -47,7 +47,7 @@ def test_cosine_and_its_shuffled_pairs_are_the_plain_loops() -> None:
 
 def test_labels_by_name_and_by_nearest() -> None:
     texts = ["It is a FIRE.", "fireworks", "fire or theft", ""]
-    assert labels_named(texts, ["Fire", "Theft"]).tolist() == [0, -1, -1, -1]
+    assert find_named_labels(texts, ["Fire", "Theft"]).tolist() == [0, -1, -1, -1]
     assert labels_named_or_nearest(texts, ["Fire", "Theft"], LetterCounts())[[0, 1, 3]].tolist() == [0, 0, -1]
 
 

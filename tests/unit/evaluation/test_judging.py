@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from omnisila.endpoint import EndpointConfig
 from omnisila.errors import InputError, RecordError
 from omnisila.evaluation.answers import StatedCause, stated_causes
-from omnisila.evaluation.judging import Judge, Unjudged, Verdict, estimate_judging, rating_in, resume_verdicts
+from omnisila.evaluation.judging import (
+    Judge,
+    Unjudged,
+    Verdict,
+    causes_to_judge,
+    estimate_judging,
+    rating_in,
+    resume_verdicts,
+)
 from omnisila.evaluation.mean_ratings import judged_scores
 from omnisila.records import records
 from omnisila.schema import Example, Prediction, Scores, Span, Truth
@@ -119,10 +127,12 @@ def test_an_estimate_counts_what_a_run_asks(chat_server: Callable[..., Any], tmp
     causes = _causes(ours=["x", "y", "", "z"], other=["x", "q", None, "z"])
     _run(server, causes[:2], out)
     before = server.requests
-    expected = estimate_judging(causes, resume_verdicts(out, config), config)
-    assert expected[:4] == (4, 2, 2, 2)
+    known = resume_verdicts(out, config)
+    left = causes_to_judge(causes, known)
+    expected = estimate_judging(left, known, config)
+    assert expected[:2] == (2, 0)
     assert expected.price == expected.prompt_tokens > 0
-    assert len(_run(server, causes, out)) == expected.causes
+    assert len(_run(server, causes, out)) == len(left) == 4
     assert server.requests - before == expected.requests
 
 

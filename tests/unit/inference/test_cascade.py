@@ -8,7 +8,7 @@ from omnisila.errors import InputError
 from omnisila.inference.cascade import Candidates
 from omnisila.inference.load import load
 from omnisila.inference.predict import predict
-from omnisila.inference.run_folders import answering, check_system, run_folder
+from omnisila.inference.run_folders import check_system, plan_answering, run_folder
 from omnisila.inference.settings import AnalyzerConfig
 from omnisila.inference.systems import system
 from omnisila.labels import ANOMALY
@@ -141,7 +141,7 @@ def test_the_seconds_of_the_first_model_are_counted(video, tmp_path):
 )
 def test_what_cannot_be_asked_is_refused_before_anything_is_loaded(settings, told):
     with pytest.raises(InputError, match=told):
-        answering(LARGE, AnalyzerConfig(labels=("anomaly",), **settings))
+        plan_answering(LARGE, AnalyzerConfig(labels=("anomaly",), **settings))
 
 
 @pytest.mark.parametrize("model", ["tests.unit.inference.test_predict:answer", "compact-reaction"])

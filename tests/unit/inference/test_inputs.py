@@ -58,7 +58,7 @@ def test_globs(folder: Path, pattern: str, wanted: list[str]) -> None:
     assert names(folder / pattern) == wanted
 
 
-@pytest.mark.parametrize("pattern", ["", "*"])
+@pytest.mark.parametrize("pattern", ["", "*", "**/*.mp4", "*/*.mp4"])
 def test_a_folder_that_cannot_be_read_is_told(pattern: str) -> None:
     with TemporaryDirectory() as made:  # that anybody may enter
         root = Path(made)

@@ -13,7 +13,7 @@ from omnisila.endpoint import RequestConfig
 from omnisila.errors import InputError, OmnisilaError
 from omnisila.inference.asking import answers_in_order
 from omnisila.inference.endpoint_llm import EndpointLLM
-from omnisila.inference.lettered import LetteredAnalyzer, estimate_text, expected_of
+from omnisila.inference.lettered import LetteredAnalyzer, describe_estimate, estimate_answers
 from omnisila.inference.load import load
 from omnisila.inference.predict import predict
 from omnisila.inference.settings import AnalyzerConfig
@@ -60,7 +60,7 @@ def test_letters_give_posteriors_curve_and_spans(chat_server: Any, clip: Path, t
     server = chat_server(weights=fire_from_two_seconds)
     analyzer = load("openai:seer", settings(server), FeatureCache(tmp_path / "cache"))
     assert isinstance(analyzer, LetteredAnalyzer)
-    told = estimate_text(analyzer, [clip, tmp_path / "none.mp4"])
+    told = describe_estimate(analyzer, [clip, tmp_path / "none.mp4"])
     assert told.startswith("openai:seer: about 4 requests with 32 pictures, about ")
     before = server.requests
     found = analyzer.analyze(clip)
@@ -176,7 +176,7 @@ def test_examples_are_answered_in_order_and_a_stopped_run_goes_on(chat_server: A
     server = chat_server(weights=fire_from_two_seconds, answer=lambda *_: (400, "too large"))
     cache, ways = FeatureCache(tmp_path / "cache"), settings(server, requests=RequestConfig(parallel=3))
     seer, out = system("openai:seer", cache, ways), tmp_path / "out.jsonl"
-    cost = expected_of(seer, examples, ways)
+    cost = estimate_answers(seer, examples, ways)
     before = server.requests
     ended = predict(tmp_path / "examples.jsonl", tmp_path, seer, out)
     assert (ended.answered, len(ended.failed)) == (4, 1)  # windows and letters are answered, words are not
@@ -224,11 +224,11 @@ def test_what_is_asked_costs_what_its_prices_say(chat_server: Any):
     ways = settings(chat_server(), requests=RequestConfig(price_in_per_million=2.0, price_out_per_million=10.0))
     llm = EndpointLLM.of_settings("seer", ways)
     assert llm.parallel == 4
-    cost = expected_of(object(), [_example("identify", 0)] * 10, ways)
+    cost = estimate_answers(object(), [_example("identify", 0)] * 10, ways)
     assert str(cost) == (
         "about 10 requests with 80 pictures, about 21900 tokens to read and 600 to write, price about 0.05"
     )
-    assert expected_of(object(), [_example("identify", 0)], ways.replace(send_video=True)).pictures == 0
+    assert estimate_answers(object(), [_example("identify", 0)], ways.replace(send_video=True)).pictures == 0
 
 
 def test_no_more_questions_are_on_their_way_than_allowed_and_an_error_ends_them():

@@ -102,8 +102,8 @@ def test_missing_left_over_and_misshapen_tensors_are_all_named(saved):
     with pytest.raises(WeightsError) as caught:
         load_run(folder)
     message = str(caught.value)
-    assert "missing norm.bias" in message
-    assert "left over stranger" in message
+    assert "1 missing (norm.bias)" in message
+    assert "1 left over (stranger)" in message
     assert f"norm.weight is (3,), wanted {tuple(model.norm.weight.shape)}" in message
 
 

@@ -123,7 +123,7 @@ def test_an_adapter_of_another_model_and_damaged_files_are_named(make_video_llav
     save_adapter(model, tmp_path)
     with pytest.raises(TrainingError, match="has adapters already"):
         load_adapter(model, tmp_path)
-    with pytest.raises(WeightsError, match=r"missing model\.language_model\.layers\.2\.\S+ and 9 more"):
+    with pytest.raises(WeightsError, match=r"14 missing \(model\.language_model\.layers\.2\..* and 9 more\)"):
         load_adapter(make_video_llava(num_hidden_layers=3)[0], tmp_path)
     with pytest.raises(WeightsError, match=r"lora_B\.weight is \(32, 2\), wanted \(48, 2\)"):
         load_adapter(make_video_llava(intermediate_size=48)[0], tmp_path)

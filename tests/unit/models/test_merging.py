@@ -98,7 +98,7 @@ class TestFamilies:
         full = llm.decode(embeds, tokens)
         positions = llm.backbone.positions(tokens)
         llm.merge_tokens(0.5)
-        left, read, kept = llm._merged(embeds, tokens)
+        left, read, kept = llm._merge(embeds, tokens)
         gone = llm.merged_away(tokens.ids[0].tolist())
         assert gone > 0
         assert left.shape[1] == embeds.shape[1] - gone == read.ids.shape[1] == kept.shape[-1]

@@ -296,7 +296,7 @@ def test_weights_of_another_width_or_depth_are_named(folder):
     config = json.loads((folder / "config.json").read_text())
     config["text_config"]["num_hidden_layers"] = 3
     (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(WeightsError, match=r"missing model\.language_model\.layers\.2"):
+    with pytest.raises(WeightsError, match=r"missing \(model\.language_model\.layers\.2"):
         from_pretrained(folder)
     config["text_config"] |= {"num_hidden_layers": 2, "intermediate_size": 48}
     (folder / "config.json").write_text(json.dumps(config))

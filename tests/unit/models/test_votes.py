@@ -13,14 +13,14 @@ def summary(value: float) -> dict[str, torch.Tensor]:
 def test_answers_without_votes_stay_as_the_language_side_said():
     votes = VotesConfig(votes={"Fire": ("level",)}).build()
     said = torch.tensor([[-1.0, -2.0, -3.0]] * 2)
-    assert torch.equal(votes.weighed(said, ["positive", "neutral", "negative"], summary(1.0)), said)
+    assert torch.equal(votes.weigh(said, ["positive", "neutral", "negative"], summary(1.0)), said)
 
 
 def test_votes_decide_against_the_quiet_label():
     votes = VotesConfig(votes={"Fire": ("level", "peak"), "Fighting": ("motion+people+limbs",)}).build()
     votes.by_label["Fire"].offset.fill_(2.0)
     said = torch.tensor([[-9.0, -1.0, -5.0]] * 2)
-    posterior = votes.weighed(said, ["Fire", "Fighting", "Normal"], summary(0.0)).exp()
+    posterior = votes.weigh(said, ["Fire", "Fighting", "Normal"], summary(0.0)).exp()
     assert torch.allclose(posterior.sum(1), torch.ones(2))
     assert torch.allclose((posterior[:, 0] / posterior[:, 2]).log(), torch.full((2,), 2.0), atol=1e-6)
     assert torch.allclose(posterior[:, 1], posterior[:, 2])
@@ -29,7 +29,7 @@ def test_votes_decide_against_the_quiet_label():
 def test_the_language_side_may_keep_a_say():
     votes = VotesConfig(votes={"Fire": ("level",)}, language_weight=1.0).build()
     said = torch.tensor([[-1.0, -2.0]] * 2)
-    assert torch.allclose(votes.weighed(said, ["Fire", "Normal"], summary(0.0)), said.log_softmax(-1))
+    assert torch.allclose(votes.weigh(said, ["Fire", "Normal"], summary(0.0)), said.log_softmax(-1))
 
 
 def test_no_outlier_decides_alone():
@@ -49,7 +49,7 @@ def test_a_finding_may_need_all_votes_of_its_label():
         label.offset.fill_(0.5)
     said = torch.zeros(2, 3).log_softmax(1)
     for locating, fire in ((False, 1.5), (True, -0.5)):
-        odds = votes.weighed(said, ["Fire", "Theft", "Normal"], summary(0.0), locating)
+        odds = votes.weigh(said, ["Fire", "Theft", "Normal"], summary(0.0), locating)
         assert torch.allclose(odds[:, 0] - odds[:, 2], torch.full((2,), fire), atol=1e-5)
         assert torch.allclose(odds[:, 1] - odds[:, 2], torch.full((2,), 1.5), atol=1e-5)
 

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
-from omnisila.inference.seeing import seeing
+from omnisila.inference.seeing import window_reader
 from omnisila.models.backbones.video_llava import VideoLlava
 from omnisila.models.bh_moe import BHMoEConfig
 from omnisila.models.checkpoint import Run
@@ -141,7 +141,7 @@ def test_training_and_inference_tell_it_for_each_window(model, backbone, make_vi
     trained = dict(zip((videos[place] for place in losses.order[0][0]), told, strict=True))
     run = Run(model.eval(), RECIPE.record(embedded_layouts(), backbone, {}), None)
     for place, (video, (width_px, height_px)) in enumerate(sizes.items()):
-        batch = seeing(run, tmp_path / video)([source.window(place)])
+        batch = window_reader(run, tmp_path / video)([source.window(place)])
         del told[:]
         with torch.inference_mode():
             model.perceive(batch.scenes, batch.visual)

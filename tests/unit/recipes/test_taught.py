@@ -4,7 +4,7 @@ import pytest
 
 from omnisila.data.annotated import AnnotatedVideo
 from omnisila.errors import TrainingError
-from omnisila.recipes.rows.compact import taught_by
+from omnisila.recipes.rows.compact import restrict_to_taught
 from omnisila.recipes.rows.hawkeye import CompactHawkeye
 from omnisila.recipes.rows.icm import CompactICM
 from omnisila.recipes.studies.measures import questions_on
@@ -20,7 +20,7 @@ def clip(set_name: str, label: str, labels: str = "implicit", events: tuple[Span
 
 
 def test_labels_of_missing_sets_are_not_taught_nor_asked_about() -> None:
-    recipe = taught_by(
+    recipe = restrict_to_taught(
         CompactICM(), [clip("fight_surv", "Fighting"), clip("fight_surv", "Normal"), clip("activitynet", "Normal")]
     )
     assert recipe.labels == {"implicit": ("Fighting", "Normal")}
@@ -29,9 +29,9 @@ def test_labels_of_missing_sets_are_not_taught_nor_asked_about() -> None:
     assert set(recipe.votes.votes) == {"Fighting"}
     assert [(question.set_name, question.label) for question in questions_on(recipe)] == [("fight_surv", "Fighting")]
     crashes = clip("accident_seq", "Traffic Accidents", events=(Span(start_s=0, end_s=1),))
-    assert taught_by(CompactICM(), [crashes]).labels == {"implicit": ("Traffic Accidents", "Normal")}
+    assert restrict_to_taught(CompactICM(), [crashes]).labels == {"implicit": ("Traffic Accidents", "Normal")}
     with pytest.raises(TrainingError, match="data sets misc_demo do not teach two labels of any of implicit, explicit"):
-        taught_by(CompactICM(), [clip("misc_demo", "Normal")])
+        restrict_to_taught(CompactICM(), [clip("misc_demo", "Normal")])
 
 
 def test_a_recipe_with_all_its_sets_stays_as_it_is() -> None:
@@ -42,4 +42,4 @@ def test_a_recipe_with_all_its_sets_stays_as_it_is() -> None:
             for name in sets
             for label in recipe.labels[labels]
         ]
-        assert taught_by(recipe, clips) == recipe
+        assert restrict_to_taught(recipe, clips) == recipe

@@ -18,7 +18,7 @@ from omnisila.models.checkpoint import save_run
 from omnisila.models.compact import CompactConfig
 from omnisila.models.experts import ExpertConfig
 from omnisila.models.iec import IECConfig
-from omnisila.recipes.rows.compact import Material, scene_tuned, task_tuned
+from omnisila.recipes.rows.compact import Material, tune_scenes, tune_task
 from omnisila.recipes.rows.icm import CompactICM
 from omnisila.report.page import render_page
 from omnisila.report.previews import collect_media
@@ -130,7 +130,7 @@ def test_a_fifth_scene_goes_all_the_way(make_video: Callable[..., Path], tmp_pat
         for number, path in enumerate(paths)
     )  # fmt: skip
     material = Material(clips, bank, said)
-    model = task_tuned(RECIPE, material, scene_tuned(RECIPE, material), range(len(clips)))
+    model = tune_task(RECIPE, material, tune_scenes(RECIPE, material), range(len(clips)))
     assert model.scenes == ("face", "action", "relation", "background", "tone")
     save_run(tmp_path / "run", model, RECIPE.record({}))
 

@@ -16,7 +16,7 @@ from omnisila.models.icm import ICM
 from omnisila.models.iec import IECConfig, ImplicitEnhancedCausal
 from omnisila.models.sbm import SBMConfig
 from omnisila.models.scene_model import SceneModel
-from omnisila.recipes.rows.compact import CompactTraining, Material, build_model, scene_tuned, task_tuned
+from omnisila.recipes.rows.compact import CompactTraining, Material, build_model, tune_scenes, tune_task
 from omnisila.recipes.rows.hawkeye import CompactHawkeye
 from omnisila.recipes.rows.icm import CompactICM
 from omnisila.scenes.extractor import SceneShard, SceneStream
@@ -100,7 +100,7 @@ def weights(model: SceneModel) -> torch.Tensor:
 @pytest.mark.parametrize("recipe", [RECIPE, HAWKEYE], ids=["icm", "hawkeye"])
 def test_scene_tuning_learns_the_descriptions(material: Material, recipe: CompactTraining):
     losses: list[float] = []
-    scene_tuned(recipe, material, on_step=lambda report: losses.append(report.loss))
+    tune_scenes(recipe, material, on_step=lambda report: losses.append(report.loss))
     assert losses[-1] < losses[0]
 
 
@@ -112,7 +112,7 @@ def test_scene_tuning_learns_the_descriptions(material: Material, recipe: Compac
 def test_scene_tuning_balances_the_router(material: Material, recipe: CompactTraining, louder: dict[str, Any]):
     def first_loss(recipe: CompactTraining) -> float:
         losses: list[float] = []
-        scene_tuned(recipe, material, on_step=lambda report: losses.append(report.loss))
+        tune_scenes(recipe, material, on_step=lambda report: losses.append(report.loss))
         return losses[0]
 
     assert first_loss(recipe.replace(**louder)) > first_loss(recipe) + 0.1
@@ -135,7 +135,7 @@ def resumed(recipe: CompactTraining, material: Material, folder: Path, kill_afte
 
         model = build_model(recipe, material)
         with contextlib.suppress(KilledError):
-            task_tuned(recipe, material, model, range(6), folder, on_step)
+            tune_task(recipe, material, model, range(6), folder, on_step)
         return model
 
     straight = tuned(None)
@@ -156,13 +156,13 @@ def test_task_tuning_fills_the_dictionary(material: Material):
     assert isinstance(model, ICM)
     assert isinstance(model.iec, ImplicitEnhancedCausal)
     before = model.iec.dictionary.detach().clone()
-    task_tuned(RECIPE, material, model, range(6))
+    tune_task(RECIPE, material, model, range(6))
     assert not torch.allclose(model.iec.dictionary, before)
 
 
 def test_head_tuning_reaches_both_graphs_and_the_mixture(material: Material):
     untrained, model = build_model(HAWKEYE, material).state_dict(), build_model(HAWKEYE, material)
-    task_tuned(HAWKEYE.replace(task_tuning=TaskTuningConfig(loop=LOOP.replace(steps=0))), material, model, range(8))
+    tune_task(HAWKEYE.replace(task_tuning=TaskTuningConfig(loop=LOOP.replace(steps=0))), material, model, range(8))
     moved = {name.split(".")[0] for name, value in model.state_dict().items() if not value.equal(untrained[name])}
     assert moved == {"video", "asg", "org", "moe"}
 
@@ -175,7 +175,7 @@ def test_an_ablation_trains_with_its_part_left_out(material: Material):
         *(HAWKEYE.replace(**{part: None}) for part in ("asg", "org", "moe", "constraint", "scene_tuning")),
     ):
         model = build_model(ablation, material)
-        task_tuned(ablation, material, model, range(8))
+        tune_task(ablation, material, model, range(8))
         assert weights(model).isfinite().all()
 
 

@@ -17,6 +17,7 @@ from tools.convert_weights import NETWORKS, notice
 def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the smallest network's file, which the package now reads instead of its own."""
     shutil.copy(weights.FOLDER / "expression.safetensors", tmp_path)
+    weights.manifest()  # known before the folder is another
     monkeypatch.setattr(weights, "FOLDER", tmp_path)
     return tmp_path / "expression.safetensors"
 

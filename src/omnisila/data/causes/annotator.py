@@ -13,7 +13,7 @@ from omnisila import records
 from omnisila.config import Frozen
 from omnisila.data.annotated import AnnotatedSet
 from omnisila.data.instructions import NOTHING, clauses_of
-from omnisila.endpoint import Endpoint, EndpointConfig
+from omnisila.endpoint import Endpoint, EndpointConfig, Estimate
 from omnisila.errors import InputError, MediaError, OmnisilaError
 from omnisila.media.clips import jpeg
 from omnisila.media.sampling import frames_at, uniform_times
@@ -54,18 +54,6 @@ class WrittenCause(UncausedSpan):
     base_url: str
     aspects: dict[SceneName, Exchange]
     summary: Exchange
-
-
-class Estimate(NamedTuple):
-    """What a run will ask for, about; ``price`` is None where the endpoint's prices are not given."""
-
-    spans: int
-    already_done: int
-    requests: int
-    pictures: int
-    prompt_tokens: int
-    completion_tokens: int
-    price: float | None
 
 
 class Unwritten(NamedTuple):
@@ -213,9 +201,8 @@ def read_causes(path: Path) -> Iterator[WrittenCause]:
     return records.records(path, WrittenCause)
 
 
-def estimate_run(spans: Sequence[UncausedSpan], done: frozenset[str], endpoint: EndpointConfig) -> Estimate:
-    """What annotating the spans that are not done will take; nothing is asked. Four letters count as a token."""
-    left = [span for span in spans if span.id not in done]
+def estimate_run(left: Sequence[UncausedSpan], endpoint: EndpointConfig) -> Estimate:
+    """What annotating the spans will take; nothing is asked. Four letters count as a token."""
     answer = "x" * (4 * TOKENS_PER_ANSWER)
     prompt_letters = sum(
         sum(len(aspect_prompt(scene, span.label, span.span, PICTURES)) for scene in SCENES)
@@ -225,6 +212,4 @@ def estimate_run(spans: Sequence[UncausedSpan], done: frozenset[str], endpoint: 
     pictures = len(left) * len(SCENES) * PICTURES
     requests = len(left) * (len(SCENES) + 1)
     prompt_tokens = prompt_letters // 4 + pictures * TOKENS_PER_PICTURE
-    completion_tokens = requests * TOKENS_PER_ANSWER
-    price = endpoint.price(prompt_tokens, completion_tokens)
-    return Estimate(len(left), len(spans) - len(left), requests, pictures, prompt_tokens, completion_tokens, price)
+    return endpoint.estimate(requests, prompt_tokens, requests * TOKENS_PER_ANSWER, pictures)

@@ -52,7 +52,7 @@ def video_examples(
         duration_s = durations.of(annotated)
         if duration_s is None:
             continue
-        annotated = annotated.lasting(duration_s)
+        annotated = annotated.with_duration(duration_s)
         if outside := [truth for truth in annotated.truth or () if truth.span.start_s >= duration_s]:
             where = f"{annotated.id}: {outside[0].label} at {outside[0].span.start_s:g} s of {duration_s:g} s"
             left_out.add("an event lies outside the video", where)

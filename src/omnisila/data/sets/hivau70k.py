@@ -21,6 +21,7 @@ from omnisila.data.annotation_files import Entry, Row, Stated, check_new, read_j
 from omnisila.data.sets import BY_EXAMPLES, DataSet, ucf_crime, xd_violence
 from omnisila.data.sets._events import footage_path, in_time_order, make_event
 from omnisila.errors import DataSetError
+from omnisila.files import files_below
 from omnisila.labels import ANOMALY
 from omnisila.schema import Truth
 
@@ -54,7 +55,7 @@ class _Video(Stated):
 
 def read(folder: Path) -> AnnotatedSet:
     """The videos of every ``<source>_database_<split>.json`` in the folder or below."""
-    files = sorted(folder.rglob("*_database_*.json"))
+    files = [path for path in files_below(folder, ".json") if "_database_" in path.name]
     if not files:
         raise DataSetError(f"{folder}: no <source>_database_<split>.json in it. Put HIVAU-70k/raw_annotations there.")
     videos: dict[str, AnnotatedVideo] = {}

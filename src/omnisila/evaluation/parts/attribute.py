@@ -120,7 +120,7 @@ def _make_part(
         true_texts,
         true_label,
         attributing.rouge_l(true_texts, texts),
-        attributing.labels_named(texts, labels.labels),
+        attributing.find_named_labels(texts, labels.labels),
         None if encoder is None else _meaning(true_texts, texts, labels, encoder),
         groups,
         encoder,

@@ -80,7 +80,7 @@ def clusters(
     return owner.scatter(1, centres, torch.arange(count, device=centres.device).expand_as(centres))
 
 
-def merged(
+def merge(
     tokens: Float[Tensor, "batch tokens features"], rate: Rate, noise: torch.Generator | None = None
 ) -> Float[Tensor, "batch clusters features"]:
     """The mean of each cluster's tokens."""
@@ -96,7 +96,7 @@ def cascade(
     """Each frame's patches merged, and the result merged again: 64, 32 and 16 vectors a frame."""
     steps: list[Tensor] = []
     for rate in rates.spatial:
-        patches = merged(patches, rate, noise)
+        patches = merge(patches, rate, noise)
         steps.append(patches)
     return steps
 
@@ -113,7 +113,7 @@ def event_tokens(
     for event in dict.fromkeys(event_of):
         frames = [frame for frame, own in enumerate(event_of) if own == event]
         vectors += [
-            merged(step[frames].flatten(0, 1).unsqueeze(0), rate, noise)[0]
+            merge(step[frames].flatten(0, 1).unsqueeze(0), rate, noise)[0]
             for step, rate in zip(steps, rates.spatial, strict=True)
         ]
     return torch.cat(vectors)
@@ -170,9 +170,9 @@ def load(folder: Path, dtype: torch.dtype, noise_seed: int | None = None) -> Tra
         WeightsError: a file is missing, damaged or of another model.
     """
     language, clip, settings = whole_checkpoint(folder)
-    model = published.filled(
+    model = published.fill_parts(
         (settings, language), lambda width: clip_side(clip, width, folder, class_token=False), tower_keys(clip), folder,
-        dtype, _renamed,
+        dtype, _our_name,
     )  # fmt: skip
     return TransformersVideoLLM(
         model, published.llama_tokenizer(folder), ChatUniVi(model, rates_of(settings), noise_seed)
@@ -190,5 +190,5 @@ def rates_of(settings: dict[str, Any]) -> Rates:
     return Rates((spatial[0], spatial[1], spatial[2]), usual.temporal._replace(rate=temporal))
 
 
-def _renamed(key: str) -> str:
+def _our_name(key: str) -> str:
     return key.replace("language_model.model.mm_projector.", "visual.projector.")

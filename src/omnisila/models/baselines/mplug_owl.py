@@ -163,7 +163,7 @@ def load(folder: Path, dtype: torch.dtype) -> TransformersVideoLLM:
     """
     state, settings = read_state(folder), published.language_settings(folder)
     visual = {key.replace("vision_model.", "tower.", 1): state[key] for key in state if "language_model." not in key}
-    model = published.filled(
+    model = published.fill_parts(
         (settings.get("text_config") or settings, published.below(state, "language_model.")),
         lambda width: owl_side(visual, settings, folder, width), visual, folder, dtype,
     )  # fmt: skip

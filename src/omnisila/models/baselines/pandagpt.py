@@ -122,7 +122,7 @@ def load(folder: Path, dtype: torch.dtype) -> TransformersVideoLLM:
     base, home = published.language_state(folder, *published.VICUNA_V0, WHERE)
     trunk, tuned = vision_state(read_state(trunk_file)), read_state(tuned_file)
     projection = {key: tensor for key, tensor in tuned.items() if not key.startswith(_ADAPTED)}
-    model = published.filled(
+    model = published.fill_parts(
         (published.language_settings(home), with_adapters(base, tuned, tuned_file)),
         lambda width: PandaSide(imagebind_vision(trunk, trunk_file), width),
         {**published.above(trunk, "tower."), **projection}, folder, dtype,

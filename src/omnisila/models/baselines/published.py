@@ -71,7 +71,7 @@ class PublishedVideoLLM(nn.Module):
         self.language_model.generation_config = config
 
 
-def filled(
+def fill_parts(
     language: tuple[Mapping[str, Any], Mapping[str, Tensor]],
     side: Callable[[int], nn.Module],
     visual: Mapping[str, Tensor],

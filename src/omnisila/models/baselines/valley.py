@@ -145,7 +145,7 @@ def load(folder: Path, dtype: torch.dtype) -> TransformersVideoLLM:
         plain = clip_side(clip, width, folder, class_token=True)
         return ValleySide(plain, pooling_of(settings, language, width, plain.tower.patches - 1), width)
 
-    model = published.filled((settings, language), side, tower_keys(clip), folder, dtype, _renamed)
+    model = published.fill_parts((settings, language), side, tower_keys(clip), folder, dtype, _our_name)
     model.config.video_token_id = tokenizer.convert_tokens_to_ids(Valley.template.video_token)
     return TransformersVideoLLM(model, tokenizer, Valley(model))
 
@@ -163,7 +163,7 @@ def pooling_of(settings: dict[str, Any], state: dict[str, Tensor], width: int, p
     return MeanPooling()
 
 
-def _renamed(key: str) -> str | None:
+def _our_name(key: str) -> str | None:
     """The authors keep the layer that their encoder was copied from beside it; it is never run."""
     if key.startswith("language_model.model.transforemr_adding_layer."):
         return None

@@ -93,16 +93,16 @@ def load(folder: Path, dtype: torch.dtype) -> TransformersVideoLLM:
     tokenizer = published.llama_tokenizer(home, TOKENS)
     language = {key: tensor for key, tensor in {**base, **partial}.items() if not is_tower(key)}
     language["lm_head.weight"] = with_mean_rows(language["lm_head.weight"], len(tokenizer))
-    model = published.filled(
+    model = published.fill_parts(
         (published.language_settings(home), language),
         lambda width: clip_side(clip, width, folder, class_token=False), tower_keys(clip), folder / PARTIAL, dtype,
-        _renamed,
+        _our_name,
     )  # fmt: skip
     model.config.video_token_id = tokenizer.convert_tokens_to_ids(TOKENS[0])
     return TransformersVideoLLM(model, tokenizer, VideoChatGPT(model))
 
 
-def _renamed(key: str) -> str:
+def _our_name(key: str) -> str:
     return key.replace("language_model.model.mm_projector.", "visual.projector.")
 
 

@@ -186,7 +186,7 @@ def load(folder: Path, dtype: torch.dtype) -> TransformersVideoLLM:
     language, home = published.language_state(folder, *published.VICUNA_V0, WHERE)
     visual = {**published.above(eva, "visual_encoder."), **blip, **tuned}
     visual = in_transformers_form({key: tensor for key, tensor in visual.items() if not _OTHERS.match(key)})
-    model = published.filled(
+    model = published.fill_parts(
         (published.language_settings(home), language), lambda width: videochat_side(visual, folder, width), visual,
         folder, dtype,
     )  # fmt: skip

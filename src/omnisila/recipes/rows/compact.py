@@ -150,7 +150,7 @@ class CompactTraining(Config, ABC):
         return self.replace(task_tuning=self.task_tuning.replace(loop=self.task_tuning.loop.replace(seed=seed)))
 
 
-def taught_by(recipe: T, clips: Sequence[AnnotatedVideo]) -> T:
+def restrict_to_taught(recipe: T, clips: Sequence[AnnotatedVideo]) -> T:
     """The recipe without the data sets, labels and label sets that the clips do not teach.
 
     Raises:
@@ -231,7 +231,7 @@ def tuning_data(recipe: CompactTraining, material: Material, windows: Int[Tensor
     )
 
 
-def scene_tuned(
+def tune_scenes(
     recipe: CompactTraining, material: Material, state_folder: Path | None = None, on_step: OnStep | None = None
 ) -> SceneModel:
     """A model after scene tuning, or untrained if the recipe has none. It has seen no label."""
@@ -243,7 +243,7 @@ def scene_tuned(
     return model
 
 
-def task_tuned(
+def tune_task(
     recipe: CompactTraining,
     material: Material,
     model: SceneModel,

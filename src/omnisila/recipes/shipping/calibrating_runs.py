@@ -57,7 +57,7 @@ def held_out(examples: Path, split: str) -> Held:
     return Held(asked, f"{split} of {examples.name}")
 
 
-def decided(decisions: Path, say: Say) -> Held:
+def hold_decisions(decisions: Path, say: Say) -> Held:
     """The videos that people decided about on the review page.
 
     Raises:

@@ -19,7 +19,14 @@ from omnisila.errors import DataSetError
 from omnisila.files import write_atomically
 from omnisila.models.checkpoint import save_run
 from omnisila.pace import Pace, Say
-from omnisila.recipes.rows.compact import CompactTraining, Material, scene_tuned, started_from, task_tuned, taught_by
+from omnisila.recipes.rows.compact import (
+    CompactTraining,
+    Material,
+    restrict_to_taught,
+    started_from,
+    tune_scenes,
+    tune_task,
+)
 from omnisila.recipes.rows.voting import fitted_votes
 from omnisila.recipes.studies.calibration import calibrate
 from omnisila.recipes.studies.card import write_card
@@ -84,7 +91,7 @@ def train_compact(
     say("final model on all clips")
     tuned = load_file(bench.scene_tuned) if bench.scene_tuned is not None else {}
     model = started_from(recipe, material, tuned)
-    task_tuned(recipe, material, model, range(len(material.clips)), out / "state" / "task", _steps("task", say))
+    tune_task(recipe, material, model, range(len(material.clips)), out / "state" / "task", _steps("task", say))
     model.votes = fitted_votes(recipe, material, torch.arange(len(material.bank)))
     record = save_run(out, model, recipe.record(made.data_digests), calibration)
     card = write_card(out, bench, material, recipe, ablated, SEEDS, FOLDS, calibration)
@@ -100,7 +107,7 @@ def _possible(recipes: Sequence[CompactTraining], root: Path, say: Say) -> list[
     )
     if not clips:
         raise DataSetError(f"{root}: none of the data sets {', '.join(wanted)}. Give the folder that they are in.")
-    taught = [taught_by(recipe, clips) for recipe in recipes]
+    taught = [restrict_to_taught(recipe, clips) for recipe in recipes]
     lost = {label for labels in recipes[0].labels.values() for label in labels}
     lost -= {label for labels in taught[0].labels.values() for label in labels}
     if absent:
@@ -132,7 +139,7 @@ def prepare_features(
     bench = Workbench(
         bank=work / "bank.safetensors",
         descriptions=work / "descriptions.jsonl",
-        scene_tuned=_scene_tuned(recipe, material, work, say),
+        scene_tuned=_tune_scenes(recipe, material, work, say),
         clips=judged,
         fold_of=fold_numbers(kept, FOLDS),
         answers=out / "state" / "folds",
@@ -152,7 +159,7 @@ def _material(store: FeatureStore, clips: tuple[AnnotatedVideo, ...], copies: tu
     return Material(clips, bank, descriptions)
 
 
-def _scene_tuned(recipe: CompactTraining, material: Material, work: Path, say: Say) -> Path | None:
+def _tune_scenes(recipe: CompactTraining, material: Material, work: Path, say: Say) -> Path | None:
     """The scene-tuned weights' file: the stage has seen no label, so all folds share it."""
     if recipe.scene_tuning is None:
         return None
@@ -160,7 +167,7 @@ def _scene_tuned(recipe: CompactTraining, material: Material, work: Path, say: S
     path = work / f"scene-tuned-{prefix}.safetensors"
     if not path.exists():
         say("scene tuning")
-        model = scene_tuned(recipe, material, work / f"scene-{prefix}", _steps("scene", say))
+        model = tune_scenes(recipe, material, work / f"scene-{prefix}", _steps("scene", say))
         # safetensors takes no tensors that share memory, as tied weights do
         write_atomically(path, save({name: value.clone() for name, value in model.state_dict().items()}))
     return path

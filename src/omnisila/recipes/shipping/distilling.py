@@ -167,10 +167,10 @@ def _answers(
     for number, item in enumerate(videos, 1):
         try:
             path = folder / f"{sha256(item.path)}.json"
-            found = _kept(path)
+            found = _read_kept(path)
             if found is None or (agreement == "asked" and not found.asked):
                 analysis = found.analysis if found else analyzer.analyze(item.path)
-                asked = _asked(analyzer, analyzer.extract_features(item.path)) if agreement == "asked" else {}
+                asked = _ask(analyzer, analyzer.extract_features(item.path)) if agreement == "asked" else {}
                 found = TeacherAnswers(analysis=analysis, asked=asked)
                 write_atomically(path, found.model_dump_json())
         except MediaError as error:
@@ -180,7 +180,7 @@ def _answers(
         yield item, found
 
 
-def _kept(path: Path) -> TeacherAnswers | None:
+def _read_kept(path: Path) -> TeacherAnswers | None:
     try:
         return TeacherAnswers.model_validate_json(path.read_bytes())
     except (OSError, ValidationError):
@@ -188,7 +188,7 @@ def _kept(path: Path) -> TeacherAnswers | None:
 
 
 @torch.inference_mode()
-def _asked(analyzer: Analyzer, extracted: Extracted) -> dict[str, tuple[str | None, ...]]:
+def _ask(analyzer: Analyzer, extracted: Extracted) -> dict[str, tuple[str | None, ...]]:
     """The label that the teacher names for each window when it is asked; None for other words."""
     said: dict[str, list[str | None]] = {name: [] for name in analyzer.scorer.label_sets}
     see, shards = analyzer.see(extracted), analyzer.cache.shards(extracted)

@@ -48,7 +48,7 @@ def lesson_of(
     """What is said of one label set, by teachers and by people."""
     labels = label_set(name).labels
     taught = [
-        _taught(name, labels, windows.spans, answers.get(video, ()), agreement) for video, windows in shown.items()
+        _target(name, labels, windows.spans, answers.get(video, ()), agreement) for video, windows in shown.items()
     ]
     truth = [_truth(name, labels, windows.spans, known.get(video, ())) for video, windows in shown.items()]
     if not shown:
@@ -65,7 +65,7 @@ def lesson_of(
     )
 
 
-def _taught(
+def _target(
     name: str,
     labels: Sequence[str],
     spans: Sequence[Span],
@@ -77,7 +77,7 @@ def _taught(
     middles_s = np.array([(span.start_s + span.end_s) / 2 for span in spans])
     for row, said in zip(rows, answers, strict=True):
         points = said.analysis.anomaly_curve
-        agreed = believed(points, name, said.asked.get(name), agreement)
+        agreed = select_believed(points, name, said.asked.get(name), agreement)
         starts_s = np.array([point.start_s for point in points])
         for place, (middle_s, nearest) in enumerate(
             zip(middles_s, np.searchsorted(starts_s, middles_s, side="right") - 1, strict=True)
@@ -104,7 +104,7 @@ def _truth(
     return known
 
 
-def believed(
+def select_believed(
     points: Sequence[CurvePoint], name: str, asked: Sequence[str | None] | None, agreement: Agreement
 ) -> list[bool]:
     """Which of a teacher's windows are learnt from.

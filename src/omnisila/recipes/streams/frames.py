@@ -187,13 +187,13 @@ def _wanted_modalities(config: ReactionFeatureConfig) -> tuple[str, ...]:
     return tuple(name for name in MODALITIES if name in config.modalities and (name != "text" or written))
 
 
-def _missing(outcome: Outcome, config: ReactionFeatureConfig) -> list[str]:
+def _name_missing(outcome: Outcome, config: ReactionFeatureConfig) -> list[str]:
     wanted = _wanted_modalities(config)
     return [name for name in (outcome.features.missing if outcome.features else ()) if name in wanted]
 
 
 def _notes(outcome: Outcome, config: ReactionFeatureConfig) -> Iterable[str]:
-    missing = [f"missing: {name}" for name in _missing(outcome, config)]
+    missing = [f"missing: {name}" for name in _name_missing(outcome, config)]
     return [*missing, *(outcome.features.warnings if outcome.features else ())]
 
 

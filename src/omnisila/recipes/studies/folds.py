@@ -23,7 +23,7 @@ from omnisila.models.likelihood import Asked, answers_likelihood
 from omnisila.models.scene_model import SceneModel
 from omnisila.pace import Pace, Say
 from omnisila.pool import Pool
-from omnisila.recipes.rows.compact import CompactTraining, Material, started_from, task_tuned
+from omnisila.recipes.rows.compact import CompactTraining, Material, started_from, tune_task
 from omnisila.recipes.rows.voting import voting_data
 from omnisila.training.bank import FeatureBank, load_bank
 from omnisila.training.descriptions import load_descriptions
@@ -128,7 +128,7 @@ def out_of_fold_with_votes(
         fit_votes(votes, data.at(np.flatnonzero(fold_of != fold)), recipe.voting)
         places, summary = torch.from_numpy(unseen), data.at(unseen).summaries
         for name, labels in recipe.labels.items():
-            weighed[name][places] = votes.weighed(weighed[name][places], labels, summary, locating)
+            weighed[name][places] = votes.weigh(weighed[name][places], labels, summary, locating)
     write_atomically(file, save({name: values.contiguous() for name, values in weighed.items()}))
     return {name: values.numpy() for name, values in weighed.items()}
 
@@ -184,7 +184,7 @@ def _worker(bench: Workbench) -> Callable[[FoldJob], None]:
     def answer(job: FoldJob) -> None:
         model = started_from(job.recipe, material, tuned)
         training = torch.nonzero(fold_of != job.fold)[:, 0].tolist()
-        task_tuned(job.recipe, material, model, training)
+        tune_task(job.recipe, material, model, training)
         windows = judged_windows(material.bank)
         held_out = windows[fold_of[material.bank.clip[windows]] == job.fold]
         answers = label_log_probs(model, material.bank, held_out, job.recipe.labels)

@@ -80,19 +80,15 @@ class RelTRScene(nn.Module):
         times_s: list[float],
         tracker: TrackerState,
     ) -> Looked:
-        used = copy_of.unique()  # slower than the frames, it need not see every picture
-        pictures: dict[int, Relations] = {}
-        for part in used.split(self.config.batch_size):
-            found = self.net.relations(images[part])
-            pictures |= {
-                int(i): Relations(*(x.cpu() for x in found_in)) for i, found_in in zip(part, found, strict=True)
-            }
+        pictures: list[Relations] = []
+        for part in images.split(self.config.batch_size):
+            pictures += [Relations(*(column.cpu() for column in found)) for found in self.net.relations(part)]
         seen: list[tuple[Track, ...]] = []
-        detections = {index: self._detections(found) for index, found in pictures.items()}
+        detections = [self._detections(found) for found in pictures]
         for index, time_s in zip(copy_of.tolist(), times_s, strict=True):
             tracker = follow_tracks(tracker, detections[index], time_s, self.config.objects)
             seen.append(current_tracks(tracker, time_s, self.config.objects.max_objects))
-        rows = {index: self._rows(found) for index, found in pictures.items()}
+        rows = [self._rows(found) for found in pictures]
         values = torch.zeros(len(seen), self.config.max_triplets, self.triplet_layout.width)
         mask = torch.zeros(len(seen), self.config.max_triplets, dtype=torch.bool)
         for frame, index in enumerate(copy_of.tolist()):

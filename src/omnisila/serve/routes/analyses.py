@@ -94,7 +94,7 @@ async def ask(request: Request, room: Room, user: Reviewer) -> Job:
                 raise InputError("no field 'file'. Send the video as a multipart field of that name.")
             labels = [label.strip() for label in str(form.get("labels") or "").split(",")]
             given = {"model": form.get("model") or "compact", "labels": [label for label in labels if label]}
-            asked = _checked(Settings, given)
+            asked = _check(Settings, given)
             asked.check()
             video = await run_in_threadpool(keep, upload.file.read, upload.filename or "video", room.settings.uploads)
     else:
@@ -104,7 +104,7 @@ async def ask(request: Request, room: Room, user: Reviewer) -> Job:
             raise InputError(
                 "the body is no JSON. Send multipart with a file, or JSON with a path or video_url."
             ) from None
-        wanted = _checked(Asked, content)
+        wanted = _check(Asked, content)
         if (wanted.path is None) == (wanted.video_url is None):
             raise InputError("path or video_url: wanted one of them, for the video.")
         asked = Settings(model=wanted.model, labels=wanted.labels)
@@ -163,7 +163,7 @@ def _job(room: Services, name: str) -> Job:
         raise HTTPException(404, f"no analysis {name}.") from None
 
 
-def _checked(kind: type[Kind], content: Any) -> Kind:
+def _check(kind: type[Kind], content: Any) -> Kind:
     try:
         return kind.model_validate(content)
     except ValidationError as error:

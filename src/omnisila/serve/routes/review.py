@@ -186,7 +186,7 @@ def show_finding(room: Room, _user: Viewer, report: ReportNumber, finding: str) 
 
 
 @router.get("/findings/{finding}")
-def show_listed(room: Room, user: Viewer, finding: str) -> Listed:
+def show_in_queue(room: Room, user: Viewer, finding: str) -> Listed:
     """A finding as the queue lists it."""
     return queue.find(room.store, user.name, finding)
 

@@ -164,14 +164,13 @@ def test_an_estimate_counts_what_a_run_sends(
     server = chat_server(answer=lambda *_: "x" * 240)
     endpoint = _config(server, price_in_per_million=2.0, price_out_per_million=10.0)
     spans = uncaused_spans(_set(("a", [_truth(0.0, 1.0), _truth(1.0, 2.0)])))
-    done = frozenset({spans[0].id})
-    estimate = estimate_run(spans, done, endpoint)
+    estimate = estimate_run(spans[1:], endpoint)
     assert server.requests == 0
     _run(server, _set(("a", [_truth(1.0, 2.0)])), tmp_path, tmp_path / "causes.jsonl")
     sent_tokens = sum(len(prompt) for prompt in server.prompts) // 4 + 255 * sum(map(len, server.pictures))
-    assert estimate[:6] == (1, 1, server.requests, sum(map(len, server.pictures)), sent_tokens, 300)
+    assert estimate[:4] == (server.requests, sum(map(len, server.pictures)), sent_tokens, 300)
     assert estimate.price == pytest.approx((sent_tokens * 2 + 300 * 10) / 1e6)
-    assert estimate_run(spans, done, _config(server)).price is None
+    assert estimate_run(spans, _config(server)).price is None
 
 
 def test_a_file_of_something_else_is_refused(chat_server: Callable[..., Any], tmp_path: Path) -> None:

@@ -201,7 +201,7 @@ def test_dpc_knn_merging_is_the_plain_one(tokens: int, rate: Rate) -> None:
     owner = _plain_clusters(x, rate.clusters(tokens), rate.neighbours)
     assert chat_univi.clusters(x.unsqueeze(0), rate)[0].tolist() == owner
     means = [x[[i for i, own in enumerate(owner) if own == c]].mean(0) for c in range(rate.clusters(tokens))]
-    assert torch.allclose(chat_univi.merged(x.unsqueeze(0), rate)[0], torch.stack(means), atol=1e-5)
+    assert torch.allclose(chat_univi.merge(x.unsqueeze(0), rate)[0], torch.stack(means), atol=1e-5)
 
 
 def test_a_videos_events_are_merged_in_the_order_of_their_first_frames(write_baseline) -> None:

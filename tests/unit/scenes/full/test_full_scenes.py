@@ -163,10 +163,10 @@ def test_a_triplet_carries_the_states_of_the_entities_it_is_about(config: FullSE
 def test_pictures_shown_twice_are_looked_at_once_and_slow_extractors_see_fewer(config: FullSEMConfig) -> None:
     assert config.relation_net is not None
     scene = RelTRScene(FullRelationConfig(batch_size=2), RelTR(config.relation_net).eval())
-    images = torch.randint(0, 255, (4, 32, 48, 3), dtype=torch.uint8)
+    images = torch.randint(0, 255, (3, 32, 48, 3), dtype=torch.uint8)
     seen: list[int] = []
     scene.net.register_forward_hook(lambda *parts: seen.append(len(parts[1][0])))
-    looked = scene.look(images, torch.tensor([0, 2, 2, 3]), [0.0, 0.5, 1.0, 1.5], TrackerState())
+    looked = scene.look(images, torch.tensor([0, 1, 1, 2]), [0.0, 0.5, 1.0, 1.5], TrackerState())
     assert sum(seen) == 3
     assert len(looked.seen) == len(looked.objects.values) == len(looked.relations.values) == 4
 
