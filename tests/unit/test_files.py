@@ -6,11 +6,22 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
-from omnisila.errors import OutputError
-from omnisila.files import check_replaceable, path_text, printable, remove, write_atomically, write_together
+from omnisila.batches.storage import Storage
+from omnisila.errors import InputError, OutputError
+from omnisila.files import (
+    check_replaceable,
+    files_below,
+    path_text,
+    printable,
+    remove,
+    walk,
+    write_atomically,
+    write_together,
+)
 
 
 def test_writes_bytes_and_text_and_makes_folders(tmp_path: Path) -> None:
@@ -132,3 +143,30 @@ def test_a_name_that_is_no_text_can_be_told(tmp_path: Path) -> None:
     assert path_text(tmp_path / "schön") == str(tmp_path / "schön")
     with pytest.raises(OutputError, match="caf%E9"):
         write_atomically(tmp_path / ("x" * 256) / name, "x")
+
+
+def test_a_walk_tells_of_folders_that_cannot_be_listed(tmp_path: Path) -> None:
+    with TemporaryDirectory() as made:  # that anybody may enter
+        root = Path(made)
+        root.chmod(0o755)
+        for name in ("a", "locked"):
+            (root / name).mkdir()
+            (root / name / "clip.json").write_bytes(b"{}")
+        (root / "locked").chmod(0o700 if os.geteuid() == 0 else 0)
+        before = os.geteuid()
+        try:
+            if before == 0:  # from whom nothing is locked
+                os.seteuid(65534)
+            told: list[str] = []
+            assert [path.name for path, _, names in walk(root, told.append) if names] == ["a"]
+            assert len(told) == 1
+            assert "locked: this folder cannot be read (Permission denied)" in told[0]
+            with pytest.raises(InputError, match="locked: this folder cannot be read"):
+                files_below(root, ".json")
+            with pytest.raises(OutputError, match="locked: this folder cannot be read"):
+                list(Storage(made).read_all(""))
+        finally:
+            if before == 0:
+                os.seteuid(before)
+            (root / "locked").chmod(0o700)
+    assert list(walk(tmp_path / "none")) == []
