@@ -32,11 +32,7 @@ def records(path: Path, kind: type[Record]) -> Iterator[Record]:
 
 
 def append(path: Path, added: Iterable[Frozen]) -> None:
-    """Add records at the end of a file and flush them to the disk; the file is made when missing.
-
-    Raises:
-        OutputError: the file cannot be written.
-    """
+    """Add records at the end of a file and flush them to the disk; the file is made when missing."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab") as file:

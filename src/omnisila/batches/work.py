@@ -154,7 +154,6 @@ def _fetch(source: Source, scratch: Path) -> Iterator[Path]:
 
     Raises:
         InputError: it cannot be fetched.
-        OutputError: the disk is full.
     """
     if not is_remote(source.address):
         yield Path(source.address)

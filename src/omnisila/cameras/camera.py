@@ -116,11 +116,7 @@ class Camera:
         return camera
 
     def save(self, path: Path) -> None:
-        """Write the file, whole or not at all.
-
-        Raises:
-            OutputError: it cannot be written.
-        """
+        """Write the file, whole or not at all."""
         write_atomically(path, pack(dict(self.tensors), {FACTS: self.facts.model_dump_json()}))
 
     def check(self, name: str, wanted: CameraFacts) -> None:

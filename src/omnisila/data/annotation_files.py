@@ -173,9 +173,6 @@ def read_json(path: Path, form: Callable[[object], T], wanted: str) -> tuple[T, 
     Args:
         form: checks the content, as ``validate_python`` of a pydantic TypeAdapter does.
         wanted: the form in words, for errors.
-
-    Raises:
-        DataSetError: it is missing, no JSON, has a key twice, or is not of that form.
     """
     text = read_text(path, wanted)
     try:

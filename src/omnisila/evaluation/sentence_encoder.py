@@ -110,7 +110,6 @@ def sentence_encoder(source: str, device: str | None = None) -> FolderEncoder:
 
     Raises:
         InputError: no such folder, the package is not installed, or torch does not know the device.
-        WeightsError: the folder's files are missing, damaged or of another kind.
     """
     if source != MINILM:
         return FolderEncoder(encoder_folder(source), device=device)
@@ -139,11 +138,7 @@ def encoder_folder(source: str) -> Path:
 
 
 def weights_sha256(folder: Path) -> str:
-    """SHA-256 over a folder's safetensors, one after the other by name: that of the file itself where it is one.
-
-    Raises:
-        WeightsError: there is none, or one cannot be read.
-    """
+    """SHA-256 over a folder's safetensors, one after the other by name: that of the file itself where it is one."""
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise WeightsError(f"{folder}: no weights. Give a folder with config.json and model.safetensors.")

@@ -92,9 +92,6 @@ class Analyzer:
         Args:
             path: a video or still picture.
             progress: told how far each stage is.
-
-        Raises:
-            MediaError: it cannot be read as a video.
         """
         path, report = Path(path), progress or tell_no_one
         timings: dict[str, float] = {}
@@ -134,11 +131,7 @@ class Analyzer:
         )
 
     def extract_features(self, path: Path, progress: Callable[[float], None] | None = None) -> Extracted:
-        """The video's scene features, from the cache where they are there.
-
-        Raises:
-            MediaError: it cannot be read as a video.
-        """
+        """The video's scene features, from the cache where they are there."""
         return self.cache.ensure_features(path, self.sem, progress)
 
     def score_windows(

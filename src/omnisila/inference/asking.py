@@ -88,7 +88,6 @@ class AskedAnalyzer:
         told: further notes on all of its analyses.
 
     Raises:
-        LabelError: no such label set.
         InputError: reactions, or settings that mean nothing to a model that is asked.
     """
 
@@ -130,7 +129,6 @@ class AskedAnalyzer:
         """Findings of one video.
 
         Raises:
-            MediaError: it cannot be read as a video.
             OmnisilaError: the model gives no answer.
         """
         path, report = Path(path), progress or tell_no_one

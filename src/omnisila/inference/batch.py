@@ -55,7 +55,6 @@ def answering_digest(model: str, settings: AnalyzerConfig) -> str:
 
     Raises:
         InputError: as ``answering``.
-        WeightsError: a Video-LLM's folder cannot be read.
     """
     runs, parts = plan_answering(model, settings), [model]
     if runs.scenes is not None:
@@ -142,9 +141,6 @@ class Batch:
         identity: what decides a result beside the file.
         suffixes: of every output there can be.
         retire: takes away what else was made of an earlier analysis of an input.
-
-    Raises:
-        OutputError: ``out`` cannot be written to.
     """
 
     def __init__(

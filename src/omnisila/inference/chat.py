@@ -31,9 +31,6 @@ class Chat:
     Args:
         run: a model with a pretrained language model; others do not speak freely, see ``TaughtChat``.
         video: a video or still picture.
-
-    Raises:
-        MediaError: it cannot be read as a video.
     """
 
     def __init__(self, run: Run, video: Path, cache: FeatureCache) -> None:
@@ -92,9 +89,6 @@ class TaughtChat:
     Args:
         video: a video or still picture; it is analysed at the first question.
         cache: of its scene features.
-
-    Raises:
-        MediaError: it cannot be read as a video.
     """
 
     def __init__(self, run: Run, video: Path, cache: FeatureCache) -> None:

@@ -84,9 +84,6 @@ class EndpointLLM:
 
         Args:
             times_s: of its frames, where they are sent as pictures.
-
-        Raises:
-            MediaError: the video cannot be read.
         """
         if self.send_video:
             told = (

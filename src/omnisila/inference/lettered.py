@@ -43,7 +43,6 @@ class LetteredAnalyzer(AskedAnalyzer):
     Curve, thresholds and spans follow as from any model; causes are asked for in words.
 
     Raises:
-        LabelError: no such label set.
         InputError: reactions, or settings that mean nothing to it.
     """
 

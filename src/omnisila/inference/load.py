@@ -53,11 +53,7 @@ class Both:
         return tuple(dict.fromkeys((*self.scenes.notes, *self.reaction.notes)))
 
     def analyze(self, path: str | Path, progress: Progress | None = None) -> Analysis:
-        """Findings and intensities of one video.
-
-        Raises:
-            MediaError: it cannot be read as a video.
-        """
+        """Findings and intensities of one video."""
         found, felt = self.scenes.analyze(path, progress), self.reaction.analyze(path, progress)
         return found.replace(
             labels=(*found.labels, *felt.labels),
@@ -95,11 +91,7 @@ class Analyzing(Protocol):
         ...
 
     def analyze(self, path: str | Path, progress: Progress | None = None) -> Analysis:
-        """Everything it says about one video.
-
-        Raises:
-            MediaError: it cannot be read as a video.
-        """
+        """Everything it says about one video."""
         ...
 
 
@@ -116,7 +108,6 @@ def load(
 
     Raises:
         InputError: no such model, or settings that it cannot meet.
-        WeightsError: its files are damaged.
     """
     settings = settings or AnalyzerConfig()
     asked = plan_answering(model, settings)

@@ -83,9 +83,6 @@ class ReactionAnalyzer:
 
         Args:
             path: a video or still picture.
-
-        Raises:
-            MediaError: it cannot be read as a video.
         """
         path, report = Path(path), progress or tell_no_one
         timings: dict[str, float] = {}
@@ -131,11 +128,7 @@ class ReactionAnalyzer:
         return whole, over_time
 
     def measure_span(self, path: Path, span: Span) -> Measured:
-        """What the model says of one stretch.
-
-        Raises:
-            MediaError: it cannot be read.
-        """
+        """What the model says of one stretch."""
         read = self.streams.read(path, span)
         record = self.run.record
         scored: dict[str, float] | None = None

@@ -48,7 +48,6 @@ def plan_answering(model: str, settings: AnalyzerConfig) -> Answering:
 
     Raises:
         InputError: no such model, a label set that it does not answer, or settings that it cannot meet.
-        WeightsError: the records of its run cannot be read.
     """
     check_label_sets(settings.labels)
     if model.startswith(ASKED):

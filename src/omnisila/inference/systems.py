@@ -37,7 +37,6 @@ class ReactionSystem:
 
     Raises:
         InputError: no such model, or its run does not say how its streams are made.
-        WeightsError: its files are damaged.
     """
 
     def __init__(self, model: str, cache: FeatureCache | None = None) -> None:
@@ -52,7 +51,6 @@ class ReactionSystem:
 
         Raises:
             InputError: an example of another task or label set, or without length.
-            MediaError: the video cannot be read.
         """
         for example in examples:
             if example.task != "react" or example.labels != REACTION.name:
@@ -109,7 +107,6 @@ def system(model: str, cache: FeatureCache | None = None, settings: AnalyzerConf
 
     Raises:
         InputError: nothing of that name.
-        WeightsError: the model's files are damaged.
     """
     if model.startswith(RELEASE):
         return ReleaseSystem(Path(model.removeprefix(RELEASE)))

@@ -122,9 +122,6 @@ def save_run(
     Args:
         half: store parameters in float16. Statistics of features stay in float32: their range is the data's.
         write: false in all but one of several processes that hold the model together; all must call this.
-
-    Raises:
-        OutputError: the folder cannot be written.
     """
     language, scene = _tensors_to_store(model, half)
     contents = {SCENE: save_safetensors(scene)}

@@ -25,9 +25,6 @@ def quantisation(bits: Bits | None, dtype: torch.dtype) -> BitsAndBytesConfig | 
     Args:
         bits: None loses none, and needs no configuration.
         dtype: of the arithmetic.
-
-    Raises:
-        WeightsError: bitsandbytes is missing.
     """
     if bits is None:
         return None
@@ -56,7 +53,6 @@ def save_quantised(source: str | Path, bits: Bits, out: Path, dtype: torch.dtype
     Raises:
         InputError: ``out`` is there already.
         WeightsError: no checkpoint of transformers' form, one that is quantised already, or no bitsandbytes.
-        OutputError: ``out`` cannot be written.
     """
     if out.exists():
         raise InputError(f"{out}: exists. Choose a new folder for the weights in {bits} bits.")

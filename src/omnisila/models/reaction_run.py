@@ -80,11 +80,7 @@ class ReactionRun(NamedTuple):
 
 
 def save_reaction(folder: Path, model: ReactionModel, record: ReactionRecord) -> ReactionRecord:
-    """Write a model into a run folder, all files or none; returns the record with its hash.
-
-    Raises:
-        OutputError: the folder cannot be written.
-    """
+    """Write a model into a run folder, all files or none; returns the record with its hash."""
     contents = {LANGUAGE: save({name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()})}
     record = seal_record(record, contents)
     write_run(folder, record, contents)

@@ -91,11 +91,7 @@ class StreamSources(Frozen):
 
 
 def read_sources(folder: Path) -> StreamSources:
-    """How a folder's tables were made; nothing is known where there is no ``features.json``.
-
-    Raises:
-        DataSetError: the file is damaged.
-    """
+    """How a folder's tables were made; nothing is known where there is no ``features.json``."""
     path = folder / SOURCES
     try:
         return StreamSources.model_validate_json(path.read_bytes())
@@ -107,9 +103,5 @@ def read_sources(folder: Path) -> StreamSources:
 
 
 def write_sources(folder: Path, sources: StreamSources) -> None:
-    """Say how a folder's tables are made.
-
-    Raises:
-        OutputError: the file cannot be written.
-    """
+    """Say how a folder's tables are made."""
     write_atomically(folder / SOURCES, sources.model_dump_json(indent=2))

@@ -65,11 +65,7 @@ def is_run(folder: Path) -> bool:
 
 
 def is_reaction(folder: Path) -> bool:
-    """Whether a folder holds a run of a model of reactions.
-
-    Raises:
-        WeightsError: its record cannot be read.
-    """
+    """Whether a folder holds a run of a model of reactions."""
     return is_run(folder) and run_summary(folder).kind == "reaction"
 
 
@@ -79,20 +75,12 @@ def is_compact(folder: Path) -> bool:
 
 
 def run_summary(folder: Path) -> RunSummary:
-    """What a run folder says about itself.
-
-    Raises:
-        WeightsError: it holds no record, or one that cannot be read.
-    """
+    """What a run folder says about itself."""
     return read_record(folder, RunSummary)
 
 
 def run_calibration(folder: Path) -> Calibration | None:
-    """The thresholds of a run, if it was calibrated.
-
-    Raises:
-        WeightsError: the file cannot be read.
-    """
+    """The thresholds of a run, if it was calibrated."""
     path = folder / CALIBRATION
     try:
         return Calibration.model_validate_json(path.read_bytes()) if path.exists() else None
@@ -135,9 +123,6 @@ def write_run(
     Args:
         record: of these contents (``seal_record``).
         contents: file of the folder -> its bytes.
-
-    Raises:
-        OutputError: the folder cannot be written.
     """
     try:
         is_other_model = run_summary(folder).sha256 != record.sha256
@@ -152,11 +137,7 @@ def write_run(
 
 
 def read_contents(folder: Path, record: RunSummary) -> dict[str, bytes]:
-    """The files of a run, checked against its record.
-
-    Raises:
-        WeightsError: one is missing or changed; the message names it.
-    """
+    """The files of a run, checked against its record."""
     contents: dict[str, bytes] = {}
     for name, wanted in record.sha256.items():
         path = folder / name
@@ -186,7 +167,6 @@ def copy_run(folder: Path, target: Path) -> Path:
 
     Raises:
         InputError: the place holds something already.
-        OutputError: it cannot be written.
     """
     check_copy(folder, target)
     with named_failure(target):

@@ -41,11 +41,7 @@ class Settings(Frozen):
     labels: tuple[str, ...] = Field(default=(), max_length=8)
 
     def check(self) -> None:
-        """Be sure that it can be answered.
-
-        Raises:
-            InputError: no such model or label set.
-        """
+        """Be sure that it can be answered."""
         if self.model not in MODELS:
             raise InputError(unknown("model", self.model, MODELS))
         for name in self.labels:
@@ -93,7 +89,6 @@ class AnalysisQueue:
         Raises:
             InputError: it cannot be read, or what is asked cannot be answered.
             QueueFullError: the queue is full.
-            OutputError: it could not be saved.
         """
         settings.check()
         try:

@@ -30,11 +30,7 @@ STATIC = Path(str(files("omnisila.serve"))) / "static"
 
 
 def build_app(settings: ServeSettings) -> FastAPI:
-    """A server of these settings; its background work runs while the application does.
-
-    Raises:
-        OutputError: the folder of state cannot be written to.
-    """
+    """A server of these settings; its background work runs while the application does."""
     services = Services.of(settings)
 
     @asynccontextmanager
@@ -113,7 +109,6 @@ def run(settings: ServeSettings, invited: Sequence[Invited], say: Say) -> None:
 
     Raises:
         InputError: the address cannot be listened at.
-        OutputError: the folder of state cannot be written to.
     """
     listener = _listener(settings.host, settings.port)
     with listener:

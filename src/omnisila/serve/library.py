@@ -75,11 +75,7 @@ class Library:
         return self._odd.get(report, self._folder / report)
 
     def scan(self) -> None:
-        """Search once: read what is new or changed, forget what is gone. A search under way is waited for.
-
-        Raises:
-            OutputError: the index cannot be written.
-        """
+        """Search once: read what is new or changed, forget what is gone. A search under way is waited for."""
         with self._searching:
             self._scan()
 

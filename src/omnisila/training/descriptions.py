@@ -45,11 +45,7 @@ def describe_windows(
 
 
 def save_descriptions(path: Path, descriptions: Sequence[WindowClauses]) -> None:
-    """Write descriptions as JSON lines, one a window.
-
-    Raises:
-        OutputError: they cannot be written.
-    """
+    """Write descriptions as JSON lines, one a window."""
     write_atomically(path, "".join(json.dumps([list(clause) for clause in window]) + "\n" for window in descriptions))
 
 

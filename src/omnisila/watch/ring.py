@@ -82,7 +82,6 @@ class PacketRing:
 
         Raises:
             MediaError: nothing of it is kept.
-            OutputError: it cannot be written.
         """
         with self._lock:
             packets = list(self._packets)

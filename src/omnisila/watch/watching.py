@@ -37,7 +37,6 @@ class Watch:
 
     Raises:
         InputError: the model cannot watch.
-        OutputError: the folder cannot be written to.
     """
 
     def __init__(

@@ -30,9 +30,6 @@ def locate_checkpoint(source: str, where_from: str) -> Path:
 
     Args:
         where_from: says where it is published.
-
-    Raises:
-        WeightsError: it is missing.
     """
     path = Path(locate_source(source)).expanduser()
     if not path.exists():
@@ -153,11 +150,7 @@ def folder_digest(source: str) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """A file's SHA-256; large ones are read once while they stay unchanged.
-
-    Raises:
-        WeightsError: it cannot be read.
-    """
+    """A file's SHA-256; large ones are read once while they stay unchanged."""
     try:
         return _digest(path)
     except OSError as error:

@@ -82,7 +82,6 @@ def render_skeletons(source: Path, target: Path, side_px: int = 224) -> None:
 
     Raises:
         DataSetError: as ``load_joints``.
-        OutputError: the target's folder cannot be written to.
     """
     joints = load_joints(source)
     check_writable(target.parent)

@@ -208,8 +208,6 @@ def write_template(name: str, folder: Path, videos: Sequence[str], labels: str |
 
     Raises:
         DataSetError: the set's annotations are published, or the file is there already.
-        LabelError: no such label set.
-        OutputError: it cannot be written.
     """
     template = data_set(name).template if name in set_names() else None
     if template is None:

@@ -62,11 +62,7 @@ def find_question_files(folder: Path) -> list[Path]:
 
 
 def read_questions(files: list[Path]) -> Iterator[Answered]:
-    """Every video once: what the test split holds is test, whatever else also holds it.
-
-    Raises:
-        DataSetError: a file is not of the form.
-    """
+    """Every video once: what the test split holds is test, whatever else also holds it."""
     seen: set[str] = set()
     for path in files:
         here: dict[str, Answered] = {}

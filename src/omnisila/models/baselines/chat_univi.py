@@ -164,11 +164,7 @@ class ChatUniVi(ClipBackbone):
 
 
 def load(folder: Path, dtype: torch.dtype, noise_seed: int | None = None) -> TransformersVideoLLM:
-    """The published folder as a model.
-
-    Raises:
-        WeightsError: a file is missing, damaged or of another model.
-    """
+    """The published folder as a model."""
     language, clip, settings = whole_checkpoint(folder)
     model = published.fill_parts(
         (settings, language), lambda width: clip_side(clip, width, folder, class_token=False), tower_keys(clip), folder,

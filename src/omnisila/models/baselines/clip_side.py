@@ -61,11 +61,7 @@ def tower_keys(clip: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def whole_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
-    """One folder with everything: the language model and what stands on it, the tower, the settings.
-
-    Raises:
-        WeightsError: a file is missing or damaged.
-    """
+    """One folder with everything: the language model and what stands on it, the tower, the settings."""
     state = read_state(folder)
     language = {key: tensor for key, tensor in state.items() if not is_tower(key)}
     return language, clip_state(state, folder), published.language_settings(folder)

@@ -156,11 +156,7 @@ class MplugOwl(Backbone):
 
 
 def load(folder: Path, dtype: torch.dtype) -> TransformersVideoLLM:
-    """The published folder as a model.
-
-    Raises:
-        WeightsError: a file is missing, damaged or of another model.
-    """
+    """The published folder as a model."""
     state, settings = read_state(folder), published.language_settings(folder)
     visual = {key.replace("vision_model.", "tower.", 1): state[key] for key in state if "language_model." not in key}
     model = published.fill_parts(

@@ -133,11 +133,7 @@ class Valley(ClipBackbone):
 
 
 def load(folder: Path, dtype: torch.dtype) -> TransformersVideoLLM:
-    """The published folder as a model.
-
-    Raises:
-        WeightsError: a file is missing, damaged or of another model.
-    """
+    """The published folder as a model."""
     language, clip, settings = whole_checkpoint(folder)
     tokenizer = published.llama_tokenizer(folder)
 

@@ -174,11 +174,7 @@ class VideoChat(Backbone):
 
 
 def load(folder: Path, dtype: torch.dtype) -> TransformersVideoLLM:
-    """The published files as a model.
-
-    Raises:
-        WeightsError: one is missing, damaged or of another model.
-    """
+    """The published files as a model."""
     eva, blip, tuned = (
         read_state(published.part(folder, name, where_from=WHERE))
         for name in ("eva_vit_g.pth", "blip2_pretrained_flant5xxl.pth", "videochat_7b.pth")

@@ -101,7 +101,6 @@ def train_row(
     Raises:
         DataSetError: features are missing, or are not of as many frames as models read.
         TrainingError: training cannot go on.
-        OutputError: ``out`` cannot be written.
     """
     device = device or default_device()
     known = {split: _rows(row, features, videos, split, say) for split, videos in data._asdict().items() if videos}

@@ -55,8 +55,6 @@ def pooled_features(
 
     Raises:
         DataSetError: not one clip could be read.
-        WeightsError: the Video-LLM is missing, or damaged.
-        OutputError: a file cannot be written.
     """
     llm = FrozenLLM.load(source.backbone, source.frames)
     failed = pooled_streams(source.backbone, llm, videos, footage, out, source.pooling, say)
@@ -137,8 +135,6 @@ def described_features(
 
     Raises:
         DataSetError: not one clip is described, or the texts that stand there are another Video-LLM's.
-        WeightsError: the Video-LLM or the encoder is missing, or damaged.
-        OutputError: a file cannot be written.
     """
     known = read_sources(out)
     frames = known.features.frames if known.features else FRAMES

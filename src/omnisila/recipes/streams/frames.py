@@ -101,8 +101,6 @@ def frame_streams(
 
     Raises:
         DataSetError: not one clip could be read.
-        WeightsError: a network is missing.
-        OutputError: a file cannot be written.
     """
     extractor = config.build()
     done: list[_Done] = []
@@ -153,7 +151,6 @@ def extracted_streams(folder: Path, streams: Mapping[str, str], kinds: Mapping[s
 
     Raises:
         DataSetError: a clip twice, or features of different shapes.
-        OutputError: a table cannot be written.
     """
     for modality, stream in streams.items():
         chosen = ((clip, found[modality]) for clip, found in clips())

@@ -45,11 +45,7 @@ class FullBackgroundExtractor(nn.Module, SceneExtractor):
 
     @classmethod
     def of_profile(cls, profile: Any, shared: Any) -> "FullBackgroundExtractor":
-        """The extractor with its weights.
-
-        Raises:
-            WeightsError: SAM or ViT is missing, damaged, or another network.
-        """
+        """The extractor with its weights."""
         where, dtype = profile.checkpoints, profile.torch_dtype
         segmenter = BoxSegmenter.pretrained(locate_source(where.segmentation), dtype)
         encoder = FrameEncoder.pretrained(locate_source(where.background), dtype)

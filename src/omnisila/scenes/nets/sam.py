@@ -34,11 +34,7 @@ class BoxSegmenter(nn.Module):
 
     @classmethod
     def pretrained(cls, source: str, dtype: torch.dtype = torch.float32) -> Self:
-        """From a folder or a hub id such as ``facebook/sam-vit-base`` or ``facebook/sam-vit-huge``.
-
-        Raises:
-            WeightsError: it is missing, or no SAM.
-        """
+        """From a folder or a hub id such as ``facebook/sam-vit-base`` or ``facebook/sam-vit-huge``."""
         return cls(load_pretrained(SamModel, source, whole=False).requires_grad_(False), dtype)
 
     @property
