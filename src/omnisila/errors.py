@@ -62,7 +62,6 @@ def unknown(what: str, given: str | Sequence[str], choices: Iterable[str]) -> st
 
     Args:
         what: the kind of thing, such as ``"label set"``.
-        given: one name or several.
     """
     names = (given,) if isinstance(given, str) else tuple(given)
     known = tuple(choices)
@@ -92,9 +91,7 @@ def needing(package: str | None, what: str, extra: str, kind: type[OmnisilaError
 
     Args:
         package: its name on the package index; None: the module that could not be imported.
-        what: what needs it, as the message begins.
         extra: of omnisila, such as ``"evaluate"``.
-        kind: of the error.
     """
     try:
         yield

@@ -76,9 +76,7 @@ class Pool(Generic[Job, Result]):
     Args:
         start: called once in each process; gives the function that does a job. It, its arguments, jobs and results are
             pickled.
-        given: its arguments.
         workers: processes; no more are started than there are jobs.
-        name: what a job is called in an error.
         environments: variables of the first process, the second and so on; a process that replaces one has its own.
     """
 
@@ -136,7 +134,6 @@ class Pool(Generic[Job, Result]):
         """As ``results``, but a job that ends its process costs the others nothing: a new process takes its place.
 
         Args:
-            jobs: taken as they are needed.
             tries: how often a job is begun at most before it counts as lost; and how many processes in a row may end
                 before they are ready for any.
             limit_s: a process that is at a job for longer is killed.

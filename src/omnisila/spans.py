@@ -155,12 +155,8 @@ def labelled_spans(
 
     Args:
         start_s: Starts of the windows, in seconds.
-        end_s: Their ends.
         posterior: Probabilities of ``labels``, one row per window.
         labels: The labels that were scored, in the order of the columns.
-        label_set: Says which label is quiet.
-        thresholds: Which curves are thresholded, and where.
-        shape: Smoothing, merging and slivers.
         until_s: As ``flagged_stretches``.
     """
     columns = {label: Curve(start_s, end_s, posterior[:, column]) for column, label in enumerate(labels)}

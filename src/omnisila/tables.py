@@ -33,7 +33,6 @@ def read_table(
 
     Args:
         columns: those that the header must have; more are welcome.
-        failure: which kind of error to raise.
         keep_ragged: give rows with more or fewer fields than the header, marked, where each is to be named by itself.
 
     Raises:

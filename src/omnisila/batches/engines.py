@@ -51,7 +51,6 @@ class Engine(Protocol):
 
         Args:
             start: called once in each process; gives what brings an input to its end.
-            given: its arguments.
         """
         ...
 

@@ -33,9 +33,7 @@ def run_batch(
     """Bring every input to its end; what an earlier run ended is not done again.
 
     Args:
-        storage: of results and ledger.
         start: see ``Engine.ends``, as ``given``.
-        tell: gets lines about progress.
         retry_failed: inputs that failed before are tried again.
         suffixes: of each input's outputs; one whose outputs are gone is done again.
 

@@ -34,9 +34,7 @@ class Work:
     """Brings inputs to their ends.
 
     Args:
-        analyze: the analysis of one file.
         writers: by suffix, what makes each output's content; JSON among them.
-        storage: of results and ledger.
         scratch: a folder for what is fetched, emptied after each input.
     """
 

@@ -123,7 +123,6 @@ class Camera:
         """Whether this camera goes with a model and its extractors.
 
         Args:
-            name: what the camera is called in the message.
             wanted: those facts of a camera that would; its picture's size and videos do not count.
 
         Raises:

@@ -21,7 +21,6 @@ def agreed_decisions(path: Path, labels: Iterable[str]) -> tuple[Decision, ...]:
 
     Args:
         path: a JSONL file, as ``omnisila decisions export`` writes it.
-        labels: that a camera knows.
 
     Raises:
         RecordError: a line is no decision, there is none, or one is on a finding that cannot be: its id is not that of

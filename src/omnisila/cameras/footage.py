@@ -105,9 +105,7 @@ def row(
 
     Args:
         events: stretches that are not learnt.
-        spans: of its windows.
         posteriors: by label set; columns are ``labels``.
-        kept: what its windows have passed by.
         shards: in time order, read one at a time.
         aspect: width of the picture by its height.
     """

@@ -88,7 +88,6 @@ class Unusual:
         """Why a window is unusual; empty where it is not.
 
         Args:
-            seen: facets and types in the window.
             described: ``likeness.window_vector`` of it.
         """
         found: list[Reason] = []
@@ -117,8 +116,6 @@ class Unusual:
         """The unusual stretches of a video, in time order.
 
         Args:
-            spans: of its windows.
-            described: each of them.
             shards: in time order, read one at a time.
             aspect: width of the picture by its height.
             begin: when it begins by the camera's clock, if that is known.

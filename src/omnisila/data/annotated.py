@@ -35,7 +35,6 @@ class AnnotatedVideo(Frozen):
         split: as published; where a footage set publishes none, ``prepare`` splits it by footage.
         sources: unique over all sets, the one that names the group first.
         is_still: a picture that stands for a second of video and carries no motion.
-        licence: of the file, as the set states it.
         note: free text that belongs to the whole video, such as a description.
     """
 
@@ -122,8 +121,6 @@ class Described(Frozen):
         id: unique within the set.
         source: path of the picture, video or motion file, relative to the set's folder.
         medium: what ``source`` is; a motion is rendered as skeletons.
-        scene: which scene the text describes.
-        start_s: where in the video or motion it begins.
         end_s: where it ends; None: at its end.
         split: as published.
         group: the source that must not stand on both sides of a split.

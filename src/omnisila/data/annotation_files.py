@@ -172,7 +172,6 @@ def read_json(path: Path, form: Callable[[object], T], wanted: str) -> tuple[T, 
 
     Args:
         form: checks the content, as ``validate_python`` of a pydantic TypeAdapter does.
-        wanted: the form in words, for errors.
     """
     text = read_text(path, wanted)
     try:

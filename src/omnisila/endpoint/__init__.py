@@ -57,8 +57,6 @@ class Endpoint:
         """One question about some pictures, in a conversation of its own.
 
         Args:
-            prompt: comes before the pictures.
-            images: JPEG files.
             video: an mp4 file, for servers that take ``video_url``.
 
         Raises:

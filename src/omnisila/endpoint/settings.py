@@ -41,7 +41,6 @@ class RequestConfig(Config):
     """How patiently an endpoint is asked, and what that costs.
 
     Args:
-        parallel: questions on their way at a time.
         retries: of one request that was refused for the moment (429, 5xx) or timed out, with growing pauses.
         timeout_s: for one try.
         requests_per_minute: limit, spread evenly and counting retries; None: as fast as answers come.
@@ -73,7 +72,6 @@ class EndpointConfig(RequestConfig):
 
     Args:
         base_url: up to and including the version, such as ``http://localhost:8000/v1``.
-        model: as the endpoint names it.
         key_variable: environment variable that holds the key; empty for a server that wants none.
     """
 

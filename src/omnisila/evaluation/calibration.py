@@ -45,7 +45,6 @@ def fit_temperature(log_scores: Float[np.ndarray, "items labels"], truth: Int[np
 
     Args:
         log_scores: summed log-probabilities of the label strings, or logits; a constant per item does not matter.
-        truth: the true label's position.
 
     Source: Guo et al. 2017, section 4.2.
     """

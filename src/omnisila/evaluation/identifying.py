@@ -84,7 +84,6 @@ def ranking(
     """Area under the ROC curve, ties counting half, and average precision without interpolation.
 
     Args:
-        truth: which items are positive.
         score: higher means more positive.
         weight: how many equal items each stands for.
     """
@@ -111,7 +110,6 @@ def frame_ranking(windows: SpanTable, truth: SpanTable, footage: Footage) -> Ran
 
     Args:
         windows: scored windows or spans; frames in none score 0.
-        truth: spans of positive time.
         footage: all videos, normal ones too.
     """
     grid = grid_of(footage)

@@ -64,8 +64,6 @@ def mean_average_precision(
     A label with true spans but no prediction scores 0; predictions of a label that never is true do not count.
 
     Args:
-        truth: annotated spans.
-        predicted: predicted spans with scores.
         labels: how many labels there are.
         tious: a prediction is right when it overlaps a free true span of its label by at least this.
     """

@@ -23,9 +23,7 @@ def identifying_scores(
     """What can be said of labels per item.
 
     Args:
-        truth: position of the true label.
         predicted: position of the predicted label; -1 for an answer that could not be parsed.
-        video: the video each item is from.
         positive: the labels that count as positive (anomalous or negative).
         positive_score: the probability of a positive label, for AUC and AP.
         unit: what an item is: ``window``, ``clip`` or ``video``.
@@ -65,7 +63,6 @@ def locating_scores(
     """What can be said of spans.
 
     Args:
-        truth: spans of positive labels.
         predicted: likewise.
         footage: all videos, normal ones too.
         labels: how many labels the tables point at.

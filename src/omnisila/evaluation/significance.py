@@ -54,7 +54,6 @@ def bootstrap(
         groups: the video or source of each item; whole groups are drawn, with replacement.
         draws: how many; those in which a metric is undefined do not count for it.
         level: share of the draws within the interval.
-        seed: of the draws.
     """
     values = np.asarray(metrics(np.arange(len(groups))), dtype=np.float64)
     drawn = _draw_metrics(metrics, groups, draws, seed)

@@ -90,7 +90,6 @@ class Analyzer:
         """Findings of one video with their causes and evidence.
 
         Args:
-            path: a video or still picture.
             progress: told how far each stage is.
         """
         path, report = Path(path), progress or tell_no_one

@@ -83,9 +83,7 @@ class AskedAnalyzer:
     An answer that is not of the form that was asked for is kept as text among the warnings; nothing is guessed from it.
 
     Args:
-        model: what it is called.
         cache: of scene features; they are the evidence beside the findings.
-        told: further notes on all of its analyses.
 
     Raises:
         InputError: reactions, or settings that mean nothing to a model that is asked.

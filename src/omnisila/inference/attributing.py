@@ -61,14 +61,10 @@ def attribute_span(
     """A span as a finding, with the evidence seen in it and its cause.
 
     Args:
-        model: what says or ranks causes.
-        labels: the label set the span's label is from.
         trained: those of its labels that the model was trained on.
-        found: where and what.
         weights: of the experts over the span; None for a model without any.
         shards_within: the video's shards that a span touches, read one at a time.
         window: what shows the span; None where the video ends before it begins.
-        see: makes the model's input of the window.
         cause: ``ranked_cause`` or ``written_cause``.
 
     Raises:

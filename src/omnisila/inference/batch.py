@@ -136,9 +136,7 @@ class Batch:
 
     Args:
         out: folder of the results; made when missing.
-        analyze: the analysis of one file.
         writers: by suffix, the content of each output, JSON among them; each is written whole or not at all.
-        identity: what decides a result beside the file.
         suffixes: of every output there can be.
         retire: takes away what else was made of an earlier analysis of an input.
     """

@@ -30,7 +30,6 @@ class Chat:
 
     Args:
         run: a model with a pretrained language model; others do not speak freely, see ``TaughtChat``.
-        video: a video or still picture.
     """
 
     def __init__(self, run: Run, video: Path, cache: FeatureCache) -> None:
@@ -88,7 +87,6 @@ class TaughtChat:
 
     Args:
         video: a video or still picture; it is analysed at the first question.
-        cache: of its scene features.
     """
 
     def __init__(self, run: Run, video: Path, cache: FeatureCache) -> None:

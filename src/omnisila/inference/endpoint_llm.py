@@ -36,7 +36,6 @@ class EndpointLLM:
     """A model behind an endpoint, which is sent frames as pictures with their true times in words, or a video.
 
     Args:
-        frames: of a stretch.
         send_video: as an mp4 file, for servers that take ``video_url``; they choose its frames.
     """
 
@@ -60,9 +59,6 @@ class EndpointLLM:
 
     def weigh(self, labels: LabelSet, shown: Shown, before: str = "") -> Float[np.ndarray, "labels"]:
         """How likely the answer is to begin with each label's letter.
-
-        Args:
-            before: said before the question.
 
         Raises:
             InputError: more labels than an endpoint gives log-probabilities for.

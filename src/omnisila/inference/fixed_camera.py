@@ -43,7 +43,6 @@ class FixedCamera:
 
     Args:
         facts: what it must agree with.
-        own: the model's own calibrations.
         alarms_per_hour: of each label set, and of what is unusual; None takes ``ALARMS_PER_HOUR``.
 
     Raises:

@@ -89,9 +89,6 @@ class ReleaseSystem:
     P(yes) decides whether a clip is anomalous. Which of several labels it is, the released training never asked; the
     same model's likelihoods of the labels say it.
 
-    Args:
-        folder: with the checkpoint and the features.
-
     Raises:
         InputError: the folder or its settings are not as wanted.
     """

@@ -19,12 +19,7 @@ from omnisila.schema import Analysis, ModelIdentity
 
 
 class Both:
-    """A scene model's findings with a reaction model's intensities.
-
-    Args:
-        scenes: of the label sets that have findings.
-        reaction: of reactions.
-    """
+    """A scene model's findings with a reaction model's intensities."""
 
     def __init__(self, scenes: Analyzer, reaction: ReactionAnalyzer) -> None:
         self.scenes, self.reaction = scenes, reaction
@@ -103,7 +98,6 @@ def load(
     Args:
         model: ``compact``, a run folder, a Video-LLM's folder, or the hub id of one; ``query:BACKBONE`` for one that
             is asked, ``openai:NAME`` for one behind an endpoint. A reaction model's own label set is reaction.
-        settings: label sets, windows and thresholds.
         cache: where features are kept; by default ``$OMNISILA_CACHE`` or ``~/.cache/omnisila``.
 
     Raises:

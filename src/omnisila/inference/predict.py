@@ -56,7 +56,6 @@ def predict(
 
     Args:
         examples: an ``examples.jsonl``; examples of one video stand together, as ``prepare`` writes them.
-        footage: the folder that the examples' videos are in.
         out: the ``predictions.jsonl``; answers are added to it.
         split: only these examples; None: all.
         on_video: told each video's name and how many of its examples are asked.

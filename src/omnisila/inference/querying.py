@@ -21,8 +21,6 @@ class Querying:
     for which it states no single score are absent from ``intensities`` and imputed where scores are made.
 
     Args:
-        name: what its predictions carry.
-        max_tokens: longest answer.
         notice: what whoever uses it must be told.
     """
 

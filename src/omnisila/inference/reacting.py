@@ -79,11 +79,7 @@ class ReactionAnalyzer:
         return tuple(label for label in REACTION.labels if label not in self.run.record.emotions)
 
     def analyze(self, path: str | Path, progress: Progress | None = None) -> Analysis:
-        """Intensities of one video, of the whole and window by window; there are no findings.
-
-        Args:
-            path: a video or still picture.
-        """
+        """Intensities of one video, of the whole and window by window; there are no findings."""
         path, report = Path(path), progress or tell_no_one
         timings: dict[str, float] = {}
         with time_stage(timings, STAGE):

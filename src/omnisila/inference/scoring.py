@@ -74,9 +74,6 @@ class Scored(NamedTuple):
 
         A window's score is 1 - P(the quiet label), or the likeliest label's where the model knows no quiet one: what
         Hawkeye's Figure 5 calls A.Score and defines nowhere (D1).
-
-        Args:
-            known: by label set, the labels that have columns.
         """
         points: list[CurvePoint] = []
         for index, span in enumerate(self.spans):
@@ -111,10 +108,8 @@ class Scorer:
     """A run's model with the label sets that it is asked about, calibrated.
 
     Args:
-        run: the model.
         names: of the label sets; the first one's anomaly curve stands for the video.
         max_fnr: choose thresholds for at most this false-negative rate per video; None takes the model's own choice.
-        shortcuts: what the model leaves out.
 
     Raises:
         InputError: a label set the model was not trained on, or a false-negative rate it was not calibrated for; a
@@ -154,8 +149,6 @@ class Scorer:
         """Every window of a video, in order.
 
         Args:
-            windows: of the video.
-            see: makes the model's input of them.
             duration_s: of the video, for ``progress``, which gets the share that is done.
             is_candidate: whether the model is to see a window; the others are quiet.
         """

@@ -77,7 +77,6 @@ class KeptFeatures:
     What a tower with temporal attention makes of a window is kept as a whole.
 
     Args:
-        llm: whose tower it is.
         most: frames that are kept; of Video-LLaVA-7B 64 take 34 MB in 16 bits.
     """
 

@@ -55,7 +55,6 @@ class Sound:
         start_s: time of the first sample.
         samples: in -1..1, the whole stretch; zero where nothing is heard.
         heard_s: from when to when the track lasts within the stretch; None where there is none.
-        warnings: what is wrong with it, in plain words.
     """
 
     start_s: float

@@ -76,13 +76,11 @@ class Clock:
             decoded: those times go to pictures in the order in which they are shown.
         keys: numbers of the packets at which decoding can begin.
         at_place: the same by the packet's byte, where it is known.
-        frame_s: usual display time of a picture.
         hold_s: the longest time for which a picture is believed to stay on.
         end_s: where the last picture ends.
         claimed_s: where a file that was cut off says that it ends; else ``end_s``.
         holes: stretches of more than ``hold_s`` without a picture.
         parts: runs of timestamps, at least one.
-        notes: what is odd about its times, in plain words.
     """
 
     start_s: float

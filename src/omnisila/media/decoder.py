@@ -69,9 +69,7 @@ class Decoder:
     Args:
         path: only for messages.
         container: opened; the decoder does not close it.
-        stream: the stream to decode.
         max_pixels: larger pictures are refused.
-        clock: the file's.
         threads: let libav use several; without, the first picture comes sooner.
 
     Raises:

@@ -55,8 +55,6 @@ class WebPAnimation(NamedTuple):
     """What is whole of an animated WebP, chunk by chunk.
 
     Args:
-        head: chunks before the pictures.
-        pictures: chunks of one picture each.
         missing_frac: how much of what the file says that it holds is missing, by bytes.
 
     Source: RFC 9649 section 2.7.

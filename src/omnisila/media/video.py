@@ -52,10 +52,6 @@ def probe(path: str | PathLike[str], limits: DecodeLimits | None = None) -> Vide
 class VideoReader:
     """A video file as frames in time order.
 
-    Args:
-        path: a video or a still picture.
-        limits: bounds on decoding.
-
     Raises:
         MediaError: it cannot be read as a video at all. Damage inside is no error: see ``warnings``.
     """
@@ -210,8 +206,6 @@ def luma_frames(
 
     Args:
         grid: pictures at ``start_s + k / (rate_hz * luma_per_frame)``; holes leave times out.
-        convert: makes the frames.
-        small: makes the grey pictures.
     """
     last: Picture | None = None
     image: UInt8[Tensor, "height width 3"] | None = None

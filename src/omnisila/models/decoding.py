@@ -28,7 +28,6 @@ def decode_visible(
 
     Args:
         language_model: any transformers model with a language head whose forward takes ``inputs_embeds``.
-        reads: how many tokens it can read.
 
     Raises:
         InputError: a sequence that is longer.
@@ -56,9 +55,6 @@ def decode_branches(
 
     Each branch behind a prompt is a sequence of its own. Without gradients a prompt is read once and its state copied
     for every branch; with them each reads it again, since states are kept by overwriting.
-
-    Args:
-        positions: as the model wants them.
 
     Raises:
         InputError: a sequence that is longer than the model reads.
@@ -147,7 +143,6 @@ def generate_answers(
     """The likeliest answers to embedded prompts: greedy for one beam, beam search for more.
 
     Args:
-        reads: how many tokens the model can read.
         stop: text at which an answer stops too; it is no part of the answer.
         cache: keys and values of the prompts' beginnings; it grows.
 

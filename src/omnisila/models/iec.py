@@ -92,7 +92,6 @@ def confounder_dictionary(
 
     Args:
         x: the mean of the present experts' outputs, one row a frame in which any scene is present.
-        centres: size of the dictionary.
 
     Raises:
         TrainingError: fewer samples than centres.

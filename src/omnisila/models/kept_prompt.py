@@ -25,7 +25,6 @@ class KeptPrompt:
 
         Args:
             embeds: of the whole prompt.
-            tokens: the prompt.
 
         Raises:
             InputError: an answer that could pass the end of what the model reads.

@@ -57,7 +57,6 @@ def languagebind_tower(config: CLIPVisionConfig, frames: int = FRAMES, layer: in
     """The tower with temporal attention in every layer, untrained.
 
     Args:
-        config: the sizes of its CLIP part.
         frames: rows of the temporal embedding; windows must have as many.
         layer: which of the hidden states is read, as transformers counts them.
     """
@@ -72,9 +71,6 @@ def load_languagebind(path: Path, dtype: torch.dtype = torch.bfloat16, device: s
 
     Sizes and activation come from the ``config.json`` beside it: its ``vision_config``, or the published values where
     it is Video-LLaVA-7B's, which names its tower.
-
-    Args:
-        path: a file or a downloaded folder.
 
     Raises:
         WeightsError: the checkpoint cannot be read, has no temporal attention, is of another size, or nothing says

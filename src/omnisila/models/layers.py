@@ -60,7 +60,6 @@ class Standardise(nn.Module):
     footage bounded.
 
     Args:
-        features: width of the vectors.
         limit: largest absolute value let through, in deviations.
     """
 

@@ -63,7 +63,6 @@ class Probe(ReactionModel):
     Args:
         widths: the one stream and its width; it has a single frame, the pooled tokens.
         hidden: width between the layers.
-        activation: between the layers.
     """
 
     def __init__(self, widths: Mapping[str, int], hidden: int, activation: nn.Module) -> None:
@@ -86,11 +85,9 @@ def pooled_tokens(
 
     Args:
         llm: frozen; no scene tokens are shown to it.
-        visual: of each clip, through the model's own tower.
         instruction: one of ``PROMPTS``.
         pooling: ``sequence``: the prompt with its video tokens. ``video``: without the prompt's words. ``answer``: the
             model answers first, and the states that its answer was read from are averaged.
-        answer_tokens: longest answer.
     """
     batch, frames = visual.values.shape[:2]
     prompts = [llm.prompt_ids(instruction, frames, 0)] * batch

@@ -19,11 +19,7 @@ class PromptTokenizer:
         self._special = re.compile("|".join(sorted(special, key=len, reverse=True)) or r"(?!)")
 
     def text_ids(self, before: str, typed: str = "", after: str = "", first: bool = False) -> list[int]:
-        """Tokens of one stretch of text; special tokens that a user typed in it are plain text.
-
-        Args:
-            first: whether a prompt begins with it.
-        """
+        """Tokens of one stretch of text; special tokens that a user typed in it are plain text."""
         text = before + typed + after
         if not self._special.search(typed):
             if first or not self.anchor:

@@ -24,7 +24,6 @@ def quantisation(bits: Bits | None, dtype: torch.dtype) -> BitsAndBytesConfig | 
 
     Args:
         bits: None loses none, and needs no configuration.
-        dtype: of the arithmetic.
     """
     if bits is None:
         return None

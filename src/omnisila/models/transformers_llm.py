@@ -153,7 +153,6 @@ class TransformersVideoLLM(nn.Module):
         """Features of windows' frames with the part of the frame that each window shows.
 
         Args:
-            frames: fitted, on the device on which the tower is.
             there: those that lie in the video; the others are masked out.
             video_px: (height, width) of each window's video, which its fitted frames do not tell.
 

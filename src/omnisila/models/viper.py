@@ -69,7 +69,6 @@ class ViPER(ReactionModel):
     Args:
         widths: modality -> width; values are concatenated in this order, zeros where a modality is missing, and
             filled up with zeros to a width that divides by the heads.
-        perceiver: with a decoder of one column an emotion.
     """
 
     def __init__(self, widths: Mapping[str, int], perceiver: PerceiverModel) -> None:

@@ -56,7 +56,6 @@ class LabelVote(nn.Module):
     """A label's log-odds against the quiet label: the mean of its summaries' votes, calibrated.
 
     Args:
-        votes: named by what they read.
         agree: where events are located, the least vote counts in place of the mean.
     """
 
@@ -87,7 +86,6 @@ class LabelVotes(nn.Module):
     """The labels that are voted on.
 
     Args:
-        labels: how each is voted on.
         language_weight: of the language model's log-likelihoods beside the votes.
     """
 
@@ -117,8 +115,6 @@ class LabelVotes(nn.Module):
 
         Args:
             log_probs: what the language side says.
-            answers: in the order of the columns.
-            summary: of the windows.
             locating: whether events are looked for, and not what a given stretch shows.
         """
         votes = self.by_label

@@ -58,7 +58,6 @@ def answer_by_analyses(
     """The predictions that analyses of one model make.
 
     Args:
-        found: files with what they hold.
         examples: what was asked; tasks other than locate and identify stay without prediction.
         system: what the system is to be called; by default the model's name with its digest.
         others: examples that are not asked now; analyses of their videos are passed over.

@@ -21,9 +21,6 @@ _BOUNDS = {"exclusiveMinimum": "gt", "minimum": "ge", "exclusiveMaximum": "lt", 
 def read_fields(file: Path, what: str) -> dict[str, Any]:
     """The content of a file of fields.
 
-    Args:
-        what: the file is to be.
-
     Raises:
         InputError: it is none.
     """
@@ -38,9 +35,6 @@ def read_fields(file: Path, what: str) -> dict[str, Any]:
 
 def check_fields(configuration: str, content: Any, file: Path) -> None:
     """Whether what a file says are fields of a configuration, at any depth, with values that they take.
-
-    Args:
-        configuration: the name of its class.
 
     Raises:
         InputError: with the first that is not.

@@ -42,8 +42,6 @@ def write_cuts(
     are hidden stands in the name, so that no clip that shows them passes for one that does not.
 
     Args:
-        video: the file that was analysed.
-        analysis: what was found in it.
         folder: of this video's clips alone; made when there is something to cut.
         finder: hides every face, where given.
         again: cut all anew; False goes on with a run that was stopped.

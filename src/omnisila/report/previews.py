@@ -74,7 +74,6 @@ def collect_media(
     """Read from the video what its page shows; the strongest findings are served first.
 
     Args:
-        path: the video that was analysed.
         blur_faces: hide every face in every picture.
         max_bytes: size of all of it as base64 text.
         finder: detectors for ``blur_faces``, when several videos share them.

@@ -40,7 +40,6 @@ def write_score_report(
     """Write ``tables.md``, ``tables/*.tex``, ``index.html`` and ``figures/*.svg`` and ``.png`` into a folder.
 
     Args:
-        material: scores, and what figures are drawn from.
         folder: made when missing; files of an earlier report are replaced.
         formats: of ``FORMATS``; figures are drawn in any case.
         video: the one that systems are shown side by side on; by default the one they differ on most.

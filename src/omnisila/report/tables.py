@@ -131,13 +131,7 @@ def latex(table: Table) -> str:
 
 
 def html(tables: tuple[Table, ...], figures: tuple[tuple[str, bytes], ...] = (), left_out: tuple[str, ...] = ()) -> str:
-    """One page that loads nothing.
-
-    Args:
-        tables: in the order of the page.
-        figures: titles and SVG files.
-        left_out: what the page lacks, and why.
-    """
+    """One page that loads nothing."""
     return render(
         "tables.html",
         tables=tables,

@@ -28,11 +28,8 @@ class Report:
     """What a run writes into its folder; ``clips`` counts the cut ones.
 
     Args:
-        out: the folder.
         wanted: names of formats; JSON is always among them.
-        blur_faces: hide faces in everything that is shown.
         cuts: cut the findings out of their videos too, see ``cut``.
-        model_card: the model's card, in Markdown.
         calibration_note: what the thresholds hold for.
         linked: a page leads to its video, where that lies now.
     """

@@ -112,7 +112,6 @@ class ActionExtractor(nn.Module, SceneExtractor):
         """Action entities of consecutive samples.
 
         Args:
-            images: pictures without repetitions.
             copy_of: for each sample the number of its picture.
             objects: tracks at each frame, people among them, boxes carried to the frame's time.
             motion: the view's mean motion descriptor over each sample.

@@ -71,7 +71,6 @@ class BackgroundExtractor(nn.Module, SceneExtractor):
         """Background entities of consecutive samples.
 
         Args:
-            boxes_frac: detected objects of each frame.
             state: what the samples before these left behind.
         """
         small = F.interpolate(images.permute(0, 3, 1, 2).float(), (224, 224), mode="bilinear", antialias=True) / 255

@@ -22,7 +22,6 @@ def square_crops(
     """Crops resized to ``size_px``; what lies outside the picture is zero.
 
     Args:
-        picture: which picture each crop is cut from.
         squares_px: where, in pixels; may reach over the picture's edges.
     """
     crops = torch.zeros(len(picture), pictures.shape[1], size_px, size_px, device=pictures.device)

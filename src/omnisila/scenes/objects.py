@@ -108,7 +108,6 @@ class ObjectSource(Protocol):
         """What consecutive frames show.
 
         Args:
-            images: pictures without repetitions.
             copy_of: for each frame the number of its picture.
             tracker: what the frames before these left behind.
         """

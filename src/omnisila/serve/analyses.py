@@ -68,10 +68,8 @@ class AnalysisQueue:
     """Takes requests and works them off one after another, in the order they came in.
 
     Args:
-        reports: the folder of analyses.
         max_waiting: requests that may wait; more are sent away.
         timeout_s: for one analysis; then its process is killed.
-        changed: called when a result has been written.
     """
 
     def __init__(

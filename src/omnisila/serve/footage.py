@@ -40,7 +40,6 @@ class FootageFinder:
     """Finds videos; remembers the digests of those it has read.
 
     Args:
-        reports: the folder of analyses.
         roots: where files may be, symbolic links resolved; nothing outside is ever given.
     """
 
@@ -50,13 +49,7 @@ class FootageFinder:
         self._lock = Lock()
 
     def find(self, report: Path, video: str, sha256: str) -> Footage | None:
-        """The file: where the analysis says, where its record leads, or beside the report.
-
-        Args:
-            report: the file of the analysis.
-            video: the path in it.
-            sha256: of the video that was analysed.
-        """
+        """The file: where the analysis says, where its record leads, or beside the report."""
         found = None
         for path in self._candidates(report, video):
             if path.is_file() and within(path, self._roots):

@@ -27,7 +27,6 @@ class Child:
     """A process that runs ``main(arguments)`` of a module of this package, which gives its answer as bytes.
 
     Args:
-        module: its name.
         arguments: of ``main``; the first is the path of the video.
     """
 

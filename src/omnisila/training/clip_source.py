@@ -28,7 +28,6 @@ class ExampleFile:
 
     Args:
         path: as ``omnisila prepare`` writes it; must not change while this is in use.
-        wanted: which examples count.
 
     Attributes:
         videos: how many of the examples each video has.
@@ -106,8 +105,6 @@ class ClipSource(Dataset[Clip]):
     """Examples by their place in a file, with frames decoded when they are asked for.
 
     Args:
-        extracted: what is known of each video of the examples.
-        cache: where their scene features lie.
         config: how many frames show an example, and how far apart.
         fitted: brings frames to the size that the visual tower reads.
     """

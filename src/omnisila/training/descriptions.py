@@ -67,8 +67,6 @@ class CauseTable:
     """How much more often a clause is true of a label's windows than of others', learnt from training windows.
 
     Args:
-        descriptions: of the training windows.
-        labels: each one's label.
         smoothing: windows added to both sides of every ratio, so that a clause seen once is no cause.
     """
 

@@ -95,7 +95,6 @@ def distil_votes(labels: Sequence[str], quiet: str | None, lesson: Lesson, confi
     """Votes for every label but the quiet one, fitted together.
 
     Args:
-        labels: of the columns of the lesson.
         quiet: the label that has odds of 0 and no vote.
 
     Raises:

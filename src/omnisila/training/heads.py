@@ -112,7 +112,6 @@ def head_tuning(
     all; with heads of their own, every part knows what its scene can tell (decision D21).
 
     Args:
-        trained: the labels that are taught, by label set.
         state_folder: for resuming.
 
     Raises:

@@ -64,7 +64,6 @@ def train(
 
     Args:
         module: what is trained; its parameters with gradients.
-        step_losses: called once a step, in order.
         state_folder: where the state for resuming is kept; None keeps none. A state of the same configuration and
             module found there is resumed.
         on_step: told after each step.

@@ -46,7 +46,6 @@ class Optimisation:
 
     Args:
         module: what is trained; parameters without gradient stay as they are.
-        steps: length of the schedule.
     """
 
     def __init__(self, config: OptimConfig, module: nn.Module, steps: int) -> None:

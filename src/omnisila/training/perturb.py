@@ -34,7 +34,6 @@ class Perturbation:
     """Random changes of batches.
 
     Args:
-        config: how often.
         bank: where the motion of the donors is found.
         donors: moving windows whose motion stills may borrow, of events and calm scenes alike.
     """

@@ -35,8 +35,6 @@ class BalancedSampler:
     """Draws questions.
 
     Args:
-        set_name: the data set of each question.
-        group: the footage of each question.
         set_weights: how often a data set is drawn with a label set, by (label set, data set), relative to the others;
             pairs without one are left out.
 

@@ -60,7 +60,6 @@ def scene_tuning(
     The loss is L_lm with what the model adds to it (L_rb, L_bc), as in task tuning. Source: Omni-SILA 3.4; Hawkeye 4.1.
 
     Args:
-        windows: those to learn from.
         state_folder: for resuming.
         described: the scenes it is asked about; None for all.
 
@@ -114,9 +113,6 @@ def task_tuning(
     The loss is L_lm + L_rb, L_lm being the posterior's cross-entropy beside the language loss of labels and causes.
 
     Args:
-        sampler: draws the questions.
-        causes: by label set, which clauses go with which label.
-        trained: the labels that are taught, by label set.
         state_folder: for resuming.
 
     Raises:

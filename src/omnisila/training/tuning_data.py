@@ -18,8 +18,6 @@ class TuningData:
     Args:
         is_still: of each window.
         is_act: of each window, whether its label is an act, whatever the place looks like.
-        descriptions: of each window.
-        perturb: changes batches while training.
     """
 
     def __init__(

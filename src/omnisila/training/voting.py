@@ -53,8 +53,6 @@ class VotingData:
         summaries: of every window.
         label: what each window shows, by label set; None where its data set cannot say.
         quiet: label set -> its quiet label.
-        set_name: the data set of each window.
-        group: the footage of each window.
         is_still: pictures, which show no change.
     """
 
@@ -96,7 +94,6 @@ def fit_votes(votes: LabelVotes, data: VotingData, config: VotingConfig) -> None
 
     Args:
         votes: changed in place.
-        config: strengths and weights.
 
     Raises:
         TrainingError: no window shows a label, or none of its data sets shows calm.

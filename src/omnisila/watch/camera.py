@@ -42,9 +42,7 @@ class Camera:
     """A stream that is watched: its reader, and the thread that looks.
 
     Args:
-        analyzer: the model, shared with other cameras.
         sem: the extractors, likewise.
-        lock: of the model.
         tell: gets every finding that opens, closes or is withdrawn, and what happens to the stream.
     """
 

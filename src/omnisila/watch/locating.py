@@ -40,12 +40,9 @@ class Locator:
     """The findings of one connection's frames; features of several streams go through the same networks.
 
     Args:
-        analyzer: the model, its extractors and what is asked.
         sem: the extractors in short shards (``live_profile``), which several streams may share.
         lock: held while the model scores; of all streams that share it.
         settings: how findings are told.
-        opened: the connection.
-        first_number: of the next finding.
 
     Raises:
         InputError: the model looks at pictures itself, which are gone when it would.

@@ -64,7 +64,6 @@ def serve_metrics(
     """Answer Prometheus at ``http://127.0.0.1:port/metrics``; gives what ends it.
 
     Args:
-        meters: by stream.
         more: of the whole watch, such as notices that wait.
 
     Raises:

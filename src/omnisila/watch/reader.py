@@ -65,9 +65,6 @@ class Reader:
 
     Args:
         address: where it is.
-        profile: how frames are sampled.
-        queue: where they go.
-        meter: what is counted.
     """
 
     def __init__(

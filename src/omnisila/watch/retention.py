@@ -25,7 +25,6 @@ def retire(
     """Take away what is too old, then the oldest clips until the rest fits; how many files went.
 
     Args:
-        folder: of the cameras.
         keep_days: None keeps all.
         keep_bytes: of all clips together; None keeps all.
         accepted: SHA-256 of clips whose findings people accepted: they stay, whatever their age.

@@ -55,13 +55,9 @@ class Tracker:
     """The windows of one stream without interruption of its clock, and the findings in them.
 
     Args:
-        label_sets: what is looked for.
         trained: by label set, the labels that are scored, in the order of the columns.
-        calibrations: by label set, thresholds and the shape of spans.
-        window_s: length of a window.
         finding_s: a finding is ended when it lasts longer.
         update_s: how often one that grows is told.
-        first_number: of the next finding.
     """
 
     def __init__(

@@ -29,10 +29,6 @@ class Watch:
 
     Args:
         addresses: the streams; their names differ.
-        analyzer: the model that all share.
-        settings: of all.
-        targets: who gets notices.
-        say: gets lines for people.
         accepted: gives the SHA-256 of clips that people accepted.
 
     Raises:

@@ -27,7 +27,6 @@ def load_into(
     Counters of batch normalisation's training steps may be missing or left over. Values keep the module's own type.
 
     Args:
-        source: what messages call the state.
         renamed: published key -> the module's key, or None for a tensor the module knowingly leaves out.
 
     Raises:

@@ -33,7 +33,6 @@ def load_pretrained(
     Args:
         source: a folder with config.json and safetensors, or a hub id.
         device: where weights are put as they are read, which takes accelerate; None puts them on the processor.
-        quantization: hold the language model's weights in fewer bits.
         whole: refuse a checkpoint with tensors that the model has no place for; false where only a part is wanted.
 
     Raises:

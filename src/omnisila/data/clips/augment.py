@@ -67,7 +67,6 @@ class Augmenter:
 
         Args:
             frames: in time order from near 0, all of one size.
-            name: the file's path under the data root.
             copy: 0 gives the frames unchanged.
         """
         if copy == 0:
@@ -80,12 +79,7 @@ class Augmenter:
             yield Frame(frame.time_s / view.speed, _apply_view(frame.image, view, next(camera), 0.0, random))
 
     def still(self, image: UInt8[Tensor, "height width 3"], name: str, copy: int) -> Iterator[Frame]:
-        """A still as one second of itself (copy 0) or as a short clip of a hand-held camera.
-
-        Args:
-            name: the file's path under the data root.
-            copy: which copy.
-        """
+        """A still as one second of itself (copy 0) or as a short clip of a hand-held camera."""
         if copy == 0:
             yield Frame(0.0, image)
             return

@@ -52,10 +52,7 @@ def plan_joins(
     Args:
         clips: usually those of one held-out fold; clips shorter than a second are left out.
         durations_s: a clip's path -> its length; 1 for stills, which stand for a second.
-        labels: the label set that says what an event is.
-        count: joins for each data set.
         events: runs of event clips in each join.
-        seed: draws the clips.
     """
     joins: list[Join] = []
     quiet = label_set(labels).quiet

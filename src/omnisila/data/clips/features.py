@@ -47,7 +47,6 @@ class FeatureStore:
 
     Args:
         folder: of the store; made when missing.
-        augment: how copies differ from the footage.
     """
 
     def __init__(self, root: Path, folder: Path, sem: Profile, augment: AugmentConfig) -> None:

@@ -16,9 +16,6 @@ def decided_examples(decisions: Iterable[Decision], say: Say) -> tuple[Example, 
     Its truth is what was accepted, with the label and the span of the last who said so. All other time counts as
     without event, so a video's findings are to be decided on completely, and what was missed added. Where people differ
     about the verdict on a finding, the video is left out.
-
-    Args:
-        decisions: of any number of people.
     """
     given = [decision for decision in decisions if decision.verdict is not None and decision.labels in BUILT_IN]
     given.sort(key=lambda decision: (decision.video_sha256, decision.labels, decision.finding, decision.decided_utc))

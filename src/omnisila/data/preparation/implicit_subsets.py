@@ -37,7 +37,6 @@ class FaceFinder:
     """Tells whether a face shows in any of some frames spread over a stretch of footage.
 
     Args:
-        footage: the folder that videos' paths are relative to.
         frames: how many frames are looked at.
     """
 

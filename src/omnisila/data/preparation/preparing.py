@@ -42,11 +42,8 @@ def video_examples(
     with an event outside it is left out: its annotation is of other footage, and "nothing" would be a false answer.
 
     Args:
-        set_name: stands before ids.
-        kept: videos with what is excluded of them.
         durations: where a video ends; what has no duration is left out.
         left_out: takes what gives no examples.
-        preparation: which examples are made.
     """
     for annotated, excluded in kept:
         duration_s = durations.of(annotated)
@@ -88,7 +85,6 @@ def described_examples(
         sets: name -> descriptions; the name stands before ids.
         durations: how long a video is when its description does not tell; sources must be at hand there.
         left_out: takes descriptions of unknown length or without words.
-        preparation: caps and seed.
     """
     for split in _SPLITS:
         of_split = {name: [item for item in items if item.split == split] for name, items in sets.items()}
@@ -107,7 +103,6 @@ def mix(sets: Mapping[str, Sequence[Described]], cap: int | None, seed: int = 0)
     Args:
         sets: name -> items.
         cap: how many items a set gives at most; None: as many as the smallest set has, so that all weigh the same.
-        seed: of the choice and the order.
     """
     filled = {name: items for name, items in sets.items() if items}
     most = min(map(len, filled.values()), default=0) if cap is None else cap

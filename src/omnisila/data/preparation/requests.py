@@ -43,7 +43,6 @@ class SetRequest(Frozen):
         causes: the table of written causes that people checked (``data/causes/checking``).
         segments: a user's times for ``s-d``; None means its weak variant.
         resplit: split again by group instead of as published.
-        render: draw motions as videos of skeletons.
     """
 
     name: str

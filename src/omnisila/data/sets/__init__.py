@@ -202,9 +202,7 @@ def write_template(name: str, folder: Path, videos: Sequence[str], labels: str |
 
     Args:
         name: a generic set: ``activitynet`` or ``folder_csv``.
-        folder: where the videos lie.
         videos: their paths inside it; each gets an entry that says nothing yet.
-        labels: label set that the file is to be filled in with.
 
     Raises:
         DataSetError: the set's annotations are published, or the file is there already.

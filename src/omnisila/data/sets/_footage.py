@@ -53,7 +53,6 @@ def whole_files(words: Mapping[str, str], sources: Sequence[str], *, is_still: b
 
     Args:
         words: the set's word for a label -> the label.
-        sources: the columns that name the footage.
         is_still: whether the files are pictures.
         said: what else ``DataSet`` says.
     """

@@ -53,7 +53,6 @@ def read(folder: Path, labels: str | None = None) -> AnnotatedSet:
     """All videos of the folder's one JSON file, in its order.
 
     Args:
-        folder: the folder, or the file itself.
         labels: the label set; None: the file's own ``labels``, else the only built-in one that has all the labels.
     """
     path = only_file(folder, ".json")

@@ -20,7 +20,6 @@ class ClipSide(nn.Module):
 
     Args:
         tower: read at the layer before the last.
-        width: of the language model.
     """
 
     def __init__(self, tower: ClipTower, width: int) -> None:

@@ -43,7 +43,6 @@ class PublishedVideoLLM(nn.Module):
     """Both sides as one model: its language side answers for it wherever transformers is asked.
 
     Args:
-        language_model: reads token embeddings.
         visual: the tower, and what makes video tokens of its features.
     """
 
@@ -84,8 +83,6 @@ def fill_parts(
     Args:
         language: what ``config.json`` says of the language model, and its tensors.
         side: builds the visual side for a language model of that width.
-        visual: the visual side's tensors.
-        source: what messages call them.
         renamed: what a tensor is called here, its key beginning with ``language_model.`` or ``visual.``.
 
     Raises:

@@ -65,8 +65,6 @@ def train_compact(
     """Extract, scene tuning, out-of-fold answers, calibration, final model; each step resumes.
 
     Args:
-        out: the run folder.
-        features: the feature store.
         copies: pixel-augmented copies beside the footage itself.
         with_folds: also measure all seeds and ablations; without it the card holds what is measured already.
         partial: train on the data sets that are there, without the labels that the others teach.

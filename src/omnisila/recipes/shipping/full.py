@@ -68,7 +68,6 @@ class Trainer:
 
         Args:
             scene_tuning: descriptions of scenes; None only for a recipe without scene tuning.
-            task_tuning: what the model is for.
             until: ``scene`` stops after scene tuning, ``task`` never.
 
         Returns:

@@ -62,7 +62,6 @@ def reactions(folder: Path, subjects: Path | None = None) -> Reactions:
     """The data set, in either of its layouts.
 
     Args:
-        folder: of the labels.
         subjects: table of whom each clip shows; without it each clip stands for a person of its own.
 
     Raises:
@@ -154,7 +153,6 @@ def querying(data: Reactions, answers: Path, out: Path, draws: int = DRAWS, say:
     Args:
         answers: ``predictions.jsonl`` of a system that was asked, as ``omnisila predict`` writes it.
         out: folder of ``scores.json`` and ``labels.json``.
-        draws: of the bootstrap over clips.
 
     Raises:
         RecordError: a line of the answers is malformed.

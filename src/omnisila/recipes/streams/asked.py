@@ -47,9 +47,6 @@ def pooled_features(
 ) -> tuple[Failure, ...]:
     """Tables ``pooled-1`` and ``pooled-2`` for the probing rows; ``failed-pooled.csv`` names what cannot be read.
 
-    Args:
-        source: the Video-LLM, and how its tokens are pooled.
-
     Returns:
         The clips that could not be read, with reasons.
 
@@ -77,7 +74,6 @@ def pooled_streams(
     Args:
         system: the Video-LLM's name; another name begins anew.
         folder: where the tables go; single clips are kept below ``parts/``.
-        pooling: over which tokens.
 
     Returns:
         The clips that could not be read, with reasons.
@@ -127,7 +123,6 @@ def described_features(
     Beside it stand ``descriptions-<prompt>.jsonl`` and ``failed-descriptions-<prompt>.csv``.
 
     Args:
-        source: the Video-LLM, and the encoder of what it writes.
         prompt: the paper's prompt of the clip, or ``frames`` for each frame alone.
 
     Returns:
@@ -169,7 +164,6 @@ def descriptions(
     """What a Video-LLM writes of each clip, or of each frame: ViPER's text. Source: emotional-reaction paper 4.3.
 
     Args:
-        system: the Video-LLM's name.
         frames: how many are described where each is.
         out: a ``Description`` a line; those that stand there are not asked for again.
 

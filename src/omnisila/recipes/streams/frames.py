@@ -41,9 +41,7 @@ class Place(Frozen):
     """Where a data set's clips and their features are.
 
     Args:
-        footage: folder of the clips.
         tables: modality -> folder with what another program measured, ``<id>.csv`` a clip.
-        out: folder of the tables of features.
     """
 
     footage: Path
@@ -96,7 +94,6 @@ def frame_streams(
     stands in ``failed-frames.csv`` and ``notes-frames.csv``, and is counted in what is returned.
 
     Args:
-        place: where they are, and where the tables go.
         workers: processes; with several each has one thread.
 
     Raises:

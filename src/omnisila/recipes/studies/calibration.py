@@ -30,7 +30,6 @@ class JoinedScores:
     """Posteriors of joined clips, put together from those of their windows.
 
     Args:
-        answers: whose windows they are.
         posterior: of one label set, a row per judged window.
     """
 
@@ -125,7 +124,6 @@ def fit_label_set(
     """Default thresholds and the table of operating points of one label set.
 
     Args:
-        videos: the validation split.
         thresholds: the default ones; None fits them to ``DEFAULT_FNR``.
     """
     shape = SpanShape()
@@ -164,11 +162,8 @@ def voted_thresholds(
     to the label's limit of false alarms on ordinary footage.
 
     Args:
-        ordinary: calm footage.
-        joins: held-out joined clips.
         scores: of both.
         names: the labels that are scored, in the order of the columns.
-        labels: their label set.
         acts: the labels that may raise more alarms than looks.
     """
     shape, videos = SpanShape(), validation_videos(joins, scores, names, labels)
@@ -210,7 +205,6 @@ def calibrate(answers: Answers, folds: int, split: str, votes: VotesConfig | Non
 
     Args:
         answers: ``log_probs`` decide the temperature, ``located`` the thresholds.
-        split: what they are fitted on, in words.
     """
     clips = answers.clips
     sets: dict[str, LabelSetCalibration] = {}

@@ -62,7 +62,6 @@ def reaction_scores(
     Args:
         videos: the clips of the reported split; those without labels are passed over.
         predictions: their example ids as ``example_of`` gives them.
-        train_mean: of each emotion.
         draws: of the bootstrap over the clips' groups; 0 leaves the intervals out.
     """
     examples = [example_of(video) for video in videos if video.intensities is not None]
@@ -134,8 +133,6 @@ def row_card(record: ReactionRecord, splits: Mapping[str, SplitClips], fitted: F
 
     Args:
         splits: ``train``, ``val`` and ``test``, where there are clips.
-        fitted: how training went.
-        scores: on the development split.
     """
     by_person = any(video.group != video.id for video in splits["train"].videos)
     return "\n".join((_about(record), _data(splits, fitted, by_person), _streams(record), _scores(scores), _LIMITS))

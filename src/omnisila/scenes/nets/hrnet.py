@@ -77,7 +77,6 @@ class HRNet(nn.Module):
     Args:
         width: channels of the finest branch; each coarser one has twice as many. 32 for W32, 48 for W48.
         stem: channels of the first two convolutions.
-        modules: exchanges with two, three and four branches.
     """
 
     def __init__(self, width: int = 32, stem: int = 64, modules: tuple[int, int, int] = (1, 4, 3)) -> None:

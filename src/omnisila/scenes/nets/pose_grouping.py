@@ -76,11 +76,7 @@ class _Person:
 
 
 def group_people(found: Peaks, config: GroupingConfig) -> Grouped:
-    """People of one picture from its peaks, in the order in which they were begun.
-
-    Args:
-        found: of one picture, on the CPU.
-    """
+    """People of one picture from its peaks, in the order in which they were begun."""
     scores, tags = found.scores.float().numpy(), found.tags.float().numpy()
     # a picture of noise can overflow half precision; what is no number has no distance
     likely = (scores > config.min_score) & np.isfinite(scores) & np.isfinite(tags).all(axis=2)

@@ -149,7 +149,6 @@ class RelTRTransformer(nn.Module):
         """States after the last layer.
 
         Args:
-            positions: sine encoding of each cell.
             padding: true for cells that are not the picture's own; None where all are.
         """
         for layer in _layers(self.encoder):

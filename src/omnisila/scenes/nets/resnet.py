@@ -63,7 +63,6 @@ class ResNet(nn.Module):
 
     Args:
         filters: of the stem and of the first stage's blocks; 64 in every published ResNet.
-        blocks: of each of the four stages.
     """
 
     def __init__(self, filters: int = 64, blocks: tuple[int, int, int, int] = RESNET_50) -> None:

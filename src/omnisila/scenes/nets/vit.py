@@ -13,11 +13,7 @@ from omnisila.weights.pretrained import load_pretrained
 
 
 class FrameEncoder(nn.Module):
-    """A ViT without its classifier and pooler.
-
-    Args:
-        preparation: as the weights were trained with.
-    """
+    """A ViT without its classifier and pooler."""
 
     def __init__(self, model: ViTModel, preparation: Preparation) -> None:
         super().__init__()

@@ -103,7 +103,6 @@ class ReactionFeatures:
         kinds: modality -> what its numbers are, such as ``blendshapes``, which stand where facial action units
             would and is none.
         times_s: when the frames are shown, from the clip's start.
-        warnings: what is missing or doubtful, in plain words.
         seconds: stage -> seconds it took; empty for features from the cache.
     """
 

@@ -155,7 +155,6 @@ def extract_apart(
     """As ``extract``, in processes of one thread each; in their order.
 
     Args:
-        config: built in each process.
         cache_root: of ``ReactionCache``.
         workers: processes; each holds all networks.
 
