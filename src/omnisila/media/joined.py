@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from omnisila.digests import kept_by_version
-from omnisila.media.layout import Box, boxes, own_end
+from omnisila.media.layout import Box, boxes, is_picture, own_end
 
-_MP4, _TS, _GIF, _MATROSKA = "mp4", "ts", "gif", "matroska"
+_MP4, _TS, _PS, _GIF, _MATROSKA = "mp4", "ts", "mpeg", "gif", "matroska"
 _PACKET = 188  # bytes of a transport stream
 _LOOKED_AT = 1 << 16  # bytes; zeros behind a file only fill it up
 
@@ -37,7 +37,7 @@ _HEADS = {
     "mxf": _Head(b"\x06\x0e\x2b\x34\x02", rb"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02\x01\x01\x02", reads_on=False),
     "ogg": _Head(b"OggS\0\x02", rb"OggS\0\x02\0{8}.{4}\0{4}"),
     _TS: _Head(b"G\x40\0", rb"(?:G.{187}){4}G|(?:G.{191}){4}G|(?:G.{203}){4}G"),  # marked by its table
-    "mpeg": _Head(b"\0\0\x01\xba", rb"\0\0\x01\xba(?:[\x40-\x7f].{9}|[\x20-\x2f].{7})\0\0\x01[\xb9-\xff]"),
+    _PS: _Head(b"\0\0\x01\xba", rb"\0\0\x01\xba(?:[\x40-\x7f].{9}|[\x20-\x2f].{7})\0\0\x01[\xb9-\xff]"),
     _GIF: _Head(b"GIF8", rb"GIF8[79]a.{6}\0"),
     "y4m": _Head(b"YUV4MPEG2", rb"YUV4MPEG2 W"),
     "ivf": _Head(b"DKIF\0\0", rb"DKIF\0\0 \0.{4}", reads_on=False),
@@ -51,6 +51,8 @@ def another_from(path: Path) -> int | None:
     found = [_next_mp4(parts)]
     with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
         own = next((name for name, head in _HEADS.items() if re.compile(head.pattern, re.DOTALL).match(content)), None)
+        if own is None and not is_picture(content):  # streams are read from anywhere, and may have times before packets
+            own = next((name for name in (_TS, _PS) if _place(content[:_LOOKED_AT], _HEADS[name], 0) is not None), None)
         cut_off = (box.place for box in parts if box.place + box.length > len(content))
         after = next(cut_off, own_end(path) or 1) if own == _MP4 else 1
         found += [_place(content, head, after) for name, head in _HEADS.items() if name != own or not head.reads_on]
@@ -75,7 +77,7 @@ def joined_note(path: Path) -> tuple[str, ...]:
     return (told,) if strange else ()
 
 
-def _place(content: mmap, head: _Head, after: int) -> int | None:
+def _place(content: mmap | bytes, head: _Head, after: int) -> int | None:
     """Where from a byte on the first file of a format begins."""
     mark, pattern, offset, _ = head
     whole = re.compile(pattern, re.DOTALL)

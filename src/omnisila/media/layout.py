@@ -9,10 +9,15 @@ from typing import Literal, NamedTuple
 _AVIF_BRANDS = (b"avif", b"avis")
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1")
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"  # Matroska's and WebM's first elements
+_STREAMED = re.compile(  # elements of a segment and of its clusters, of which live streams leave the lengths open
+    rb"\x1a\x45\xdf\xa3|\x18\x53\x80\x67|\x1f\x43\xb6\x75|\x1c\x53\xbb\x6b|\x12\x54\xc3\x67|\x15\x49\xa9\x66"
+    rb"|\x16\x54\xae\x6b|\x11\x4d\x9b\x74|\x10\x43\xa7\x70|\x19\x41\xa4\x69|[\xec\xe7\xa3\xa0\xa7\xab\xbf]"
+)
+_PACK = b"\0\0\x01\xba"  # begins each pack of a program stream
 _PNG = b"\x89PNG\r\n\x1a\n"
 _FIRST_BOXES = (b"ftyp", b"mdat", b"wide", b"free", b"skip", b"moov")
 _JPEG, _FLV = b"\xff\xd8\xff", b"FLV"
-_BEGINNING = re.compile(rb"\xff\xd8\xff|\x89PNG|GIF8|BM.{4}\0{4}|RIFF.{4}WEBP|\0\0\0?\x01", re.DOTALL)
+_BEGINNING = re.compile(rb"\xff\xd8\xff|\x89PNG|GIF8|BM.{4}\0{4}|RIFF.{4}WEBP|\0\0\0?\x01(?![\xba-\xff])", re.DOTALL)
 _JPEG_MARK = re.compile(rb"\xff[^\0\xd0-\xd7\xff]")
 
 
@@ -37,8 +42,17 @@ def own_end(path: Path) -> int | None:
         return found[-1].place + found[-1].length
     with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
         end = _end(content)
-        loose = content[:3] in (_JPEG, _FLV)  # cameras put much behind photographs, and tags may be damaged
-        return None if loose and (end is None or not _BEGINNING.match(content, end)) else end
+        if end is None:
+            end = _stream_end(content)
+        elif content[:3] not in (_JPEG, _FLV):
+            return end
+        # cameras put much behind photographs, and streams may be damaged
+        return end if end is not None and _BEGINNING.match(content, end) else None
+
+
+def is_picture(content: mmap) -> bool:
+    """Whether a file begins as a picture does."""
+    return _BEGINNING.match(content) is not None
 
 
 def _end(content: mmap) -> int | None:
@@ -117,21 +131,42 @@ def _jpeg_end(content: mmap) -> int | None:
     return at + 2 if content[at : at + 2] == b"\xff\xd9" else None
 
 
+def _stream_end(content: mmap) -> int | None:
+    """Behind the last packet of a stream that states no length of its own; None of other files."""
+    if content[:4] == _EBML:
+        at = 0
+        while element := _STREAMED.match(content, at):  # an open one's parts stand behind it
+            begin, end = _element(content, element.end())
+            at = begin if end is None else end
+        return at
+    if content[:4] == _PACK:
+        at = content.rfind(_PACK)
+        at += 14 + (content[at + 13 : at + 14] or b"\0")[0] % 8 if content[at + 4 : at + 5] >= b"@" else 12
+        while content[at : at + 3] == _PACK[:3] and content[at + 3 : at + 4] > b"\xb9":
+            at += 6 + int.from_bytes(content[at + 4 : at + 6])
+        return at + 4 * (content[at : at + 4] == b"\0\0\x01\xb9")
+    for stride in (188, 192, 204):  # with a time before each packet, or parity behind it
+        if re.search(rb"(?:G.{%d}){4}G" % (stride - 1), content[:4096], re.DOTALL):
+            at = content.rfind(b"G")
+            while any(content[at - n * stride : at - n * stride + 1] != b"G" for n in range(1, 5)):
+                at = content.rfind(b"G", 0, at)
+            return at + (204 if stride == 204 else 188)
+    return None
+
+
 def _matroska_end(content: mmap) -> int | None:
     at: int | None = 0
     while at is not None and content[at : at + 4] in (_EBML, _SEGMENT):
-        at = _element_end(content, at + 4)
+        _, at = _element(content, at + 4)
     return at
 
 
-def _element_end(content: mmap | bytes, at: int) -> int | None:
-    """Where a Matroska element ends whose length stands at a byte; None where it is left open."""
-    width = (
-        9 - int.from_bytes(content[at : at + 1]).bit_length()
-    )  # the leading zeros of a number's first byte say how many bytes it has
+def _element(content: mmap, at: int) -> tuple[int, int | None]:
+    """Where a Matroska element begins whose length stands at a byte, and where it ends; None where it is left open."""
+    width = 9 - int.from_bytes(content[at : at + 1]).bit_length()  # which its first byte tells by leading zeros
     unknown = (1 << 7 * width) - 1
     length = int.from_bytes(content[at : at + width]) & unknown
-    return None if length == unknown else at + width + length
+    return at + width, None if length == unknown else at + width + length
 
 
 def stated_pictures(path: Path) -> int:

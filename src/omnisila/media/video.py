@@ -23,7 +23,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from omnisila.digests import file_digest
-from omnisila.media.clock import HOLD_S, Picture
+from omnisila.media.clock import ENDS_EARLY, HOLD_S, Picture
 from omnisila.media.container import check_file
 from omnisila.media.conversion import PictureConverter
 from omnisila.media.decoder import Stretch
@@ -152,7 +152,8 @@ class VideoReader:
         """Share that gave intact pictures in the latest pass, 0 to 1, of the time for which the file has pictures."""
         end_s = max(self.info.duration_s, self._source.claimed_s, self._end_s)
         expected_s = end_s - self._empty_s(0.0, end_s)
-        lost_s = self._source.account.lost_s + self._missing_tail_s()
+        cut_s = 1 / (self.info.rate_hz or 25) if ENDS_EARLY in self._source.notes else 0.0  # one picture at least
+        lost_s = self._source.account.lost_s + max(self._missing_tail_s(), cut_s)
         return min(max(1.0 - lost_s / expected_s, 0.0), 1.0) if expected_s > 0 else 1.0
 
     @property

@@ -83,11 +83,7 @@ class Prepared(NamedTuple):
 
 
 def prepared_videos(
-    videos: Sequence[str],
-    footage: Path,
-    sem: SceneModeling,
-    cache: FeatureCache,
-    say: Say = lambda _: None,
+    videos: Sequence[str], footage: Path, sem: SceneModeling, cache: FeatureCache, say: Say = lambda _: None
 ) -> Prepared:
     """Be sure that each video's scene features are cached; one that cannot be read is left out and named."""
     extracted: dict[str, Extracted] = {}

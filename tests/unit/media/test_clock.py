@@ -113,10 +113,16 @@ def test_a_video_behind_a_picture_is_told(make_video, tmp_path):
     )
 
 
-@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi", "a.flv", "a.gif", "a.jpg", "a.png", "a.bmp", "a.webp"])
+WRITTEN = {"a.mts": {"mpegts_m2ts_mode": "1"}, "live.mkv": {"live": "1"}}
+ENDING = ["a.mp4", "a.mkv", "live.mkv", "a.avi", "a.flv", "a.ts", "a.mts", "a.mpg", "a.gif"]
+
+
+@pytest.mark.parametrize("name", [*ENDING, "a.jpg", "a.png", "a.bmp", "a.webp"])
 @pytest.mark.parametrize("behind", ["b.jpg", "b.h264", "zeros"])
 def test_what_stands_behind_the_end_is_told(make_video, tmp_path, name, behind):
-    path, known = tmp_path / name, MADE_WITH.get(name[2:], {"codec": "libx264"})
+    path, known = tmp_path / name, {**MADE_WITH.get(name[2:], {"codec": "libx264"})}
+    if name in WRITTEN:
+        known["muxer_options"] = WRITTEN[name]
     if name[2:] in ("jpg", "png", "bmp", "webp"):
         Image.new("RGB", (64, 48)).save(path)
     else:
@@ -131,6 +137,16 @@ def test_what_stands_behind_the_end_is_told(make_video, tmp_path, name, behind):
     assert len(list(reader)) == before
     told = f"what stands from byte {end} of the file on is no part of it and is not read: give joined files one by one"
     assert reader.warnings == (alone.warnings if behind == "zeros" else (*alone.warnings, told))
+
+
+@pytest.mark.parametrize("name", ["a.ts", "a.mts", "a.mpg"])
+@pytest.mark.parametrize("missing", [0, 100, 1000])
+def test_a_stream_is_read_from_anywhere(make_video, name, missing):
+    path = make_video(name, frames=48, codec="libx264", options={"g": "6"}, muxer_options=WRITTEN.get(name, {}))
+    path.write_bytes(path.read_bytes()[missing:])
+    reader = VideoReader(path)
+    assert len(list(reader)) >= (20 if missing else 48)  # small pictures share packets
+    assert not any("another video" in warning or "no part of it" in warning for warning in reader.warnings)
 
 
 @pytest.mark.parametrize(
@@ -158,6 +174,7 @@ def test_a_cut_fragment_is_told(make_video, tmp_path):
     (path := tmp_path / "cut.mp4").write_bytes(whole.read_bytes()[: whole.stat().st_size * 3 // 4])
     reader = VideoReader(path)
     assert 12 <= len(list(reader)) < 48
+    assert reader.decoded_ratio < 1.0
     assert any("cut off" in warning for warning in reader.warnings)
 
 

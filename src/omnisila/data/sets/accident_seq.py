@@ -32,8 +32,4 @@ def _video(row: Row) -> AnnotatedVideo:
     )
 
 
-SET = DataSet(
-    read,
-    trains={"implicit": Teaching(0.4, LABELS), "anomaly": Teaching(0.4, ANOMALY)},
-    is_footage=True,
-)
+SET = DataSet(read, trains={"implicit": Teaching(0.4, LABELS), "anomaly": Teaching(0.4, ANOMALY)}, is_footage=True)

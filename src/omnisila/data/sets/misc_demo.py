@@ -12,11 +12,5 @@ from omnisila.data.sets._footage import whole_files
 
 WORDS = {"Normal": "Normal"}
 SET = whole_files(
-    WORDS,
-    ("source_group",),
-    is_still=False,
-    trains={
-        "implicit": Teaching(0.2, WORDS),
-        "anomaly": Teaching(0.2, WORDS),
-    },
+    WORDS, ("source_group",), is_still=False, trains={"implicit": Teaching(0.2, WORDS), "anomaly": Teaching(0.2, WORDS)}
 )

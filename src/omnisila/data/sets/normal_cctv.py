@@ -12,11 +12,5 @@ from omnisila.data.sets._footage import whole_files
 
 WORDS = {"Normal": "Normal"}
 SET = whole_files(
-    WORDS,
-    ("group",),
-    is_still=False,
-    trains={
-        "implicit": Teaching(0.1, WORDS),
-        "anomaly": Teaching(0.1, WORDS),
-    },
+    WORDS, ("group",), is_still=False, trains={"implicit": Teaching(0.1, WORDS), "anomaly": Teaching(0.1, WORDS)}
 )

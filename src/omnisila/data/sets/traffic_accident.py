@@ -50,8 +50,4 @@ def _video(row: Row) -> str:
     return match["video"]
 
 
-SET = DataSet(
-    read,
-    trains={"implicit": Teaching(1.0, LABELS), "anomaly": Teaching(1.0, ANOMALY)},
-    is_footage=True,
-)
+SET = DataSet(read, trains={"implicit": Teaching(1.0, LABELS), "anomaly": Teaching(1.0, ANOMALY)}, is_footage=True)

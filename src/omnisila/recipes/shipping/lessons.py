@@ -66,11 +66,7 @@ def lesson_of(
 
 
 def _target(
-    name: str,
-    labels: Sequence[str],
-    spans: Sequence[Span],
-    answers: Sequence[TeacherAnswers],
-    agreement: Agreement,
+    name: str, labels: Sequence[str], spans: Sequence[Span], answers: Sequence[TeacherAnswers], agreement: Agreement
 ) -> Float[Tensor, "windows labels"]:
     """The teachers' mean posterior over each window, at its middle; zeros where none is believed."""
     rows = torch.zeros(len(answers), len(spans), len(labels))

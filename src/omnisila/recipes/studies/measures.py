@@ -220,11 +220,7 @@ def _with_bounds(
 ) -> tuple[Score, ...]:
     def scores(chosen: Int[np.ndarray, "chosen"]) -> tuple[Score, ...]:
         return locating_scores(
-            resample(truth, chosen),
-            resample(model, chosen),
-            footage.at(chosen),
-            labels,
-            resample(curves, chosen),
+            resample(truth, chosen), resample(model, chosen), footage.at(chosen), labels, resample(curves, chosen)
         )
 
     return with_intervals(scores, np.arange(len(footage.names)), draws)

@@ -184,10 +184,7 @@ def _scale_maps(maps: Tensor, size: torch.Size) -> Tensor:
 
 
 def _describe_people(
-    group: Grouped,
-    heat: Float[Tensor, "17 height width"],
-    tags: Float[Tensor, "17 dims height width"],
-    canvas: _Canvas,
+    group: Grouped, heat: Float[Tensor, "17 height width"], tags: Float[Tensor, "17 dims height width"], canvas: _Canvas
 ) -> People:
     """Absent joints filled, places in frame fractions, surest person first."""
     order = group.scores.mean(1).argsort(descending=True, stable=True)
