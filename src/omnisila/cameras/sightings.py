@@ -133,15 +133,14 @@ def _postures(shard: SceneShard, aspect: float) -> Iterator[Sighting]:
     if "action" not in shard.streams or "joints" not in shard.layouts["action"].features:
         return
     stream, layout = shard.streams["action"], shard.layouts["action"]
-    for time_s, row, mask in zip(stream.times_s.tolist(), stream.values.float(), stream.mask, strict=True):
-        for person in row[:MAX_PEOPLE][mask[:MAX_PEOPLE]]:
-            joints = layout.read(person, "joints").reshape(JOINTS, 3)
-            trunk = joints[[*_SHOULDERS, *HIPS]]
-            if trunk[:, 2].min() < _MIN_JOINT_SCORE:
-                continue
-            across, up, _ = (trunk[:2].mean(0) - trunk[2:].mean(0)).tolist()
-            lean_deg = math.degrees(math.atan2(abs(across) * aspect, -up))
-            yield Sighting(time_s, "posture", (lean_deg >= _BENT_DEG) + (lean_deg >= _LYING_DEG))
+    for time_s, person in stream.entities(MAX_PEOPLE):
+        joints = layout.read(person, "joints").reshape(JOINTS, 3)
+        trunk = joints[[*_SHOULDERS, *HIPS]]
+        if trunk[:, 2].min() < _MIN_JOINT_SCORE:
+            continue
+        across, up, _ = (trunk[:2].mean(0) - trunk[2:].mean(0)).tolist()
+        lean_deg = math.degrees(math.atan2(abs(across) * aspect, -up))
+        yield Sighting(time_s, "posture", (lean_deg >= _BENT_DEG) + (lean_deg >= _LYING_DEG))
 
 
 def implied_types(facet: str, kind_type: int) -> list[int]:

@@ -247,20 +247,18 @@ def _hands(
 
 def evidence(stream: SceneStream, layout: Layout = LAYOUT) -> tuple[PersonEvidence, ...]:
     """The people of a stretch as records, in time order."""
-    found: list[PersonEvidence] = []
-    for time_s, row, mask in zip(stream.times_s.tolist(), stream.values.float(), stream.mask, strict=True):
-        for entity in row[:MAX_PEOPLE][mask[:MAX_PEOPLE]]:
-            joints = layout.read(entity, "joints").reshape(JOINTS, 3).tolist()
-            found.append(
-                PersonEvidence(
-                    time_s=time_s,
-                    track=int(layout.read(entity, "track")),
-                    box=box_record(layout.read(entity, "box")),
-                    score=float(layout.read(entity, "score").clamp(0, 1)),
-                    joints=tuple(
-                        JointEvidence(name=name, x_frac=x, y_frac=y, score=min(max(score, 0.0), 1.0))
-                        for name, (x, y, score) in zip(JOINT_NAMES, joints, strict=True)
-                    ),
+    return tuple(
+        PersonEvidence(
+            time_s=time_s,
+            track=int(layout.read(person, "track")),
+            box=box_record(layout.read(person, "box")),
+            score=float(layout.read(person, "score").clamp(0, 1)),
+            joints=tuple(
+                JointEvidence(name=name, x_frac=x, y_frac=y, score=min(max(score, 0.0), 1.0))
+                for name, (x, y, score) in zip(
+                    JOINT_NAMES, layout.read(person, "joints").reshape(JOINTS, 3).tolist(), strict=True
                 )
-            )
-    return tuple(found)
+            ),
+        )
+        for time_s, person in stream.entities(MAX_PEOPLE)
+    )

@@ -4,7 +4,7 @@ One record serves features and evidence: the expert reads a layout's ``features`
 classes from the same rows, so that what is shown is what was used.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -102,6 +102,11 @@ class SceneStream:
     @property
     def times_s(self) -> Float[Tensor, "frames"]:
         return self.start_s + torch.arange(len(self.values), dtype=torch.float64) / self.rate_hz
+
+    def entities(self, most: int | None = None) -> Iterator[tuple[float, Float[Tensor, "width"]]]:
+        """Each entity that is present, of the first ``most`` places of a frame, with its time."""
+        for time_s, row, mask in zip(self.times_s.tolist(), self.values.float(), self.mask, strict=True):
+            yield from ((time_s, entity) for entity in row[:most][mask[:most]])
 
 
 @dataclass(frozen=True)

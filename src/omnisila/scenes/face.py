@@ -123,16 +123,15 @@ class FaceExtractor(FaceScene):
 def evidence(stream: SceneStream, layout: Layout = LAYOUT) -> tuple[FaceEvidence, ...]:
     """The faces of a stretch as records, in time order."""
     names = layout.words["expressions"]
-    found: list[FaceEvidence] = []
-    for time_s, row, mask in zip(stream.times_s.tolist(), stream.values.float(), stream.mask, strict=True):
-        for entity in row[mask]:
-            probabilities = layout.read(entity, "expressions").clamp(0, 1).tolist()
-            found.append(
-                FaceEvidence(
-                    time_s=time_s,
-                    box=box_record(layout.read(entity, "box")),
-                    score=float(layout.read(entity, "score").clamp(0, 1)),
-                    expressions={name: round(p, 4) for name, p in zip(names, probabilities, strict=True)},
-                )
-            )
-    return tuple(found)
+    return tuple(
+        FaceEvidence(
+            time_s=time_s,
+            box=box_record(layout.read(face, "box")),
+            score=float(layout.read(face, "score").clamp(0, 1)),
+            expressions={
+                name: round(p, 4)
+                for name, p in zip(names, layout.read(face, "expressions").clamp(0, 1).tolist(), strict=True)
+            },
+        )
+        for time_s, face in stream.entities()
+    )

@@ -1,5 +1,6 @@
 """Detected objects and their tracks: what the action, relation and background scenes start from."""
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -122,6 +123,7 @@ class ObjectDetector(nn.Module):
         self.config, self.detector = config, detector
         self.layout, self.rate_hz = LAYOUT, config.rate_hz
 
+    @torch.inference_mode()
     def look(
         self,
         images: UInt8[Tensor, "distinct height width 3"],
@@ -130,31 +132,26 @@ class ObjectDetector(nn.Module):
         tracker: TrackerState,
     ) -> Looked:
         """As ``ObjectSource``."""
-        seen, tracker = self(images, copy_of, times_s, tracker)
-        return Looked(seen, Sampled(*self.rows(seen)), None, tracker)
-
-    @torch.inference_mode()
-    def forward(
-        self,
-        images: UInt8[Tensor, "distinct height width 3"],
-        copy_of: Tensor,
-        times_s: list[float],
-        state: TrackerState,
-    ) -> tuple[list[tuple[Track, ...]], TrackerState]:
-        """The tracks seen in each of consecutive detection frames."""
-        detections: list[Detections] = []
+        found: list[Detections] = []
         for batch in images.split(self.config.batch_size):
-            detections += self.detector.detect(batch, self.config.min_score)
-        seen: list[tuple[Track, ...]] = []
-        for index, time_s in zip(copy_of.tolist(), times_s, strict=True):
-            found = detections[index]
-            state = follow_tracks(state, found, time_s, self.config)
-            seen.append(current_tracks(state, time_s, self.config.max_objects))
-        return seen, state
+            found += self.detector.detect(batch, self.config.min_score)
+        return follow_objects([found[index] for index in copy_of.tolist()], times_s, tracker, LAYOUT, self.config)
 
-    def rows(self, seen: list[tuple[Track, ...]]) -> tuple[Float[Tensor, "frames objects width"], Bool[Tensor, "f o"]]:
-        """Entity vectors and mask."""
-        return track_vectors(seen, LAYOUT, self.config.max_objects)
+
+def follow_objects(
+    found: Sequence[Detections],
+    times_s: Sequence[float],
+    tracker: TrackerState,
+    layout: Layout,
+    config: ObjectsConfig,
+    relations: Sampled | None = None,
+) -> Looked:
+    """What was detected in consecutive frames, numbered by track."""
+    seen: list[tuple[Track, ...]] = []
+    for detections, time_s in zip(found, times_s, strict=True):
+        tracker = follow_tracks(tracker, detections, time_s, config)
+        seen.append(current_tracks(tracker, time_s, config.max_objects))
+    return Looked(seen, Sampled(*track_vectors(seen, layout, config.max_objects)), relations, tracker)
 
 
 def current_tracks(state: TrackerState, time_s: float, count: int) -> tuple[Track, ...]:
@@ -217,18 +214,14 @@ def follow_tracks(state: TrackerState, found: Detections, time_s: float, config:
 
 def evidence(stream: SceneStream, layout: Layout = LAYOUT) -> tuple[ObjectEvidence, ...]:
     """The objects of a stretch as records, people apart, in time order."""
-    found: list[ObjectEvidence] = []
-    for time_s, row, mask in zip(stream.times_s.tolist(), stream.values.float(), stream.mask, strict=True):
-        for entity in row[mask]:
-            name = layout.words["class"][int(layout.read(entity, "class"))]
-            if name not in PEOPLE:
-                found.append(
-                    ObjectEvidence(
-                        time_s=time_s,
-                        track=int(layout.read(entity, "track")),
-                        name=name,
-                        box=box_record(layout.read(entity, "box")),
-                        score=float(layout.read(entity, "score").clamp(0, 1)),
-                    )
-                )
-    return tuple(found)
+    return tuple(
+        ObjectEvidence(
+            time_s=time_s,
+            track=int(layout.read(thing, "track")),
+            name=name,
+            box=box_record(layout.read(thing, "box")),
+            score=float(layout.read(thing, "score").clamp(0, 1)),
+        )
+        for time_s, thing in stream.entities()
+        if (name := layout.words["class"][int(layout.read(thing, "class"))]) not in PEOPLE
+    )

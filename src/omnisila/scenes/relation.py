@@ -161,19 +161,15 @@ def _row(number: int, pair: Pair) -> Float[Tensor, "width"]:
 def evidence(stream: SceneStream, layout: Layout = LAYOUT) -> tuple[TripletEvidence, ...]:
     """The triplets of a stretch as records, in time order."""
     things, predicates = layout.words["classes"], layout.words["predicate"]
-    found: list[TripletEvidence] = []
-    for time_s, row, mask in zip(stream.times_s.tolist(), stream.values.float(), stream.mask, strict=True):
-        for entity in row[mask]:
-            subject, thing = (things[int(c)] for c in layout.read(entity, "classes"))
-            found.append(
-                TripletEvidence(
-                    time_s=time_s,
-                    subject=subject,
-                    predicate=predicates[int(layout.read(entity, "predicate").argmax())],
-                    object=thing,
-                    score=float(layout.read(entity, "score").clamp(0, 1)),
-                    subject_box=box_record(layout.read(entity, "subject_box")),
-                    object_box=box_record(layout.read(entity, "object_box")),
-                )
-            )
-    return tuple(found)
+    return tuple(
+        TripletEvidence(
+            time_s=time_s,
+            subject=things[int(layout.read(triplet, "classes")[0])],
+            predicate=predicates[int(layout.read(triplet, "predicate").argmax())],
+            object=things[int(layout.read(triplet, "classes")[1])],
+            score=float(layout.read(triplet, "score").clamp(0, 1)),
+            subject_box=box_record(layout.read(triplet, "subject_box")),
+            object_box=box_record(layout.read(triplet, "object_box")),
+        )
+        for time_s, triplet in stream.entities()
+    )

@@ -5,8 +5,16 @@ import torch
 
 from omnisila.scenes.extractor import SceneStream
 from omnisila.scenes.nets.nanodet import COCO_CLASSES, Detections
-from omnisila.scenes.objects import LAYOUT, PERSON, ObjectsConfig, Track, TrackerState, evidence, follow_tracks
-from omnisila.scenes.sem import SceneEnrichedModeling
+from omnisila.scenes.objects import (
+    LAYOUT,
+    PERSON,
+    ObjectsConfig,
+    Track,
+    TrackerState,
+    evidence,
+    follow_tracks,
+    track_vectors,
+)
 
 CAR, CUP = COCO_CLASSES.index("car"), COCO_CLASSES.index("cup")
 
@@ -60,10 +68,10 @@ def test_a_class_never_takes_over_the_track_of_another() -> None:
     assert {(track.class_index, track.number) for track in state.tracks} == {(PERSON, 0), (CAR, 1)}
 
 
-def test_records_say_what_the_rows_hold_and_leave_people_to_their_own(sem: SceneEnrichedModeling) -> None:
+def test_records_say_what_the_rows_hold_and_leave_people_to_their_own() -> None:
     cup = Track(7, CUP, torch.tensor([0.25, 0.5, 0.5, 0.75]), torch.zeros(4), 0.5, 0.0, 0)
-    values, mask = sem.objects.rows([(cup, cup._replace(number=8, class_index=PERSON)), ()])
-    assert values.shape == (2, ObjectsConfig().max_objects, LAYOUT.width)
+    values, mask = track_vectors([(cup, cup._replace(number=8, class_index=PERSON)), ()], LAYOUT, 12)
+    assert values.shape == (2, 12, LAYOUT.width)
     (record,) = evidence(SceneStream(3.0, 2.0, values.half(), mask))
     assert (record.name, record.track, record.time_s, record.score) == ("cup", 7, 3.0, 0.5)
     assert (record.box.left_frac, record.box.bottom_frac) == (0.25, 0.75)

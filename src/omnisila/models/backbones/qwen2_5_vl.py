@@ -37,6 +37,7 @@ class Qwen25VL(Backbone):
         opening="<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n<|vision_start|>",
         after_video="<|vision_end|>",
     )
+    times_in_positions = True
 
     def __init__(self, model: Any, settings: VideoSettings, size_px: tuple[int, int], rate_hz: float) -> None:
         super().__init__(model)
@@ -105,14 +106,15 @@ class Qwen25VL(Backbone):
         video = ids == self.video_id
         if not video.any():
             return places.expand(3, -1, -1).to(self.model.device)
+        timing = {"second_per_grid_ts": torch.full((len(ids),), self.step_s)} if self.times_in_positions else {}
         prompt, _ = self.model.model.get_rope_index(
             ids,
             mm_token_type_ids=video.int() * VIDEO,
             video_grid_thw=self.video_grid(len(ids), int(video[0].sum()) // self.patches),
-            second_per_grid_ts=torch.full((len(ids),), self.step_s),
             attention_mask=real,
+            **timing,
         )
-        for row, times_s in enumerate(tokens.times_s):
+        for row, times_s in enumerate(tokens.times_s if self.times_in_positions else ()):
             begun_s = torch.tensor(times_s[:: self.frames_per_step], dtype=torch.float64) - times_s[0]
             passed = (begun_s * self.model.config.vision_config.tokens_per_second + ROUNDING).long()
             begin = prompt[0, row, video[row]].min()

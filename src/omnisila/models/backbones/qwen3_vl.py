@@ -12,8 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from omnisila.models.backbone import CHATML, Footage, VideoSettings
-from omnisila.models.backbones.qwen2_5_vl import VIDEO, Qwen25VL, fitting_size
-from omnisila.models.tokens import Tokens
+from omnisila.models.backbones.qwen2_5_vl import Qwen25VL, fitting_size
 
 USUAL = VideoSettings(image_mean=(0.5, 0.5, 0.5), image_std=(0.5, 0.5, 0.5), size={})  # of the released checkpoints
 SMALLEST, LARGEST = 4, 768  # tokens of a frame; the checkpoint's own limits are for whole videos
@@ -23,6 +22,7 @@ class Qwen3VL(Qwen25VL):
     """Frames keep about their shape; time stands in the words, so positions tell place alone."""
 
     template = CHATML
+    times_in_positions = False
 
     def __init__(self, model: Any, settings: VideoSettings, size_px: tuple[int, int], rate_hz: float) -> None:
         super().__init__(model, settings, size_px, rate_hz)
@@ -52,22 +52,6 @@ class Qwen3VL(Qwen25VL):
         deep = seen.deepstack_features if self.deep_layers() else ()
         layers = [torch.stack(tuple(layer)) for layer in (seen.pooler_output, *deep)]
         return torch.cat(layers, dim=-1)
-
-    def positions(self, tokens: Tokens) -> Int[Tensor, "batch tokens"] | Int[Tensor, "3 batch tokens"]:
-        """The model's own positions of the prompt; what follows goes on from the prompt's last token in all three."""
-        end, places = tokens.prompt_length, tokens.positions.cpu()
-        ids = tokens.ids[:, :end].cpu()
-        video = ids == self.video_id
-        if not video.any():
-            return places.expand(3, -1, -1).to(self.model.device)
-        prompt, _ = self.model.model.get_rope_index(
-            ids,
-            mm_token_type_ids=video.int() * VIDEO,
-            video_grid_thw=self.video_grid(len(ids), int(video[0].sum()) // self.patches),
-            attention_mask=tokens.visible[:, end - 1, :end].cpu(),
-        )
-        beyond = places[:, end:] - places[:, end - 1 : end]
-        return torch.cat([prompt, prompt[..., -1:] + beyond], dim=-1).to(self.model.device)
 
 
 def build(model: Any, settings: dict[str, Any], footage: Footage, family: type[Qwen3VL] = Qwen3VL) -> Qwen3VL:

@@ -168,7 +168,7 @@ def load(folder: Path, dtype: torch.dtype, noise_seed: int | None = None) -> Tra
     language, clip, settings = whole_checkpoint(folder)
     model = published.fill_parts(
         (settings, language), lambda width: clip_side(clip, width, folder, class_token=False), tower_keys(clip), folder,
-        dtype, _our_name,
+        dtype, published.projector_name,
     )  # fmt: skip
     return TransformersVideoLLM(
         model, published.llama_tokenizer(folder), ChatUniVi(model, rates_of(settings), noise_seed)
@@ -184,7 +184,3 @@ def rates_of(settings: dict[str, Any]) -> Rates:
     ]
     temporal = stated.get("temporal_cluster_rate", usual.temporal.rate)
     return Rates((spatial[0], spatial[1], spatial[2]), usual.temporal._replace(rate=temporal))
-
-
-def _our_name(key: str) -> str:
-    return key.replace("language_model.model.mm_projector.", "visual.projector.")

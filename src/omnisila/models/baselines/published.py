@@ -248,6 +248,11 @@ def above(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {prefix + key: tensor for key, tensor in state.items() if not key.endswith(BUFFERS)}
 
 
+def projector_name(key: str) -> str:
+    """The name of a tensor whose projector LLaVA's authors keep within the language model."""
+    return key.replace("language_model.model.mm_projector.", "visual.projector.")
+
+
 def count_below(state: Mapping[str, Tensor], prefix: str) -> int:
     """How many layers have tensors whose keys begin so."""
     return len({key.removeprefix(prefix).split(".")[0] for key in state if key.startswith(prefix)})

@@ -165,4 +165,4 @@ def _our_name(key: str) -> str | None:
         return None
     for name in ("pooling_layer.", "transformer_delta_encoder.", "position_matrix"):
         key = key.replace(f"language_model.model.{name}", f"visual.pooling.{name}")
-    return key.replace("language_model.model.mm_projector.", "visual.projector.")
+    return published.projector_name(key)

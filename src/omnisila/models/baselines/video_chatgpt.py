@@ -92,14 +92,10 @@ def load(folder: Path, dtype: torch.dtype) -> TransformersVideoLLM:
     model = published.fill_parts(
         (published.language_settings(home), language),
         lambda width: clip_side(clip, width, folder, class_token=False), tower_keys(clip), folder / PARTIAL, dtype,
-        _our_name,
+        published.projector_name,
     )  # fmt: skip
     model.config.video_token_id = tokenizer.convert_tokens_to_ids(TOKENS[0])
     return TransformersVideoLLM(model, tokenizer, VideoChatGPT(model))
-
-
-def _our_name(key: str) -> str:
-    return key.replace("language_model.model.mm_projector.", "visual.projector.")
 
 
 def with_mean_rows(weight: Float[Tensor, "rows width"], wanted: int) -> Float[Tensor, "wanted width"]:

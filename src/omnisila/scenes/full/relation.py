@@ -17,16 +17,7 @@ from omnisila.scenes.extractor import Layout, Sampled
 from omnisila.scenes.nets import visual_genome
 from omnisila.scenes.nets.nanodet import Detections
 from omnisila.scenes.nets.reltr import Relations, RelTR, top_triplets
-from omnisila.scenes.objects import (
-    Looked,
-    ObjectDetector,
-    ObjectsConfig,
-    Track,
-    TrackerState,
-    current_tracks,
-    follow_tracks,
-    track_vectors,
-)
+from omnisila.scenes.objects import Looked, ObjectDetector, ObjectsConfig, TrackerState, follow_objects
 from omnisila.scenes.relation import RelationConfig
 
 
@@ -83,23 +74,14 @@ class RelTRScene(nn.Module):
         pictures: list[Relations] = []
         for part in images.split(self.config.batch_size):
             pictures += [Relations(*(column.cpu() for column in found)) for found in self.net.relations(part)]
-        seen: list[tuple[Track, ...]] = []
-        detections = [self._detections(found) for found in pictures]
-        for index, time_s in zip(copy_of.tolist(), times_s, strict=True):
-            tracker = follow_tracks(tracker, detections[index], time_s, self.config.objects)
-            seen.append(current_tracks(tracker, time_s, self.config.objects.max_objects))
         rows = [self._rows(found) for found in pictures]
-        values = torch.zeros(len(seen), self.config.max_triplets, self.triplet_layout.width)
-        mask = torch.zeros(len(seen), self.config.max_triplets, dtype=torch.bool)
+        values = torch.zeros(len(copy_of), self.config.max_triplets, self.triplet_layout.width)
+        mask = torch.zeros(len(copy_of), self.config.max_triplets, dtype=torch.bool)
         for frame, index in enumerate(copy_of.tolist()):
             values[frame, : len(rows[index])] = rows[index]
             mask[frame, : len(rows[index])] = True
-        return Looked(
-            seen,
-            Sampled(*track_vectors(seen, self.layout, self.config.objects.max_objects)),
-            Sampled(values, mask),
-            tracker,
-        )
+        found = [self._detections(pictures[index]) for index in copy_of.tolist()]
+        return follow_objects(found, times_s, tracker, self.layout, self.config.objects, Sampled(values, mask))
 
     def _detections(self, found: Relations) -> Detections:
         scores, classes = found.entity_probabilities.max(dim=1)
