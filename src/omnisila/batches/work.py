@@ -49,7 +49,6 @@ class Work:
 
         Raises:
             OutputError: a result cannot be written, or the ledger not be read, which is no input's fault.
-            EndpointError: likewise, no question can be asked.
         """
         if (known := self._ledger.of(source)) is not None:
             return known

@@ -124,9 +124,6 @@ class Camera:
 
         Args:
             wanted: those facts of a camera that would; its picture's size and videos do not count.
-
-        Raises:
-            InputError: it does not.
         """
         mine, again = self.facts, "Learn it again with this model, or analyse with that one."
         if mine.extractor_digest != wanted.extractor_digest or mine.window != wanted.window:

@@ -142,11 +142,7 @@ def read_text(path: Path, wanted: str) -> str:
 
 
 def read_words(path: Path, wanted: str) -> Iterator[tuple[Row, list[str]]]:
-    """The words of every line that has any, with the line as a row that can raise errors.
-
-    Raises:
-        DataSetError: as ``read_text``.
-    """
+    """The words of every line that has any, with the line as a row that can raise errors."""
     for number, line in enumerate(read_text(path, wanted).splitlines(), start=1):
         if words := line.split():
             yield Row(path, number, {}), words

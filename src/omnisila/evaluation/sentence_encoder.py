@@ -41,7 +41,6 @@ class FolderEncoder:
         device: as torch names it; without one the first GPU, else the processor.
 
     Raises:
-        WeightsError: a file is missing or damaged, or the weights are not those of the configuration.
         InputError: torch does not know the device.
     """
 
@@ -127,7 +126,6 @@ def encoder_folder(source: str) -> Path:
 
     Raises:
         InputError: no such folder, or the package is not installed.
-        WeightsError: no weights there.
     """
     folder = _minilm_folder() if source == MINILM else Path(source).expanduser()
     if not folder.is_dir():

@@ -42,11 +42,7 @@ class Asks(Protocol):
     parallel: int
 
     def ask(self, video: Path, span_s: tuple[float, float], prompt: str, max_tokens: int = ANSWER_TOKENS) -> str:
-        """The answer's text.
-
-        Raises:
-            OmnisilaError: the video cannot be read, or no answer comes.
-        """
+        """The answer's text."""
         ...
 
 
@@ -124,11 +120,7 @@ class AskedAnalyzer:
         return len(self.config.labels)
 
     def analyze(self, path: str | Path, progress: Progress | None = None) -> Analysis:
-        """Findings of one video.
-
-        Raises:
-            OmnisilaError: the model gives no answer.
-        """
+        """Findings of one video."""
         path, report = Path(path), progress or tell_no_one
         timings: dict[str, float] = {}
         with time_stage(timings, "features"):
@@ -156,11 +148,7 @@ class AskedAnalyzer:
         )
 
     def locate(self, path: Path, extracted: Extracted, progress: Callable[[float], None]) -> LocatedIn:
-        """What it says is where.
-
-        Raises:
-            OmnisilaError: the model gives no answer.
-        """
+        """What it says is where."""
         duration_s = extracted.info.duration_s
 
         def ask(labels: LabelSet) -> str:

@@ -51,11 +51,7 @@ class RunIdentity(Frozen):
 
 
 def answering_digest(model: str, settings: AnalyzerConfig) -> str:
-    """What differs where models, their thresholds, what they leave out or the labels do; nothing is loaded for it.
-
-    Raises:
-        InputError: as ``answering``.
-    """
+    """What differs where models, their thresholds, what they leave out or the labels do; nothing is loaded for it."""
     runs, parts = plan_answering(model, settings), [model]
     if runs.scenes is not None:
         settings = runs.scenes.settings
@@ -160,11 +156,7 @@ class Batch:
         self._taken = {_key(out / INDEX): (out / INDEX, "the index of the run")}
 
     def run(self, inputs: Iterable[Input]) -> Iterator[Outcome]:
-        """Work through the inputs, one outcome each, in their order; no error of a single input leaves this.
-
-        Raises:
-            EndpointError: no question can be asked any more, of whatever input.
-        """
+        """Work through the inputs, one outcome each, in their order; no error of a single input leaves this."""
         for item in inputs:
             try:
                 yield self._outcome(item)

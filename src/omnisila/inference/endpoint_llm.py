@@ -62,7 +62,6 @@ class EndpointLLM:
 
         Raises:
             InputError: more labels than an endpoint gives log-probabilities for.
-            OmnisilaError: no answer, or one without log-probabilities that can be believed.
         """
         if fault := too_many(labels):
             raise InputError(f"{fault}. Ask in words, with --model {QUERY}{OPENAI}{self.endpoint.config.model}.")

@@ -259,7 +259,6 @@ def check_system(model: str, settings: AnalyzerConfig) -> None:
     """Whether a name stands for a system that answers examples, so asked; nothing is loaded.
 
     Raises:
-        InputError: it does not.
         WeightsError: a Video-LLM to ask, neither a folder of one nor the hub id of one.
     """
     named = model.startswith((RELEASE, QUERY)) or is_function(model)

@@ -103,9 +103,6 @@ def system(model: str, cache: FeatureCache | None = None, settings: AnalyzerConf
             ``openai:NAME`` for one behind an endpoint (``query:openai:NAME``: asked in any case), or
             ``module:function`` for a function of (example, video path) that returns an answer or a whole prediction.
         cache: where scene features are kept.
-
-    Raises:
-        InputError: nothing of that name.
     """
     if model.startswith(RELEASE):
         return ReleaseSystem(Path(model.removeprefix(RELEASE)))

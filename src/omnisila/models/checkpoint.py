@@ -141,10 +141,6 @@ def load_run(folder: Path) -> Run:
 
     A pretrained Video-LLM goes to a GPU if there is one, and its scenes with it. The compact model stays on the
     processor, where it is fast enough.
-
-    Raises:
-        WeightsError: a file is missing or changed, or its tensors are not those of the recorded configuration; the
-            message names them.
     """
     record = read_record(folder, RunRecord)
     contents = read_contents(folder, record)

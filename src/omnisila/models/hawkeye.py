@@ -170,11 +170,7 @@ class Hawkeye(SceneModel):
         return HawkeyePerception(scene_tokens, probabilities, weights, h.present, h.is_action)
 
     def graphs(self, scenes: SceneInputs, visual: Entities) -> GraphTokens:
-        """What the two graphs make of a window, before the mixture.
-
-        Raises:
-            InputError: as ``perceive``.
-        """
+        """What the two graphs make of a window, before the mixture."""
         x_v = self.video(visual)
         return GraphTokens(self.asg(scenes["action"], x_v), self.org(scenes["relation"], x_v, visual.area))
 

@@ -88,11 +88,7 @@ def save_reaction(folder: Path, model: ReactionModel, record: ReactionRecord) ->
 
 
 def load_reaction(folder: Path) -> ReactionRun:
-    """Build the model that a run folder holds, on the processor.
-
-    Raises:
-        WeightsError: a file is missing or changed, or its tensors are not those of the recorded configuration.
-    """
+    """Build the model that a run folder holds, on the processor."""
     record = read_record(folder, ReactionRecord)
     model = record.model.build(record.widths)
     try:

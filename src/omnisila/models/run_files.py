@@ -89,11 +89,7 @@ def run_calibration(folder: Path) -> Calibration | None:
 
 
 def read_record(folder: Path, kind: type[Record]) -> Record:
-    """A run folder's record.
-
-    Raises:
-        WeightsError: the file is missing, or not of that kind.
-    """
+    """A run folder's record."""
     path = folder / RUN
     try:
         return kind.model_validate_json(path.read_bytes())

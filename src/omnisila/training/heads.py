@@ -113,9 +113,6 @@ def head_tuning(
 
     Args:
         state_folder: for resuming.
-
-    Raises:
-        TrainingError: as ``train``.
     """
     questions = LabelQuestions(trained)
     heads = nn.ModuleDict({name: nn.Linear(width, len(questions.answers)) for name, width in headed.widths.items()})

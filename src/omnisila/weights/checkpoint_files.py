@@ -138,11 +138,7 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def folder_digest(source: str) -> str:
-    """SHA-256 over a model's configuration, preparation and weights, wherever they lie.
-
-    Raises:
-        WeightsError: nothing there.
-    """
+    """SHA-256 over a model's configuration, preparation and weights, wherever they lie."""
     folder = model_folder(source)
     files = sorted([*weight_files(folder), *(folder / name for name in (CONFIG, PREPARATION))])
     hashes = {path.relative_to(folder).as_posix(): file_digest(path) for path in files if path.is_file()}

@@ -48,9 +48,6 @@ def fill(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], fault: str, 
     Args:
         fault: begins the message where names or shapes differ.
         advice: ends it.
-
-    Raises:
-        WeightsError: as ``load_into``.
     """
     both = sorted(wanted.keys() & found.keys())
     faults = {

@@ -50,11 +50,7 @@ def write_examples(
 
 
 def check_formats(names: Sequence[str]) -> None:
-    """Whether examples can be written so.
-
-    Raises:
-        InputError: no such format, or none.
-    """
+    """Whether examples can be written so."""
     check_known("format", names or ("",), FORMATS)
 
 

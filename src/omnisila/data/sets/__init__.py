@@ -67,11 +67,7 @@ def set_names() -> tuple[str, ...]:
 
 
 def data_set(name: str) -> DataSet:
-    """One of the sets.
-
-    Raises:
-        DataSetError: there is no such set.
-    """
+    """One of the sets."""
     if name not in set_names():
         raise DataSetError(unknown("data set", name, set_names()))
     return importlib.import_module(f"{__name__}.{name}").SET

@@ -46,11 +46,7 @@ def clip_state(state: Mapping[str, Tensor], folder: Path) -> dict[str, Tensor]:
 
 
 def clip_side(state: Mapping[str, Tensor], width: int, source: Path, *, class_token: bool) -> ClipSide:
-    """Both parts without values, of the sizes that the tower's tensors have.
-
-    Raises:
-        WeightsError: the tensors are not a CLIP's.
-    """
+    """Both parts without values, of the sizes that the tower's tensors have."""
     return ClipSide(ClipTower(published.clip_of(state, source), class_token=class_token), width)
 
 

@@ -90,11 +90,7 @@ def vision_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def imagebind_vision(state: Mapping[str, Tensor], source: object) -> ImageBindVision:
-    """A trunk of the sizes that its tensors have, without values.
-
-    Raises:
-        WeightsError: they are not ImageBind's.
-    """
+    """A trunk of the sizes that its tensors have, without values."""
     try:
         width, _, _, patch_px, _ = state["patches.weight"].shape
         hidden, out, places = (

@@ -167,11 +167,7 @@ def load(folder: Path, dtype: torch.dtype) -> TransformersVideoLLM:
 
 
 def owl_side(state: Mapping[str, Tensor], settings: Mapping[str, Any], source: Path, language_width: int) -> OwlSide:
-    """The visual side of the sizes that its tensors have, without values.
-
-    Raises:
-        WeightsError: the tensors are not mPLUG-Owl's.
-    """
+    """The visual side of the sizes that its tensors have, without values."""
     layer, hidden = "tower.encoder.layers.", "mlp.fc1.weight"
     abstracting = "abstractor.encoder.layers.0.crossattention."
     heads, abstractor_heads = (

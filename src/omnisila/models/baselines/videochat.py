@@ -227,11 +227,7 @@ def in_transformers_form(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def videochat_side(state: Mapping[str, Tensor], source: Path, width: int) -> VideoChatSide:
-    """The visual side of the sizes that its tensors have, without values.
-
-    Raises:
-        WeightsError: the tensors are not VideoChat's.
-    """
+    """The visual side of the sizes that its tensors have, without values."""
     layers, queries = "tower.vision.encoder.layers.", "qformer.encoder.layer."
     try:
         patch = state["tower.vision.embeddings.patch_embedding.weight"]

@@ -49,9 +49,6 @@ def pooled_features(
 
     Returns:
         The clips that could not be read, with reasons.
-
-    Raises:
-        DataSetError: not one clip could be read.
     """
     llm = FrozenLLM.load(source.backbone, source.frames)
     failed = pooled_streams(source.backbone, llm, videos, footage, out, source.pooling, say)
@@ -77,9 +74,6 @@ def pooled_streams(
 
     Returns:
         The clips that could not be read, with reasons.
-
-    Raises:
-        DataSetError: not one clip could be read.
     """
     identity = digest(f"{system}/{llm.frames}/{pooling}")[:12]
     parts = {video.id: folder / "parts" / f"pooled-{identity}" / f"{video.id}.safetensors" for video in videos}

@@ -65,7 +65,6 @@ def chosen_networks(name: str, face: str | None, tables: Tables) -> ReactionFeat
     Raises:
         InputError: no such profile, a file that is none, a folder without tables, no such modality, or another number
             of frames than models read.
-        RecordError: a table of no known form.
     """
     if name in NETWORKS:
         config = NETWORKS[name]()
@@ -95,9 +94,6 @@ def frame_streams(
 
     Args:
         workers: processes; with several each has one thread.
-
-    Raises:
-        DataSetError: not one clip could be read.
     """
     extractor = config.build()
     done: list[_Done] = []
