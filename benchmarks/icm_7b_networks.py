@@ -26,7 +26,7 @@ from omnisila.models.checkpoint import Run, RunRecord
 from omnisila.models.experts import ExpertConfig
 from omnisila.models.lora import add_lora
 from omnisila.models.pretrained_llm import VideoBackboneConfig
-from omnisila.models.tokenizer import VIDEO, token_id, train_tokenizer
+from omnisila.models.tokenizer import VIDEO, as_transformers, token_id, train_tokenizer
 from omnisila.models.transformers_llm import TransformersVideoLLM
 from omnisila.recipes.rows.icm import FullICM
 from omnisila.scenes.full.checkpoints import Checkpoints
@@ -137,7 +137,7 @@ def video_llava(shapes: Shapes, device: torch.device, dtype: torch.dtype) -> Tra
     torch.manual_seed(0)
     with torch.device(device):
         model = VideoLlavaForConditionalGeneration._from_config(config, dtype=dtype)
-    return TransformersVideoLLM(model, tokenizer, build_backbone(model, {}, Footage())).eval()
+    return TransformersVideoLLM(model, as_transformers(tokenizer), build_backbone(model, {}, Footage())).eval()
 
 
 def run(shapes: Shapes, folder: Path, device: torch.device, tell: Callable[[str], None]) -> tuple[Run, FullICM]:

@@ -39,7 +39,7 @@ from omnisila.inference.attributing import MAX_CAUSE_TOKENS
 from omnisila.inference.load import load
 from omnisila.inference.settings import AnalyzerConfig
 from omnisila.labels import IMPLICIT
-from omnisila.models.tokenizer import VIDEO, token_id, train_tokenizer
+from omnisila.models.tokenizer import VIDEO, as_transformers, token_id, train_tokenizer
 from omnisila.scenes.cache import FeatureCache
 from omnisila.scenes.windows import windows
 
@@ -57,7 +57,7 @@ def write_checkpoint(shapes: Shapes, folder: Path) -> int:
     """A checkpoint of those shapes as ``save_pretrained`` lays it out, one shard in memory at a time; its bytes."""
     texts = [render_instruction(Instruction("identify", IMPLICIT)), *map(render_label, IMPLICIT.labels)]
     tokenizer = train_tokenizer([*texts, "USER: ASSISTANT:"])
-    tokenizer.save_pretrained(folder)
+    as_transformers(tokenizer).save_pretrained(folder)
     config = VideoLlavaConfig(
         text_config=LlamaConfig(**shapes.text),
         vision_config=CLIPVisionConfig(**shapes.vision),

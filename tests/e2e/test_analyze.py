@@ -4,6 +4,8 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -111,6 +113,24 @@ def test_what_a_clip_shows_is_found_where_it_is(omnisila: Run, smiling: Path, tm
         assert said in (out / f"smiling.mp4.{name}").read_text(encoding="utf-8"), name
     (cut,) = (out / "smiling.mp4.cuts").iterdir()
     assert cut.name.endswith("_positive.mp4")
+
+
+SLOW = ("transformers", "sympy", "torch._dynamo", "torch.distributed.tensor", "sklearn", "pandas", "matplotlib")
+LOADED = f"""
+import sys
+import omnisila
+
+analysis = omnisila.load("compact").analyze(sys.argv[1])
+print([finding.cause for finding in analysis.findings], [name for name in {SLOW!r} if name in sys.modules])
+"""
+
+
+def test_a_finding_with_its_cause_needs_no_library_that_takes_seconds_to_import(smiling: Path, tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", LOADED, str(smiling)], capture_output=True, text=True, check=True,
+        env={**os.environ, "OMNISILA_CACHE": str(tmp_path)},
+    )  # fmt: skip
+    assert ended.stdout == "['A happy face.'] []\n"
 
 
 def test_every_format_of_the_help_is_written(omnisila: Run, make_video: Make, tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ of videos add up, so that footage can be learnt in any order and nothing is kept
 from typing import NamedTuple
 
 import numpy as np
+import scipy  # whose parts load when they are named
 from jaxtyping import Float, Int
-from scipy.special import expit, logit
 
 from omnisila.spans import Curve, SpanShape, Thresholds, flagged_stretches, smooth_curve
 
@@ -37,12 +37,14 @@ class Expected(NamedTuple):
 
 def log_odds(score: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
     """Of probabilities; what is beyond the grid is drawn to its ends."""
-    return np.asarray(np.clip(logit(np.clip(score, 1e-9, 1 - 1e-9)), GRID[0], GRID[-1]))
+    return np.asarray(np.clip(scipy.special.logit(np.clip(score, 1e-9, 1 - 1e-9)), GRID[0], GRID[-1]))
 
 
 def thresholds_at(on_log_odds: float, hysteresis: float) -> Thresholds:
     """A threshold with the lower one to which spans reach, ``hysteresis`` below it in log-odds."""
-    return Thresholds(on=float(expit(on_log_odds)), off=float(expit(on_log_odds - hysteresis)))
+    return Thresholds(
+        on=float(scipy.special.expit(on_log_odds)), off=float(scipy.special.expit(on_log_odds - hysteresis))
+    )
 
 
 def alarm_counts(curve: Curve, shape: SpanShape, hysteresis: float) -> Int[np.ndarray, "grid"]:
@@ -65,7 +67,7 @@ def histogram(score: Float[np.ndarray, "windows"]) -> Int[np.ndarray, "grid"]:
 def quantile(counts: Int[np.ndarray, "grid"], level: float) -> float:
     """A quantile of a histogram, as a probability."""
     place = np.searchsorted(np.cumsum(counts), level * counts.sum())
-    return float(expit(GRID[min(place, len(GRID) - 1)]))
+    return float(scipy.special.expit(GRID[min(place, len(GRID) - 1)]))
 
 
 def limit(counts: Int[np.ndarray, "grid"], hours: float, per_hour: float, expected: Expected | None = None) -> Limit:

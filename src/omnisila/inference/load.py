@@ -1,27 +1,27 @@
 """From a model's name to an analyzer."""
 
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from omnisila.digests import digest
 from omnisila.inference.analyzer import Analyzer, Progress
 from omnisila.inference.asking import AskedAnalyzer
 from omnisila.inference.frozen_llm import FrozenLLM
 from omnisila.inference.lettered import endpoint_analyzer
-from omnisila.inference.reacting import ReactionAnalyzer
 from omnisila.inference.run_folders import ASKED, QUERY, is_endpoint, plan_answering
 from omnisila.inference.settings import AnalyzerConfig
 from omnisila.inference.zero_shot import load_model
-from omnisila.models.reaction_run import load_reaction
 from omnisila.scenes.cache import FeatureCache
-from omnisila.scenes.reaction.extracting import ReactionCache
 from omnisila.schema import Analysis, ModelIdentity
+
+if TYPE_CHECKING:
+    from omnisila.inference.reacting import ReactionAnalyzer
 
 
 class Both:
     """A scene model's findings with a reaction model's intensities."""
 
-    def __init__(self, scenes: Analyzer, reaction: ReactionAnalyzer) -> None:
+    def __init__(self, scenes: Analyzer, reaction: "ReactionAnalyzer") -> None:
         self.scenes, self.reaction = scenes, reaction
 
     @property
@@ -34,9 +34,7 @@ class Both:
         """Which models answer; the digest is over both."""
         first, other = self.scenes.identity, self.reaction.identity
         return ModelIdentity(
-            name=f"{first.name} and {other.name}",
-            version=first.version,
-            digest=digest(f"{first.digest}{other.digest}"),
+            name=f"{first.name} and {other.name}", version=first.version, digest=digest(f"{first.digest}{other.digest}")
         )
 
     @property
@@ -116,6 +114,10 @@ def load(
         scenes = Analyzer(run, asked.scenes.settings, cache or FeatureCache())
     reaction = None
     if asked.reaction is not None:
+        from omnisila.inference.reacting import ReactionAnalyzer  # its networks are transformers': seconds
+        from omnisila.models.reaction_run import load_reaction
+        from omnisila.scenes.reaction.extracting import ReactionCache
+
         kept = ReactionCache(cache.root if cache else None)
         reaction = ReactionAnalyzer(load_reaction(asked.reaction.folder), asked.reaction.settings, kept)
     if scenes is not None and reaction is not None:

@@ -14,8 +14,8 @@ from pydantic import ConfigDict, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
+from tokenizers import Tokenizer
 from torch import Tensor, nn
-from transformers import PreTrainedTokenizerFast
 
 from omnisila.devices import default_device
 from omnisila.errors import WeightsError
@@ -40,6 +40,7 @@ from omnisila.models.run_files import (
 )
 from omnisila.models.scene_model import SceneModel
 from omnisila.models.sharded import whole
+from omnisila.models.tokenizer import as_transformers
 from omnisila.models.transformers_llm import TransformersVideoLLM
 from omnisila.models.votes import VotesConfig
 from omnisila.models.zero_shot import TunedConfig, ZeroShotConfig
@@ -146,7 +147,7 @@ def load_run(folder: Path) -> Run:
     contents = read_contents(folder, record)
     scene = _tensors(folder / SCENE, contents)
     if isinstance(record.video_llm, CompactConfig):
-        tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / TOKENIZER, local_files_only=True)
+        tokenizer = Tokenizer.from_buffer(contents[f"{TOKENIZER}/tokenizer.json"])
         model = record.scene_side.build(record.video_llm.build(tokenizer))
         model.votes = record.votes.build() if record.votes else None
         language = {VIDEO_LLM_PREFIX + key: value for key, value in _tensors(folder / LANGUAGE, contents).items()}
@@ -196,7 +197,7 @@ def _tensors_to_store(model: SceneModel, half: bool) -> tuple[dict[str, Tensor],
 
 def _tokenizer_files(model: SceneModel) -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as aside:
-        cast("CompactVideoLLM", model.video_llm).tokenizer.save_pretrained(aside)
+        as_transformers(cast("CompactVideoLLM", model.video_llm).tokenizer).save_pretrained(aside)
         return {f"{TOKENIZER}/{path.name}": path.read_bytes() for path in sorted(Path(aside).iterdir())}
 
 

@@ -4,52 +4,23 @@ It has the Video-LLaVA interface at a thousandth of the size, so that one comman
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jaxtyping import Float, Int
+from tokenizers import Tokenizer
 from torch import Tensor, nn
-from transformers import (
-    AttentionInterface,
-    AttentionMaskInterface,
-    Cache,
-    LlamaConfig,
-    LlamaForCausalLM,
-    PreTrainedTokenizerFast,
-)
-from transformers.masking_utils import sdpa_mask
 
 from omnisila.config import Config
 from omnisila.errors import InputError
 from omnisila.models.decoding import check_length, empty_cache, generate_answers
-from omnisila.models.layers import FeatureDropout, Standardise, attend, masked_mean
-from omnisila.models.tokenizer import END, PAD, SCENE, START, VIDEO, token_id
+from omnisila.models.layers import FeatureDropout, Standardise, masked_mean
+from omnisila.models.llama import Llama
+from omnisila.models.tokenizer import END, PAD, SCENE, START, VIDEO, as_transformers, plain_ids, token_id
 from omnisila.models.tokens import Generated, Tokens, splice
 from omnisila.scenes.extractor import Entities
 
-FLOAT32_ATTENTION = "omnisila_float32"
-
-
-def _llama_attention(
-    _module: nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    dropout: float = 0.0,
-    scaling: float | None = None,
-    **_: Any,
-) -> tuple[Tensor, None]:
-    mixed = attend(query, key, value, attention_mask, dropout, scaling)
-    return mixed.transpose(1, 2).contiguous(), None
-
-
-def _llama_mask(*shape: Any, **options: Any) -> Tensor | None:
-    """Causality and padding while generating: transformers builds no mask for an attention that registers none."""
-    return sdpa_mask(*shape, **{**options, "allow_is_causal_skip": False})
-
-
-AttentionInterface.register(FLOAT32_ATTENTION, _llama_attention)
-AttentionMaskInterface.register(FLOAT32_ATTENTION, _llama_mask)
+if TYPE_CHECKING:  # importing it takes longer than a minute of video does
+    import transformers
 
 
 class CompactVideoLLM(nn.Module):
@@ -60,18 +31,19 @@ class CompactVideoLLM(nn.Module):
 
     def __init__(
         self,
-        language_model: LlamaForCausalLM,
+        language_model: Llama,
         standardise: Standardise,
         projector: nn.Module,
-        tokenizer: PreTrainedTokenizerFast,
+        tokenizer: Tokenizer,
+        max_tokens: int,
     ) -> None:
         super().__init__()
         self.language_model = language_model
         self.standardise = standardise
         self.projector = projector
         self.tokenizer = tokenizer
-        self.width = language_model.config.hidden_size
-        self.max_tokens = language_model.config.max_position_embeddings
+        self.width = language_model.lm_head.in_features
+        self.max_tokens = max_tokens
         self.video_id, self.scene_id, self.pad_id, self.start_id, self.end_id = (
             token_id(tokenizer, token) for token in (VIDEO, SCENE, PAD, START, END)
         )
@@ -81,16 +53,16 @@ class CompactVideoLLM(nn.Module):
     ) -> list[int]:
         scenes = frames if scene_tokens is None else scene_tokens
         places = [self.video_id] * frames + [self.scene_id] * scenes
-        return [self.start_id, *places, *self._plain_ids(instruction + "\n")]
+        return [self.start_id, *places, *plain_ids(self.tokenizer, instruction + "\n")]
 
     def answer_ids(self, answer: str) -> list[int]:
-        return [*self._plain_ids(answer), self.end_id]
+        return [*plain_ids(self.tokenizer, answer), self.end_id]
 
-    def empty_cache(self) -> Cache:
-        return empty_cache(self.language_model)
+    def empty_cache(self) -> "transformers.Cache":
+        return empty_cache(self.language_model.as_transformers(self.max_tokens))
 
     def turn_ids(self, instruction: str) -> list[int]:
-        return self._plain_ids(instruction + "\n")
+        return plain_ids(self.tokenizer, instruction + "\n")
 
     def embed(self, ids: Int[Tensor, "batch tokens"], visual: Entities) -> Float[Tensor, "batch tokens width"]:
         """Token embeddings with one visual token a frame at ``<video>``, zero for frames outside the video.
@@ -103,7 +75,7 @@ class CompactVideoLLM(nn.Module):
                 f"visual features of width {visual.values.shape[-1]}, wanted {len(self.standardise.mean)}. "
                 "Extract with the profile the model was trained on."
             )
-        embeds = self.language_model.get_input_embeddings()(ids)
+        embeds = self.language_model.model["embed_tokens"](ids)
         return splice(embeds, ids, self.video_id, self.visual_tokens(visual))
 
     def visual_tokens(self, visual: Entities) -> Float[Tensor, "batch frames width"]:
@@ -115,13 +87,8 @@ class CompactVideoLLM(nn.Module):
         self, embeds: Float[Tensor, "batch tokens width"], tokens: Tokens
     ) -> Float[Tensor, "batch predictions vocabulary"]:
         check_length(int(tokens.positions.max()) + 1, self.max_tokens)
-        return self.language_model(
-            inputs_embeds=embeds,
-            attention_mask=tokens.visible.unsqueeze(1),
-            position_ids=tokens.positions,
-            use_cache=False,
-            logits_to_keep=embeds.shape[1] - tokens.prompt_length + 1,
-        ).logits
+        kept = embeds.shape[1] - tokens.prompt_length + 1
+        return self.language_model(embeds, tokens.positions, tokens.visible, kept)
 
     def generate(
         self,
@@ -129,12 +96,11 @@ class CompactVideoLLM(nn.Module):
         tokens: Tokens,
         max_tokens: int = 64,
         beams: int = 1,
-        cache: Cache | None = None,
+        cache: "transformers.Cache | None" = None,
     ) -> Generated:
+        model, tokenizer = self.language_model.as_transformers(self.max_tokens), as_transformers(self.tokenizer)
         ends: dict[str, Any] = {"pad_id": self.pad_id, "end_id": self.end_id, "reads": self.max_tokens}
-        return generate_answers(
-            self.language_model, self.tokenizer, embeds, tokens, max_tokens, beams, **ends, cache=cache
-        )
+        return generate_answers(model, tokenizer, embeds, tokens, max_tokens, beams, **ends, cache=cache)
 
     def fit_standardisation(self, visual: Entities) -> None:
         """Take mean and spread of the visual features from training windows.
@@ -143,10 +109,6 @@ class CompactVideoLLM(nn.Module):
             TrainingError: no frames, or features that are not finite.
         """
         self.standardise.fit(visual.values[visual.mask])
-
-    def _plain_ids(self, text: str) -> list[int]:
-        """A placeholder that a user types is text, not a place for a token."""
-        return self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
 
 
 class CompactConfig(Config):
@@ -161,16 +123,13 @@ class CompactConfig(Config):
     dropout: float = 0.0
     visual_dropout: float = 0.0  # of single visual features
 
-    def build(self, tokenizer: PreTrainedTokenizerFast) -> CompactVideoLLM:
-        llama = LlamaConfig(
-            vocab_size=len(tokenizer), hidden_size=self.width, intermediate_size=self.feedforward,
-            num_hidden_layers=self.num_layers, num_attention_heads=self.num_heads,
-            max_position_embeddings=self.max_tokens, attention_dropout=self.dropout, tie_word_embeddings=True,
-            pad_token_id=token_id(tokenizer, PAD), bos_token_id=token_id(tokenizer, START),
-            eos_token_id=token_id(tokenizer, END),
+    def build(self, tokenizer: Tokenizer) -> CompactVideoLLM:
+        llama = Llama(
+            tokenizer.get_vocab_size(), token_id(tokenizer, PAD), self.num_layers, self.width,
+            num_heads=self.num_heads, feedforward=self.feedforward, dropout=self.dropout,
         )  # fmt: skip
-        llama._attn_implementation = FLOAT32_ATTENTION
-        return CompactVideoLLM(LlamaForCausalLM(llama), Standardise(self.visual_features), self._projector(), tokenizer)
+        standardise = Standardise(self.visual_features)
+        return CompactVideoLLM(llama, standardise, self._projector(), tokenizer, self.max_tokens)
 
     def _projector(self) -> nn.Sequential:
         return nn.Sequential(

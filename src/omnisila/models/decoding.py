@@ -5,20 +5,28 @@ The language model is reached through its input embeddings alone, so that scene 
 
 import inspect
 from collections.abc import Sequence
-from typing import Any, cast
+from functools import cache
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
-from transformers import Cache, DynamicCache, GenerationConfig, GenerationMixin, PreTrainedTokenizerBase
 
 from omnisila.errors import InputError
 from omnisila.models.tokens import Generated, Tokens
 
-_generation_inputs = inspect.signature(cast("Any", GenerationMixin).prepare_inputs_for_generation).parameters
-# transformers 5.24 renamed it, and warns at the old name
-CACHE_ARGUMENT = "past_key_values" if "past_key_values" in _generation_inputs else "cache"
+if TYPE_CHECKING:  # importing it takes seconds, and only those models need it that are transformers' own
+    import transformers
+
+
+@cache
+def cache_argument() -> str:
+    """transformers 5.24 renamed it, and warns at the old name."""
+    from transformers import GenerationMixin
+
+    inputs = inspect.signature(cast("Any", GenerationMixin).prepare_inputs_for_generation).parameters
+    return "past_key_values" if "past_key_values" in inputs else "cache"
 
 
 def decode_visible(
@@ -67,9 +75,7 @@ def decode_branches(
     prompt = tokens.visible[:, start - 1, :start].long().to(device)
     seen = F.pad(prompt.repeat_interleave(len(paths), 0), (0, longest), value=1)
     once = len(paths) > 1 and not torch.is_grad_enabled()
-    cache: dict[str, Any] = {}
-    if once:
-        cache = {CACHE_ARGUMENT: empty_cache(language_model)}
+    kept_state: dict[str, Any] = {cache_argument(): empty_cache(language_model)} if once else {}
 
     def read(rows: Tensor, mask: Tensor, kept: int) -> Tensor:
         return language_model(
@@ -78,13 +84,13 @@ def decode_branches(
             position_ids=positions[..., rows].flatten(-3, -2),
             use_cache=once,
             logits_to_keep=kept,
-            **cache,
+            **kept_state,
         ).logits.unflatten(0, (batch, -1))
 
     every = torch.arange(start, device=device)
     if once:
         first = read(every[None], prompt, 1)[:, 0]
-        cache[CACHE_ARGUMENT].reorder_cache(torch.arange(batch, device=device).repeat_interleave(len(paths)))
+        kept_state[cache_argument()].reorder_cache(torch.arange(batch, device=device).repeat_interleave(len(paths)))
         behind = read(places, seen, longest)
     else:
         logits = read(torch.cat([every.expand(len(paths), -1), places], dim=1), seen, longest + 1)
@@ -94,8 +100,10 @@ def decode_branches(
     return torch.cat([first, behind[:, numbers, depths]], dim=1)
 
 
-def empty_cache(language_model: Any) -> Cache:
+def empty_cache(language_model: Any) -> "transformers.Cache":
     """What generation keeps of what it has read, in the form that each of the model's layers takes."""
+    from transformers import DynamicCache
+
     return DynamicCache(config=language_model.config.get_text_config())
 
 
@@ -128,7 +136,7 @@ def visibility_mask(tokens: Tokens, dtype: torch.dtype, device: torch.device) ->
 @torch.no_grad()
 def generate_answers(
     language_model: Any,
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: "transformers.PreTrainedTokenizerBase",
     embeds: Float[Tensor, "batch tokens width"],
     tokens: Tokens,
     max_tokens: int,
@@ -137,7 +145,7 @@ def generate_answers(
     pad_id: int,
     end_id: int,
     reads: int,
-    cache: Cache | None = None,
+    cache: "transformers.Cache | None" = None,
     stop: str = "",
 ) -> Generated:
     """The likeliest answers to embedded prompts: greedy for one beam, beam search for more.
@@ -149,8 +157,10 @@ def generate_answers(
     Raises:
         InputError: answers that could pass the end of what the model reads.
     """
+    from transformers import GenerationConfig
+
     check_length(int(tokens.positions.max()) + 1 + max_tokens, reads)
-    kept = {} if cache is None else {CACHE_ARGUMENT: cache}
+    kept = {} if cache is None else {cache_argument(): cache}
     output = language_model.generate(
         inputs_embeds=embeds,
         attention_mask=tokens.visible[:, -1].long().to(embeds.device),
@@ -186,7 +196,7 @@ def generate_answers(
     return Generated(texts, make_rows(scores.tolist()), make_rows(output.sequences.tolist()))
 
 
-def _stop_place(tokenizer: PreTrainedTokenizerBase, ids: Tensor, stop: str) -> int:
+def _stop_place(tokenizer: "transformers.PreTrainedTokenizerBase", ids: Tensor, stop: str) -> int:
     """How many tokens an answer has up to the one that completes the text at which it stops."""
     places = range(1, len(ids) + 1)
     return next((place for place in places if stop in tokenizer.decode(ids[:place])), len(ids))

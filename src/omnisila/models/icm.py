@@ -70,7 +70,7 @@ class ICM(SceneModel):
         embeds = self.video_llm.embed(tokens.ids, visual)
         return SceneRead(splice(embeds, tokens.ids, self.video_llm.scene_id, perception.scene_tokens), perception)
 
-    def perceive(self, scenes: SceneInputs) -> Perception:
+    def perceive(self, scenes: SceneInputs, visual: Entities | None = None) -> Perception:
         """The scene side alone: one token a frame, and each expert's probability."""
         states = [expert(scenes[name]) for name, expert in self.experts.items()]
         hidden = torch.stack([state.hidden for state in states], dim=2)

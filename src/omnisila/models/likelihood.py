@@ -1,7 +1,7 @@
 """Answers by likelihood: log P(answer | prompt) of labels and clauses, and the losses that shape it."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -89,12 +89,21 @@ def label_likelihoods(
 ) -> list[Likelihood]:
     """``answers_likelihood`` where the answers are labels: the model's votes on them are weighed in.
 
+    Where the votes alone decide, the language model is not asked.
+
     Args:
         locating: as ``LabelVotes.weighed``.
     """
-    found, votes = answers_likelihood(model, scenes, visual, asked, contexts), model.votes
+    votes = model.votes
     if votes is None:
-        return found
+        return answers_likelihood(model, scenes, visual, asked, contexts)
+    if all(votes.decide(question.answers) for question in asked):
+        perception = cast("Any", model).perceive(scenes, visual)  # only compact models have votes, and they have this
+        counts = [torch.tensor([len(model.video_llm.answer_ids(said)) for said in each.answers]) for each in asked]
+        alike = torch.zeros(len(visual.values), 1, device=visual.values.device)
+        found = [Likelihood(alike.expand(-1, len(count)), count, perception) for count in counts]
+    else:
+        found = answers_likelihood(model, scenes, visual, asked, contexts)
     seen = summaries(scenes, visual, votes.reads)
     return [
         item._replace(log_probs=votes.weigh(item.log_probs, question.answers, seen, locating))

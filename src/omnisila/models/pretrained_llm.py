@@ -5,22 +5,18 @@ from typing import Any, Literal, cast
 
 import torch
 from pydantic import PositiveInt
-from transformers import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
 from omnisila.config import Config
 from omnisila.errors import WeightsError
 from omnisila.models.backbone import Footage
 from omnisila.models.backbones import build_backbone, check_video_llm
-from omnisila.models.backbones.video_llava import VideoLlava
 from omnisila.models.baselines.table import baseline_of, load_baseline
-from omnisila.models.languagebind import load_languagebind
 from omnisila.models.lora import PRESETS, LoRAConfig, add_lora, load_adapter
-from omnisila.models.quantised import Bits, quantisation
 from omnisila.models.transformers_llm import TransformersVideoLLM
 from omnisila.weights.checkpoint_files import model_folder, weight_files
-from omnisila.weights.pretrained import load_pretrained, load_tokenizer, read_config, read_settings
 
 Precision = Literal["bfloat16", "float32"]
+Bits = Literal[4, 8]
 VIDEO_LLAVA_7B = "LanguageBind/Video-LLaVA-7B-hf"
 LARGE_BYTES = 4_000_000_000  # of weights as stored, usually in 16 bits
 VIDEO_SETTINGS = ("video_preprocessor_config.json", "video_processor/preprocessor_config.json")
@@ -54,6 +50,11 @@ def from_pretrained(
         WeightsError: nothing there, files missing or cut short, or a family that is not known.
         InputError: footage of a shape that the family does not take.
     """
+    from transformers import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+
+    from omnisila.models.quantised import quantisation
+    from omnisila.weights.pretrained import load_pretrained, load_tokenizer, read_config, read_settings
+
     check_video_llm(source)
     baseline = baseline_of(model_folder(source))
     if baseline is not None:
@@ -102,6 +103,9 @@ class VideoBackboneConfig(Config):
         Raises:
             WeightsError: files are missing or damaged, or there is no network; the message says which.
         """
+        from omnisila.models.backbones.video_llava import VideoLlava
+        from omnisila.models.languagebind import load_languagebind
+
         dtype: torch.dtype = getattr(torch, self.precision)
         footage = Footage(height_px=self.frame_px[0], width_px=self.frame_px[1], rate_hz=rate_hz)
         llm = from_pretrained(self.source, dtype, device, footage, self.bits)

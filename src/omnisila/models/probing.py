@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
-from transformers import PreTrainedModel
 
 from omnisila.config import Config
 from omnisila.errors import InputError
+from omnisila.models.compact import CompactVideoLLM
 from omnisila.models.layers import masked_mean
 from omnisila.models.reaction import EMOTIONS, ReactionBatch, ReactionModel
 from omnisila.models.tokens import IGNORED, Tokens, batch_answers, batch_prompts
@@ -114,8 +114,10 @@ def last_hidden_states(
 
 def _decoder(llm: VideoLLM) -> nn.Module:
     """The layers below the language model's head, wherever a family keeps them."""
-    for module in cast("nn.Module", llm).modules():
-        if isinstance(module, PreTrainedModel):
+    if isinstance(llm, CompactVideoLLM):
+        return llm.language_model.model["norm"]
+    for module in llm.modules():
+        if hasattr(module, "get_decoder"):
             return cast("Any", module).get_decoder()
     raise InputError(f"{type(llm).__name__}: no transformers model inside, so it has no hidden states to probe.")
 
@@ -123,7 +125,10 @@ def _decoder(llm: VideoLLM) -> nn.Module:
 @contextmanager
 def _listening(decoder: nn.Module) -> Iterator[list[Tensor]]:
     heard: list[Tensor] = []
-    hook = decoder.register_forward_hook(lambda _module, _inputs, output: heard.append(output[0]))
+
+    hook = decoder.register_forward_hook(
+        lambda _module, _inputs, output: heard.append(output if isinstance(output, Tensor) else output[0])
+    )
     try:
         yield heard
     finally:

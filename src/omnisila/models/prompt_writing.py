@@ -1,8 +1,10 @@
 """Prompts in tokens: text where it stands, places of video and scene tokens, and a user's text that is only text."""
 
 import re
+from typing import TYPE_CHECKING
 
-from transformers import PreTrainedTokenizerBase
+if TYPE_CHECKING:
+    import transformers
 
 
 class PromptTokenizer:
@@ -13,7 +15,7 @@ class PromptTokenizer:
             of a text. "" tokenises each stretch of text as if it began one, as some families' authors do.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, anchor: str) -> None:
+    def __init__(self, tokenizer: "transformers.PreTrainedTokenizerBase", anchor: str) -> None:
         self.tokenizer, self.anchor = tokenizer, anchor
         special = (re.escape(token.content) for token in tokenizer.added_tokens_decoder.values())
         self._special = re.compile("|".join(sorted(special, key=len, reverse=True)) or r"(?!)")

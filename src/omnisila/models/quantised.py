@@ -3,17 +3,17 @@
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
 from transformers import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING, BitsAndBytesConfig
 
 from omnisila.errors import InputError, WeightsError
 from omnisila.files import named_failure
+from omnisila.models.pretrained_llm import Bits
 from omnisila.weights.checkpoint_files import CONFIG, model_folder, weight_files
 from omnisila.weights.pretrained import load_pretrained, read_config
 
-Bits = Literal[4, 8]
 # small beside the layers between them
 FULL_PRECISION = ("lm_head", "multi_modal_projector", "video_tower", "image_tower", "vision_tower", "visual")
 _INDEX = ".safetensors.index.json"

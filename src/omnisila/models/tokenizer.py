@@ -1,17 +1,19 @@
 """The compact model's tokenizer: byte-level BPE, so that every text has tokens and comes back unchanged."""
 
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from tokenizers import Regex, Tokenizer, decoders, pre_tokenizers
 from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
-from transformers import PreTrainedTokenizerFast
+
+if TYPE_CHECKING:
+    import transformers
 
 PAD, START, END, VIDEO, SCENE = SPECIAL_TOKENS = ("<pad>", "<s>", "</s>", "<video>", "<scene>")
 
 
-def train_tokenizer(texts: Iterable[str], vocabulary: int = 1024) -> PreTrainedTokenizerFast:
+def train_tokenizer(texts: Iterable[str], vocabulary: int = 1024) -> Tokenizer:
     """Learn words and word parts from instructions and answers.
 
     Digits stay single, so that every time is spelt in the same ten tokens.
@@ -35,6 +37,13 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int = 1024) -> PreTrainedT
         show_progress=False,
     )
     tokenizer.train_from_iterator(sorted(texts), trainer)
+    return tokenizer
+
+
+def as_transformers(tokenizer: Tokenizer) -> "transformers.PreTrainedTokenizerFast":
+    """The same tokenizer, as transformers generates with it and keeps it in a folder."""
+    from transformers import PreTrainedTokenizerFast
+
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token=PAD,
@@ -46,5 +55,11 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int = 1024) -> PreTrainedT
     )
 
 
-def token_id(tokenizer: PreTrainedTokenizerFast, token: str) -> int:
-    return cast("int", tokenizer.convert_tokens_to_ids(token))
+def token_id(tokenizer: Tokenizer, token: str) -> int:
+    return cast("int", tokenizer.token_to_id(token))
+
+
+def plain_ids(tokenizer: Tokenizer, text: str) -> list[int]:
+    """A placeholder that a user types is text, not a place for a token."""
+    tokenizer.encode_special_tokens = True
+    return tokenizer.encode(text, add_special_tokens=False).ids

@@ -5,13 +5,12 @@ What differs between families (words, frames, video tokens, positions) is one fi
 """
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor, nn
-from transformers import Cache, GenerationConfig, PreTrainedTokenizerBase
 
 from omnisila.errors import InputError, WeightsError
 from omnisila.models.backbone import Backbone
@@ -21,6 +20,9 @@ from omnisila.models.positioned import Positioned
 from omnisila.models.prompt_writing import PromptTokenizer, PromptWriter
 from omnisila.models.tokens import Generated, Tokens, splice
 from omnisila.scenes.extractor import Entities
+
+if TYPE_CHECKING:
+    import transformers
 
 ATTENTIONS = ("sdpa", "eager")  # those that take which token sees which
 
@@ -43,7 +45,9 @@ class TransformersVideoLLM(nn.Module):
         WeightsError: the tokenizer is another model's, or the attention ignores which token may see which.
     """
 
-    def __init__(self, model: Any, tokenizer: PreTrainedTokenizerBase, backbone: Backbone) -> None:
+    def __init__(self, model: Any, tokenizer: "transformers.PreTrainedTokenizerBase", backbone: Backbone) -> None:
+        from transformers import GenerationConfig
+
         super().__init__()
         table = model.get_input_embeddings()
         self.model = model
@@ -136,7 +140,7 @@ class TransformersVideoLLM(nn.Module):
             )
         return [*whole[len(prompt) :], self.end_id]
 
-    def empty_cache(self) -> Cache:
+    def empty_cache(self) -> "transformers.Cache":
         return empty_cache(self.model)
 
     def turn_ids(self, instruction: str) -> list[int]:
@@ -206,7 +210,7 @@ class TransformersVideoLLM(nn.Module):
         tokens: Tokens,
         max_tokens: int = 256,
         beams: int = 1,
-        cache: Cache | None = None,
+        cache: "transformers.Cache | None" = None,
     ) -> Generated:
         """The likeliest answers to prompts: greedy for one beam, beam search for more.
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
+import scipy  # whose parts load when they are named
 import torch
 from jaxtyping import Bool, Float, UInt8
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from omnisila.config import Config
@@ -38,9 +38,7 @@ _GROUP_OF = {name: number for number, names in enumerate(GROUPS.values()) for na
 GROUP_OF_CLASS = tuple(_GROUP_OF.get(name, OTHER) for name in COCO_CLASSES)
 
 LAYOUT = Layout(
-    {"box": 4, "score": 1, "velocity": 2, "group": len(GROUPS) + 1},
-    {"track": 1, "class": 1},
-    {"class": COCO_CLASSES},
+    {"box": 4, "score": 1, "velocity": 2, "group": len(GROUPS) + 1}, {"track": 1, "class": 1}, {"class": COCO_CLASSES}
 )
 # Evidence of people is their poses, whatever an object detector calls them.
 PEOPLE = frozenset({"person", "people", "man", "men", "woman", "boy", "girl", "child", "kid", "guy", "lady"})
@@ -196,7 +194,7 @@ def follow_tracks(state: TrackerState, found: Detections, time_s: float, config:
         shared = overlaps(expected, found.boxes_frac)
         same = torch.tensor([track.class_index for track in tracks])[:, None] == found.classes[None]
         shared = torch.where(same, shared, torch.zeros_like(shared))
-        rows, columns = linear_sum_assignment(shared.numpy(), maximize=True)
+        rows, columns = scipy.optimize.linear_sum_assignment(shared.numpy(), maximize=True)
         matched = {int(c): int(r) for r, c in zip(rows, columns, strict=True) if shared[r, c] >= config.min_overlap}
     for index in range(len(found.scores)):
         box, score = found.boxes_frac[index], float(found.scores[index])

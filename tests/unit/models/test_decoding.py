@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from omnisila.models.decoding import generate_answers
-from omnisila.models.tokenizer import PAD, token_id, train_tokenizer
+from omnisila.models.tokenizer import PAD, as_transformers, token_id, train_tokenizer
 from omnisila.models.tokens import batch_prompts
 
 
@@ -20,8 +20,8 @@ def test_a_padding_token_inside_an_answer_does_not_cut_it() -> None:
         compute_transition_scores=lambda sequences, *_, **__: -sequences.float(),
     )
     tokens = batch_prompts([[1, 2]] * 3, pad_id)
-    answers = generate_answers(
-        transformers_model, tokenizer, torch.zeros(3, 2, 4), tokens, 4, 1, pad_id=pad_id, end_id=end_id, reads=64
-    )
+    theirs: Any = as_transformers(tokenizer)
+    ends: dict[str, Any] = {"pad_id": pad_id, "end_id": end_id, "reads": 64}
+    answers = generate_answers(transformers_model, theirs, torch.zeros(3, 2, 4), tokens, 4, 1, **ends)
     assert answers.ids == ((50, pad_id, 51, end_id), (52, end_id), (53, pad_id, pad_id, 54))
     assert [len(row) for row in answers.log_probs] == [4, 2, 4]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import DynamicCache
 
-from omnisila.models.decoding import CACHE_ARGUMENT
+from omnisila.models.decoding import cache_argument
 from omnisila.models.likelihood import (
     Asked,
     answer_likelihood,
@@ -30,7 +30,8 @@ def one_by_one(model, windows, instruction, answer, row):
     embeds = llm.embed(ids, visual)
     embeds[0, ids[0] == llm.scene_id] = model.perceive(scenes).scene_tokens[0]
     causal = torch.ones(1, 1, ids.shape[1], ids.shape[1], dtype=torch.bool).tril()
-    log_probs = llm.language_model(inputs_embeds=embeds, attention_mask=causal).logits[0].log_softmax(-1)
+    theirs = llm.language_model.as_transformers(llm.max_tokens)
+    log_probs = theirs(inputs_embeds=embeds, attention_mask=causal).logits[0].log_softmax(-1)
     return sum(log_probs[len(prompt) + k - 1, token] for k, token in enumerate(wanted))
 
 
@@ -61,6 +62,7 @@ def test_several_questions_about_the_same_windows_are_answered_as_each_alone(mak
 def test_branches_equal_an_expanded_key_value_cache(make_tiny, make_windows):
     model, windows = make_tiny().model, make_windows()
     llm = model.video_llm
+    theirs = llm.language_model.as_transformers(llm.max_tokens)
     answers = [llm.answer_ids(answer) for answer in ANSWERS]
     longest = max(map(len, answers))
     fed = torch.tensor([ids + [llm.pad_id] * (longest - len(ids)) for ids in answers])
@@ -71,10 +73,10 @@ def test_branches_equal_an_expanded_key_value_cache(make_tiny, make_windows):
             ids = torch.tensor([llm.prompt_ids(instruction, 8)])
             visual = type(windows.visual)(windows.visual.values[[row]], windows.visual.mask[[row]])
             embeds = splice(llm.embed(ids, visual), ids, llm.scene_id, scene_tokens[[row]])
-            cache = DynamicCache(config=llm.language_model.config)
-            first = llm.language_model(inputs_embeds=embeds, use_cache=True, **{CACHE_ARGUMENT: cache}).logits[:, -1:]
+            cache = DynamicCache(config=theirs.config)
+            first = theirs(inputs_embeds=embeds, use_cache=True, **{cache_argument(): cache}).logits[:, -1:]
             cache.batch_repeat_interleave(len(answers))
-            rest = llm.language_model(input_ids=fed, use_cache=True, **{CACHE_ARGUMENT: cache}).logits
+            rest = theirs(input_ids=fed, use_cache=True, **{cache_argument(): cache}).logits
             log_probs = torch.cat([first.expand(len(answers), -1, -1), rest], 1).log_softmax(-1)
             for column, answer in enumerate(answers):
                 wanted = sum(log_probs[column, step, token] for step, token in enumerate(answer))

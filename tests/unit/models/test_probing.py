@@ -124,6 +124,7 @@ def test_the_compact_model_can_be_probed():
     pooled = pooled_tokens(llm, visual, PROMPTS[0])
     ids = torch.tensor([llm.prompt_ids(PROMPTS[0], 8, 0)] * 2)
     with torch.no_grad():
-        states = llm.language_model.model(inputs_embeds=llm.embed(ids, visual)).last_hidden_state
+        theirs = llm.language_model.as_transformers(llm.max_tokens).model
+        states = theirs(inputs_embeds=llm.embed(ids, visual)).last_hidden_state
     torch.testing.assert_close(pooled, states.mean(1), atol=1e-5, rtol=1e-4)
     assert not torch.allclose(pooled, pooled_tokens(llm, visual, PROMPTS[1]))

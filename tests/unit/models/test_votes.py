@@ -1,9 +1,22 @@
 """Votes beside the language side: which answers they decide, and what no outlier may do."""
 
-import torch
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
 
+import torch
+from torch import nn
+
+from omnisila.inference.analyzer import Analyzer
+from omnisila.inference.settings import AnalyzerConfig
+from omnisila.labels import LABEL_SETS
+from omnisila.models.checkpoint import load_run
+from omnisila.models.likelihood import Asked, answers_likelihood, label_likelihoods
 from omnisila.models.votes import LIMIT, VotesConfig
-from omnisila.scenes.summaries import SUMMARIES
+from omnisila.scenes.cache import FeatureCache
+from omnisila.scenes.summaries import SUMMARIES, summaries
+from omnisila.scenes.windows import windows
+from omnisila.weights import FOLDER
 
 
 def summary(value: float) -> dict[str, torch.Tensor]:
@@ -57,3 +70,26 @@ def test_a_finding_may_need_all_votes_of_its_label():
 def test_only_what_is_read_is_asked_for():
     votes = VotesConfig(votes={"Fire": ("level",), "Theft": ("motion+pose", "level")}).build()
     assert votes.reads == ("level", "motion", "pose")
+
+
+def test_where_votes_decide_alone_the_language_model_is_not_asked_and_would_change_nothing(
+    make_video: Callable[..., Path], tmp_path: Path
+) -> None:
+    run = load_run(FOLDER / "compact")
+    analyzer = Analyzer(run, AnalyzerConfig(labels=tuple(run.record.labels)), FeatureCache(tmp_path))
+    extracted = analyzer.extract_features(make_video("a.mp4", frames=36, rate_hz=12))
+    shown = list(windows(analyzer.cache.shards(extracted), analyzer.window, extracted.info.duration_s))
+    inputs, votes = analyzer.see(extracted)(shown)[:2], run.model.votes
+    asked = [Asked(LABEL_SETS[name].identify, labels) for name, labels in run.record.labels.items()]
+    assert votes is not None
+    heard_by: list[object] = []
+    hook = cast("nn.Module", run.model.video_llm.language_model).register_forward_hook(lambda *_: heard_by.append(1))
+    found = label_likelihoods(run.model, *inputs, asked, locating=True)
+    assert not heard_by
+    hook.remove()
+    with torch.inference_mode():
+        heard, seen = answers_likelihood(run.model, *inputs, asked), summaries(*inputs, votes.reads)
+        for mine, said, question in zip(found, heard, asked, strict=True):
+            assert torch.equal(mine.log_probs, votes.weighed(said.log_probs, question.answers, seen, True))
+            assert torch.equal(mine.token_counts, said.token_counts)
+            assert torch.equal(mine.perception.probabilities, said.perception.probabilities)

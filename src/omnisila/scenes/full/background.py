@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 
-from omnisila.config import Config
 from omnisila.media.transforms import channels_first
 from omnisila.scenes.chunked import Chunk, SceneExtractor
 from omnisila.scenes.extractor import Layout, Sampled
+from omnisila.scenes.full.sem import FullBackgroundConfig
 from omnisila.scenes.nets.sam import BoxSegmenter
 from omnisila.scenes.nets.vit import FrameEncoder
 from omnisila.scenes.objects import Track
@@ -24,12 +24,6 @@ PLACES = frozenset({
     "post", "railing", "rock", "roof", "room", "shelf", "sidewalk", "snow", "street", "tile", "tower", "track", "tree",
     "trunk", "wave", "window",
 })  # fmt: skip
-
-
-class FullBackgroundConfig(Config):
-    """How many frames the two networks take at once."""
-
-    batch_size: int = 4
 
 
 class FullBackgroundExtractor(nn.Module, SceneExtractor):

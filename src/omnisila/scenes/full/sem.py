@@ -17,7 +17,6 @@ from omnisila.scenes.chunked import Chunk, SceneEnrichedModeling, SceneExtractor
 from omnisila.scenes.extractor import VISUAL, Layout, Sampled
 from omnisila.scenes.face import FaceConfig
 from omnisila.scenes.full.action import FullActionConfig
-from omnisila.scenes.full.background import FullBackgroundConfig
 from omnisila.scenes.full.checkpoints import Checkpoints
 from omnisila.scenes.full.relation import FullRelationConfig, RelTRScene
 from omnisila.scenes.nets.higher_hrnet import HigherHRNetConfig
@@ -25,6 +24,12 @@ from omnisila.scenes.nets.reltr import RelTR, RelTRConfig
 
 FEATURE_VERSION = 3  # raise it when the meaning of a feature changes without a change of configuration
 FULL = "full"
+
+
+class FullBackgroundConfig(Config):
+    """How many frames SAM and ViT take at once. It stands here since their file imports transformers, for seconds."""
+
+    batch_size: int = 4
 
 
 class FullSEMConfig(Config):

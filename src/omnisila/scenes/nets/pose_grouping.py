@@ -8,10 +8,10 @@ Source: Newell et al. 2017 (Associative Embedding) 3.2; refinement as HigherHRNe
 from typing import NamedTuple
 
 import numpy as np
+import scipy  # whose parts load when they are named
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from omnisila.config import Config
@@ -104,7 +104,7 @@ def _owners(
     # whole steps of distance come first, between equals the surer peak. In float32, as the published evaluation
     # computes it: its rounding decides most of the ties; the rest go by order, as there, and no term is added for them
     costs = np.round(distances) * 100 - scores[:, None]
-    for candidate, person in zip(*linear_sum_assignment(costs), strict=True):
+    for candidate, person in zip(*scipy.optimize.linear_sum_assignment(costs), strict=True):
         if distances[candidate, person] < config.max_tag_distance:
             owners[candidate] = people[person]
     return owners
