@@ -110,7 +110,10 @@ EXPLICIT = LabelSet(
     locate="When is the sentiment conveyed in this video?",
     attribute="Why does this video convey {label} sentiment?",
     published={"p": "positive", "n": "negative"},  # TSL-300
-    signs={"positive": ("happy face",), "negative": ("angry face", "sad face", "fearful face", "disgusted face")},
+    signs={
+        "positive": ("happy face",),
+        "negative": ("angry face", "sad face", "fearful face", "disgusted face"),
+    },
 )
 
 ANOMALY = LabelSet(

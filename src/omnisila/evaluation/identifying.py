@@ -77,7 +77,9 @@ def macro_over_videos(
 
 
 def ranking(
-    truth: Bool[np.ndarray, "items"], score: Float[np.ndarray, "items"], weight: Int[np.ndarray, "items"] | None = None
+    truth: Bool[np.ndarray, "items"],
+    score: Float[np.ndarray, "items"],
+    weight: Int[np.ndarray, "items"] | None = None,
 ) -> Ranking:
     """Area under the ROC curve, ties counting half, and average precision without interpolation.
 

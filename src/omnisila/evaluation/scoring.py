@@ -21,7 +21,10 @@ from omnisila.systems import System
 
 
 def score_systems(
-    examples: Sequence[Example], systems: Sequence[System], draws: int = DRAWS, encoder: SentenceEncoder | None = None
+    examples: Sequence[Example],
+    systems: Sequence[System],
+    draws: int = DRAWS,
+    encoder: SentenceEncoder | None = None,
 ) -> tuple[Scores, ...]:
     """Each system's scores, those of flag-all, flag-none and chance, then each later system against the first.
 

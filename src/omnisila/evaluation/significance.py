@@ -93,7 +93,9 @@ def paired_t_test(first: Float[np.ndarray, "pairs"], second: Float[np.ndarray, "
 
 
 def with_intervals(
-    scores: Callable[[Chosen], tuple[Score, ...]], groups: Shaped[np.ndarray, "videos"], draws: int = DRAWS
+    scores: Callable[[Chosen], tuple[Score, ...]],
+    groups: Shaped[np.ndarray, "videos"],
+    draws: int = DRAWS,
 ) -> tuple[Score, ...]:
     """Scores with their bootstrap bounds filled in; bounds stay ``None`` where there are none."""
 

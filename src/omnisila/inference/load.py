@@ -1,7 +1,7 @@
 """From a model's name to an analyzer."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from omnisila.digests import digest
 from omnisila.inference.analyzer import Analyzer, Progress
@@ -14,14 +14,11 @@ from omnisila.inference.zero_shot import load_model
 from omnisila.scenes.cache import FeatureCache
 from omnisila.schema import Analysis, ModelIdentity
 
-if TYPE_CHECKING:
-    from omnisila.inference.reacting import ReactionAnalyzer
-
 
 class Both:
     """A scene model's findings with a reaction model's intensities."""
 
-    def __init__(self, scenes: Analyzer, reaction: "ReactionAnalyzer") -> None:
+    def __init__(self, scenes: "Analyzing", reaction: "Analyzing") -> None:
         self.scenes, self.reaction = scenes, reaction
 
     @property

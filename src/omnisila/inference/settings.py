@@ -105,7 +105,10 @@ def split_settings(settings: AnalyzerConfig) -> tuple[AnalyzerConfig | None, Ana
             f"window {settings.window_s:g} s: events are looked for in windows of about 1 s, reactions in windows of "
             "about 10 s. Leave it out, or analyse one of the two at a time."
         )
-    return (settings.replace(labels=events, hop_s=None), AnalyzerConfig(labels=(REACTION.name,), hop_s=settings.hop_s))
+    return (
+        settings.replace(labels=events, hop_s=None),
+        AnalyzerConfig(labels=(REACTION.name,), hop_s=settings.hop_s),
+    )
 
 
 def check_reaction_settings(settings: AnalyzerConfig) -> None:

@@ -3,10 +3,9 @@
 The language model is reached through its input embeddings alone, so that scene tokens may stand among them.
 """
 
-import inspect
 from collections.abc import Sequence
-from functools import cache
-from typing import TYPE_CHECKING, Any, cast
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -19,14 +18,8 @@ from omnisila.models.tokens import Generated, Tokens
 if TYPE_CHECKING:  # importing it takes seconds, and only those models need it that are transformers' own
     import transformers
 
-
-@cache
-def cache_argument() -> str:
-    """transformers 5.24 renamed it, and warns at the old name."""
-    from transformers import GenerationMixin
-
-    inputs = inspect.signature(cast("Any", GenerationMixin).prepare_inputs_for_generation).parameters
-    return "past_key_values" if "past_key_values" in inputs else "cache"
+_VERSION = tuple(map(int, version("transformers").split(".")[:2]))
+CACHE_ARGUMENT = "cache" if _VERSION >= (5, 24) else "past_key_values"  # 5.24 warns at the old name
 
 
 def decode_visible(
@@ -75,7 +68,7 @@ def decode_branches(
     prompt = tokens.visible[:, start - 1, :start].long().to(device)
     seen = F.pad(prompt.repeat_interleave(len(paths), 0), (0, longest), value=1)
     once = len(paths) > 1 and not torch.is_grad_enabled()
-    kept_state: dict[str, Any] = {cache_argument(): empty_cache(language_model)} if once else {}
+    cache: dict[str, Any] = {CACHE_ARGUMENT: empty_cache(language_model)} if once else {}
 
     def read(rows: Tensor, mask: Tensor, kept: int) -> Tensor:
         return language_model(
@@ -84,13 +77,13 @@ def decode_branches(
             position_ids=positions[..., rows].flatten(-3, -2),
             use_cache=once,
             logits_to_keep=kept,
-            **kept_state,
+            **cache,
         ).logits.unflatten(0, (batch, -1))
 
     every = torch.arange(start, device=device)
     if once:
         first = read(every[None], prompt, 1)[:, 0]
-        kept_state[cache_argument()].reorder_cache(torch.arange(batch, device=device).repeat_interleave(len(paths)))
+        cache[CACHE_ARGUMENT].reorder_cache(torch.arange(batch, device=device).repeat_interleave(len(paths)))
         behind = read(places, seen, longest)
     else:
         logits = read(torch.cat([every.expand(len(paths), -1), places], dim=1), seen, longest + 1)
@@ -160,7 +153,7 @@ def generate_answers(
     from transformers import GenerationConfig
 
     check_length(int(tokens.positions.max()) + 1 + max_tokens, reads)
-    kept = {} if cache is None else {cache_argument(): cache}
+    kept = {} if cache is None else {CACHE_ARGUMENT: cache}
     output = language_model.generate(
         inputs_embeds=embeds,
         attention_mask=tokens.visible[:, -1].long().to(embeds.device),

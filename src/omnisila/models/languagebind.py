@@ -41,7 +41,10 @@ class TemporalLayer(CLIPEncoderLayer):
         self.temporal_layer_norm1 = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
     def forward(
-        self, hidden_states: Float[Tensor, "images patches features"], attention_mask: Any = None, **options: Any
+        self,
+        hidden_states: Float[Tensor, "images patches features"],
+        attention_mask: Any = None,
+        **options: Any,
     ) -> Float[Tensor, "images patches features"]:
         frames, patches = self.temporal_embedding.shape[1], hidden_states.shape[1]
         by_patch = hidden_states.unflatten(0, (-1, frames)).transpose(1, 2).flatten(0, 1) + self.temporal_embedding

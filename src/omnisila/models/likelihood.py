@@ -97,7 +97,7 @@ def label_likelihoods(
     votes = model.votes
     if votes is None:
         return answers_likelihood(model, scenes, visual, asked, contexts)
-    if all(votes.decide(question.answers) for question in asked):
+    if not votes.language_weight and all(any(said in votes.labels for said in each.answers) for each in asked):
         perception = cast("Any", model).perceive(scenes, visual)  # only compact models have votes, and they have this
         counts = [torch.tensor([len(model.video_llm.answer_ids(said)) for said in each.answers]) for each in asked]
         alike = torch.zeros(len(visual.values), 1, device=visual.values.device)

@@ -95,7 +95,10 @@ def _spread(weights: Float[Tensor, "pairs cells"], floor: float) -> Float[Tensor
 
 
 def scale_statistics(
-    pictures: Float[Tensor, "pictures height width"], intervals_s: Float[Tensor, "pairs"], block_px: int, step_px: int
+    pictures: Float[Tensor, "pictures height width"],
+    intervals_s: Float[Tensor, "pairs"],
+    block_px: int,
+    step_px: int,
 ) -> Float[Tensor, "pairs statistics"]:
     """SCALE_STATISTICS of each pair of neighbouring pictures; speeds in frame heights per second.
 

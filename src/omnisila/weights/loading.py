@@ -17,7 +17,10 @@ NAMED = 5  # keys that a message names before it counts the rest
 
 
 def load_into(
-    module: Module, state: Mapping[str, Tensor], source: Path | str, renamed: Callable[[str], str | None] | None = None
+    module: Module,
+    state: Mapping[str, Tensor],
+    source: Path | str,
+    renamed: Callable[[str], str | None] | None = None,
 ) -> Module:
     """Copy a state into a module, every tensor to its place and none left over; returns the module.
 

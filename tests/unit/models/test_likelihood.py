@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import DynamicCache
 
-from omnisila.models.decoding import cache_argument
+from omnisila.models.decoding import CACHE_ARGUMENT
 from omnisila.models.likelihood import (
     Asked,
     answer_likelihood,
@@ -74,9 +74,9 @@ def test_branches_equal_an_expanded_key_value_cache(make_tiny, make_windows):
             visual = type(windows.visual)(windows.visual.values[[row]], windows.visual.mask[[row]])
             embeds = splice(llm.embed(ids, visual), ids, llm.scene_id, scene_tokens[[row]])
             cache = DynamicCache(config=theirs.config)
-            first = theirs(inputs_embeds=embeds, use_cache=True, **{cache_argument(): cache}).logits[:, -1:]
+            first = theirs(inputs_embeds=embeds, use_cache=True, **{CACHE_ARGUMENT: cache}).logits[:, -1:]
             cache.batch_repeat_interleave(len(answers))
-            rest = theirs(input_ids=fed, use_cache=True, **{cache_argument(): cache}).logits
+            rest = theirs(input_ids=fed, use_cache=True, **{CACHE_ARGUMENT: cache}).logits
             log_probs = torch.cat([first.expand(len(answers), -1, -1), rest], 1).log_softmax(-1)
             for column, answer in enumerate(answers):
                 wanted = sum(log_probs[column, step, token] for step, token in enumerate(answer))

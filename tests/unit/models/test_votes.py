@@ -90,6 +90,6 @@ def test_where_votes_decide_alone_the_language_model_is_not_asked_and_would_chan
     with torch.inference_mode():
         heard, seen = answers_likelihood(run.model, *inputs, asked), summaries(*inputs, votes.reads)
         for mine, said, question in zip(found, heard, asked, strict=True):
-            assert torch.equal(mine.log_probs, votes.weighed(said.log_probs, question.answers, seen, True))
+            assert torch.equal(mine.log_probs, votes.weigh(said.log_probs, question.answers, seen, True))
             assert torch.equal(mine.token_counts, said.token_counts)
             assert torch.equal(mine.perception.probabilities, said.perception.probabilities)

@@ -97,7 +97,9 @@ class OwlSide(nn.Module):
         self.abstractor = parts
 
     def forward(
-        self, seen: Float[Tensor, "batch frames tokens width"], visible: Bool[Tensor, "batch frames tokens"]
+        self,
+        seen: Float[Tensor, "batch frames tokens width"],
+        visible: Bool[Tensor, "batch frames tokens"],
     ) -> Float[Tensor, "batch vectors language_width"]:
         """The queries' answers, those of the temporal queries added to them where there are frames; then the end."""
         batch, frames = seen.shape[:2]

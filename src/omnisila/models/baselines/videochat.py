@@ -166,7 +166,9 @@ class VideoChat(Backbone):
         visible = torch.cat([visual.mask.flatten(1).any(1, keepdim=True), visual.mask[:, :, 1:].flatten(1)], dim=1)
         queries = torch.cat([side.query_tokens, side.extra_query_tokens], dim=1).expand(batch, -1, -1)
         answers = side.qformer(
-            query_embeds=queries, encoder_hidden_states=side.ln_vision(tokens), encoder_attention_mask=visible.long()
+            query_embeds=queries,
+            encoder_hidden_states=side.ln_vision(tokens),
+            encoder_attention_mask=visible.long(),
         ).last_hidden_state
         return side.llama_proj(answers) * visible.any(1)[:, None, None]
 

@@ -132,7 +132,8 @@ class Trainer:
             return known is not None and example.start_s < known.end_s
 
         kept = ExampleFile(
-            questions.examples, lambda example: example.split == "train" and wanted(example) and usable(example)
+            questions.examples,
+            lambda example: example.split == "train" and wanted(example) and usable(example),
         )
         if len(kept) < len(training):
             self.say(
