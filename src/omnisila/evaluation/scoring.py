@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from omnisila.evaluation.answers import CHANCE, FLAG_ALL, FLAG_NONE, Answers, Chosen, Part, check_names, match_answers
 from omnisila.evaluation.attributing import SentenceEncoder
@@ -108,17 +108,13 @@ def _differences(first: Part, second: Part, draws: int) -> Iterator[Score]:
 
 def _t_test(first: Part, second: Part) -> Score:
     left, other = first.per_item(), second.per_item()
-    per_video = [_means(item.values, first.groups) for item in (left, other)]
+    counts = np.bincount(first.groups)  # a mean is NaN where any of its items has no value
+    per_video = [np.bincount(first.groups, weights=item.values) / counts for item in (left, other)]
     both = ~np.isnan(per_video[0]) & ~np.isnan(per_video[1])
     test = paired_t_test(per_video[0][both], per_video[1][both])
     mean = float((per_video[1] - per_video[0])[both].mean()) if both.any() else np.nan
     score = make_score(f"difference of {left.metric}", f"{left.variant}; mean over videos, t-test", mean, test.pairs)
     return score if np.isnan(test.p_value) else score.replace(p_value=test.p_value)
-
-
-def _means(values: Float[np.ndarray, "items"], groups: Int[np.ndarray, "items"]) -> Float[np.ndarray, "groups"]:
-    """Each group's mean; NaN where any of its items has none."""
-    return np.bincount(groups, weights=values) / np.bincount(groups)
 
 
 def _key(score: Score) -> tuple[str, str]:

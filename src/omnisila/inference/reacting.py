@@ -106,7 +106,9 @@ class ReactionAnalyzer:
                 for stretch in over_time
                 if stretch.intensities is not None
             ),
-            warnings=tuple(dict.fromkeys(self._warnings(footage, whole, over_time))),
+            warnings=tuple(
+                dict.fromkeys((*self.notes, *footage.warnings, *whole.warnings, *missing_over_time(over_time)))
+            ),
             timings_s={stage: round(seconds, 3) for stage, seconds in timings.items()},
         )
 
@@ -132,12 +134,6 @@ class ReactionAnalyzer:
             found = dict(zip(record.outputs, self.run.model.intensities(read.batch)[0].tolist(), strict=True))
             scored = {label: found[label] for label in record.emotions}
         return Measured(span, scored, read.missing, read.warnings, read.seconds)
-
-    def _warnings(self, footage: "_Footage", whole: Measured, over_time: Sequence[Measured]) -> Iterator[str]:
-        yield from self.notes
-        yield from footage.warnings
-        yield from whole.warnings
-        yield from missing_over_time(over_time)
 
 
 def clip_windows(end_s: float, window_s: float, hop_s: float | None = None, start_s: float = 0.0) -> tuple[Span, ...]:

@@ -133,7 +133,7 @@ def render_index(entries: Sequence[IndexEntry], batch: BatchStanding | None = No
         with_findings=sum(bool(entry.findings) for entry in order),
         measured=all(entry.measured for entry in order if entry.failure is None),
         hours=duration_text(sum(entry.duration_s for entry in order)), spoken=duration_text, score_text=score_text,
-        picture=_picture,
+        picture=lambda jpeg: Markup(f"data:image/jpeg;base64,{b64encode(jpeg).decode()}"),
     )  # fmt: skip
 
 
@@ -141,7 +141,3 @@ def _spark(analysis: Analysis, duration_s: float) -> charts.Curve:
     if analysis.anomaly_curve or not analysis.intensity_curve:
         return charts.anomaly_curve(analysis.anomaly_curve, duration_s, _MAX_SPARK_POINTS)
     return charts.strongest_intensity(analysis.intensity_curve, duration_s, _MAX_SPARK_POINTS)
-
-
-def _picture(jpeg: bytes) -> Markup:
-    return Markup(f"data:image/jpeg;base64,{b64encode(jpeg).decode()}")

@@ -1,7 +1,7 @@
 """The files of a report: one writer a format, and the index of a run."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from os.path import relpath
 from pathlib import Path
@@ -14,7 +14,7 @@ from omnisila.inference.batch import INDEX, STATE_FOLDER, Outcome, Writer, failu
 from omnisila.inference.inputs import CUTS, Failure, Input
 from omnisila.predictions.analyses import parse_analysis
 from omnisila.report.cuts import remove_cuts, write_cuts
-from omnisila.report.exports import PAGE, exporter, formats, output_suffixes, wanted_formats
+from omnisila.report.exports import PAGE, Exporter, exporter, formats, output_suffixes, wanted_formats
 from omnisila.report.faces import FaceFinder, FaceFinderConfig
 from omnisila.report.index import IndexEntry, render_index
 from omnisila.report.page import render_page
@@ -56,7 +56,7 @@ class Report:
     def writers(self) -> Mapping[str, Writer]:
         """By suffix, what makes each output's content."""
         exporters = [exporter(name) for name in self.wanted if name != PAGE]
-        writers: dict[str, Writer] = {exporter.suffix: _writer_of(exporter.export) for exporter in exporters}
+        writers: dict[str, Writer] = {exporter.suffix: partial(_write_export, exporter) for exporter in exporters}
         if PAGE in self.wanted:
             writers[PAGE] = self._page
         return writers
@@ -138,8 +138,5 @@ def _link(path: Path, folder: Path) -> str:
     return quote(os.fsencode(Path(relpath(path, folder)).as_posix()))
 
 
-def _writer_of(export: Callable[[Analysis], str]) -> Writer:
-    def write(analysis: Analysis, _item: Input) -> str:
-        return export(analysis)
-
-    return write
+def _write_export(exporter: Exporter, analysis: Analysis, _item: Input) -> str:
+    return exporter.export(analysis)

@@ -53,7 +53,7 @@ def summaries(
         "level": lambda: _level(visual, slice(0, FEATURES)),
         "peak": lambda: _level(visual, slice(FEATURES, 2 * FEATURES)),
         "face": lambda: _face(scenes["face"]),
-        "spread": lambda: _spread(visual),
+        "spread": lambda: _statistics(visual.values[:, :, 0, :FEATURES], visual.mask[:, :, 0])[2],
         "jerk": lambda: _jerk(visual),
         "motion": lambda: _motion(scenes["action"]),
         "people": lambda: _people(scenes["action"]),
@@ -70,10 +70,6 @@ def _level(visual: Entities, part: slice) -> Tensor:
 
 def _face(scene: Entities) -> Tensor:
     return _statistics(scene.values.flatten(1, 2)[..., _FACE_COLUMNS], scene.mask.flatten(1))[0]
-
-
-def _spread(visual: Entities) -> Tensor:
-    return _statistics(visual.values[:, :, 0, :FEATURES], visual.mask[:, :, 0])[2]
 
 
 def _jerk(visual: Entities) -> Tensor:

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 import sqlalchemy as sql
 from sqlalchemy.dialects.sqlite import insert
 
+from omnisila.config import Frozen
 from omnisila.decisions import Decision
 from omnisila.digests import digest
 from omnisila.errors import InputError
@@ -21,17 +22,10 @@ MAX_AT_ONCE = 1000  # findings of one change
 _PAST_END_S = 1.0  # a video's stated end may be this much too early
 
 
-class Touched(NamedTuple):
-    """A finding with its state now."""
+class Saved(Frozen):
+    """What a change did, once it is on the disk: the findings with their states now."""
 
-    finding: str
-    state: State
-
-
-class Saved(NamedTuple):
-    """What a change did, once it is on the disk."""
-
-    findings: tuple[Touched, ...]
+    findings: dict[str, State]
     can_undo: bool
     can_redo: bool
 
@@ -258,7 +252,7 @@ def _next_step(connection: sql.Connection, user: str, kind: Literal["undo", "red
 
 def _save_outcome(connection: sql.Connection, user: str, findings: Iterable[str]) -> Saved:
     return Saved(
-        tuple(Touched(finding, state_of(connection, user, finding)) for finding in dict.fromkeys(findings)),
-        _next_step(connection, user, "undo") is not None,
-        _next_step(connection, user, "redo") is not None,
+        findings={finding: state_of(connection, user, finding) for finding in findings},
+        can_undo=_next_step(connection, user, "undo") is not None,
+        can_redo=_next_step(connection, user, "redo") is not None,
     )

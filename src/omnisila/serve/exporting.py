@@ -3,7 +3,7 @@
 In the forms of other programs stand the findings that were accepted, with the label and the span that people gave them.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path, PurePath
 
@@ -40,6 +40,7 @@ def analyses(decisions: Iterable[Decision]) -> Iterator[Analysis]:
     ordered = sorted(decisions, key=lambda decision: (decision.video, decision.video_sha256, decision.start_s))
     for (video, sha256), group in groupby(ordered, key=lambda decision: (decision.video, decision.video_sha256)):
         mine = list(group)
+        users = ", ".join(dict.fromkeys(decision.user for decision in mine))
         yield Analysis(
             video=VideoIdentity(
                 path=path_text(video),
@@ -51,14 +52,10 @@ def analyses(decisions: Iterable[Decision]) -> Iterator[Analysis]:
                 decoded_ratio=1.0,
             ),
             labels=tuple(dict.fromkeys(decision.labels for decision in mine)), labels_not_scored=(),
-            model=ModelIdentity(name="reviewed", version=_users(mine), digest=""),
+            model=ModelIdentity(name="reviewed", version=users, digest=""),
             findings=tuple(_finding(decision) for decision in mine if decision.verdict == "accepted"),
             anomaly_curve=(), expert_weights=(),
         )  # fmt: skip
-
-
-def _users(decisions: Sequence[Decision]) -> str:
-    return ", ".join(dict.fromkeys(decision.user for decision in decisions))
 
 
 def _finding(decision: Decision) -> Finding:

@@ -1,5 +1,6 @@
 """One stream read for days: opened, watched for stalls, opened again; frames to a queue, packets to a ring."""
 
+import itertools
 import threading
 import time
 from collections.abc import Iterator
@@ -131,7 +132,8 @@ class Reader:
             size = shown_size(first.picture.frame)
             self.queue.put(Opened(self._number, begin, *size))
             rate_hz, per_frame = self._profile.rate_hz, self._profile.luma_per_frame
-            grid = on_grid(_chain(first, shown), rate_hz * per_frame)
+            pictures = (item.picture for item in itertools.chain([first], shown))
+            grid = on_grid(pictures, rate_hz * per_frame)
             convert = PictureConverter(size, self._profile.long_side_px)
             small = PictureConverter(size, _LUMA_LONG_SIDE_PX)
             try:
@@ -271,11 +273,6 @@ def _step(stream: VideoStream) -> int:
     """A frame's ticks."""
     rate = stream.average_rate or stream.guessed_rate or Fraction(25)
     return max(round(1 / (rate * (stream.time_base or Fraction(1, 90_000)))), 1)
-
-
-def _chain(first: Shown, rest: Iterator[Shown]) -> Iterator[Picture]:
-    yield first.picture
-    yield from (item.picture for item in rest)
 
 
 def _lost(error: Exception) -> StreamLostError:

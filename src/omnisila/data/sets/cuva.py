@@ -109,17 +109,13 @@ def _json_lines(path: Path) -> Iterator[tuple[int, Any]]:
 
 def _json_list(path: Path) -> Iterator[tuple[int, Any]]:
     """A list of items; the line is that of the video's name."""
-    items, text = read_json(path, _as_list, f"a list of {FORM}")
+    items, text = read_json(path, lambda found: found if isinstance(found, list) else [found], f"a list of {FORM}")
     lines: dict[str, int] = {}
     for item in items:
         name = str(item.get("visual_input", item.get("video_name"))) if isinstance(item, dict) else ""
         if name not in lines:
             lines[name] = Entry(path, text, name).line
         yield lines[name], item
-
-
-def _as_list(content: object) -> list[Any]:
-    return content if isinstance(content, list) else [content]
 
 
 def _parquet(path: Path) -> list[dict[str, Any]]:

@@ -18,7 +18,6 @@ from omnisila.scenes.full.sem import FullSEMConfig
 from omnisila.scenes.sem import SEMConfig
 from omnisila.scenes.windows import WindowConfig
 from omnisila.training.answering import AnsweringConfig
-from omnisila.training.loop import LoopConfig
 
 
 class BaselineTraining(FullTraining):
@@ -40,12 +39,8 @@ def _recipe(
         backbone=VideoBackboneConfig(lora=lora),
         window=WindowConfig(window_s=1.0, rate_hz=8.0, frames=frames),
         task_tuning=AnsweringConfig(epochs=epochs, batch_size=batch_size, part_size=part_size),
-        loop=_loop(**rates),
+        loop=TUNED.replace(optim=TUNED.optim.replace(**rates)),
     )
-
-
-def _loop(**rates: Any) -> LoopConfig:
-    return TUNED.replace(optim=TUNED.optim.replace(**rates))
 
 
 RECIPES = {

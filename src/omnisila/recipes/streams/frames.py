@@ -127,7 +127,12 @@ def frame_streams(
     if not done:
         raise nothing_read(place.footage, len(videos), failed[0][1] if failed else None)
     streams = {name: TEMPLATES if name == "text" else name for name in _wanted_modalities(config)}
-    extracted_streams(place.out, streams, extractor.kinds, lambda: _read_done(done))
+    extracted_streams(
+        place.out,
+        streams,
+        extractor.kinds,
+        lambda: ((record.clip, load_features(record.file).modalities) for record in done),
+    )
     known, made = read_sources(place.out), config.networks
     networks = {**known.networks, "frames": made["frames"], **({TEMPLATES: made["text"]} if "text" in made else {})}
     write_sources(place.out, known.replace(features=config, networks=networks))
@@ -177,21 +182,13 @@ def _wanted_modalities(config: ReactionFeatureConfig) -> tuple[str, ...]:
     return tuple(name for name in MODALITIES if name in config.modalities and (name != "text" or written))
 
 
-def _name_missing(outcome: Outcome, config: ReactionFeatureConfig) -> list[str]:
-    wanted = _wanted_modalities(config)
-    return [name for name in (outcome.features.missing if outcome.features else ()) if name in wanted]
-
-
 def _notes(outcome: Outcome, config: ReactionFeatureConfig) -> Iterable[str]:
-    missing = [f"missing: {name}" for name in _name_missing(outcome, config)]
-    return [*missing, *(outcome.features.warnings if outcome.features else ())]
+    if outcome.features is None:
+        return []
+    wanted = _wanted_modalities(config)
+    return [*(f"missing: {name}" for name in outcome.features.missing if name in wanted), *outcome.features.warnings]
 
 
 def _outcome_text(name: str, outcome: Outcome, config: ReactionFeatureConfig) -> str:
     notes = _notes(outcome, config)
     return f"{name}, {outcome.state}" + (f" ({'; '.join(notes)})" if notes else "")
-
-
-def _read_done(done: Sequence[_Done]) -> Iterator[tuple[str, dict[str, Modality]]]:
-    for record in done:
-        yield record.clip, load_features(record.file).modalities

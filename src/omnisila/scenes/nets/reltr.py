@@ -74,14 +74,12 @@ class Relations(NamedTuple):
 
     ``triplet_probabilities`` are predicate, subject and object side by side (51, 151 and 151 for Visual Genome): the
     353 numbers that Hawkeye's release reads. A row's parts sum to less than one each: the rest is no-object.
-    Boxes are left, top, right, bottom. Scores are the likeliest class's probability; a triplet's is the product of
-    its three.
+    Boxes are left, top, right, bottom. A triplet's score is the product of its three likeliest classes' probabilities.
     """
 
     entity_states: Float[Tensor, "entities width"]
     entity_probabilities: Float[Tensor, "entities classes"]
     entity_boxes_frac: Float[Tensor, "entities 4"]
-    entity_scores: Float[Tensor, "entities"]
     subject_states: Float[Tensor, "triplets width"]
     object_states: Float[Tensor, "triplets width"]
     triplet_probabilities: Float[Tensor, "triplets features"]
@@ -204,7 +202,7 @@ class RelTR(nn.Module):
             for logits in (raw.entities.logits, raw.subjects.logits, raw.objects.logits, raw.predicate_logits)
         )
         columns = (
-            raw.states.entities.float(), entity, raw.entities.boxes_frac, entity.amax(2),
+            raw.states.entities.float(), entity, raw.entities.boxes_frac,
             raw.states.subjects.float(), raw.states.objects.float(), torch.cat([predicate, subject, thing], dim=2),
             raw.subjects.boxes_frac, raw.objects.boxes_frac, predicate.amax(2) * subject.amax(2) * thing.amax(2),
         )  # fmt: skip

@@ -130,7 +130,9 @@ class ReactionFeatureExtractor:
         with time_stage(seconds, "faces"):
             track = follow_face(self.detector, frames.pictures)
         warnings = [*frames.warnings, *face_warnings(track.at(frames.picture))]
-        found = self._absent_modalities() | self._given_modalities(clip, frames, warnings)
+        left_out = [name for name in MODALITIES if name not in self.settings.modalities]
+        found = {name: Modality.absent(self.settings.frames, self.widths[name]) for name in left_out}
+        found |= self._given_modalities(clip, frames, warnings)
         with time_stage(seconds, "audio"):
             if "audio" not in found:
                 found["audio"] = self._audio(clip, frames, warnings)
@@ -150,11 +152,6 @@ class ReactionFeatureExtractor:
             tuple(dict.fromkeys(warnings)),
             seconds,
         )
-
-    def _absent_modalities(self) -> dict[str, Modality]:
-        frames, widths = self.settings.frames, self.widths
-        left_out = [name for name in MODALITIES if name not in self.settings.modalities]
-        return {name: Modality.absent(frames, widths[name]) for name in left_out}
 
     def _given_modalities(self, clip: Clip, frames: ClipFrames, warnings: list[str]) -> dict[str, Modality]:
         found: dict[str, Modality] = {}

@@ -21,7 +21,7 @@ from omnisila.serve.library import Progress
 from omnisila.serve.queue import Choices, Listed, Page, PageRequest
 from omnisila.serve.services import Admin, ReportNumber, Reviewer, Room, Services, Viewer
 from omnisila.serve.settings import Role
-from omnisila.serve.states import Change, State
+from omnisila.serve.states import Change
 from omnisila.serve.store import REPORTS
 
 router = APIRouter(prefix="/api", tags=["review"])
@@ -114,14 +114,6 @@ class Step(Frozen):
     request: Request
 
 
-class Outcome(Frozen):
-    """What is saved now."""
-
-    findings: dict[str, State]
-    can_undo: bool
-    can_redo: bool
-
-
 @router.get("/status")
 def status(room: Room, user: Viewer) -> Status:
     """Asked for at the start and while the library is searched."""
@@ -206,32 +198,28 @@ def show_audit(
 
 
 @router.post("/edits")
-def edit(room: Room, user: Reviewer, wanted: Edit) -> Outcome:
+def edit(room: Room, user: Reviewer, wanted: Edit) -> Saved:
     """Change findings; answered when it is on the disk."""
-    return _outcome(room.log.change(user.name, wanted.request, wanted.findings, wanted.change))
+    return room.log.change(user.name, wanted.request, wanted.findings, wanted.change)
 
 
 @router.post("/findings")
-def add(room: Room, user: Reviewer, wanted: Addition) -> Outcome:
+def add(room: Room, user: Reviewer, wanted: Addition) -> Saved:
     """Add a finding that the model missed."""
     span = (wanted.span.start_s, wanted.span.end_s)
-    return _outcome(room.log.add(user.name, wanted.request, wanted.report, wanted.labels, wanted.label, span))
+    return room.log.add(user.name, wanted.request, wanted.report, wanted.labels, wanted.label, span)
 
 
 @router.post("/undo")
-def undo(room: Room, user: Reviewer, wanted: Step) -> Outcome:
+def undo(room: Room, user: Reviewer, wanted: Step) -> Saved:
     """Take back the last step."""
-    return _outcome(room.log.undo(user.name, wanted.request))
+    return room.log.undo(user.name, wanted.request)
 
 
 @router.post("/redo")
-def redo(room: Room, user: Reviewer, wanted: Step) -> Outcome:
+def redo(room: Room, user: Reviewer, wanted: Step) -> Saved:
     """Do the step again that was taken back last."""
-    return _outcome(room.log.redo(user.name, wanted.request))
-
-
-def _outcome(saved: Saved) -> Outcome:
-    return Outcome(findings=dict(saved.findings), can_undo=saved.can_undo, can_redo=saved.can_redo)
+    return room.log.redo(user.name, wanted.request)
 
 
 def _report(room: Services, report: int) -> tuple[Any, Analysis]:

@@ -143,7 +143,7 @@ def graph(boxes: Tensor) -> Relations:
     triplet[0, on], triplet[0, 51 + man], triplet[0, 202 + horse] = 0.9, 0.9, 0.9
     states = torch.arange(3.0)[:, None].expand(3, 16) + 1
     return Relations(
-        states, entity, boxes, entity.amax(1), torch.full((2, 16), 7.0), torch.full((2, 16), 8.0), triplet,
+        states, entity, boxes, torch.full((2, 16), 7.0), torch.full((2, 16), 8.0), triplet,
         boxes[:2] + 0.01, boxes[1:] - 0.01, torch.tensor([0.729, 0.0]),
     )  # fmt: skip
 

@@ -312,7 +312,7 @@ class Plain:
         objects, object_boxes = self.head("obj", thing)
         scores = predicates.amax(1) * subjects.amax(1) * objects.amax(1)
         return Relations(
-            entity, entities, entity_boxes, entities.amax(1), subject, thing,
+            entity, entities, entity_boxes, subject, thing,
             torch.cat([predicates, subjects, objects], dim=1), subject_boxes, object_boxes, scores,
         )  # fmt: skip
 
@@ -400,7 +400,7 @@ def _relations(predicate: list[list[float]], subject: list[list[float]], thing: 
     count = len(predicate)
     numbers = torch.arange(float(count))[:, None]
     return Relations(
-        torch.zeros(2, 3), torch.zeros(2, 3), torch.zeros(2, 4), torch.zeros(2),
+        torch.zeros(2, 3), torch.zeros(2, 3), torch.zeros(2, 4),
         numbers.expand(count, 3), 10 + numbers.expand(count, 3), torch.cat(parts, dim=1),
         numbers.expand(count, 4) / 10, numbers.expand(count, 4) / 20,
         torch.stack([part.amax(1) for part in parts]).prod(0),
