@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -200,6 +201,16 @@ def analyses(client: Client, process: int, uploads: int, count: int) -> Iterator
         with urllib.request.urlopen(request, timeout=120) as answer:
             return json.loads(answer.read())["id"]
 
+    def send_in_turn(index: int) -> str:
+        """As a program does that keeps to the rate limit."""
+        while True:
+            try:
+                return send(index)
+            except urllib.error.HTTPError as error:
+                if error.code != 429:
+                    raise
+                time.sleep(int(error.headers["Retry-After"]))
+
     def wait(name: str) -> str:
         while (said := client.get(f"v1/analyses/{name}")).get("status") in ("queued", "running"):
             time.sleep(0.1)
@@ -219,7 +230,7 @@ def analyses(client: Client, process: int, uploads: int, count: int) -> Iterator
     )
     held, began = {}, time.perf_counter()
     for index in range(uploads, uploads + count):
-        ended[wait(send(index))] += 1
+        ended[wait(send_in_turn(index))] += 1
         if index - uploads + 1 in (count // 4, count // 2, count):
             held[f"after {index - uploads + 1}"] = resident_mb(process)
     yield (
