@@ -28,6 +28,10 @@ _ADVICE = {
 }
 
 
+Write = Callable[[Path, bytes | str], None]
+"""Puts data at a path, as ``write_atomically`` does; raises ``OutputError`` where it cannot."""
+
+
 def path_text(path: str | PathLike[str]) -> str:
     """A path as text that every file and terminal can hold: bytes that are no UTF-8 stand as ``%E9``."""
     return _NO_TEXT.sub(lambda found: f"%{ord(found[0]) & 0xFF:02X}", os.fspath(path))
@@ -39,6 +43,20 @@ def printable(text: str | PathLike[str]) -> str:
     A file's name may hold ends of lines, a terminal's commands, and marks that turn the direction of writing.
     """
     return _UNPRINTABLE.sub(lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), path_text(text))
+
+
+def cache_root() -> Path:
+    """Where everything is kept that can be made again: ``$OMNISILA_CACHE``, or ``~/.cache/omnisila``.
+
+    Raises:
+        OutputError: the user has no home.
+    """
+    if named := os.environ.get("OMNISILA_CACHE"):
+        return Path(named)
+    try:
+        return Path.home() / ".cache" / "omnisila"
+    except RuntimeError:
+        raise OutputError("~/.cache/omnisila: this user has no home folder. Name a folder in OMNISILA_CACHE.") from None
 
 
 def write_atomically(path: Path, data: bytes | str) -> None:

@@ -81,7 +81,7 @@ def finished(server: Server, name: str) -> Any:
 
 
 def test_an_upload_gives_the_findings_of_the_command_and_reaches_the_queue(
-    tmp_path: Path, reports: Path, omnisila: Any
+    tmp_path: Path, reports: Path, cache_folder: Path, omnisila: Any
 ) -> None:
     video = tmp_path / "smile.mp4"
     draw(video)
@@ -102,6 +102,7 @@ def test_an_upload_gives_the_findings_of_the_command_and_reaches_the_queue(
             time.sleep(0.2)
         mine = next(one for one in found if one["labels"] == "explicit")
         assert ask(server, f"api/videos/{mine['report']}/media")["show"] == "original"
+    assert list(cache_folder.glob(f"features/*/{analysis.video.sha256}-*/video.json")), "what was found is kept"
     omnisila("analyze", video, "--labels", "explicit", "--out", tmp_path / "out", "--format", "json")
     by_command = parse_analysis((tmp_path / "out/smile.mp4.json").read_text())
     assert analysis.findings == by_command.findings

@@ -115,7 +115,7 @@ def load(
         from omnisila.models.reaction_run import load_reaction
         from omnisila.scenes.reaction.extracting import ReactionCache
 
-        kept = ReactionCache(cache.root if cache else None)
+        kept = ReactionCache(cache.root, cache.write) if cache else ReactionCache()
         reaction = ReactionAnalyzer(load_reaction(asked.reaction.folder), asked.reaction.settings, kept)
     if scenes is not None and reaction is not None:
         return Both(scenes, reaction)

@@ -41,7 +41,7 @@ class ReactionSystem:
 
     def __init__(self, model: str, cache: FeatureCache | None = None) -> None:
         run = load_reaction(reaction_folder(model))
-        kept = ReactionCache(cache.root if cache else None)
+        kept = ReactionCache(cache.root, cache.write) if cache else ReactionCache()
         self.analyzer = ReactionAnalyzer(run, AnalyzerConfig(labels=(REACTION.name,)), kept)
         self.name = f"{run.record.name}@{run.record.identity.digest[:12]}"
         self.answered = REACTION.replace(labels=run.record.emotions, negative=())

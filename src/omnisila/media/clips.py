@@ -1,11 +1,9 @@
 """Clips and pictures of a video: H.264 that any browser plays, JPEG key frames, faces blurred if asked."""
 
 import io
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from os import PathLike
-from pathlib import Path
 from typing import NamedTuple
 
 import av
@@ -16,7 +14,6 @@ from PIL import Image
 from torch import Tensor
 
 from omnisila.errors import MediaError
-from omnisila.files import named_failure
 from omnisila.media.frames import Frame
 from omnisila.media.video import VideoReader
 from omnisila.schema import Box
@@ -61,7 +58,6 @@ def cut(
 
     Raises:
         MediaError: nothing can be read there, or even the lowest quality exceeds ``max_bytes``.
-        OutputError: the folder of temporary files is full.
     """
     reader = VideoReader(path)
     for quality in ladder:
@@ -122,21 +118,22 @@ def _encode(frames: Iterable[Frame], rate_hz: float, crf: int, max_bit_rate: flo
     rate = Fraction(rate_hz).limit_denominator(1001)
     bits = str(min(max(int(max_bit_rate), 1000), _MAX_BIT_RATE))
     options = {"crf": str(crf), "preset": "veryfast", "maxrate": bits, "bufsize": bits}
-    # Moving the index to the front needs a real file: libav reads the output back.
-    with named_failure(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "clip.mp4"
-        stream = None
-        with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
-            for index, frame in enumerate(frames):
-                if stream is None:
-                    stream = container.add_stream("libx264", rate=rate, options=options)
-                    height_px, width_px = frame.image.shape[:2]
-                    stream.width, stream.height = max(width_px // 2 * 2, 2), max(height_px // 2 * 2, 2)
-                    stream.pix_fmt = "yuv420p"
-                picture = VideoFrame.from_ndarray(frame.image.numpy(), "rgb24")
-                picture = picture.reformat(stream.width, stream.height, "yuv420p")
-                picture.pts, picture.time_base = index, 1 / rate
-                container.mux(stream.encode(picture))
-            if stream is not None:
-                container.mux(stream.encode())
-        return path.read_bytes() if stream is not None else None
+    written, stream = io.BytesIO(), None
+
+    def read_back(*_: object) -> io.BytesIO:
+        return io.BytesIO(written.getvalue())  # libav does so to move the index to the front
+
+    with av.open(written, "w", "mp4", options={"movflags": "+faststart"}, io_open=read_back) as container:
+        for index, frame in enumerate(frames):
+            if stream is None:
+                stream = container.add_stream("libx264", rate=rate, options=options)
+                height_px, width_px = frame.image.shape[:2]
+                stream.width, stream.height = max(width_px // 2 * 2, 2), max(height_px // 2 * 2, 2)
+                stream.pix_fmt = "yuv420p"
+            picture = VideoFrame.from_ndarray(frame.image.numpy(), "rgb24")
+            picture = picture.reformat(stream.width, stream.height, "yuv420p")
+            picture.pts, picture.time_base = index, 1 / rate
+            container.mux(stream.encode(picture))
+        if stream is not None:
+            container.mux(stream.encode())
+    return written.getvalue() if stream is not None else None

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from omnisila.digests import digest, kept_by_version
 from omnisila.errors import OutputError, RecordError
-from omnisila.files import check_writable, write_atomically
+from omnisila.files import Write, cache_root, check_writable, write_atomically
 from omnisila.media.container import check_file
 from omnisila.media.video import sha256
 
@@ -36,15 +36,18 @@ class Store:
     """A folder of features.
 
     Args:
-        root: made when missing; by default ``default_root()``. Where it cannot be written, a temporary folder takes its
+        root: made when missing; by default ``cache_root()``. Where it cannot be written, a temporary folder takes its
             place for as long as this object lives, and ``warning`` says so; it also says when the disk fills up later.
+        write: writes a file for a process that may write none itself; it raises ``OutputError`` where it cannot.
     """
 
-    def __init__(self, root: Path | None = None) -> None:
+    def __init__(self, root: Path | None = None, write: Write = write_atomically) -> None:
         self.warning: str | None = None
+        self.write = write
         try:
-            self.root = root or default_root()
-            check_writable(self.root)
+            self.root = root or cache_root()
+            if write is write_atomically:
+                check_writable(self.root)
         except OutputError as error:
             self.warning = f"features are not kept: {error}"
             try:
@@ -56,25 +59,11 @@ class Store:
     def keep(self, file: Path, content: bytes | str) -> str | None:
         """Write a file, whole or not at all; why the disk did not take it, which ``warning`` says too."""
         try:
-            write_atomically(file, content)
+            self.write(file, content)
         except OutputError as error:
             self.warning = self.warning or f"features are not kept: {error}"
             return str(error)
         return None
-
-
-def default_root() -> Path:
-    """``$OMNISILA_CACHE``, or ``~/.cache/omnisila``.
-
-    Raises:
-        OutputError: the user has no home.
-    """
-    if named := os.environ.get("OMNISILA_CACHE"):
-        return Path(named)
-    try:
-        return Path.home() / ".cache" / "omnisila"
-    except RuntimeError:
-        raise OutputError("~/.cache/omnisila: this user has no home folder. Name a folder in OMNISILA_CACHE.") from None
 
 
 def entry(folder: Path, content_digest: str, maker_digest: str) -> Path:

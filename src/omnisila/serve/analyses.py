@@ -18,7 +18,7 @@ from omnisila import weights
 from omnisila.config import Frozen
 from omnisila.digests import digest, file_digest
 from omnisila.errors import InputError, MediaError, OutputError, unknown
-from omnisila.files import write_atomically
+from omnisila.files import Write, write_atomically
 from omnisila.labels import label_set
 from omnisila.serve import processes
 from omnisila.serve.library import within
@@ -27,7 +27,6 @@ from omnisila.serve.store import ANALYSES, Store
 FOLDER = "analyses"  # of results, below the folder of analyses
 MODELS = tuple(name for name in weights.RUNS if name != "compact-reaction")
 _MEMORY_BYTES = 16 * 2**30  # of addresses, most of which the libraries reserve and never touch
-_FILE_BYTES = 8 * 2**30
 _CORES = 2  # that an analysis may keep busy all the time it has
 _IDLE_S = 5.0  # between looks at the queue; a request wakes it sooner
 
@@ -200,10 +199,10 @@ class AnalysisQueue:
         """Run the process to its end: how it ended, and why if it failed."""
         asked = Settings.model_validate_json(row["settings"])
         given = (row["video"], asked.model, ",".join(asked.labels), str(self._timeout_s))
-        child = processes.Child(__name__, given)
-        with self._lock:
-            self._running = (row["id"], child)
         try:
+            child = processes.Child(__name__, given, processes.FeatureWriter(Path(row["video"])))
+            with self._lock:
+                self._running = (row["id"], child)
             said = child.answer(self._timeout_s, "Cut the video into shorter ones.")
         except MediaError as error:
             return "failed", str(error)
@@ -240,17 +239,18 @@ def served_path(path: str, roots: tuple[Path, ...]) -> Path:
     raise InputError(f"{path!r}: no file below the folders that are served. Give a path relative to one of them.")
 
 
-def main(arguments: list[str]) -> bytes:
+def main(arguments: list[str], write: Write) -> bytes:
     """In the process of its own: the analysis as JSON."""
     from omnisila.inference.load import load
     from omnisila.inference.settings import AnalyzerConfig
+    from omnisila.scenes.cache import FeatureCache
 
     video, model, labels, timeout_s = arguments
-    processes.limit(_MEMORY_BYTES, _FILE_BYTES, _CORES * float(timeout_s))
+    processes.limit(_MEMORY_BYTES, _CORES * float(timeout_s))
     settings = AnalyzerConfig()
     if labels:
         settings = settings.replace(labels=tuple(labels.split(",")))
-    return load(model, settings).analyze(Path(video)).model_dump_json().encode()
+    return load(model, settings, FeatureCache(write=write)).analyze(Path(video)).model_dump_json().encode()
 
 
 def _row(connection: sql.Connection, name: str) -> Mapping[Any, Any] | None:

@@ -6,12 +6,13 @@ from pathlib import Path
 from threading import BoundedSemaphore
 
 from omnisila.errors import InputError
+from omnisila.files import Write
 from omnisila.serve import processes
 from omnisila.serve.analyses import MODELS, QueueFullError
 
 _TIMEOUT_S = 900.0
 _WAITING = 8  # questions that may wait for an answer; more are sent away
-_MEMORY_BYTES, _FILE_BYTES = 16 * 2**30, 8 * 2**30
+_MEMORY_BYTES = 16 * 2**30
 
 
 class Questions:
@@ -32,7 +33,7 @@ class Questions:
             raise QueueFullError
         try:
             with self._worker:
-                child = processes.Child(__name__, (str(video), model, question))
+                child = processes.Child(__name__, (str(video), model, question), processes.FeatureWriter(video))
                 return child.answer(_TIMEOUT_S, "Give a shorter video.").decode()
         finally:
             self._places.release()
@@ -53,7 +54,7 @@ def video_in(url: str) -> bytes:
         raise InputError("video_url: the base64 is damaged. Encode the video again.") from None
 
 
-def main(arguments: list[str]) -> bytes:
+def main(arguments: list[str], write: Write) -> bytes:
     """In the process of its own: the answer."""
     from omnisila import weights
     from omnisila.inference.chat import TaughtChat
@@ -61,7 +62,7 @@ def main(arguments: list[str]) -> bytes:
     from omnisila.scenes.cache import FeatureCache
 
     video, model, question = arguments
-    processes.limit(_MEMORY_BYTES, _FILE_BYTES, 2 * _TIMEOUT_S)
+    processes.limit(_MEMORY_BYTES, 2 * _TIMEOUT_S)
     if model not in MODELS:
         raise InputError(f"model {model!r}: choose from {', '.join(MODELS)}.")
-    return TaughtChat(load_run(weights.FOLDER / model), Path(video), FeatureCache()).ask(question).encode()
+    return TaughtChat(load_run(weights.FOLDER / model), Path(video), FeatureCache(write=write)).ask(question).encode()

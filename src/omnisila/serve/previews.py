@@ -1,7 +1,7 @@
 """H.264 previews of stretches of a video, made on demand in a process of their own and kept on disk.
 
 For files that a browser cannot play, and for all files where faces are to be blurred. Footage may be hostile: the
-process has limits on memory, time and file size, and is killed when it takes too long.
+process has limits on memory and time, writes no file, and is killed when it takes too long.
 """
 
 import os
@@ -10,7 +10,7 @@ from threading import BoundedSemaphore, Lock
 from typing import NamedTuple
 
 from omnisila.digests import digest
-from omnisila.files import check_writable, write_atomically
+from omnisila.files import Write, check_writable, write_atomically
 from omnisila.serve import processes
 
 MAX_PREVIEW_S = 60.0
@@ -96,14 +96,14 @@ def _touch(path: Path) -> bool:
     return True
 
 
-def main(arguments: list[str]) -> bytes:
+def main(arguments: list[str], _write: Write) -> bytes:
     """In the process of its own: the preview."""
     from omnisila.media.clips import cut
     from omnisila.media.video import VideoReader
     from omnisila.report.faces import FaceFinderConfig
 
     video, start_s, end_s = arguments[0], float(arguments[1]), float(arguments[2])
-    processes.limit(_MEMORY_BYTES, 2 * _MAX_BYTES, _TIMEOUT_S)
+    processes.limit(_MEMORY_BYTES, _TIMEOUT_S)
     reader = VideoReader(video)
     blur_at = FaceFinderConfig().build().over(reader, start_s, end_s) if arguments[3] == "blur" else None
     return cut(video, start_s, end_s, _MAX_BYTES, blur_at=blur_at)

@@ -1,11 +1,13 @@
 """Work on footage in a process of its own, which can be killed: a hostile file brings down nothing else.
 
 Such a process is forked from one that has loaded the libraries and never sees a file: it starts within a second, and
-nothing that one video did to it reaches the next.
+nothing that one video did to it reaches the next. It may write no file: what it wants kept, it sends to the server,
+which writes features of that video and nothing else.
 """
 
 import multiprocessing
 import os
+import re
 import resource
 from collections.abc import Sequence
 from importlib import import_module
@@ -13,27 +15,57 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Timer
 
-from omnisila.errors import MediaError, OmnisilaError
+from omnisila.digests import file_digest
+from omnisila.errors import MediaError, OmnisilaError, OutputError
+from omnisila.files import Write, cache_root, write_atomically
 
 # once, for all children: importing them takes seconds
 _LOADED = ("omnisila.inference.load", "omnisila.inference.chat", "omnisila.report.faces", "omnisila.media.clips")
-_DONE, _FAILED = b"+", b"-"
-_MAX_BYTES = 2**30  # of an answer
+_DONE, _FAILED, _FILE = b"+", b"-", b"="
+_MAX_BYTES = 2**30  # of an answer, and of a file
+_MAX_KEPT_BYTES = 8 * 2**30  # of all files of a process
 _MAX_WORDS = 1000  # characters that reach the page
 _FORKS = multiprocessing.get_context("forkserver")
 
 
+class FeatureWriter:
+    """Writes features of a video where all features are kept; its own alone, so that no video can speak for another.
+
+    Raises:
+        MediaError: the video cannot be read.
+    """
+
+    def __init__(self, video: Path) -> None:
+        try:
+            content = file_digest(video)
+        except OSError as error:
+            raise MediaError(f"{video.name}: cannot be read ({error.strerror}). Send it again.") from None
+        self._name = re.compile(rf"(features|reaction)/{content[:2]}/{content}-[\w-]+(/[\w-]+)?\.(safetensors|json)")
+        self._left_bytes = _MAX_KEPT_BYTES
+
+    def __call__(self, path: Path, content: bytes | str) -> None:
+        root = cache_root()
+        if not path.is_relative_to(root) or not self._name.fullmatch(path.relative_to(root).as_posix()):
+            raise OutputError(f"{path}: no features of this video.")
+        self._left_bytes -= len(content)
+        if self._left_bytes < 0:
+            raise OutputError(f"{path}: the features of this video take too much room.")
+        write_atomically(path, content)
+
+
 class Child:
-    """A process that runs ``main(arguments)`` of a module of this package, which gives its answer as bytes.
+    """A process that runs ``main(arguments, write)`` of a module of this package, which gives its answer as bytes.
 
     Args:
         arguments: of ``main``; the first is the path of the video.
+        write: what its ``write`` does, in this process; by default that fails.
     """
 
-    def __init__(self, module: str, arguments: Sequence[str]) -> None:
+    def __init__(self, module: str, arguments: Sequence[str], write: Write | None = None) -> None:
         os.environ.setdefault("OMP_NUM_THREADS", "1")  # of all that are forked
         _FORKS.set_forkserver_preload(list(_LOADED))
-        self._answers, answers = _FORKS.Pipe(duplex=False)
+        self._write = write
+        self._answers, answers = _FORKS.Pipe()
         self._process = _FORKS.Process(target=_work, args=(module, list(arguments), answers), daemon=True)
         self._process.start()
         answers.close()
@@ -53,6 +85,9 @@ class Child:
         timer.start()
         try:
             said = self._answers.recv_bytes(_MAX_BYTES)  # bytes: an object could run code when it is read
+            while said[:1] == _FILE:
+                self._answers.send_bytes(self._keep(said[1:]))
+                said = self._answers.recv_bytes(_MAX_BYTES)
         except (EOFError, OSError):
             said = b""
         finally:
@@ -72,15 +107,26 @@ class Child:
     def kill(self) -> None:
         self._process.kill()
 
+    def _keep(self, file: bytes) -> bytes:
+        """Write a file that the process sent: nothing, or why it could not be written."""
+        name, _, content = file.partition(b"\0")
+        try:
+            if self._write is None:
+                raise OutputError("this process keeps no files.")
+            self._write(Path(os.fsdecode(name)), content)
+        except OutputError as error:
+            return str(error).encode()
+        return b""
+
     def _expire(self) -> None:
         self._is_late = True
         self.kill()
 
 
-def limit(memory_bytes: int, file_bytes: int, cpu_s: float) -> None:
-    """Bound this process from now on: addresses, the size of files that it writes, processor time; no core dump."""
+def limit(memory_bytes: int, cpu_s: float) -> None:
+    """Bound this process from now on: addresses and processor time; no file that it writes, no core dump."""
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (int(cpu_s) + 1, int(cpu_s) + 1))
 
@@ -91,8 +137,15 @@ def _work(module: str, arguments: list[str], answers: Connection) -> None:
     for stream in (0, 1, 2):
         os.dup2(nowhere, stream)
     name = Path(arguments[0]).name
+
+    def write(path: Path, content: bytes | str) -> None:
+        data = content.encode() if isinstance(content, str) else content
+        answers.send_bytes(b"%b%b\0%b" % (_FILE, os.fsencode(path), data))
+        if why_not := answers.recv_bytes():
+            raise OutputError(why_not.decode())
+
     try:
-        said = _DONE + import_module(module).main(arguments)
+        said = _DONE + import_module(module).main(arguments, write)
     except OmnisilaError as error:
         said = _FAILED + " ".join(str(error).split()).encode()
     except MemoryError:

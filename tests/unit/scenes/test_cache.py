@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from omnisila.errors import MediaError
+from omnisila.files import cache_root
 from omnisila.media.video import VideoReader
 from omnisila.scenes.cache import Extracted, FeatureCache
 from omnisila.scenes.sem import SceneEnrichedModeling, embedded_layouts
-from omnisila.scenes.store import default_root
 
 
 @pytest.fixture
@@ -118,9 +118,9 @@ def test_a_folder_that_cannot_be_written_is_replaced_and_said(
 
 def test_the_environment_names_the_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("OMNISILA_CACHE", str(tmp_path))
-    assert default_root() == tmp_path
+    assert cache_root() == tmp_path
     monkeypatch.delenv("OMNISILA_CACHE")
-    assert default_root() == Path.home() / ".cache" / "omnisila"
+    assert cache_root() == Path.home() / ".cache" / "omnisila"
 
 
 def test_features_from_before_layouts_were_recorded_are_known(

@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from omnisila.digests import file_digest
 from omnisila.errors import InputError, MediaError
-from omnisila.serve.processes import Child, limit
+from omnisila.files import Write
+from omnisila.serve.processes import Child, FeatureWriter, limit
 
 MODULE = __name__
 MEBIBYTE = 2**20
 
 
-def main(arguments: list[str]) -> bytes:
+def main(arguments: list[str], write: Write) -> bytes:
     """What the process does."""
     _, task = arguments
     match task:
@@ -26,19 +28,23 @@ def main(arguments: list[str]) -> bytes:
         case "fault":
             raise KeyError("x")
         case "memory":
-            limit(4096 * MEBIBYTE, MEBIBYTE, 60)
+            limit(4096 * MEBIBYTE, 60)
             return bytes(8192 * MEBIBYTE)[:1]
         case "write":
-            limit(64 * 1024 * MEBIBYTE, MEBIBYTE, 60)
-            Path(arguments[0]).write_bytes(bytes(2 * MEBIBYTE))
+            limit(64 * 1024 * MEBIBYTE, 60)
+            Path(arguments[0]).write_bytes(b"x")
         case "compute":
-            limit(64 * 1024 * MEBIBYTE, MEBIBYTE, 0)
+            limit(64 * 1024 * MEBIBYTE, 0)
             while True:
                 pass
         case "killed":
             os.kill(os.getpid(), signal.SIGKILL)
         case "sleep":
             time.sleep(600)
+        case "keep":
+            limit(64 * 1024 * MEBIBYTE, 60)
+            write(Path(arguments[0]), "kept")
+            return b"after it"
     return b""
 
 
@@ -67,3 +73,42 @@ def test_a_failure_is_one_line(tmp_path: Path, task: str, said: str) -> None:
 def test_it_is_killed_when_its_time_is_up() -> None:
     with pytest.raises(MediaError, match=r"not done within 0.5 s. Cut it."):
         Child(MODULE, ("clip.mp4", "sleep")).answer(0.5, "Cut it.")
+
+
+def test_a_video_that_is_gone_is_told(tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match=r"^gone.mp4: cannot be read \(No such file or directory\). Send it again."):
+        FeatureWriter(tmp_path / "gone.mp4")
+
+
+def test_what_it_wants_kept_is_written_where_features_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMNISILA_CACHE", str(tmp_path / "cache"))
+    video = tmp_path / "clip.mp4"
+    video.write_bytes(b"a video")
+    own = file_digest(video)
+    kept = tmp_path / "cache" / "features" / own[:2] / f"{own}-1a" / "face-0000.safetensors"
+    assert Child(MODULE, (str(kept), "keep"), FeatureWriter(video)).answer(60, "") == b"after it"
+    assert kept.read_bytes() == b"kept"
+    with pytest.raises(MediaError, match="keeps no files"):
+        Child(MODULE, (str(kept), "keep")).answer(60, "")
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "cache/features/{own:.2}/{other}-1a/face-0000.safetensors",
+        "cache/features/{own:.2}/{own}-1a/../../../../face.safetensors",
+        "cache/features/{own:.2}/{own}-1a/face.py",
+        "cache/features.json",
+        "cache/hub/{own:.2}/{own}-1a.json",
+        "{own}-1a.json",
+    ],
+)
+def test_a_video_speaks_for_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    monkeypatch.setenv("OMNISILA_CACHE", str(tmp_path / "cache"))
+    video = tmp_path / "clip.mp4"
+    video.write_bytes(b"a video")
+    own = file_digest(video)
+    path = tmp_path / place.format(own=own, other=own[:2] + "0" * 62)
+    with pytest.raises(MediaError, match="no features of this video"):
+        Child(MODULE, (str(path), "keep"), FeatureWriter(video)).answer(60, "")
+    assert [file.name for file in tmp_path.rglob("*")] == ["clip.mp4"]
