@@ -183,12 +183,22 @@ def anomaly_curve(
     labels: Sequence[str],
     label_set: LabelSet,
 ) -> Curve:
-    """One minus the quiet label's probability; without a quiet label, the likeliest label's probability."""
+    """The windows with ``anomaly_scores``."""
+    return Curve(start_s, end_s, anomaly_scores(posterior, labels, label_set))
+
+
+def anomaly_scores(
+    posterior: Float[np.ndarray, "windows labels"], labels: Sequence[str], label_set: LabelSet
+) -> Float[np.ndarray, "windows"]:
+    """One minus the quiet label's probability; without a quiet label, the likeliest label's probability.
+
+    What Hawkeye's Figure 5 calls A.Score and defines nowhere (D1).
+    """
     if label_set.quiet is not None and label_set.quiet in labels:
         score = 1.0 - posterior[:, list(labels).index(label_set.quiet)]
     else:
         score = posterior.max(axis=1)
-    return Curve(start_s, end_s, np.clip(score, 0.0, 1.0))
+    return np.clip(score, 0.0, 1.0)
 
 
 def _touching(curve: Curve) -> Bool[np.ndarray, "pairs"]:

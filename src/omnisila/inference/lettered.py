@@ -35,6 +35,7 @@ from omnisila.scene_registry import SCENES
 from omnisila.scenes.cache import Extracted, FeatureCache
 from omnisila.scenes.windows import WindowConfig, frame_times, tiles, windows
 from omnisila.schema import Example, Finding, ModelIdentity, Prediction, Span
+from omnisila.spans import anomaly_scores
 
 
 class LetteredAnalyzer(AskedAnalyzer):
@@ -105,7 +106,8 @@ class LetteredAnalyzer(AskedAnalyzer):
             answers_in_order(lambda pair: self.posterior(pair[0], pair[1], extracted), asked(), self.llm.parallel)
         )
         matrices = {labels.name: np.stack(rows[place :: len(sets)]) for place, labels in enumerate(sets)}
-        return Scored(tuple(spans), matrices, np.zeros((len(spans), len(SCENES))))
+        anomaly = anomaly_scores(matrices[sets[0].name], sets[0].labels, sets[0])
+        return Scored(tuple(spans), matrices, anomaly, np.zeros((len(spans), len(SCENES))))
 
     def posterior(self, labels: LabelSet, span: Span, extracted: Extracted) -> Float[np.ndarray, "labels"]:
         """P(label) over a stretch."""

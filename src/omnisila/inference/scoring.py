@@ -21,7 +21,7 @@ from omnisila.operating_points import LabelSetCalibration, Shortcuts
 from omnisila.scene_registry import SCENES
 from omnisila.scenes.windows import Window, WindowBatch
 from omnisila.schema import CurvePoint, ExpertWeights, ExpertWeightsPoint, SceneName, Span
-from omnisila.spans import ANOMALY_CURVE, LabelledSpan, SpanShape, Thresholds, labelled_spans
+from omnisila.spans import ANOMALY_CURVE, LabelledSpan, SpanShape, Thresholds, anomaly_scores, labelled_spans
 
 BATCH_WINDOWS = 32
 PRETRAINED_BATCH_WINDOWS = 8  # of two thousand tokens each
@@ -32,10 +32,15 @@ FACE_BOUND = "explicit"  # the label set that is about faces: without one, nothi
 
 
 class Scored(NamedTuple):
-    """Windows of a video with what the model makes of them; those that it did not see are quiet and without weights."""
+    """Windows of a video with what the model makes of them; those that it did not see are quiet and without weights.
+
+    ``posteriors`` are those that findings are located by; ``anomaly`` is the first label set's score, in which labels
+    that need all votes for a finding count by their mean (decision D265).
+    """
 
     spans: tuple[Span, ...]
     posteriors: dict[str, Float[np.ndarray, "windows labels"]]
+    anomaly: Float[np.ndarray, "windows"]
     expert_weights: Float[np.ndarray, "windows experts"]
 
     def weights_over(self, span: Span) -> ExpertWeights:
@@ -70,21 +75,15 @@ class Scored(NamedTuple):
         )
 
     def curve(self, known: Mapping[str, Sequence[str]]) -> tuple[CurvePoint, ...]:
-        """The anomaly curve of the first label set, with the posteriors of all.
-
-        A window's score is 1 - P(the quiet label), or the likeliest label's where the model knows no quiet one: what
-        Hawkeye's Figure 5 calls A.Score and defines nowhere (D1).
-        """
+        """The anomaly curve of the first label set, with the posteriors of all."""
         points: list[CurvePoint] = []
         for index, span in enumerate(self.spans):
             rows = {
                 name: dict(zip(labels, map(_round_score, self.posteriors[name][index]), strict=True))
                 for name, labels in known.items()
             }
-            first = label_set(next(iter(known)))
-            row = rows[first.name]
-            score = 1.0 - row[first.quiet] if first.quiet in row else max(row.values())
-            points.append(CurvePoint(start_s=span.start_s, end_s=span.end_s, score=_round_score(score), posterior=rows))
+            score = _round_score(self.anomaly[index])
+            points.append(CurvePoint(start_s=span.start_s, end_s=span.end_s, score=score, posterior=rows))
         return tuple(points)
 
 
@@ -155,6 +154,8 @@ class Scorer:
         spans: list[Span] = []
         seen: list[bool] = []
         posteriors: dict[str, list[Tensor]] = {name: [] for name in self.label_sets}
+        first, votes = next(iter(self.label_sets)), self.run.model.votes
+        meant: list[Tensor] = []  # of the first label set
         weights: list[Tensor] = []
         size = BATCH_WINDOWS if self.run.pretrained is None else PRETRAINED_BATCH_WINDOWS
 
@@ -166,15 +167,21 @@ class Scorer:
                     yield window
 
         for batch in batches(candidates(), size):
-            judged = self.judge_windows(see(batch), tuple(self.label_sets), locating=True)
+            inputs = see(batch)
+            judged = self.judge_windows(inputs, tuple(self.label_sets), locating=True)
             for name, rated in judged.items():
                 posteriors[name].append(rated.posterior)
+            parted = votes is not None and votes.must_agree
+            meant.append((self.judge_windows(inputs, [first]) if parted else judged)[first].posterior)
             weights.append(next(iter(judged.values())).expert_weights)  # the scenes do not depend on the question
             if progress is not None:
                 progress(min(spans[-1].end_s / max(duration_s, 1e-6), 1.0))
         return Scored(
             tuple(spans),
             {name: _spread(parts, self._quiet(name), seen) for name, parts in posteriors.items()},
+            anomaly_scores(
+                _spread(meant, self._quiet(first), seen), self.run.record.labels[first], self.label_sets[first]
+            ),
             _spread(weights, np.zeros(len(SCENES)), seen),
         )
 

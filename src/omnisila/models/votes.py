@@ -102,6 +102,11 @@ class LabelVotes(nn.Module):
     def by_label(self) -> dict[str, LabelVote]:
         return cast("dict[str, LabelVote]", dict(self.labels.items()))
 
+    @property
+    def must_agree(self) -> bool:
+        """Whether events of a label are located by its least vote."""
+        return any(vote.agree for vote in self.by_label.values())
+
     def weigh(
         self,
         log_probs: Float[Tensor, "batch answers"],

@@ -158,6 +158,7 @@ class Locator:
         return Scored(
             tuple(item.spans[0] for item in kept),
             {name: np.concatenate([item.posteriors[name] for item in kept]) for name in kept[0].posteriors},
+            np.concatenate([item.anomaly for item in kept]),
             np.concatenate([item.expert_weights for item in kept]),
         )
 

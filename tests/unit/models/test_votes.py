@@ -67,6 +67,21 @@ def test_a_finding_may_need_all_votes_of_its_label():
         assert torch.allclose(odds[:, 1] - odds[:, 2], torch.full((2,), 1.5), atol=1e-5)
 
 
+def test_the_anomaly_curve_takes_the_mean_where_findings_take_the_least(
+    make_video: Callable[..., Path], tmp_path: Path
+) -> None:
+    analyzer = Analyzer(load_run(FOLDER / "compact"), AnalyzerConfig(labels=("implicit",)), FeatureCache(tmp_path))
+    extracted = analyzer.extract_features(make_video("a.mp4", frames=36, rate_hz=12))
+    scored = analyzer.score_windows(extracted)
+    shown = list(windows(analyzer.cache.shards(extracted), analyzer.window, extracted.info.duration_s))
+    names = analyzer.run.record.labels["implicit"]
+    mean = analyzer.scorer.judge_windows(analyzer.see(extracted)(shown), ["implicit"])["implicit"].posterior
+    quiet = names.index("Normal")
+    assert scored.anomaly == pytest.approx(1 - mean[:, quiet].double().numpy(), abs=1e-6)
+    assert (scored.anomaly > 1 - scored.posteriors["implicit"][:, quiet]).all(), "the least of several differs"
+    assert [point.score for point in analyzer.scorer.curve(scored)] == pytest.approx(scored.anomaly, abs=1e-4)
+
+
 def test_only_what_is_read_is_asked_for():
     votes = VotesConfig(votes={"Fire": ("level",), "Theft": ("motion+pose", "level")}).build()
     assert votes.reads == ("level", "motion", "pose")
