@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
+import pytest
 import torch
 from torch import nn
 
