@@ -74,7 +74,11 @@ def unknown(what: str, given: str | Sequence[str], choices: Iterable[str]) -> st
 
 
 def check_known(what: str, given: Iterable[str], choices: Iterable[str]) -> None:
-    """Refuse names that stand for nothing, all in one message."""
+    """Refuse names that stand for nothing, all in one message.
+
+    Raises:
+        InputError: see ``unknown``.
+    """
     known = tuple(choices)
     strangers = [name for name in given if name not in known]
     if strangers:

@@ -115,7 +115,11 @@ def path_aside(path: Path, suffix: str = "") -> Iterator[Path]:
 
 @contextlib.contextmanager
 def written_aside(path: Path, end: bytes = b"") -> Iterator[BinaryIO]:
-    """A file to write piece by piece; it takes its place, ended by ``end``, when all went well."""
+    """A file to write piece by piece; it takes its place, ended by ``end``, when all went well.
+
+    Raises:
+        OutputError: as ``write_atomically``.
+    """
     with named_failure(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         # "x" gives the file the permissions of any new file; tempfile's would be private to this user

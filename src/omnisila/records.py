@@ -32,7 +32,11 @@ def records(path: Path, kind: type[Record]) -> Iterator[Record]:
 
 
 def append(path: Path, added: Iterable[Frozen]) -> None:
-    """Add records at the end of a file and flush them to the disk; the file is made when missing."""
+    """Add records at the end of a file and flush them to the disk; the file is made when missing.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab") as file:

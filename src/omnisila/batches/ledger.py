@@ -73,6 +73,7 @@ class Ledger:
 
         Raises:
             InputError: it has others.
+            OutputError: it cannot be written.
         """
         wanted = identity.model_dump_json(indent=1).encode()
         if self.storage.create(_IDENTITY, wanted):
@@ -95,7 +96,11 @@ class Ledger:
         return None if content is None else _parse(content)
 
     def put(self, source: Source, end: End) -> End:
-        """Write how an input ended; gives what the ledger says, which is another's word if that came first."""
+        """Write how an input ended; gives what the ledger says, which is another's word if that came first.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
         place, content = _place("ends", source.key), end.model_dump_json().encode()
         if self.storage.create(place, content):
             return end
@@ -113,6 +118,7 @@ class Ledger:
 
         Raises:
             InputError: all its names are taken.
+            OutputError: it cannot be written.
         """
         address = path_text(source.address).encode()
         for name in (source.name, *other_names(source)):
@@ -127,7 +133,11 @@ class Ledger:
         return found.decode() if found else None
 
     def hold(self, sha256: str, name: str) -> None:
-        """A content's results are there under this name."""
+        """A content's results are there under this name.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
         self.storage.create(_place("contents", sha256), name.encode())
 
     def ends(self) -> Iterator[tuple[str, End]]:
@@ -137,7 +147,11 @@ class Ledger:
                 yield name.rpartition("/")[2].removesuffix(".json"), end
 
     def write_whole(self) -> None:
-        """All ends in one file, a line each."""
+        """All ends in one file, a line each.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
         self.storage.put_lines(WHOLE, (end.model_dump_json().encode() for _, end in self.ends()))
 
 

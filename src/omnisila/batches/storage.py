@@ -37,7 +37,11 @@ class Storage:
         return f"{self.address}/{name}"
 
     def put(self, name: str, content: bytes) -> None:
-        """Write a file, in the place of an older one."""
+        """Write a file, in the place of an older one.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
         if self.folder is not None:
             write_atomically(self.folder / _inside(name), content)
             return
@@ -49,6 +53,9 @@ class Storage:
 
         Of several that try at the same time one succeeds, where the storage knows conditional writes (S3, Google's,
         file systems with hard links); others look first and then write.
+
+        Raises:
+            OutputError: it cannot be written.
         """
         if self.folder is not None:
             return _create_locally(self.folder / _inside(name), content)
@@ -114,7 +121,11 @@ class Storage:
         return frozenset(found)
 
     def remove(self, name: str) -> None:
-        """Take a file away."""
+        """Take a file away.
+
+        Raises:
+            OutputError: it cannot be removed.
+        """
         if self.folder is not None:
             path = self.folder / _inside(name)
             with named_failure(path):
@@ -124,7 +135,11 @@ class Storage:
             self._system.rm_file(self._path(name))
 
     def put_lines(self, name: str, lines: Iterable[bytes]) -> None:
-        """Write a file of any length, line by line."""
+        """Write a file of any length, line by line.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
         if self.folder is not None:
             with written_aside(self.folder / _inside(name)) as file:
                 file.writelines(line + b"\n" for line in lines)

@@ -65,7 +65,11 @@ class Summary:
         self._entries: dict[str, IndexEntry] = {}
 
     def write(self, tally: Tally, pace: str, is_running: bool) -> None:
-        """Write the page as things stand."""
+        """Write the page as things stand.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
         best = tally.best
         self._entries = {name: self._entries.get(name) or self._entry(name) for name in best}
         failed = [IndexEntry(name=failure.name, failure=failure.reason) for failure in tally.failed]

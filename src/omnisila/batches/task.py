@@ -53,6 +53,7 @@ def prepare(task: Task) -> Work:
 
     Raises:
         InputError: settings that the model cannot meet.
+        WeightsError: its files are damaged.
     """
     known_sets(task.label_files)
     scratch = scratch_folder()

@@ -49,6 +49,7 @@ class Work:
 
         Raises:
             OutputError: a result cannot be written, or the ledger not be read, which is no input's fault.
+            EndpointError: likewise, no question can be asked.
         """
         if (known := self._ledger.of(source)) is not None:
             return known
@@ -151,6 +152,7 @@ def _fetch(source: Source, scratch: Path) -> Iterator[Path]:
 
     Raises:
         InputError: it cannot be fetched.
+        OutputError: the disk is full.
     """
     if not is_remote(source.address):
         yield Path(source.address)

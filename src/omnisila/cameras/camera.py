@@ -116,7 +116,11 @@ class Camera:
         return camera
 
     def save(self, path: Path) -> None:
-        """Write the file, whole or not at all."""
+        """Write the file, whole or not at all.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
         write_atomically(path, pack(dict(self.tensors), {FACTS: self.facts.model_dump_json()}))
 
     def check(self, name: str, wanted: CameraFacts) -> None:
@@ -124,6 +128,9 @@ class Camera:
 
         Args:
             wanted: those facts of a camera that would; its picture's size and videos do not count.
+
+        Raises:
+            InputError: it does not.
         """
         mine, again = self.facts, "Learn it again with this model, or analyse with that one."
         if mine.extractor_digest != wanted.extractor_digest or mine.window != wanted.window:

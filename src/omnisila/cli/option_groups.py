@@ -88,6 +88,7 @@ class _Asking:
 
         Raises:
             InputError: a value that cannot be.
+            LabelError: no such label set.
         """
         from omnisila.endpoint.settings import RequestConfig
         from omnisila.inference.settings import AnalyzerConfig

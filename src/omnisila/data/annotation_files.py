@@ -142,7 +142,11 @@ def read_text(path: Path, wanted: str) -> str:
 
 
 def read_words(path: Path, wanted: str) -> Iterator[tuple[Row, list[str]]]:
-    """The words of every line that has any, with the line as a row that can raise errors."""
+    """The words of every line that has any, with the line as a row that can raise errors.
+
+    Raises:
+        DataSetError: as ``read_text``.
+    """
     for number, line in enumerate(read_text(path, wanted).splitlines(), start=1):
         if words := line.split():
             yield Row(path, number, {}), words
@@ -168,6 +172,9 @@ def read_json(path: Path, form: Callable[[object], T], wanted: str) -> tuple[T, 
 
     Args:
         form: checks the content, as ``validate_python`` of a pydantic TypeAdapter does.
+
+    Raises:
+        DataSetError: it is missing, no JSON, has a key twice, or is not of that form.
     """
     text = read_text(path, wanted)
     try:

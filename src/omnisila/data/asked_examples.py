@@ -23,6 +23,7 @@ def read_asked(path: Path, split: str | None) -> Asked:
 
     Raises:
         InputError: there is no example of it; the message says which splits there are.
+        RecordError: the file is missing, or a line is no example.
     """
     everything = tuple(records(path, Example))
     there = Counter(str(example.split) for example in everything)
@@ -38,6 +39,7 @@ def check_examples(path: Path, split: str | None = None) -> None:
 
     Raises:
         InputError: there are none; the message says which splits there are.
+        RecordError: the file is missing, or a line is no example.
     """
     there: Counter[str] = Counter()
     for example in records(path, Example):

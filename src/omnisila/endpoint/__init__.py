@@ -60,6 +60,7 @@ class Endpoint:
             video: an mp4 file, for servers that take ``video_url``.
 
         Raises:
+            EndpointError: the address, the key or the model is wrong; the message says which.
             OmnisilaError: no usable answer after all retries: refused, too slow, empty or cut off.
         """
         ways = {"max_tokens": self.config.max_tokens, "temperature": self.config.temperature}
@@ -68,13 +69,23 @@ class Endpoint:
     def weigh(
         self, prompt: str, letters: Sequence[str], images: Sequence[bytes] = (), video: bytes | None = None
     ) -> Weighed:
-        """How likely the answer to a question is to begin with each of the letters."""
+        """How likely the answer to a question is to begin with each of the letters.
+
+        Raises:
+            EndpointError: as ``ask``.
+            OmnisilaError: as ``ask``.
+        """
         # SGLang states them as its temperature changes them, which by default is the checkpoint's own
         asked = {"max_tokens": 1, "temperature": 1.0, "logprobs": True, "top_logprobs": MOST_LISTED}
         return letter_weights(self._complete(prompt, images, video, **asked).choices[0], letters)
 
     def letters_fault(self) -> str:
-        """Why letters cannot be weighed here, found out by two questions whose answers are known; "" where they can."""
+        """Why letters cannot be weighed here, found out by two questions whose answers are known; "" where they can.
+
+        Raises:
+            EndpointError: as ``ask``.
+            OmnisilaError: as ``ask``.
+        """
         import openai
 
         for letter in "AB":

@@ -130,6 +130,7 @@ class Judge:
 
         Raises:
             InputError: the endpoint's address, key or model is wrong; what was written before stays.
+            OutputError: ``out`` cannot be written.
             RecordError: ``out`` holds a line that no judge wrote.
         """
         known = resume_verdicts(out, self.endpoint.config)
@@ -204,6 +205,7 @@ def resume_verdicts(out: Path, endpoint: EndpointConfig) -> Known:
 
     Raises:
         OutputError: the half line cannot be taken off.
+        RecordError: a line is not of this kind.
     """
     records.cut_half_line(out)
     return known_verdicts(records.records(out, Verdict) if out.exists() else (), endpoint)

@@ -106,6 +106,7 @@ def add_scores(path: Path, added: Iterable[Scores]) -> None:
 
     Raises:
         RecordError: the file is there, but is no scores.json.
+        OutputError: it cannot be written.
     """
     systems = {system.system: system for system in read_scores(path)} if path.exists() else {}
     for system in added:

@@ -107,6 +107,7 @@ def key_of(sheets: Sequence[Path]) -> Path:
 
     Raises:
         InputError: there is none, or several hold them.
+        RecordError: a table or a key cannot be read.
     """
     there = sorted({key for sheet in sheets for key in sheet.parent.glob(f"*{KEY_SUFFIX}")})
     asked = {row.values.get("id", "").strip() for sheet in sheets for row in read_table(sheet, keep_ragged=True).rows}

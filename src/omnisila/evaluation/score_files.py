@@ -14,12 +14,20 @@ _SCORES = TypeAdapter(tuple[Scores, ...])
 
 
 def write_scores(path: Path, scores: Sequence[Scores]) -> None:
-    """Put scores into a file."""
+    """Put scores into a file.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
     write_atomically(path, _SCORES.dump_json(tuple(scores), indent=1) + b"\n")
 
 
 def read_scores(path: Path) -> tuple[Scores, ...]:
-    """The scores of a file."""
+    """The scores of a file.
+
+    Raises:
+        RecordError: it cannot be read, or is no scores.json; the message names the first wrong field.
+    """
     try:
         return _SCORES.validate_json(path.read_bytes())
     except OSError as error:

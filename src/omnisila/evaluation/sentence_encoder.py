@@ -41,6 +41,7 @@ class FolderEncoder:
         device: as torch names it; without one the first GPU, else the processor.
 
     Raises:
+        WeightsError: a file is missing or damaged, or the weights are not those of the configuration.
         InputError: torch does not know the device.
     """
 
@@ -109,6 +110,7 @@ def sentence_encoder(source: str, device: str | None = None) -> FolderEncoder:
 
     Raises:
         InputError: no such folder, the package is not installed, or torch does not know the device.
+        WeightsError: the folder's files are missing, damaged or of another kind.
     """
     if source != MINILM:
         return FolderEncoder(encoder_folder(source), device=device)
@@ -126,6 +128,7 @@ def encoder_folder(source: str) -> Path:
 
     Raises:
         InputError: no such folder, or the package is not installed.
+        WeightsError: no weights there.
     """
     folder = _minilm_folder() if source == MINILM else Path(source).expanduser()
     if not folder.is_dir():
@@ -136,7 +139,11 @@ def encoder_folder(source: str) -> Path:
 
 
 def weights_sha256(folder: Path) -> str:
-    """SHA-256 over a folder's safetensors, one after the other by name: that of the file itself where it is one."""
+    """SHA-256 over a folder's safetensors, one after the other by name: that of the file itself where it is one.
+
+    Raises:
+        WeightsError: there is none, or one cannot be read.
+    """
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise WeightsError(f"{folder}: no weights. Give a folder with config.json and model.safetensors.")

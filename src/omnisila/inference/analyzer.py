@@ -91,6 +91,9 @@ class Analyzer:
 
         Args:
             progress: told how far each stage is.
+
+        Raises:
+            MediaError: it cannot be read as a video.
         """
         path, report = Path(path), progress or tell_no_one
         timings: dict[str, float] = {}
@@ -130,7 +133,11 @@ class Analyzer:
         )
 
     def extract_features(self, path: Path, progress: Callable[[float], None] | None = None) -> Extracted:
-        """The video's scene features, from the cache where they are there."""
+        """The video's scene features, from the cache where they are there.
+
+        Raises:
+            MediaError: it cannot be read as a video.
+        """
         return self.cache.ensure_features(path, self.sem, progress)
 
     def score_windows(

@@ -42,7 +42,11 @@ class Asks(Protocol):
     parallel: int
 
     def ask(self, video: Path, span_s: tuple[float, float], prompt: str, max_tokens: int = ANSWER_TOKENS) -> str:
-        """The answer's text."""
+        """The answer's text.
+
+        Raises:
+            OmnisilaError: the video cannot be read, or no answer comes.
+        """
         ...
 
 
@@ -82,6 +86,7 @@ class AskedAnalyzer:
         cache: of scene features; they are the evidence beside the findings.
 
     Raises:
+        LabelError: no such label set.
         InputError: reactions, or settings that mean nothing to a model that is asked.
     """
 
@@ -120,7 +125,12 @@ class AskedAnalyzer:
         return len(self.config.labels)
 
     def analyze(self, path: str | Path, progress: Progress | None = None) -> Analysis:
-        """Findings of one video."""
+        """Findings of one video.
+
+        Raises:
+            MediaError: it cannot be read as a video.
+            OmnisilaError: the model gives no answer.
+        """
         path, report = Path(path), progress or tell_no_one
         timings: dict[str, float] = {}
         with time_stage(timings, "features"):
@@ -148,7 +158,11 @@ class AskedAnalyzer:
         )
 
     def locate(self, path: Path, extracted: Extracted, progress: Callable[[float], None]) -> LocatedIn:
-        """What it says is where."""
+        """What it says is where.
+
+        Raises:
+            OmnisilaError: the model gives no answer.
+        """
         duration_s = extracted.info.duration_s
 
         def ask(labels: LabelSet) -> str:

@@ -51,7 +51,12 @@ class RunIdentity(Frozen):
 
 
 def answering_digest(model: str, settings: AnalyzerConfig) -> str:
-    """What differs where models, their thresholds, what they leave out or the labels do; nothing is loaded for it."""
+    """What differs where models, their thresholds, what they leave out or the labels do; nothing is loaded for it.
+
+    Raises:
+        InputError: as ``answering``.
+        WeightsError: a Video-LLM's folder cannot be read.
+    """
     runs, parts = plan_answering(model, settings), [model]
     if runs.scenes is not None:
         settings = runs.scenes.settings
@@ -135,6 +140,9 @@ class Batch:
         writers: by suffix, the content of each output, JSON among them; each is written whole or not at all.
         suffixes: of every output there can be.
         retire: takes away what else was made of an earlier analysis of an input.
+
+    Raises:
+        OutputError: ``out`` cannot be written to.
     """
 
     def __init__(
@@ -156,7 +164,11 @@ class Batch:
         self._taken = {_key(out / INDEX): (out / INDEX, "the index of the run")}
 
     def run(self, inputs: Iterable[Input]) -> Iterator[Outcome]:
-        """Work through the inputs, one outcome each, in their order; no error of a single input leaves this."""
+        """Work through the inputs, one outcome each, in their order; no error of a single input leaves this.
+
+        Raises:
+            EndpointError: no question can be asked any more, of whatever input.
+        """
         for item in inputs:
             try:
                 yield self._outcome(item)

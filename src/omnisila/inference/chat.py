@@ -30,6 +30,9 @@ class Chat:
 
     Args:
         run: a model with a pretrained language model; others do not speak freely, see ``TaughtChat``.
+
+    Raises:
+        MediaError: it cannot be read as a video.
     """
 
     def __init__(self, run: Run, video: Path, cache: FeatureCache) -> None:
@@ -87,6 +90,9 @@ class TaughtChat:
 
     Args:
         video: a video or still picture; it is analysed at the first question.
+
+    Raises:
+        MediaError: it cannot be read as a video.
     """
 
     def __init__(self, run: Run, video: Path, cache: FeatureCache) -> None:

@@ -52,6 +52,7 @@ def clip_streams(record: ReactionRecord, cache: ReactionCache) -> "FeatureStream
 
     Raises:
         InputError: it does not say, other programs made some of them, or the networks are not those of its training.
+        WeightsError: a network of its features or its backbone is missing.
     """
     if record.pooled is not None:
         return PooledStreams(record, record.pooled)
@@ -69,6 +70,7 @@ class FeatureStreams:
     Raises:
         InputError: a modality came from other programs' tables, or the extractor makes other numbers than the model was
             trained on.
+        WeightsError: a network is missing or damaged.
     """
 
     def __init__(self, record: ReactionRecord, config: ReactionFeatureConfig, cache: ReactionCache) -> None:
@@ -109,7 +111,11 @@ class FeatureStreams:
         return built
 
     def read(self, video: Path, span: Span) -> ReadClip:
-        """One stretch of a video; what is missing of it is masked."""
+        """One stretch of a video; what is missing of it is masked.
+
+        Raises:
+            MediaError: it cannot be read.
+        """
         extractor, seconds, clip = self.extractor, {}, Clip(video, span)
         if self.described is not None:
             began = time.perf_counter()
@@ -145,7 +151,11 @@ class PooledStreams:
         return FrozenLLM.load(self.source.backbone, self.source.frames)
 
     def read(self, video: Path, span: Span) -> ReadClip:
-        """One stretch of a video."""
+        """One stretch of a video.
+
+        Raises:
+            MediaError: it cannot be read.
+        """
         pooled = self.llm.pool(video, (span.start_s, span.end_s), self.prompt, self.source.pooling)
         pooled = pooled.clamp(-_LARGEST, _LARGEST).half().float()  # as the probe was trained on it
         mask = torch.ones(1, 1, dtype=torch.bool)

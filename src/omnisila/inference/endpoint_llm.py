@@ -62,6 +62,7 @@ class EndpointLLM:
 
         Raises:
             InputError: more labels than an endpoint gives log-probabilities for.
+            OmnisilaError: no answer, or one without log-probabilities that can be believed.
         """
         if fault := too_many(labels):
             raise InputError(f"{fault}. Ask in words, with --model {QUERY}{OPENAI}{self.endpoint.config.model}.")
@@ -79,6 +80,9 @@ class EndpointLLM:
 
         Args:
             times_s: of its frames, where they are sent as pictures.
+
+        Raises:
+            MediaError: the video cannot be read.
         """
         if self.send_video:
             told = (

@@ -53,6 +53,9 @@ class FrozenLLM:
 
         Args:
             source: of any family of ``models/backbones``.
+
+        Raises:
+            WeightsError: it is missing, damaged, or of another family.
         """
         device = device or default_device()
         config = VideoBackboneConfig(source=source, lora=None, precision=usual_precision(source, device))

@@ -91,6 +91,7 @@ class ReleaseSystem:
 
     Raises:
         InputError: the folder or its settings are not as wanted.
+        WeightsError: the weights are missing or damaged.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -110,6 +111,7 @@ class ReleaseSystem:
 
         Raises:
             InputError: a task or label set that is not asked, or a feature file that is missing or damaged.
+            MediaError: the video cannot be read.
         """
         for example in examples:
             if example.task not in ("identify", "locate") or example.labels not in self.settings.questions:

@@ -60,6 +60,9 @@ class CameraLearner:
 
         Returns:
             The videos that could not be learnt, and why.
+
+        Raises:
+            OutputError: the camera file cannot be written.
         """
         failed: list[Failure] = []
         for item in inputs:

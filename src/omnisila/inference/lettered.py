@@ -44,6 +44,7 @@ class LetteredAnalyzer(AskedAnalyzer):
     Curve, thresholds and spans follow as from any model; causes are asked for in words.
 
     Raises:
+        LabelError: no such label set.
         InputError: reactions, or settings that mean nothing to it.
     """
 
@@ -83,7 +84,11 @@ class LetteredAnalyzer(AskedAnalyzer):
         return sum(1 for _ in tiles(0.0, duration_s, self.window.window_s)) * len(self.config.labels)
 
     def locate(self, path: Path, extracted: Extracted, progress: Callable[[float], None]) -> LocatedIn:
-        """Every window by the weights of its letters; spans as of any curve."""
+        """Every window by the weights of its letters; spans as of any curve.
+
+        Raises:
+            OmnisilaError: no answer, or no log-probabilities that can be believed.
+        """
         sets = [label_set(name) for name in self.config.labels]
         scored = self.score_windows(extracted, sets, progress)
         found = [(labels, span) for labels in sets for span in scored.label_spans(labels.labels, labels, UNCALIBRATED)]
@@ -92,7 +97,11 @@ class LetteredAnalyzer(AskedAnalyzer):
     def score_windows(
         self, extracted: Extracted, sets: Sequence[LabelSet], progress: Callable[[float], None] = lambda _: None
     ) -> Scored:
-        """The posteriors of every window of a video."""
+        """The posteriors of every window of a video.
+
+        Raises:
+            OmnisilaError: no answer, or no log-probabilities that can be believed.
+        """
         self.ask_of_nothing(sets)
         spans: list[Span] = []
 
@@ -110,7 +119,11 @@ class LetteredAnalyzer(AskedAnalyzer):
         return Scored(tuple(spans), matrices, anomaly, np.zeros((len(spans), len(SCENES))))
 
     def posterior(self, labels: LabelSet, span: Span, extracted: Extracted) -> Float[np.ndarray, "labels"]:
-        """P(label) over a stretch."""
+        """P(label) over a stretch.
+
+        Raises:
+            OmnisilaError: no answer, or no log-probabilities that can be believed.
+        """
         before = scene_text(self.cache.shards(extracted, span), span) if self.config.scene_text else ""
         shown = self.llm.show(extracted.path, (span.start_s, span.end_s), frame_times(span, self.window))
         weights = self.llm.weigh(labels, shown, before)
@@ -119,7 +132,11 @@ class LetteredAnalyzer(AskedAnalyzer):
         return weights / weights.sum()
 
     def ask_of_nothing(self, sets: Iterable[LabelSet]) -> None:
-        """Know the letters' weights for an empty video, where posteriors are relative to it."""
+        """Know the letters' weights for an empty video, where posteriors are relative to it.
+
+        Raises:
+            OmnisilaError: no answer, or no log-probabilities that can be believed.
+        """
         for labels in sets if self.config.contextual else ():
             if labels.name not in self._of_nothing:
                 grey = jpeg(torch.full((PICTURE_PX * 9 // 16, PICTURE_PX, 3), GREY, dtype=torch.uint8))
@@ -136,7 +153,11 @@ class LetteredSystem:
         self.analyzer, self.name = analyzer, _system_name(analyzer)
 
     def predictions(self, video: Path, examples: Sequence[Example]) -> Iterator[Prediction]:
-        """One prediction an example."""
+        """One prediction an example.
+
+        Raises:
+            OmnisilaError: the video cannot be read, or no answer comes.
+        """
         began = time.perf_counter()
         extracted = self.analyzer.cache.ensure_features(video, self.analyzer.sem)
         features_s = time.perf_counter() - began
@@ -194,6 +215,7 @@ def endpoint_system(model: str, settings: AnalyzerConfig, cache: FeatureCache) -
     """The same as a system that answers examples.
 
     Raises:
+        InputError: as ``endpoint_analyzer``.
         OmnisilaError: as ``endpoint_analyzer``.
     """
     analyzer = endpoint_analyzer(model, settings, cache)

@@ -43,7 +43,11 @@ class Both:
         return tuple(dict.fromkeys((*self.scenes.notes, *self.reaction.notes)))
 
     def analyze(self, path: str | Path, progress: Progress | None = None) -> Analysis:
-        """Findings and intensities of one video."""
+        """Findings and intensities of one video.
+
+        Raises:
+            MediaError: it cannot be read as a video.
+        """
         found, felt = self.scenes.analyze(path, progress), self.reaction.analyze(path, progress)
         return found.replace(
             labels=(*found.labels, *felt.labels),
@@ -81,7 +85,11 @@ class Analyzing(Protocol):
         ...
 
     def analyze(self, path: str | Path, progress: Progress | None = None) -> Analysis:
-        """Everything it says about one video."""
+        """Everything it says about one video.
+
+        Raises:
+            MediaError: it cannot be read as a video.
+        """
         ...
 
 
@@ -97,6 +105,7 @@ def load(
 
     Raises:
         InputError: no such model, or settings that it cannot meet.
+        WeightsError: its files are damaged.
     """
     settings = settings or AnalyzerConfig()
     asked = plan_answering(model, settings)

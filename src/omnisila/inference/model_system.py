@@ -25,7 +25,12 @@ MODEL_TASKS = ("identify", "locate", "attribute", "describe")
 
 
 class ModelSystem:
-    """A run folder's model over examples of every label set it was trained on; a plain Video-LLM over any."""
+    """A run folder's model over examples of every label set it was trained on; a plain Video-LLM over any.
+
+    Raises:
+        InputError: no such model.
+        WeightsError: its files are damaged.
+    """
 
     def __init__(self, model: str, cache: FeatureCache, settings: AnalyzerConfig | None = None) -> None:
         settings = settings or AnalyzerConfig()

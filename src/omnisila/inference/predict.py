@@ -63,6 +63,7 @@ def predict(
     Raises:
         RecordError: a line of either file is malformed.
         InputError: ``out`` holds another system's answers, or no example is of that split.
+        OutputError: ``out`` cannot be written.
     """
     check_examples(examples, split)
     done, outdated = _read_answered(out, system.name, examples, footage)

@@ -28,7 +28,11 @@ class Querying:
         self.name, self.llm, self.max_tokens, self.notice = name, llm, max_tokens, notice
 
     def predictions(self, video: Path, examples: Sequence[Example]) -> Iterator[Prediction]:
-        """One prediction an example."""
+        """One prediction an example.
+
+        Raises:
+            MediaError: the video cannot be read.
+        """
 
         def answer(example: Example) -> Prediction:
             began, span_s = time.perf_counter(), (example.start_s, example.end_s)

@@ -79,7 +79,11 @@ class ReactionAnalyzer:
         return tuple(label for label in REACTION.labels if label not in self.run.record.emotions)
 
     def analyze(self, path: str | Path, progress: Progress | None = None) -> Analysis:
-        """Intensities of one video, of the whole and window by window; there are no findings."""
+        """Intensities of one video, of the whole and window by window; there are no findings.
+
+        Raises:
+            MediaError: it cannot be read as a video.
+        """
         path, report = Path(path), progress or tell_no_one
         timings: dict[str, float] = {}
         with time_stage(timings, STAGE):
@@ -126,7 +130,11 @@ class ReactionAnalyzer:
         return whole, over_time
 
     def measure_span(self, path: Path, span: Span) -> Measured:
-        """What the model says of one stretch."""
+        """What the model says of one stretch.
+
+        Raises:
+            MediaError: it cannot be read.
+        """
         read = self.streams.read(path, span)
         record = self.run.record
         scored: dict[str, float] | None = None

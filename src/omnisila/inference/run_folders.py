@@ -48,6 +48,7 @@ def plan_answering(model: str, settings: AnalyzerConfig) -> Answering:
 
     Raises:
         InputError: no such model, a label set that it does not answer, or settings that it cannot meet.
+        WeightsError: the records of its run cannot be read.
     """
     check_label_sets(settings.labels)
     if model.startswith(ASKED):
@@ -259,6 +260,7 @@ def check_system(model: str, settings: AnalyzerConfig) -> None:
     """Whether a name stands for a system that answers examples, so asked; nothing is loaded.
 
     Raises:
+        InputError: it does not.
         WeightsError: a Video-LLM to ask, neither a folder of one nor the hub id of one.
     """
     named = model.startswith((RELEASE, QUERY)) or is_function(model)

@@ -37,6 +37,7 @@ class ReactionSystem:
 
     Raises:
         InputError: no such model, or its run does not say how its streams are made.
+        WeightsError: its files are damaged.
     """
 
     def __init__(self, model: str, cache: FeatureCache | None = None) -> None:
@@ -51,6 +52,7 @@ class ReactionSystem:
 
         Raises:
             InputError: an example of another task or label set, or without length.
+            MediaError: the video cannot be read.
         """
         for example in examples:
             if example.task != "react" or example.labels != REACTION.name:
@@ -103,6 +105,10 @@ def system(model: str, cache: FeatureCache | None = None, settings: AnalyzerConf
             ``openai:NAME`` for one behind an endpoint (``query:openai:NAME``: asked in any case), or
             ``module:function`` for a function of (example, video path) that returns an answer or a whole prediction.
         cache: where scene features are kept.
+
+    Raises:
+        InputError: nothing of that name.
+        WeightsError: the model's files are damaged.
     """
     if model.startswith(RELEASE):
         return ReleaseSystem(Path(model.removeprefix(RELEASE)))

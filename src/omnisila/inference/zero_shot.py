@@ -23,6 +23,7 @@ def load_model(model: str, folder: Path, settings: AnalyzerConfig) -> Run:
         settings: windows and ways of asking, which a run has of its own.
 
     Raises:
+        WeightsError: files are missing or damaged.
         InputError: a model whose video tokens cannot be merged.
     """
     run = load_run(folder) if is_run(folder) else _plain(model, folder, settings)

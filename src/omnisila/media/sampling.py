@@ -69,6 +69,9 @@ def frames_at(
 
     Times before the first frame get the first, times at or after the end the last. Far-apart times are reached by
     seeking.
+
+    Raises:
+        MediaError: the file cannot be read.
     """
     found = {frame.time_s: frame for frame in each_at(path, times_s, long_side_px=long_side_px, limits=limits)}
     return tuple(found[time_s] for time_s in times_s)
@@ -81,7 +84,11 @@ def each_at(
     long_side_px: int | None = None,
     limits: DecodeLimits | None = None,
 ) -> Iterator[Frame]:
-    """``frames_at`` one by one, in order of time and each time once: whoever shrinks them holds one at full size."""
+    """``frames_at`` one by one, in order of time and each time once: whoever shrinks them holds one at full size.
+
+    Raises:
+        MediaError: the file cannot be read.
+    """
     reader = VideoReader(path, limits)
     wanted = sorted(set(times_s))
     while wanted:

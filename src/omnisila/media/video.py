@@ -39,13 +39,21 @@ _TAIL_TOLERANCE_S = 0.5  # headers round, and a stated duration may include a li
 
 
 def sha256(path: str | PathLike[str]) -> str:
-    """The file's SHA-256 in hexadecimal."""
+    """The file's SHA-256 in hexadecimal.
+
+    Raises:
+        MediaError: the file cannot be read.
+    """
     check_file(Path(path))
     return file_digest(Path(path))
 
 
 def probe(path: str | PathLike[str], limits: DecodeLimits | None = None) -> VideoInfo:
-    """What a video or still picture holds; its first picture is decoded to be sure that there is one."""
+    """What a video or still picture holds; its first picture is decoded to be sure that there is one.
+
+    Raises:
+        MediaError: it cannot be read as a video; the message says why and what to do.
+    """
     return VideoReader(path, limits).info
 
 

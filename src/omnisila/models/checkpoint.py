@@ -123,6 +123,9 @@ def save_run(
     Args:
         half: store parameters in float16. Statistics of features stay in float32: their range is the data's.
         write: false in all but one of several processes that hold the model together; all must call this.
+
+    Raises:
+        OutputError: the folder cannot be written.
     """
     language, scene = _tensors_to_store(model, half)
     contents = {SCENE: save_safetensors(scene)}
@@ -142,6 +145,10 @@ def load_run(folder: Path) -> Run:
 
     A pretrained Video-LLM goes to a GPU if there is one, and its scenes with it. The compact model stays on the
     processor, where it is fast enough.
+
+    Raises:
+        WeightsError: a file is missing or changed, or its tensors are not those of the recorded configuration; the
+            message names them.
     """
     record = read_record(folder, RunRecord)
     contents = read_contents(folder, record)

@@ -170,7 +170,11 @@ class Hawkeye(SceneModel):
         return HawkeyePerception(scene_tokens, probabilities, weights, h.present, h.is_action)
 
     def graphs(self, scenes: SceneInputs, visual: Entities) -> GraphTokens:
-        """What the two graphs make of a window, before the mixture."""
+        """What the two graphs make of a window, before the mixture.
+
+        Raises:
+            InputError: as ``perceive``.
+        """
         x_v = self.video(visual)
         return GraphTokens(self.asg(scenes["action"], x_v), self.org(scenes["relation"], x_v, visual.area))
 

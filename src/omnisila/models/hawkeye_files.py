@@ -57,6 +57,9 @@ def load_release(model: HawkeyeRelease, path: Path) -> HawkeyeRelease:
 
     Args:
         path: ``non_lora_trainables.bin``, a converted copy, or the folder that holds it.
+
+    Raises:
+        WeightsError: it cannot be read, or is not the checkpoint of that network.
     """
     path = path / CHECKPOINT if (path / CHECKPOINT).exists() else path
     parts = {
@@ -107,7 +110,11 @@ def read_triplets(path: Path) -> Float[Tensor, "triplets 353"]:
 
 
 def clip_inputs(clips: Sequence[ClipFiles]) -> SceneInputs:
-    """A batch of clips for ``HawkeyeRelease``, one frame each: the first five people and triplets."""
+    """A batch of clips for ``HawkeyeRelease``, one frame each: the first five people and triplets.
+
+    Raises:
+        InputError: as ``read_poses`` and ``read_triplets``.
+    """
     action = _batch_rows([read_poses(clip.pose).flatten(1) for clip in clips], PEOPLE)
     relation = _batch_rows([read_triplets(clip.scene) for clip in clips], TRIPLETS)
     return {"action": action, "relation": relation}

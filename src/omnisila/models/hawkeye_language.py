@@ -21,6 +21,9 @@ def load_language(llm: TransformersVideoLLM, folder: Path) -> TransformersVideoL
 
     Args:
         folder: with the authors' checkpoint, and their adapter where they publish one.
+
+    Raises:
+        WeightsError: a file cannot be read, or belongs to another model.
     """
     projector = _projector(read_state(folder / CHECKPOINT))
     if projector:

@@ -103,7 +103,11 @@ def adapter_files(model: nn.Module) -> dict[str, bytes]:
 
 
 def load_adapter(model: nn.Module, folder: Path) -> LoRAConfig:
-    """Put a saved adapter on a base model."""
+    """Put a saved adapter on a base model.
+
+    Raises:
+        WeightsError: files are missing or damaged, or the adapter belongs to another model; the message names keys.
+    """
     config, found = read_settings(folder / SETTINGS), _read_weights(folder / WEIGHTS)
     add_lora(model, config)
     fill(

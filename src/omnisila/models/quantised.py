@@ -24,6 +24,9 @@ def quantisation(bits: Bits | None, dtype: torch.dtype) -> BitsAndBytesConfig | 
 
     Args:
         bits: None loses none, and needs no configuration.
+
+    Raises:
+        WeightsError: bitsandbytes is missing.
     """
     if bits is None:
         return None
@@ -52,6 +55,7 @@ def save_quantised(source: str | Path, bits: Bits, out: Path, dtype: torch.dtype
     Raises:
         InputError: ``out`` is there already.
         WeightsError: no checkpoint of transformers' form, one that is quantised already, or no bitsandbytes.
+        OutputError: ``out`` cannot be written.
     """
     if out.exists():
         raise InputError(f"{out}: exists. Choose a new folder for the weights in {bits} bits.")

@@ -80,7 +80,11 @@ class ReactionRun(NamedTuple):
 
 
 def save_reaction(folder: Path, model: ReactionModel, record: ReactionRecord) -> ReactionRecord:
-    """Write a model into a run folder, all files or none; returns the record with its hash."""
+    """Write a model into a run folder, all files or none; returns the record with its hash.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
     contents = {LANGUAGE: save({name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()})}
     record = seal_record(record, contents)
     write_run(folder, record, contents)
@@ -88,7 +92,11 @@ def save_reaction(folder: Path, model: ReactionModel, record: ReactionRecord) ->
 
 
 def load_reaction(folder: Path) -> ReactionRun:
-    """Build the model that a run folder holds, on the processor."""
+    """Build the model that a run folder holds, on the processor.
+
+    Raises:
+        WeightsError: a file is missing or changed, or its tensors are not those of the recorded configuration.
+    """
     record = read_record(folder, ReactionRecord)
     model = record.model.build(record.widths)
     try:

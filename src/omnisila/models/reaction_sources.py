@@ -91,7 +91,11 @@ class StreamSources(Frozen):
 
 
 def read_sources(folder: Path) -> StreamSources:
-    """How a folder's tables were made; nothing is known where there is no ``features.json``."""
+    """How a folder's tables were made; nothing is known where there is no ``features.json``.
+
+    Raises:
+        DataSetError: the file is damaged.
+    """
     path = folder / SOURCES
     try:
         return StreamSources.model_validate_json(path.read_bytes())
@@ -103,5 +107,9 @@ def read_sources(folder: Path) -> StreamSources:
 
 
 def write_sources(folder: Path, sources: StreamSources) -> None:
-    """Say how a folder's tables are made."""
+    """Say how a folder's tables are made.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
     write_atomically(folder / SOURCES, sources.model_dump_json(indent=2))

@@ -65,7 +65,11 @@ def is_run(folder: Path) -> bool:
 
 
 def is_reaction(folder: Path) -> bool:
-    """Whether a folder holds a run of a model of reactions."""
+    """Whether a folder holds a run of a model of reactions.
+
+    Raises:
+        WeightsError: its record cannot be read.
+    """
     return is_run(folder) and run_summary(folder).kind == "reaction"
 
 
@@ -75,12 +79,20 @@ def is_compact(folder: Path) -> bool:
 
 
 def run_summary(folder: Path) -> RunSummary:
-    """What a run folder says about itself."""
+    """What a run folder says about itself.
+
+    Raises:
+        WeightsError: it holds no record, or one that cannot be read.
+    """
     return read_record(folder, RunSummary)
 
 
 def run_calibration(folder: Path) -> Calibration | None:
-    """The thresholds of a run, if it was calibrated."""
+    """The thresholds of a run, if it was calibrated.
+
+    Raises:
+        WeightsError: the file cannot be read.
+    """
     path = folder / CALIBRATION
     try:
         return Calibration.model_validate_json(path.read_bytes()) if path.exists() else None
@@ -89,7 +101,11 @@ def run_calibration(folder: Path) -> Calibration | None:
 
 
 def read_record(folder: Path, kind: type[Record]) -> Record:
-    """A run folder's record."""
+    """A run folder's record.
+
+    Raises:
+        WeightsError: the file is missing, or not of that kind.
+    """
     path = folder / RUN
     try:
         return kind.model_validate_json(path.read_bytes())
@@ -119,6 +135,9 @@ def write_run(
     Args:
         record: of these contents (``seal_record``).
         contents: file of the folder -> its bytes.
+
+    Raises:
+        OutputError: the folder cannot be written.
     """
     try:
         is_other_model = run_summary(folder).sha256 != record.sha256
@@ -133,7 +152,11 @@ def write_run(
 
 
 def read_contents(folder: Path, record: RunSummary) -> dict[str, bytes]:
-    """The files of a run, checked against its record."""
+    """The files of a run, checked against its record.
+
+    Raises:
+        WeightsError: one is missing or changed; the message names it.
+    """
     contents: dict[str, bytes] = {}
     for name, wanted in record.sha256.items():
         path = folder / name
@@ -163,6 +186,7 @@ def copy_run(folder: Path, target: Path) -> Path:
 
     Raises:
         InputError: the place holds something already.
+        OutputError: it cannot be written.
     """
     check_copy(folder, target)
     with named_failure(target):

@@ -34,7 +34,11 @@ class Place(NamedTuple):
 
 
 def read_text(path: Path, place: Place) -> str:
-    """A whole file in UTF-8, without its byte-order mark."""
+    """A whole file in UTF-8, without its byte-order mark.
+
+    Raises:
+        RecordError: it cannot be read, or is not UTF-8.
+    """
     try:
         return path.read_bytes().decode("utf-8-sig")
     except OSError as error:

@@ -102,7 +102,11 @@ class _Task(Stated):
 
 
 def read_spans(path: Path, place: Place) -> list[VideoSpans]:
-    """The videos of a file with their spans."""
+    """The videos of a file with their spans.
+
+    Raises:
+        RecordError: the file cannot be read, or is of none of the forms; the message names line, entry or region.
+    """
     ending = path.suffix.lower()
     if ending == ".csv":
         return list(_table(path, place))

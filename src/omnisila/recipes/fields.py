@@ -19,7 +19,11 @@ _BOUNDS = {"exclusiveMinimum": "gt", "minimum": "ge", "exclusiveMaximum": "lt", 
 
 
 def read_fields(file: Path, what: str) -> dict[str, Any]:
-    """The content of a file of fields."""
+    """The content of a file of fields.
+
+    Raises:
+        InputError: it is none.
+    """
     try:
         content = json.loads(file.read_bytes())
     except (OSError, ValueError) as error:
@@ -30,7 +34,11 @@ def read_fields(file: Path, what: str) -> dict[str, Any]:
 
 
 def check_fields(configuration: str, content: Any, file: Path) -> None:
-    """Whether what a file says are fields of a configuration, at any depth, with values that they take."""
+    """Whether what a file says are fields of a configuration, at any depth, with values that they take.
+
+    Raises:
+        InputError: with the first that is not.
+    """
     known = json.loads(FILE.read_bytes())
     whole = {name: field.get("default") for name, field in known[configuration]["properties"].items()}
     try:

@@ -77,7 +77,11 @@ def cut_name(number: int, finding: Finding, faces_hidden: bool = False) -> str:
 
 
 def remove_cuts(folder: Path, keep: Collection[str] = ()) -> None:
-    """Take the clips of an earlier analysis out of their folder, and the folder when nothing else is in it."""
+    """Take the clips of an earlier analysis out of their folder, and the folder when nothing else is in it.
+
+    Raises:
+        OutputError: one cannot be removed.
+    """
     for path in folder.glob("*.mp4"):
         if CLIP_NAME.fullmatch(path.name) and path.name not in keep:
             remove(path)

@@ -46,6 +46,7 @@ def write_score_report(
 
     Raises:
         InputError: matplotlib is missing, or ``video`` is no eventful one with a locate example.
+        OutputError: the folder cannot be written to.
     """
     check_writable(folder)
     material = _with_short_names(material)

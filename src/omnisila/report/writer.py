@@ -32,6 +32,9 @@ class Report:
         cuts: cut the findings out of their videos too, see ``cut``.
         calibration_note: what the thresholds hold for.
         linked: a page leads to its video, where that lies now.
+
+    Raises:
+        InputError: no such format; the message lists those there are.
     """
 
     def __init__(
@@ -66,7 +69,11 @@ class Report:
         return output_suffixes((*formats(), PAGE))
 
     def retire(self, item: Input) -> None:
-        """Take away the clips of an earlier analysis."""
+        """Take away the clips of an earlier analysis.
+
+        Raises:
+            OutputError: one cannot be removed.
+        """
         remove_cuts(output_path(self.out, item.name, CUTS))
 
     def cut(self, outcome: Outcome) -> tuple[str, ...]:
@@ -87,7 +94,11 @@ class Report:
         return tuple(map(printable, cuts.failed))
 
     def write_index(self, outcomes: Iterable[Outcome], failed: Iterable[Failure]) -> Path:
-        """One row a video, ranked by its strongest finding, and the failures with their reasons."""
+        """One row a video, ranked by its strongest finding, and the failures with their reasons.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
         entries = [self._entry(outcome) for outcome in outcomes]
         entries += [IndexEntry(name=printable(failure.name), failure=failure.reason) for failure in failed]
         index = render_index(entries).encode()
@@ -97,7 +108,11 @@ class Report:
         return self.out / INDEX
 
     def retire_index(self, done: Iterable[str]) -> bool:
-        """Take an earlier run's index away if it tells of inputs that are analysed anew; whether it was."""
+        """Take an earlier run's index away if it tells of inputs that are analysed anew; whether it was.
+
+        Raises:
+            OutputError: it cannot be removed.
+        """
         index = self.out / INDEX
         try:
             known, *listed = (self.out / _INDEX_RECORD).read_text(encoding="utf-8").split("\n")

@@ -56,7 +56,11 @@ class FeatureCache(Store):
     """Features of whole videos. What the disk does not take stays in memory with what is known of its video."""
 
     def ensure_features(self, path: Path, sem: SceneModeling, progress: Progress | None = None) -> Extracted:
-        """Make sure that a video's features are there; what is known of it."""
+        """Make sure that a video's features are there; what is known of it.
+
+        Raises:
+            MediaError: the video cannot be read.
+        """
         video = sha256(path)
         known = self._find_known(video, sem.config.digest)
         if known is None:

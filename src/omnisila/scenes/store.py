@@ -77,7 +77,11 @@ def pack(tensors: dict[str, Tensor], facts: dict[str, str]) -> bytes:
 
 
 def unpack(file: Path) -> Stored:
-    """What ``pack`` made."""
+    """What ``pack`` made.
+
+    Raises:
+        RecordError: the file is missing or damaged.
+    """
     try:
         with safe_open(file, "pt") as opened:
             facts = opened.metadata() or {}
@@ -90,7 +94,11 @@ def unpack(file: Path) -> Stored:
 
 
 def video_digest(path: Path) -> str:
-    """A video's SHA-256; it is read once while it stays unchanged, however often it is asked for."""
+    """A video's SHA-256; it is read once while it stays unchanged, however often it is asked for.
+
+    Raises:
+        MediaError: the file cannot be read.
+    """
     check_file(path)
     return _video_digest(path.absolute())
 

@@ -50,6 +50,7 @@ def invite(users: Sequence[User], state: Path) -> tuple[Invited, ...]:
 
     Raises:
         InputError: two users of one name, or the file of tokens is damaged.
+        OutputError: it cannot be written.
     """
     if len({user.name for user in users}) < len(users):
         raise InputError(f"users {', '.join(user.name for user in users)}: give each a name of its own.")

@@ -40,7 +40,11 @@ class Settings(Frozen):
     labels: tuple[str, ...] = Field(default=(), max_length=8)
 
     def check(self) -> None:
-        """Be sure that it can be answered."""
+        """Be sure that it can be answered.
+
+        Raises:
+            InputError: no such model or label set.
+        """
         if self.model not in MODELS:
             raise InputError(unknown("model", self.model, MODELS))
         for name in self.labels:
@@ -86,6 +90,7 @@ class AnalysisQueue:
         Raises:
             InputError: it cannot be read, or what is asked cannot be answered.
             QueueFullError: the queue is full.
+            OutputError: it could not be saved.
         """
         settings.check()
         try:

@@ -30,7 +30,11 @@ STATIC = Path(str(files("omnisila.serve"))) / "static"
 
 
 def build_app(settings: ServeSettings) -> FastAPI:
-    """A server of these settings; its background work runs while the application does."""
+    """A server of these settings; its background work runs while the application does.
+
+    Raises:
+        OutputError: the folder of state cannot be written to.
+    """
     services = Services.of(settings)
 
     @asynccontextmanager
@@ -109,6 +113,7 @@ def run(settings: ServeSettings, invited: Sequence[Invited], say: Say) -> None:
 
     Raises:
         InputError: the address cannot be listened at.
+        OutputError: the folder of state cannot be written to.
     """
     listener = _listener(settings.host, settings.port)
     with listener:

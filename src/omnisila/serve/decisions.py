@@ -42,6 +42,7 @@ class DecisionLog:
         Raises:
             InputError: an unknown finding, more than ``MAX_AT_ONCE``, a label of another set, or a span that is empty,
                 inverted or past the video's end.
+            OutputError: it could not be saved.
         """
         if not 0 < len(findings) <= MAX_AT_ONCE:
             raise InputError(f"{len(findings)} findings in one change; give 1 to {MAX_AT_ONCE}.")
@@ -65,6 +66,7 @@ class DecisionLog:
 
         Raises:
             InputError: no such report, no such label, or a span that cannot be.
+            OutputError: it could not be saved.
         """
         with self._store.write() as connection:
             if known := _answered_findings(connection, user, request):

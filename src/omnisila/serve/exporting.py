@@ -18,13 +18,22 @@ _NAME_CHARS = 150  # of a file, before the digest that keeps it apart from other
 
 
 def write_lines(decisions: Iterable[Decision], path: Path) -> int:
-    """One line a decision; how many there are."""
+    """One line a decision; how many there are.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
     with written_aside(path) as file:
         return sum(bool(file.write(decision.model_dump_json().encode() + b"\n")) for decision in decisions)
 
 
 def write_files(decisions: Iterable[Decision], form: str, folder: Path) -> tuple[Path, ...]:
-    """One file for each video that was decided about, whatever is left of it."""
+    """One file for each video that was decided about, whatever is left of it.
+
+    Raises:
+        InputError: no such format.
+        OutputError: a file cannot be written.
+    """
     export = exporter(form)
     written = []
     for analysis in analyses(decisions):

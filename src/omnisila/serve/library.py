@@ -75,7 +75,11 @@ class Library:
         return self._odd.get(report, self._folder / report)
 
     def scan(self) -> None:
-        """Search once: read what is new or changed, forget what is gone. A search under way is waited for."""
+        """Search once: read what is new or changed, forget what is gone. A search under way is waited for.
+
+        Raises:
+            OutputError: the index cannot be written.
+        """
         with self._searching:
             self._scan()
 

@@ -41,6 +41,9 @@ class Previews:
         folder: of the cache; made when missing.
         max_bytes: of all in it; those unused for longest go first.
         blur_faces: hide every face.
+
+    Raises:
+        OutputError: the folder cannot be written to.
     """
 
     def __init__(self, folder: Path, max_bytes: int, blur_faces: bool) -> None:
@@ -55,6 +58,7 @@ class Previews:
 
         Raises:
             MediaError: it cannot be read or shown; the message says why.
+            OutputError: the disk is full.
         """
         name = digest(sha256, f"{stretch.start_s}-{stretch.end_s}", "blurred" if self._blur else "plain")
         path = self._folder / f"{name[:40]}.mp4"

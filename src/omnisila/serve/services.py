@@ -25,6 +25,9 @@ def retire(store: Store, library: Library, days: float) -> tuple[str, ...]:
     """Remove the files of analyses that have been rejected for so many days; their paths in the library.
 
     The video is the user's, and stays; so do decisions, which hold what they are about.
+
+    Raises:
+        OutputError: a file cannot be removed.
     """
     before = (datetime.now(UTC) - timedelta(days=days)).isoformat(timespec="milliseconds")
     retired = tuple(list_expired(store, before))
@@ -74,7 +77,11 @@ class Services(NamedTuple):
 
     @classmethod
     def of(cls, settings: ServeSettings) -> "Services":
-        """Opened, with nothing running yet."""
+        """Opened, with nothing running yet.
+
+        Raises:
+            OutputError: the folder of state cannot be written to.
+        """
         store = Store(settings.state_folder / DATABASE)
         library = Library(store, settings.reports, settings.roots)
         return cls(

@@ -120,7 +120,11 @@ def _number_rows(shard: SceneShard, used: dict[str, int]) -> tuple[SceneShard, d
 
 
 def save_bank(path: Path, bank: FeatureBank) -> None:
-    """Write a bank as one file, so that many runs share the memory of one."""
+    """Write a bank as one file, so that many runs share the memory of one.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
     tensors = {f"rows.{name}": value for name, value in bank.rows.items()}
     tensors |= {f"index.{name}": value for name, value in bank.index.items()}
     tensors |= {"clip": bank.clip, "copy": bank.copy, "span_s": bank.span_s}

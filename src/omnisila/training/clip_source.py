@@ -31,6 +31,9 @@ class ExampleFile:
 
     Attributes:
         videos: how many of the examples each video has.
+
+    Raises:
+        RecordError: the file cannot be read, or a line is no example.
     """
 
     def __init__(self, path: Path, wanted: Callable[[Example], bool]) -> None:

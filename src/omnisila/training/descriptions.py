@@ -45,7 +45,11 @@ def describe_windows(
 
 
 def save_descriptions(path: Path, descriptions: Sequence[WindowClauses]) -> None:
-    """Write descriptions as JSON lines, one a window."""
+    """Write descriptions as JSON lines, one a window.
+
+    Raises:
+        OutputError: they cannot be written.
+    """
     write_atomically(path, "".join(json.dumps([list(clause) for clause in window]) + "\n" for window in descriptions))
 
 

@@ -113,6 +113,9 @@ def head_tuning(
 
     Args:
         state_folder: for resuming.
+
+    Raises:
+        TrainingError: as ``train``.
     """
     questions = LabelQuestions(trained)
     heads = nn.ModuleDict({name: nn.Linear(width, len(questions.answers)) for name, width in headed.widths.items()})

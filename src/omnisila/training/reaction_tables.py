@@ -70,6 +70,7 @@ def write_stream(path: Path, clips: Iterable[tuple[str, Modality]], kind: str = 
 
     Raises:
         DataSetError: no clip, a clip twice, shapes that differ between clips, or values that are no numbers.
+        OutputError: the file cannot be written.
     """
     ids: list[str] = []
     stacked: list[Float[Tensor, "frames width"]] = []
@@ -92,7 +93,11 @@ def write_stream(path: Path, clips: Iterable[tuple[str, Modality]], kind: str = 
 
 
 def read_stream(path: Path) -> StreamTable:
-    """A stream's table, its values mapped from the file."""
+    """A stream's table, its values mapped from the file.
+
+    Raises:
+        DataSetError: it is missing, damaged, or no such table.
+    """
     try:
         with safetensors.safe_open(path, "pt") as file:
             metadata = file.metadata() or {}

@@ -62,6 +62,9 @@ def scene_tuning(
     Args:
         state_folder: for resuming.
         described: the scenes it is asked about; None for all.
+
+    Raises:
+        TrainingError: as ``train``.
     """
     scenes = list(SCENES if described is None else described)
 
@@ -111,6 +114,9 @@ def task_tuning(
 
     Args:
         state_folder: for resuming.
+
+    Raises:
+        TrainingError: as ``train``.
 
     Source: Omni-SILA 3.4, the last paragraph; Hawkeye 3.3. What is added to L_lm is the model's (``total_loss``).
     """

@@ -21,7 +21,11 @@ class EventLog:
         self._lock = threading.Lock()
 
     def write(self, kind: str, utc: datetime, **facts: Any) -> None:
-        """Add a line to the hour of ``utc``."""
+        """Add a line to the hour of ``utc``.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
         path = hour_folder(self.folder, utc).with_suffix(".jsonl")
         line = json.dumps({"kind": kind, "utc": stamp(utc), **facts}, ensure_ascii=False)
         with self._lock, named_failure(path):

@@ -153,7 +153,11 @@ class Outbox:
 
 
 def secret_of(path: Path, given: str | None) -> bytes:
-    """What notices are signed with: given, else made once and kept where only this user reads it."""
+    """What notices are signed with: given, else made once and kept where only this user reads it.
+
+    Raises:
+        OutputError: it cannot be kept.
+    """
     if given:
         return given.encode()
     try:

@@ -82,6 +82,7 @@ class PacketRing:
 
         Raises:
             MediaError: nothing of it is kept.
+            OutputError: it cannot be written.
         """
         with self._lock:
             packets = list(self._packets)

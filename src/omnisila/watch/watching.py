@@ -33,6 +33,7 @@ class Watch:
 
     Raises:
         InputError: the model cannot watch.
+        OutputError: the folder cannot be written to.
     """
 
     def __init__(

@@ -47,7 +47,11 @@ def manifest() -> Manifest:
 
 
 def content(name: str) -> bytes:
-    """A network's file, checked against the manifest."""
+    """A network's file, checked against the manifest.
+
+    Raises:
+        WeightsError: no such network, or its file is missing or changed.
+    """
     record = manifest().networks.get(name)
     if record is None:
         raise WeightsError(unknown("embedded network", name, manifest().networks))
@@ -63,7 +67,11 @@ def content(name: str) -> bytes:
 
 
 def verify() -> dict[str, WeightsFile]:
-    """Check every file; the records by name when all are right."""
+    """Check every file; the records by name when all are right.
+
+    Raises:
+        WeightsError: the first file that is missing or changed.
+    """
     for name in manifest().networks:
         content(name)
     return dict(manifest().networks)

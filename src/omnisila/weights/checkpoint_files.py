@@ -30,6 +30,9 @@ def locate_checkpoint(source: str, where_from: str) -> Path:
 
     Args:
         where_from: says where it is published.
+
+    Raises:
+        WeightsError: it is missing.
     """
     path = Path(locate_source(source)).expanduser()
     if not path.exists():
@@ -138,7 +141,11 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def folder_digest(source: str) -> str:
-    """SHA-256 over a model's configuration, preparation and weights, wherever they lie."""
+    """SHA-256 over a model's configuration, preparation and weights, wherever they lie.
+
+    Raises:
+        WeightsError: nothing there.
+    """
     folder = model_folder(source)
     files = sorted([*weight_files(folder), *(folder / name for name in (CONFIG, PREPARATION))])
     hashes = {path.relative_to(folder).as_posix(): file_digest(path) for path in files if path.is_file()}
@@ -146,7 +153,11 @@ def folder_digest(source: str) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """A file's SHA-256; large ones are read once while they stay unchanged."""
+    """A file's SHA-256; large ones are read once while they stay unchanged.
+
+    Raises:
+        WeightsError: it cannot be read.
+    """
     try:
         return _digest(path)
     except OSError as error:

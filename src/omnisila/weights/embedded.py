@@ -12,7 +12,11 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 def load(name: str) -> dict[str, Tensor]:
-    """A network's state dict in float32, its file checked against the manifest."""
+    """A network's state dict in float32, its file checked against the manifest.
+
+    Raises:
+        WeightsError: no such network, or its file is missing or changed.
+    """
     return {key: value.float() for key, value in load_safetensors(content(name)).items()}
 
 

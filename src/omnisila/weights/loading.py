@@ -48,6 +48,9 @@ def fill(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], fault: str, 
     Args:
         fault: begins the message where names or shapes differ.
         advice: ends it.
+
+    Raises:
+        WeightsError: as ``load_into``.
     """
     both = sorted(wanted.keys() & found.keys())
     faults = {

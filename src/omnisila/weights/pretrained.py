@@ -80,6 +80,9 @@ def load_tokenizer(source: str | Path, tokenizer_class: Any = AutoTokenizer) -> 
 
     Args:
         tokenizer_class: of transformers, where the model is none that it knows.
+
+    Raises:
+        WeightsError: it is missing or damaged, or needs a library that is missing.
     """
     folder = model_folder(source)
     try:

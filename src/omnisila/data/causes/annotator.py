@@ -77,6 +77,7 @@ class Annotator:
 
         Raises:
             InputError: the endpoint's address, key or model is wrong; what was written before stays.
+            OutputError: ``out`` cannot be written.
             RecordError: ``out`` holds a line that no annotator wrote.
         """
         done = read_done(out)
@@ -185,13 +186,18 @@ def read_done(out: Path) -> frozenset[str]:
 
     Raises:
         OutputError: the half line cannot be taken off.
+        RecordError: a line is not of this kind.
     """
     records.cut_half_line(out)
     return frozenset(cause.id for cause in read_causes(out)) if out.exists() else frozenset()
 
 
 def read_causes(path: Path) -> Iterator[WrittenCause]:
-    """The lines of an annotator's output."""
+    """The lines of an annotator's output.
+
+    Raises:
+        RecordError: the file cannot be read, or a line is not of this kind.
+    """
     return records.records(path, WrittenCause)
 
 

@@ -39,6 +39,9 @@ def write_sheet(path: Path, causes: Iterable[WrittenCause]) -> None:
     """A row for each written cause, with ``verdict`` and ``adjusted`` left empty for the person who checks.
 
     Spans for which nothing was seen stand there too, with an empty cause that can be adjusted or rejected.
+
+    Raises:
+        OutputError: the file cannot be written.
     """
     text = io.StringIO()
     table = csv.writer(text)

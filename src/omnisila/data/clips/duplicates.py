@@ -25,6 +25,9 @@ def with_near_duplicates(clips: Sequence[AnnotatedVideo], root: Path) -> tuple[A
 
     Args:
         clips: of any sets; moving clips pass unchanged.
+
+    Raises:
+        DataSetError: a still cannot be read.
     """
     result = list(clips)
     for set_name in sorted({clip.set_name for clip in clips if clip.is_still}):

@@ -53,7 +53,11 @@ class FeatureStore:
         self.root, self.folder, self.sem, self.augment = root, folder, sem, augment
 
     def file(self, job: Job) -> Path:
-        """Where a clip's copy lies; copy 0 does not depend on the augmentation."""
+        """Where a clip's copy lies; copy 0 does not depend on the augmentation.
+
+        Raises:
+            MediaError: the clip cannot be read.
+        """
         clip, copy = job
         how = () if copy == 0 else (str(copy), clip.path, str(clip.is_still), self.augment.model_dump_json())
         path = entry(self.folder, video_digest(clip.file(self.root)), digest(self.sem.digest, *how))
@@ -71,7 +75,12 @@ class FeatureStore:
         return True
 
     def shard(self, job: Job) -> SceneShard:
-        """A clip's features."""
+        """A clip's features.
+
+        Raises:
+            RecordError: they are missing or damaged.
+            MediaError: the clip cannot be read.
+        """
         try:
             tensors, facts = unpack(self.file(job))
             layouts = _LAYOUTS.validate_json(facts["layouts"]) if "layouts" in facts else embedded_layouts()
@@ -81,7 +90,12 @@ class FeatureStore:
             raise RecordError(f"{job.clip.path}: no features ({error}). Extract again.") from error
 
     def extract(self, job: Job, sem: SceneModeling, augmenter: Augmenter) -> None:
-        """Extract one clip's copy, whatever stands there already."""
+        """Extract one clip's copy, whatever stands there already.
+
+        Raises:
+            MediaError: the clip cannot be read.
+            OutputError: the features cannot be written.
+        """
         shard: SceneShard | None = None
         for part in sem.extract(luma_frames(job, self.root, sem.config, augmenter)):
             shard = part if shard is None else join_shards(shard, part)

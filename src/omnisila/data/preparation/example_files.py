@@ -50,7 +50,11 @@ def write_examples(
 
 
 def check_formats(names: Sequence[str]) -> None:
-    """Whether examples can be written so."""
+    """Whether examples can be written so.
+
+    Raises:
+        InputError: no such format, or none.
+    """
     check_known("format", names or ("",), FORMATS)
 
 

@@ -44,7 +44,11 @@ class FaceFinder:
         self._detector, self._footage, self._frames = detector, footage, frames
 
     def __call__(self, video: AnnotatedVideo, span: Span) -> bool:
-        """Whether a face shows."""
+        """Whether a face shows.
+
+        Raises:
+            MediaError: the footage cannot be read.
+        """
         times_s = uniform_times(span.start_s, span.end_s, self._frames)
         shown = frames_at(self._footage / video.path, times_s, long_side_px=480)
         return any(len(self._detector.detect(frame.image[None])[0].scores) > 0 for frame in shown)

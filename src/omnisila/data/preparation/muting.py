@@ -18,6 +18,7 @@ def write_muted(source: Path, target: Path) -> None:
 
     Raises:
         MediaError: the source is no video, or its pictures do not fit the target's container.
+        OutputError: the target's folder cannot be written to.
     """
     check_file(source)
     check_writable(target.parent)

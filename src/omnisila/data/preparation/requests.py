@@ -72,6 +72,7 @@ def read_requested(request: SetRequest) -> dict[str, AnnotatedSet]:
 
     Raises:
         InputError: no such set, or the subset lacks what it needs.
+        DataSetError: a set is not as its reader expects.
         LabelError: a label set was given for annotations that have their own, or it does not exist.
     """
     check_set(request.name)

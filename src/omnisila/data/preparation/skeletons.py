@@ -30,7 +30,11 @@ def load_joints(path: Path) -> Float[np.ndarray, "frames 22 3"]:
 
 
 def count_frames(path: Path) -> int:
-    """How many frames a motion has; only the file's head is read."""
+    """How many frames a motion has; only the file's head is read.
+
+    Raises:
+        DataSetError: as ``load_joints``.
+    """
     return len(_map_array(path))
 
 
@@ -74,7 +78,12 @@ def skeleton_frames(joints: Float[np.ndarray, "frames 22 3"], side_px: int = 224
 
 
 def render_skeletons(source: Path, target: Path, side_px: int = 224) -> None:
-    """Draw a motion file as an mp4 video at ``RATE_HZ``; it appears when it is whole."""
+    """Draw a motion file as an mp4 video at ``RATE_HZ``; it appears when it is whole.
+
+    Raises:
+        DataSetError: as ``load_joints``.
+        OutputError: the target's folder cannot be written to.
+    """
     joints = load_joints(source)
     check_writable(target.parent)
     rate = Fraction(RATE_HZ)

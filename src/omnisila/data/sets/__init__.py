@@ -67,7 +67,11 @@ def set_names() -> tuple[str, ...]:
 
 
 def data_set(name: str) -> DataSet:
-    """One of the sets."""
+    """One of the sets.
+
+    Raises:
+        DataSetError: there is no such set.
+    """
     if name not in set_names():
         raise DataSetError(unknown("data set", name, set_names()))
     return importlib.import_module(f"{__name__}.{name}").SET
@@ -202,6 +206,8 @@ def write_template(name: str, folder: Path, videos: Sequence[str], labels: str |
 
     Raises:
         DataSetError: the set's annotations are published, or the file is there already.
+        LabelError: no such label set.
+        OutputError: it cannot be written.
     """
     template = data_set(name).template if name in set_names() else None
     if template is None:

@@ -46,6 +46,7 @@ def find_label_set(path: Path, labels: str | None, words: Iterable[str]) -> str:
 
     Raises:
         DataSetError: none was given and none or several hold them.
+        LabelError: the one given does not exist or lacks a word.
     """
     said = sorted(set(words))
     if labels is not None:

@@ -89,7 +89,11 @@ def in_words(values: Sequence[float]) -> str:
 def _arrays(
     path: Path, video: str, segments: Any
 ) -> tuple[Float[np.ndarray, "segments 7"], Float[np.ndarray, "segments 2"]]:
-    """A video's labels and times."""
+    """A video's labels and times.
+
+    Raises:
+        DataSetError: one is missing or of another shape.
+    """
     if not hasattr(segments, "keys") or not {"features", "intervals"} <= set(segments):
         raise DataSetError(f"{path}: {video} lacks features or intervals. Wanted: {FORM}.")
     features, intervals = (np.asarray(segments[name], dtype=np.float64) for name in ("features", "intervals"))

@@ -62,7 +62,11 @@ def find_question_files(folder: Path) -> list[Path]:
 
 
 def read_questions(files: list[Path]) -> Iterator[Answered]:
-    """Every video once: what the test split holds is test, whatever else also holds it."""
+    """Every video once: what the test split holds is test, whatever else also holds it.
+
+    Raises:
+        DataSetError: a file is not of the form.
+    """
     seen: set[str] = set()
     for path in files:
         here: dict[str, Answered] = {}

@@ -164,7 +164,11 @@ class ChatUniVi(ClipBackbone):
 
 
 def load(folder: Path, dtype: torch.dtype, noise_seed: int | None = None) -> TransformersVideoLLM:
-    """The published folder as a model."""
+    """The published folder as a model.
+
+    Raises:
+        WeightsError: a file is missing, damaged or of another model.
+    """
     language, clip, settings = whole_checkpoint(folder)
     model = published.fill_parts(
         (settings, language), lambda width: clip_side(clip, width, folder, class_token=False), tower_keys(clip), folder,

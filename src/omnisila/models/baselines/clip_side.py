@@ -46,7 +46,11 @@ def clip_state(state: Mapping[str, Tensor], folder: Path) -> dict[str, Tensor]:
 
 
 def clip_side(state: Mapping[str, Tensor], width: int, source: Path, *, class_token: bool) -> ClipSide:
-    """Both parts without values, of the sizes that the tower's tensors have."""
+    """Both parts without values, of the sizes that the tower's tensors have.
+
+    Raises:
+        WeightsError: the tensors are not a CLIP's.
+    """
     return ClipSide(ClipTower(published.clip_of(state, source), class_token=class_token), width)
 
 
@@ -56,7 +60,11 @@ def tower_keys(clip: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def whole_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
-    """One folder with everything: the language model and what stands on it, the tower, the settings."""
+    """One folder with everything: the language model and what stands on it, the tower, the settings.
+
+    Raises:
+        WeightsError: a file is missing or damaged.
+    """
     state = read_state(folder)
     language = {key: tensor for key, tensor in state.items() if not is_tower(key)}
     return language, clip_state(state, folder), published.language_settings(folder)

@@ -90,7 +90,11 @@ def vision_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def imagebind_vision(state: Mapping[str, Tensor], source: object) -> ImageBindVision:
-    """A trunk of the sizes that its tensors have, without values."""
+    """A trunk of the sizes that its tensors have, without values.
+
+    Raises:
+        WeightsError: they are not ImageBind's.
+    """
     try:
         width, _, _, patch_px, _ = state["patches.weight"].shape
         hidden, out, places = (

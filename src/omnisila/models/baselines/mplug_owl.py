@@ -156,7 +156,11 @@ class MplugOwl(Backbone):
 
 
 def load(folder: Path, dtype: torch.dtype) -> TransformersVideoLLM:
-    """The published folder as a model."""
+    """The published folder as a model.
+
+    Raises:
+        WeightsError: a file is missing, damaged or of another model.
+    """
     state, settings = read_state(folder), published.language_settings(folder)
     visual = {key.replace("vision_model.", "tower.", 1): state[key] for key in state if "language_model." not in key}
     model = published.fill_parts(
@@ -167,7 +171,11 @@ def load(folder: Path, dtype: torch.dtype) -> TransformersVideoLLM:
 
 
 def owl_side(state: Mapping[str, Tensor], settings: Mapping[str, Any], source: Path, language_width: int) -> OwlSide:
-    """The visual side of the sizes that its tensors have, without values."""
+    """The visual side of the sizes that its tensors have, without values.
+
+    Raises:
+        WeightsError: the tensors are not mPLUG-Owl's.
+    """
     layer, hidden = "tower.encoder.layers.", "mlp.fc1.weight"
     abstracting = "abstractor.encoder.layers.0.crossattention."
     heads, abstractor_heads = (

@@ -111,7 +111,11 @@ class PandaGPT(Backbone):
 
 
 def load(folder: Path, dtype: torch.dtype) -> TransformersVideoLLM:
-    """The published files as a model."""
+    """The published files as a model.
+
+    Raises:
+        WeightsError: one is missing, damaged or of another model.
+    """
     trunk_file, tuned_file = (
         published.part(folder, name, where_from=WHERE) for name in ("imagebind_huge.pth", "pytorch_model.pt")
     )

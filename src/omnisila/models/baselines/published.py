@@ -175,6 +175,9 @@ def language_state(folder: Path, whole: str, base: str, delta: str, where_from: 
         whole: the name of its folder; else it is a sum.
         base: of the folder with what a delta is added to.
         delta: of the folder with the delta.
+
+    Raises:
+        WeightsError: neither is there, or they do not belong together.
     """
     if not (folder / whole).exists() and (folder / delta).exists():
         summands = read_state(part(folder, base, where_from=where_from)), read_state(folder / delta)
@@ -212,6 +215,9 @@ def clip_of(state: Mapping[str, Tensor], source: Path) -> CLIPVisionModel:
 
     Args:
         state: its tensors by transformers' names.
+
+    Raises:
+        WeightsError: they are not a CLIP's.
     """
     try:
         patch = state["embeddings.patch_embedding.weight"]

@@ -133,7 +133,11 @@ class Valley(ClipBackbone):
 
 
 def load(folder: Path, dtype: torch.dtype) -> TransformersVideoLLM:
-    """The published folder as a model."""
+    """The published folder as a model.
+
+    Raises:
+        WeightsError: a file is missing, damaged or of another model.
+    """
     language, clip, settings = whole_checkpoint(folder)
     tokenizer = published.llama_tokenizer(folder)
 

@@ -81,7 +81,11 @@ def spatio_temporal(
 
 
 def load(folder: Path, dtype: torch.dtype) -> TransformersVideoLLM:
-    """The published files as a model."""
+    """The published files as a model.
+
+    Raises:
+        WeightsError: one is missing, damaged or of another model.
+    """
     base, home = published.language_state(
         folder, "LLaVA-7B-Lightening-v1-1", "llama-7b", "LLaVA-Lightning-7B-delta-v1-1", WHERE
     )

@@ -174,7 +174,11 @@ class VideoChat(Backbone):
 
 
 def load(folder: Path, dtype: torch.dtype) -> TransformersVideoLLM:
-    """The published files as a model."""
+    """The published files as a model.
+
+    Raises:
+        WeightsError: one is missing, damaged or of another model.
+    """
     eva, blip, tuned = (
         read_state(published.part(folder, name, where_from=WHERE))
         for name in ("eva_vit_g.pth", "blip2_pretrained_flant5xxl.pth", "videochat_7b.pth")
@@ -227,7 +231,11 @@ def in_transformers_form(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def videochat_side(state: Mapping[str, Tensor], source: Path, width: int) -> VideoChatSide:
-    """The visual side of the sizes that its tensors have, without values."""
+    """The visual side of the sizes that its tensors have, without values.
+
+    Raises:
+        WeightsError: the tensors are not VideoChat's.
+    """
     layers, queries = "tower.vision.encoder.layers.", "qformer.encoder.layer."
     try:
         patch = state["tower.vision.embeddings.patch_embedding.weight"]

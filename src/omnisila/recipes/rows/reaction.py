@@ -28,7 +28,11 @@ class ReactionRecipe(Config):
 
 
 def reaction_recipe(name: str) -> ReactionRecipe:
-    """The recipe of a row of reactions. Source: emotional-reaction paper, Tables 3 to 6."""
+    """The recipe of a row of reactions. Source: emotional-reaction paper, Tables 3 to 6.
+
+    Raises:
+        InputError: no such row.
+    """
     row = reaction_row(name)
     return ReactionRecipe.model_validate(
         {"name": row.title, **row.changes, "training": TRAINING[row.changes["model"]["kind"]]}

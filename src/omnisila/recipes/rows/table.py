@@ -166,7 +166,11 @@ def check_stages(recipe: str, tunes_scenes: bool, has_scenes: bool, until: str) 
 
 
 def reaction_row(name: str) -> Row:
-    """A trained row of reactions."""
+    """A trained row of reactions.
+
+    Raises:
+        InputError: no such row.
+    """
     if name not in REACTION:
         raise InputError(unknown(ROW, name, (QUERYING, *REACTION)))
     return REACTION[name]

@@ -20,7 +20,11 @@ EXPRESSION = ("face",)
 
 
 def fitted_votes(recipe: CompactTraining, material: Material, windows: Int[Tensor, "training"]) -> LabelVotes | None:
-    """The recipe's votes, fitted on some windows; None where it has none."""
+    """The recipe's votes, fitted on some windows; None where it has none.
+
+    Raises:
+        TrainingError: as ``fit_votes``.
+    """
     if recipe.votes is None:
         return None
     votes = recipe.votes.build()

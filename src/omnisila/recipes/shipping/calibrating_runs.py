@@ -48,13 +48,21 @@ class Held(NamedTuple):
 
 
 def held_out(examples: Path, split: str) -> Held:
-    """The locate examples of a split."""
+    """The locate examples of a split.
+
+    Raises:
+        RecordError: the file cannot be read.
+    """
     asked = [example for example in records(examples, Example) if example.split == split and example.task == "locate"]
     return Held(asked, f"{split} of {examples.name}")
 
 
 def hold_decisions(decisions: Path, say: Say) -> Held:
-    """The videos that people decided about on the review page."""
+    """The videos that people decided about on the review page.
+
+    Raises:
+        RecordError: the file cannot be read.
+    """
     return Held(decided_examples(records(decisions, Decision), say), f"decisions of {decisions.name}")
 
 
@@ -68,6 +76,7 @@ def calibrate_run(
 
     Raises:
         InputError: there is no video with known times that can be read.
+        OutputError: the run folder cannot be written.
     """
     settings = settings or AnalyzerConfig()
     run = load_model(folder.name, folder, settings)._replace(calibration=None)

@@ -68,6 +68,10 @@ def train_compact(
         copies: pixel-augmented copies beside the footage itself.
         with_folds: also measure all seeds and ablations; without it the card holds what is measured already.
         partial: train on the data sets that are there, without the labels that the others teach.
+
+    Raises:
+        DataSetError: data sets are missing, or one is not as its reader expects.
+        TrainingError: training diverged, or a state is of another recipe.
     """
     if partial:
         recipe, *ablated = _possible((recipe, *ablated), root, say)

@@ -94,6 +94,7 @@ def distil(
     Raises:
         InputError: no video, a model that cannot take its part, or label sets that share a label.
         TrainingError: nothing is left to learn from.
+        OutputError: the run folder cannot be written.
     """
     found, held_out = expand([footage.folder]).files, footage.held_out()
     videos = {item.name: item for item in found if item.name not in held_out}

@@ -99,6 +99,8 @@ def train_row(
 
     Raises:
         DataSetError: features are missing, or are not of as many frames as models read.
+        TrainingError: training cannot go on.
+        OutputError: ``out`` cannot be written.
     """
     device = device or default_device()
     known = {split: _rows(row, features, videos, split, say) for split, videos in data._asdict().items() if videos}
@@ -154,6 +156,7 @@ def querying(data: Reactions, answers: Path, out: Path, draws: int = DRAWS, say:
         out: folder of ``scores.json`` and ``labels.json``.
 
     Raises:
+        RecordError: a line of the answers is malformed.
         DataSetError: not one answer is about a clip of the development split.
     """
     said = list(records(answers, Prediction))

@@ -49,6 +49,11 @@ def pooled_features(
 
     Returns:
         The clips that could not be read, with reasons.
+
+    Raises:
+        DataSetError: not one clip could be read.
+        WeightsError: the Video-LLM is missing, or damaged.
+        OutputError: a file cannot be written.
     """
     llm = FrozenLLM.load(source.backbone, source.frames)
     failed = pooled_streams(source.backbone, llm, videos, footage, out, source.pooling, say)
@@ -74,6 +79,9 @@ def pooled_streams(
 
     Returns:
         The clips that could not be read, with reasons.
+
+    Raises:
+        DataSetError: not one clip could be read.
     """
     identity = digest(f"{system}/{llm.frames}/{pooling}")[:12]
     parts = {video.id: folder / "parts" / f"pooled-{identity}" / f"{video.id}.safetensors" for video in videos}
@@ -124,6 +132,8 @@ def described_features(
 
     Raises:
         DataSetError: not one clip is described, or the texts that stand there are another Video-LLM's.
+        WeightsError: the Video-LLM or the encoder is missing, or damaged.
+        OutputError: a file cannot be written.
     """
     known = read_sources(out)
     frames = known.features.frames if known.features else FRAMES

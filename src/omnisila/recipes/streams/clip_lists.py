@@ -18,6 +18,9 @@ def write_clip_list(path: Path, what: str, lines: Iterable[tuple[str, str]]) -> 
     Args:
         what: name of the second column.
         lines: a clip may stand there several times.
+
+    Raises:
+        OutputError: the file cannot be written.
     """
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows([("clip", what), *lines])
@@ -27,7 +30,11 @@ def write_clip_list(path: Path, what: str, lines: Iterable[tuple[str, str]]) -> 
 def each_clip(
     videos: Sequence[AnnotatedVideo], work: Callable[[AnnotatedVideo], None], say: Say
 ) -> tuple[Failure, ...]:
-    """Work on one clip after the other; those that cannot be read are named with reasons, and cost no other."""
+    """Work on one clip after the other; those that cannot be read are named with reasons, and cost no other.
+
+    Raises:
+        OutputError: a result cannot be written.
+    """
     failed: list[Failure] = []
     pace = Pace(len(videos))
     for number, video in enumerate(videos, 1):

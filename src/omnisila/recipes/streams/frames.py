@@ -65,6 +65,7 @@ def chosen_networks(name: str, face: str | None, tables: Tables) -> ReactionFeat
     Raises:
         InputError: no such profile, a file that is none, a folder without tables, no such modality, or another number
             of frames than models read.
+        RecordError: a table of no known form.
     """
     if name in NETWORKS:
         config = NETWORKS[name]()
@@ -94,6 +95,11 @@ def frame_streams(
 
     Args:
         workers: processes; with several each has one thread.
+
+    Raises:
+        DataSetError: not one clip could be read.
+        WeightsError: a network is missing.
+        OutputError: a file cannot be written.
     """
     extractor = config.build()
     done: list[_Done] = []
@@ -149,6 +155,7 @@ def extracted_streams(folder: Path, streams: Mapping[str, str], kinds: Mapping[s
 
     Raises:
         DataSetError: a clip twice, or features of different shapes.
+        OutputError: a table cannot be written.
     """
     for modality, stream in streams.items():
         chosen = ((clip, found[modality]) for clip, found in clips())

@@ -75,6 +75,7 @@ def run_jobs(bench: Workbench, jobs: Sequence[FoldJob], workers: int, say: Say =
 
     Raises:
         OmnisilaError: a process was killed from outside; the answers of finished jobs are kept.
+        TrainingError: training diverged.
     """
     missing = [job for job in jobs if not bench.file(job).exists()]
     before = len(jobs) - len(missing)

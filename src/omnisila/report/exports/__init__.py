@@ -28,14 +28,22 @@ def formats() -> tuple[str, ...]:
 
 
 def wanted_formats(names: Iterable[str]) -> tuple[str, ...]:
-    """What a run writes: JSON always, then formats and the page, each once."""
+    """What a run writes: JSON always, then formats and the page, each once.
+
+    Raises:
+        InputError: no such format; the message lists those there are.
+    """
     wanted, known = tuple(dict.fromkeys(("json", *names))), (PAGE, *formats())
     check_known("format", wanted, sorted(known))
     return wanted
 
 
 def exporter(name: str) -> Exporter:
-    """The format of that name; its module is imported now."""
+    """The format of that name; its module is imported now.
+
+    Raises:
+        InputError: no such format; the message lists those there are.
+    """
     if name not in formats():
         raise InputError(unknown("format", name, formats()))
     module = importlib.import_module(f"{__name__}.{name}")

@@ -36,6 +36,7 @@ def gallery(
 
     Raises:
         InputError: ``video`` is no eventful one with a locate example that every system answered.
+        RecordError: a log is none.
     """
     yield from _per_label(systems)
     yield Picture(

@@ -19,6 +19,9 @@ def loss_curves(logs: Sequence[Path]) -> Figure | None:
     """The mean of each run's losses over the steps before; of a single run every step's too. None without any step.
 
     Runs are named by their folders. Losses compare where runs minimise the same sum of terms.
+
+    Raises:
+        RecordError: a file is no log of training.
     """
     stages: dict[str, dict[str, list[LoggedStep]]] = {}
     for name, log in _logs_by_name(logs).items():

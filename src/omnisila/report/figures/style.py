@@ -79,7 +79,11 @@ def shorten_names(texts: Sequence[str], most: int = 28) -> list[str]:
 
 
 def write_figure(figure: Figure, folder: Path, name: str) -> tuple[Path, Path]:
-    """The figure as SVG and PNG, the same bytes for the same figure."""
+    """The figure as SVG and PNG, the same bytes for the same figure.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
     paths = folder / f"{name}.svg", folder / f"{name}.png"
     for path, metadata in zip(paths, ({"Date": None}, {"Software": None}), strict=True):
         content = io.BytesIO()

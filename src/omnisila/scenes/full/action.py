@@ -51,7 +51,11 @@ class FullActionExtractor(nn.Module, SceneExtractor):
 
     @classmethod
     def of_profile(cls, profile: Any, shared: Any) -> "FullActionExtractor":
-        """The extractor with its weights."""
+        """The extractor with its weights.
+
+        Raises:
+            WeightsError: HigherHRNet's checkpoint is missing, damaged, or another network.
+        """
         pose = HigherHRNet.from_official(profile.checkpoints.pose_file, profile.pose_net).to(profile.torch_dtype)
         return cls(profile.action, pose).to(profile.torch_device)
 

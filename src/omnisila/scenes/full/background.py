@@ -39,7 +39,11 @@ class FullBackgroundExtractor(nn.Module, SceneExtractor):
 
     @classmethod
     def of_profile(cls, profile: Any, shared: Any) -> "FullBackgroundExtractor":
-        """The extractor with its weights."""
+        """The extractor with its weights.
+
+        Raises:
+            WeightsError: SAM or ViT is missing, damaged, or another network.
+        """
         where, dtype = profile.checkpoints, profile.torch_dtype
         segmenter = BoxSegmenter.pretrained(locate_source(where.segmentation), dtype)
         encoder = FrameEncoder.pretrained(locate_source(where.background), dtype)

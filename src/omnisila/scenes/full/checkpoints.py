@@ -33,7 +33,11 @@ class Checkpoints(Config):
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the content of all of them."""
+        """SHA-256 over the content of all of them.
+
+        Raises:
+            WeightsError: one is missing; the message says where to get it.
+        """
         from omnisila.scenes.sem import NETWORKS  # loads torch
 
         parts = [
@@ -55,7 +59,11 @@ class Checkpoints(Config):
         return locate_checkpoint(self.relation, _RELATION_SOURCE) if self.relation else None
 
     def check(self) -> None:
-        """Be sure, before torch is loaded for them, that those that are no hub ids are there."""
+        """Be sure, before torch is loaded for them, that those that are no hub ids are there.
+
+        Raises:
+            WeightsError: one is missing; the message says where to get it.
+        """
         _ = self.pose_file, self.relation_file
         for source in filter(None, (self.segmentation, self.background, self.expression)):
             check_source(locate_source(source))

@@ -31,7 +31,11 @@ class FullFaceExtractor(FaceScene):
 
     @classmethod
     def of_profile(cls, profile: Any, shared: Any) -> "FullFaceExtractor":
-        """The extractor with its weights."""
+        """The extractor with its weights.
+
+        Raises:
+            WeightsError: the expression classifier is missing, damaged, or another network.
+        """
         expression = profile.checkpoints.expression
         describer = (
             ExpressionClassifier.pretrained(locate_source(expression), profile.torch_dtype)

@@ -57,7 +57,11 @@ class FullSEMConfig(Config):
 
     @property
     def digest(self) -> str:
-        """SHA-256 over configuration, the checkpoints' content and the features' version."""
+        """SHA-256 over configuration, the checkpoints' content and the features' version.
+
+        Raises:
+            WeightsError: a checkpoint is missing.
+        """
         settings = self.model_dump_json(exclude={"checkpoints", "device"})
         others = (f"{scene.name} {scene.version}" for scene in scenes_of(FULL).values() if scene.version)
         parts = (settings, self.checkpoints.digest, str(FEATURE_VERSION), *others)
@@ -77,7 +81,11 @@ class FullSEMConfig(Config):
         return default_device() if self.device == "auto" else torch.device(self.device)
 
     def build(self) -> SceneEnrichedModeling:
-        """MTCNN and a face network, HigherHRNet, RelTR, SAM and ViT with their weights."""
+        """MTCNN and a face network, HigherHRNet, RelTR, SAM and ViT with their weights.
+
+        Raises:
+            WeightsError: a checkpoint is missing, damaged or of another network; the message names it.
+        """
         _, relation_file = self.checkpoints.pose_file, self.checkpoints.relation_file  # missing before the first load
         source = self.relation.objects.build()
         if relation_file:

@@ -103,7 +103,11 @@ class HigherHRNet(HRNet):
 
     @classmethod
     def from_official(cls, path: Path, config: HigherHRNetConfig | None = None) -> Self:
-        """With a published checkpoint, as it comes or converted to safetensors, ready for inference."""
+        """With a published checkpoint, as it comes or converted to safetensors, ready for inference.
+
+        Raises:
+            WeightsError: it cannot be read, or is not of this network at these sizes.
+        """
         # files saved in half-precision training count the network as the second of three modules
         state = without_prefix(read_state(path), "1.")
         net = load_into(cls(config), state, path)

@@ -154,6 +154,9 @@ class RelTR(nn.Module):
         Args:
             path: ``checkpoint0149.pth`` as published, or that file converted to safetensors.
             config: by default the published sizes with as many classes as the checkpoint's heads have.
+
+        Raises:
+            WeightsError: the file cannot be read, or its tensors are not this network's; the message names them.
         """
         state = read_state(path)
         net = cls(config or _published_sizes(state))

@@ -34,7 +34,11 @@ class BoxSegmenter(nn.Module):
 
     @classmethod
     def pretrained(cls, source: str, dtype: torch.dtype = torch.float32) -> Self:
-        """From a folder or a hub id such as ``facebook/sam-vit-base`` or ``facebook/sam-vit-huge``."""
+        """From a folder or a hub id such as ``facebook/sam-vit-base`` or ``facebook/sam-vit-huge``.
+
+        Raises:
+            WeightsError: it is missing, or no SAM.
+        """
         return cls(load_pretrained(SamModel, source, whole=False).requires_grad_(False), dtype)
 
     @property

@@ -22,7 +22,11 @@ class FrameEncoder(nn.Module):
 
     @classmethod
     def pretrained(cls, source: str, dtype: torch.dtype = torch.float32) -> Self:
-        """From a folder or a hub id such as ``google/vit-base-patch16-224-in21k``."""
+        """From a folder or a hub id such as ``google/vit-base-patch16-224-in21k``.
+
+        Raises:
+            WeightsError: it is missing, or no ViT.
+        """
         model = load_pretrained(ViTModel, source, whole=False, add_pooling_layer=False).requires_grad_(False)
         preparation = Preparation.beside(model_folder(source), cast("Any", model.config).image_size)
         return cls(model.to(dtype), preparation)  # type: ignore[arg-type]

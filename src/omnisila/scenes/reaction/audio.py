@@ -88,7 +88,11 @@ class SpeakerVectors:
 
     @classmethod
     def pretrained(cls, source: str, device: torch.device) -> Self:
-        """From a folder or a hub id."""
+        """From a folder or a hub id.
+
+        Raises:
+            WeightsError: it is missing, or no WavLM with an x-vector head.
+        """
         model: Any = load_pretrained(WavLMForXVector, source, whole=False).requires_grad_(False)
         return cls(model.to(device), Wav2Vec2FeatureExtractor(**read_settings(model_folder(source) / PREPARATION)))
 

@@ -53,7 +53,11 @@ class Clip:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over everything but the video itself."""
+        """SHA-256 over everything but the video itself.
+
+        Raises:
+            RecordError: a table cannot be read.
+        """
         parts = {
             "span": [self.span.start_s, self.span.end_s] if self.span else None,
             "description": self.description,

@@ -91,7 +91,11 @@ class ReactionFeatureConfig(ClipSettings):
 
     @property
     def digest(self) -> str:
-        """SHA-256 over configuration, the networks' content, the templates and the features' version."""
+        """SHA-256 over configuration, the networks' content, the templates and the features' version.
+
+        Raises:
+            WeightsError: a source is missing.
+        """
         sources = {"visual", "audio", "face", "clip", "sentences"}
         settings = self.model_dump_json(exclude={"device", *sources})
         content = {name: _digest(source) for name in sorted(sources) if (source := getattr(self, name)) is not None}
@@ -100,7 +104,11 @@ class ReactionFeatureConfig(ClipSettings):
 
     @property
     def networks(self) -> dict[str, str]:
-        """Digests of what makes the numbers: ``frames``, and ``text`` where it is made; choices are none."""
+        """Digests of what makes the numbers: ``frames``, and ``text`` where it is made; choices of modalities are none.
+
+        Raises:
+            WeightsError: a source is missing.
+        """
         given = {name: width for name, width in self.given.items() if name != "text"}
         frames = self.replace(modalities=MODALITIES, given=given, text="none", clip=None, sentences=None)
         content = [_digest(source) for name in self._text_networks if (source := getattr(self, name)) is not None]
@@ -109,11 +117,19 @@ class ReactionFeatureConfig(ClipSettings):
 
     @property
     def networks_digest(self) -> str:
-        """The same for the same networks: what a model was trained on, whichever modalities it reads."""
+        """The same for the same networks: what a model was trained on, whichever modalities it reads.
+
+        Raises:
+            WeightsError: a source is missing.
+        """
         return joined_digest(self.networks)
 
     def build(self) -> ReactionFeatureExtractor:
-        """Load every network."""
+        """Load every network.
+
+        Raises:
+            WeightsError: one is missing, damaged or of another architecture; the message names it.
+        """
         device = default_device() if self.device == "auto" else torch.device(self.device)
         detector = MTCNN.pretrained(CascadeConfig(min_face_frac=self.min_face_frac)).to(device)
         visual: PictureEncoder = (

@@ -29,7 +29,12 @@ class ReactionCache(Store):
     """Features by the SHA-256 of the video, of what was given beside it, and of the extractor."""
 
     def file(self, clip: Clip, extractor_digest: str) -> Path:
-        """Where the features of a clip are, or would be."""
+        """Where the features of a clip are, or would be.
+
+        Raises:
+            MediaError: the video cannot be read.
+            RecordError: a table beside it cannot be read.
+        """
         path = entry(self.root / "reaction", video_digest(clip.path), digest(extractor_digest, clip.digest))
         return path.with_name(f"{path.name}.safetensors")
 
@@ -57,7 +62,11 @@ class ReactionCache(Store):
 
 
 def load_features(file: Path) -> ReactionFeatures:
-    """A clip's features from a file that ``ReactionCache`` wrote."""
+    """A clip's features from a file that ``ReactionCache`` wrote.
+
+    Raises:
+        RecordError: it is missing, damaged, or no such file.
+    """
     tensors, facts = unpack(file)
     if facts.get("form") != _FORM:
         raise RecordError(f"{file}: no reaction features of this version. Extract the clip again.")
@@ -138,6 +147,8 @@ def extract_clip(clip: Clip, extractor: ReactionFeatureExtractor, cache: Reactio
     """One clip that the extractor has accepted, from the cache where it is there.
 
     Raises:
+        MediaError: it cannot be read.
+        RecordError: a table beside it cannot be read.
         InputError: another number of descriptions than of frames.
     """
     file = cache.file(clip, extractor.digest)

@@ -122,6 +122,8 @@ class ReactionFeatureExtractor:
         """A clip's features; what is missing of it is masked and told, and nothing crashes for it.
 
         Raises:
+            MediaError: the file cannot be read as a video.
+            RecordError: a table cannot be read.
             InputError: another number of descriptions than of frames.
         """
         seconds: dict[str, float] = {}

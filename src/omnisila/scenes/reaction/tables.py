@@ -68,6 +68,9 @@ def frame_table(path: Path, width: int, rate_hz: float | None) -> FrameTable:
     Args:
         width: of the modality; more columns are refused.
         rate_hz: of the video, to which py-feat's frame numbers refer.
+
+    Raises:
+        RecordError: the file cannot be read, is of no known form, or a cell is no number.
     """
     table = read_table(path)
     rows = _py_feat(path, table, rate_hz) if "AU01" in table.header else _muse(path, table)

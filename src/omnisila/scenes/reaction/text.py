@@ -111,7 +111,11 @@ class SentenceEncoder:
 
     @classmethod
     def pretrained(cls, source: str, device: torch.device) -> Self:
-        """From a folder or a hub id."""
+        """From a folder or a hub id.
+
+        Raises:
+            WeightsError: it is missing, or no RoBERTa.
+        """
         model: Any = load_pretrained(RobertaModel, source, whole=False, add_pooling_layer=False).requires_grad_(False)
         return cls(model.to(device), load_tokenizer(source))
 
@@ -152,7 +156,11 @@ class TemplateMatcher:
 
     @classmethod
     def pretrained(cls, source: str, device: torch.device) -> Self:
-        """From a folder or a hub id such as ``openai/clip-vit-base-patch32``."""
+        """From a folder or a hub id such as ``openai/clip-vit-base-patch32``.
+
+        Raises:
+            WeightsError: it is missing, or no CLIP.
+        """
         model: Any = load_pretrained(CLIPModel, source, whole=False).requires_grad_(False)
         folder, size_px = model_folder(source), model.config.vision_config.image_size
         said = Preparation.beside(folder, size_px)

@@ -67,7 +67,11 @@ class FaceResNet:
 
     @classmethod
     def pretrained(cls, source: str, device: torch.device) -> Self:
-        """From a folder or a hub id."""
+        """From a folder or a hub id.
+
+        Raises:
+            WeightsError: it is missing, or no ResNet.
+        """
         model: Any = load_pretrained(ResNetModel, source, whole=False).requires_grad_(False)
         return cls(model.to(device), Preparation.beside(model_folder(source)))
 

@@ -175,6 +175,7 @@ def keep_fetched(address: str, settings: ServeSettings) -> Path:
 
     Raises:
         InputError: it may not or cannot be fetched.
+        OutputError: the disk is full.
     """
     if not _fetches.acquire(blocking=False):
         raise HTTPException(429, "other videos are being fetched; try again later.", {"Retry-After": "30"})
@@ -186,7 +187,11 @@ def keep_fetched(address: str, settings: ServeSettings) -> Path:
 
 
 def keep(read: Callable[[int], bytes], name: str, folder: Path) -> Path:
-    """A video, read piece by piece, in a place that its content decides, so that the same one is kept once."""
+    """A video, read piece by piece, in a place that its content decides, so that the same one is kept once.
+
+    Raises:
+        OutputError: the disk is full.
+    """
     name = re.sub(r"[^\w.-]+", "_", Path(name).name)[-_NAME_CHARS:].lstrip(".") or "video"
     aside = folder / f".{secrets.token_hex(8)}.partial"
     found = hashlib.sha256()
