@@ -29,13 +29,17 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 
-def run_ahead(items: Iterator[Result]) -> Iterator[Result]:
-    """The same items, each made by a thread while the one before is used. What the items raise comes out here."""
+def run_ahead(items: Iterator[Result], ahead: int = 1) -> Iterator[Result]:
+    """The same items, made by a thread while those before are used. What the items raise comes out here.
+
+    Args:
+        ahead: how many are made before they are asked for.
+    """
     ended: Any = object()
     with ThreadPoolExecutor(1, "ahead") as executor:
-        coming = executor.submit(next, items, ended)
-        while (item := coming.result()) is not ended:
-            coming = executor.submit(next, items, ended)
+        coming = deque(executor.submit(next, items, ended) for _ in range(ahead))
+        while (item := coming.popleft().result()) is not ended:
+            coming.append(executor.submit(next, items, ended))
             yield item
 
 

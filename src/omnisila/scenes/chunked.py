@@ -78,10 +78,12 @@ class SceneExtractor(ABC):
     Attributes:
         layout: what each number of an entity means; for ``embedded`` extractors known of the class.
         rate_hz: wanted samples per second; None looks at every frame.
+        needs_objects: whether it reads tracks or relations; one that does not goes on while objects are looked for.
     """
 
     layout: Layout
     rate_hz: float | None = None
+    needs_objects: bool = True
 
     @classmethod
     def of_profile(cls, profile: Any, shared: Any) -> "SceneExtractor":  # for those with settings
@@ -167,8 +169,11 @@ class SceneEnrichedModeling:
         most = max(int(self.config.shard_s * rate_hz) // period, 1) * period
         looked = self._look(source, most, state)
         described: list[dict[str, Sampled]] = []
-        for look in run_ahead(looked) if torch.get_num_threads() > 1 else looked:
-            described.append(self._describe(look, state))
+        for look in run_ahead(looked, 2) if torch.get_num_threads() > 1 else looked:
+            if look.objects is None:
+                described.append(self._describe(look.chunk, state, with_objects=False))
+                continue
+            described[-1] |= {OBJECTS: look.objects, **self._describe(look.chunk, state, with_objects=True)}
             frames = look.chunk.first + len(look.chunk.frames)
             if frames % most == 0 or look.chunk.following is None:
                 start = (frames - 1) // most * most
@@ -188,7 +193,7 @@ class SceneEnrichedModeling:
         return SceneShard(start_s, end_s, streams, self.layouts)
 
     def _look(self, source: Iterator[LumaFrame], most: int, state: VideoState) -> Iterator["_Look"]:
-        """Chunks with what was found on them; none reaches over a multiple of ``most`` frames."""
+        """Chunks, each first as it is and then with what was found on it; none reaches over a multiple of ``most``."""
         rate_hz, first = self.config.rate_hz, 0
         following: LumaFrame | None = None
         last_seen: tuple[Track, ...] = ()
@@ -204,6 +209,7 @@ class SceneEnrichedModeling:
             times_s = [state.begin_s + (first + i) / rate_hz for i in range(len(frames))]
             classes = self.objects.layout.words["class"]
             chunk = Chunk(frames, following, images, copy_of, times_s, first, rate_hz, [], [], classes, None)
+            yield _Look(chunk, None)
             with time_stage(state.seconds, OBJECTS):
                 places = chunk.places(self.objects.rate_hz)
                 shown = chunk.distinct(self.objects.rate_hz)
@@ -216,20 +222,21 @@ class SceneEnrichedModeling:
             yield _Look(chunk._replace(seen=looked.seen, relations=looked.relations), looked.objects)
             first += len(frames)
 
-    def _describe(self, look: "_Look", state: VideoState) -> dict[str, Sampled]:
-        """Every stream's rows for one chunk; advances the extractors' states."""
-        streams = {OBJECTS: look.objects}
+    def _describe(self, chunk: Chunk, state: VideoState, with_objects: bool) -> dict[str, Sampled]:
+        """One chunk's rows of the streams that need objects, or of those that do not; advances their states."""
+        streams: dict[str, Sampled] = {}
         for name, extractor in self.extractors.items():
-            with time_stage(state.seconds, name):
-                streams[name], state.streams[name] = extractor.extract(look.chunk, state.streams[name])
+            if extractor.needs_objects == with_objects:
+                with time_stage(state.seconds, name):
+                    streams[name], state.streams[name] = extractor.extract(chunk, state.streams[name])
         return streams
 
 
 class _Look(NamedTuple):
-    """A chunk and the entities of its objects."""
+    """A chunk and the entities of its objects; None until they are looked for."""
 
     chunk: Chunk
-    objects: Sampled
+    objects: Sampled | None
 
 
 def _every(frame_rate_hz: float, rate_hz: float | None) -> int:

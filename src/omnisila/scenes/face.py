@@ -54,6 +54,8 @@ class FaceConfig(Config):
 class FaceScene(nn.Module, SceneExtractor):
     """Entities: faces, the largest first. What is said of a face is the subclass's."""
 
+    needs_objects = False
+
     def __init__(self, config: FaceConfig, detector: MTCNN) -> None:
         super().__init__()
         self.config, self.detector = config, detector

@@ -69,6 +69,7 @@ class VisualExtractor(SceneExtractor):
     """One entity per frame: pooled features of the visual encoder, which the compact Video-LLM sees."""
 
     layout = Layout({"mean": FEATURES, "max": FEATURES})
+    needs_objects = False
 
     def __init__(self, encoder: EfficientNetLite0, batch_size: int) -> None:
         self.encoder, self.batch_size = encoder, batch_size

@@ -99,6 +99,7 @@ class NoVisual(SceneExtractor):
     """Stands for the visual encoder: a full-size Video-LLM looks at the pictures itself."""
 
     layout = Layout({})
+    needs_objects = False
 
     def extract(self, chunk: Chunk, state: None) -> tuple[Sampled, None]:
         count = len(chunk.frames)
