@@ -164,3 +164,18 @@ def test_leaving_early_leaves_no_thread() -> None:
     next(ahead)
     ahead.close()  # type: ignore[attr-defined]
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("ahead")]
+
+
+def test_several_items_ahead_stay_in_order() -> None:
+    begun = [threading.Event() for _ in range(4)]
+
+    def items() -> Iterator[int]:
+        for number, event in enumerate(begun):
+            event.set()
+            yield number
+
+    ahead = run_ahead(items(), 2)
+    assert next(ahead) == 0
+    assert begun[2].wait(60)
+    assert not begun[3].is_set()
+    assert list(ahead) == [1, 2, 3]
