@@ -1,7 +1,7 @@
 """Hawkeye's two sets, in which nothing explicit helps: S-S of TSL-300 and S-D of UCF-Crime.
 
 S-S keeps negative events only. Where a face shows in one, its time is excluded: it is neither an event nor, as if
-nothing happened there, a quiet stretch. Its footage is muted (``data/preparation/muting.py``).
+nothing happened there, a quiet stretch. Its footage is muted (``sets.write_muted``).
 S-D needs times that UCF-Crime does not publish for its 810 training anomalies: a user's table of segments, or the weak
 variant, in which a training anomaly fills its video; that variant has a name of its own so that it is never mistaken.
 

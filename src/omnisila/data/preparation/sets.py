@@ -5,18 +5,22 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import av
+from av.error import FFmpegError
+
 from omnisila.data.annotated import AnnotatedSet, AnnotatedVideo, Malformed
 from omnisila.data.causes.checking import apply_causes, read_sheet
 from omnisila.data.preparation.durations import Durations, read_durations
 from omnisila.data.preparation.group_splits import Shares, check_disjoint, resplit
 from omnisila.data.preparation.implicit_subsets import FaceFinder, Kept, read_segments, s_d, s_d_weak, s_s
 from omnisila.data.preparation.left_out import LeftOut
-from omnisila.data.preparation.muting import write_muted
 from omnisila.data.preparation.preparing import described_examples, video_examples
 from omnisila.data.preparation.requests import SCENE_TUNING, Preparation, SetRequest
 from omnisila.data.preparation.skeletons import render_skeletons
 from omnisila.data.sets import data_set, footage_root
 from omnisila.errors import DataSetError, MediaError
+from omnisila.files import check_writable, path_aside
+from omnisila.media.container import check_file, open_container, video_stream
 from omnisila.scenes.nets.mtcnn import MTCNN
 from omnisila.schema import Example
 
@@ -149,3 +153,33 @@ def _make(write: Callable[[Path, Path], None], source: Path, target: Path) -> No
         write(source, target)
         changed_ns = source.stat().st_mtime_ns
         os.utime(target, ns=(changed_ns, changed_ns))
+
+
+def write_muted(source: Path, target: Path) -> None:
+    """Write the video of ``source`` to ``target`` without sound, so that no model can hear what it should see.
+
+    It appears in one piece; nothing is encoded again.
+
+    Args:
+        target: its suffix tells the container, usually that of the source.
+
+    Raises:
+        MediaError: the source is no video, or its pictures do not fit the target's container.
+        OutputError: the target's folder cannot be written to.
+    """
+    check_file(source)
+    check_writable(target.parent)
+    try:
+        with (
+            path_aside(target, target.suffix) as aside,
+            open_container(source) as read,
+            av.open(str(aside), "w") as written,
+        ):
+            stream = video_stream(source, read)
+            copied = written.add_stream_from_template(stream)
+            for packet in read.demux(stream):
+                if packet.dts is not None:  # the last, empty packet flushes decoders; there is none here
+                    packet.stream = copied
+                    written.mux(packet)
+    except (FFmpegError, ValueError) as error:
+        raise MediaError(f"{source}: cannot be copied without sound ({error}). Convert it to mp4 first.") from error

@@ -4,16 +4,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from omnisila.errors import InputError
-from omnisila.report.figures.inference_time import inference_time_bars
 from omnisila.report.figures.intensities import confusion, densities, intensities_of
 from omnisila.report.figures.losses import loss_curves
-from omnisila.report.figures.per_label import DRAWN, per_label_lines
 from omnisila.report.figures.qualitative import side_by_side, side_by_side_figure, telling_video
-from omnisila.report.score_tables import per_label, per_label_table
+from omnisila.report.figures.style import COLOURS, QUIET_COLOUR, canvas, legend_above, line_of, shorten_names
+from omnisila.report.score_tables import PerLabel, is_difference, is_trivial, per_label, per_label_table
+from omnisila.report.timing import METRIC
 from omnisila.schema import Example, Prediction, Scores
+
+DRAWN = {"FNR": "FNR (% of positive frames)", "Sen-A": "Sen-A (% of causes)", "Atr-R": "Atr-R (rating)"}
+_PERCENT = ("FNR", "Sen-A")
+_HATCHES = ("", "///", "...", "xxx")
 
 
 class Picture(NamedTuple):
@@ -87,3 +92,63 @@ def _side_by_side(
     figure = None if asked is None else side_by_side_figure(side_by_side(asked, examples, predictions))
     reason = "no eventful locate example that every system answered; give --examples and --predictions"
     yield Picture("side-by-side", "Systems side by side on one video", figure, reason)
+
+
+def per_label_lines(figures: PerLabel) -> Figure:
+    """A metric of each label as one line a system; a label without a figure is a gap.
+
+    Source: Omni-SILA Figure 3 (FNR, Atr-R).
+    """
+    figure, (axes,) = canvas(max(5.0, 1.6 + 0.75 * len(figures.names)), 3.9)
+    scale = 100 if figures.metric in _PERCENT else 1
+    places = np.arange(len(figures.names))
+    names = shorten_names([system for system, _ in figures.systems])
+    for index, (system, scores) in enumerate(figures.systems):
+        values = [np.nan if score is None or score.value is None else scale * score.value for score in scores]
+        color, style, marker = line_of(index)
+        looks = not is_trivial(system)
+        axes.plot(
+            places, values, color=color if looks else QUIET_COLOUR, linestyle=style, marker=marker,
+            linewidth=1.6 if looks else 0.9, label=names[index], clip_on=False, zorder=3 if looks else 2.5,
+        )  # fmt: skip
+    axes.set_xticks(places, figures.names, rotation=35, ha="right", rotation_mode="anchor")
+    axes.set_xlabel(f"label ({figures.labels})")
+    axes.set_ylabel(DRAWN.get(figures.metric, figures.metric))
+    if figures.metric in _PERCENT:
+        axes.set_ylim(0, 100)
+    axes.set_title(figures.variant, fontsize=8, color="#555555")
+    legend_above(figure, axes)
+    return figure
+
+
+def inference_time_bars(systems: Sequence[Scores]) -> Figure | None:
+    """A bar for each system and label set; None where nobody's time is known. Source: Hawkeye Table 1 (I.T.)."""
+    times = {
+        seconds.system: {
+            score.variant.partition("; ")[0]: score.value for score in seconds.scores if score.metric == METRIC
+        }
+        for seconds in systems
+        if not is_difference(seconds)
+    }
+    times = {system: values for system, values in times.items() if values}
+    if not times:
+        return None
+    sets = list(dict.fromkeys(labels for values in times.values() for labels in values))
+    figure, (axes,) = canvas(6.4, 1.5 + 0.32 * len(times) * len(sets))
+    thickness, places = 0.8 / len(sets), np.arange(len(times))
+    for index, labels in enumerate(sets):
+        values = [np.nan if (seconds := row.get(labels)) is None else seconds for row in times.values()]
+        bars = axes.barh(
+            places + (index - (len(sets) - 1) / 2) * thickness, values, 0.92 * thickness, label=labels,
+            color=COLOURS[index % len(COLOURS)], hatch=_HATCHES[index % len(_HATCHES)], edgecolor="white",
+        )  # fmt: skip
+        axes.bar_label(bars, ["" if np.isnan(value) else f"{value:.3g}" for value in values], padding=3, fontsize=8)
+    axes.set_yticks(places, shorten_names(list(times)))
+    axes.invert_yaxis()
+    axes.set_ylabel("system")
+    axes.set_xlabel("inference time (seconds per minute of video)")
+    axes.margins(x=0.12)
+    axes.grid(axis="y", visible=False)
+    if len(sets) > 1:
+        legend_above(figure, axes)
+    return figure

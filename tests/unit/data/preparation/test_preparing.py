@@ -16,10 +16,9 @@ from omnisila.data.preparation.example_files import write_examples
 from omnisila.data.preparation.group_splits import Shares, check_disjoint, resplit
 from omnisila.data.preparation.implicit_subsets import FaceFinder, Kept, read_segments, s_d, s_d_weak, s_s
 from omnisila.data.preparation.left_out import LeftOut
-from omnisila.data.preparation.muting import write_muted
 from omnisila.data.preparation.preparing import described_examples, mix, video_examples
 from omnisila.data.preparation.requests import Preparation, SetRequest, read_requested
-from omnisila.data.preparation.sets import PreparedSet, prepare_set
+from omnisila.data.preparation.sets import PreparedSet, prepare_set, write_muted
 from omnisila.errors import DataSetError, InputError
 from omnisila.labels import REACTION
 from omnisila.media.video import sha256

@@ -11,10 +11,9 @@ pytest.importorskip("matplotlib")
 from matplotlib.figure import Figure
 
 from omnisila.labels import REACTION
-from omnisila.report.figures.inference_time import inference_time_bars
+from omnisila.report.figures.gallery import inference_time_bars, per_label_lines
 from omnisila.report.figures.intensities import confusion, count_bins, densities, density, intensities_of
 from omnisila.report.figures.losses import loss_curves, trailing_mean
-from omnisila.report.figures.per_label import per_label_lines
 from omnisila.report.figures.qualitative import side_by_side, side_by_side_figure, telling_video
 from omnisila.report.figures.style import COLOURS, line_of, look, write_figure
 from omnisila.report.score_tables import PerLabel
