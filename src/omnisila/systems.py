@@ -26,8 +26,6 @@ class System(NamedTuple):
     """A system and what it said about the examples.
 
     Attributes:
-        name: what it is called in scores.
-        predictions: its answers.
         strangers: videos or example ids in its file that no example is about.
         stale: how many answers are to another version of their example, and so left out.
         strays: spans that no prediction can hold, by label set: of strangers, or not running forward.

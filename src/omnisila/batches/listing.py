@@ -21,7 +21,6 @@ class Source(NamedTuple):
     """One input.
 
     Attributes:
-        address: a path or a remote address.
         name: of its outputs, ``a/clip.mp4``; unique within a batch.
         version: differs when the file was changed; "" for a remote line of a list, whose content is taken to stay.
     """

@@ -19,11 +19,7 @@ class Task(Frozen):
 
     Attributes:
         model: as ``load`` takes it.
-        settings: what is asked.
         label_files: label sets as the user named them, so that a process knows those that are files.
-        formats: of the outputs.
-        blur_faces: in pages.
-        out: address of the results.
         features: folder where features are kept; None: in scratch, until their input has ended.
     """
 

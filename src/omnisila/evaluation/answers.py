@@ -29,9 +29,7 @@ class Answers(NamedTuple):
     """Each example's prediction, None where there is none, and what fits none.
 
     Attributes:
-        pairs: in the examples' order.
         strangers: predictions of no example.
-        repeated: further predictions of one example.
         stale: predictions of another version of their example.
         strays: spans that no prediction can hold, by label set: of no example's video, or not running forward.
     """

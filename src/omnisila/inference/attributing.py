@@ -30,7 +30,6 @@ class Found(NamedTuple):
     """A span that was found, as its cause is looked for.
 
     Attributes:
-        labels: the label set that its label is from.
         trained: those of its labels that the model was trained on.
         inputs: the window that shows the span, as the model reads it.
         true: what is true of the evidence seen in it and speaks for the label.

@@ -52,13 +52,9 @@ class ReleaseSettings(Config):
     """How the released model is built and asked.
 
     Attributes:
-        backbone: the Video-LLaVA below.
-        model: sizes of the checkpoint.
-        clip_s: length of a clip.
         frames: shown of each clip.
         questions: by label set; the wording decides what a checkpoint answers, so give that of its training.
         yes: the answer that means the clip is anomalous.
-        no: the other one.
         threshold: of P(yes) from which a clip counts.
     """
 

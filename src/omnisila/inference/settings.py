@@ -33,7 +33,6 @@ class AnalyzerConfig(Config):
         scene_text: show such a model what the scene extractors saw, in words.
         base_url: address of the endpoint of a model ``openai:NAME``.
         key_variable: environment variable with its key; empty for a server that wants none.
-        requests: how patiently it is asked.
         send_video: send it stretches as ``video_url`` in place of frames as pictures.
     """
 

@@ -65,8 +65,6 @@ class VideoSettings(Frozen):
 
     Attributes:
         image_mean: what pixels in 0..1 are shifted by.
-        image_std: what they are scaled by.
-        size: names and pixels as the family means them.
     """
 
     model_config = ConfigDict(extra="ignore")  # the file says more: which class wrote it, how to sample frames
@@ -92,7 +90,6 @@ class Backbone(ABC):
     """One family's model behind an interface that all families share.
 
     Attributes:
-        template: how a prompt is written.
         features: width of the visual features that ``encode`` gives and ``project`` reads.
         patches: feature vectors per frame, ``class_tokens`` before those of the frame's parts among them.
         size_px: (height, width) that every frame is brought to.

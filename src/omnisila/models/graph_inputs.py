@@ -38,7 +38,6 @@ class JointReading(Config):
     """Where a person's joints lie in the action features.
 
     Attributes:
-        features: width of the action features.
         parts: first column, and numbers a joint; the first part begins with x, y and score of each joint.
     """
 
@@ -71,7 +70,6 @@ class TripletReading(Config):
     """Where a triplet's parts lie in the relation features.
 
     Attributes:
-        features: width of the relation features.
         subject: first column and number of classes of its probabilities, as are ``predicate`` and ``object``.
         subject_box: first column of its box in frame fractions, as is ``object_box``.
     """

@@ -202,10 +202,6 @@ class HawkeyeConfig(Config):
     """Which parts a Hawkeye has; an ablation leaves one out. The defaults are the paper's beside a 7B language model.
 
     Attributes:
-        visual_features: width of the visual encoder's tokens.
-        grid: how they lie in a frame.
-        joints: where joints lie in the action features.
-        triplets: where triplets lie in the relation features.
         asg: None for video tokens as they are.
         org: None for no object-aware tokens.
         moe: None for the graphs' tokens without experts.

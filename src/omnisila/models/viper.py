@@ -22,11 +22,7 @@ class ViPERConfig(Config):
     """Sizes of the Perceiver.
 
     Attributes:
-        latents: vectors that read the clip.
-        width: of each.
-        layers: of self-attention among the latents.
         heads: of both kinds of attention.
-        dropout: of attention weights.
     """
 
     kind: Literal["viper"] = "viper"

@@ -45,7 +45,6 @@ class IndexEntry(NamedTuple):
         peak: the anomaly curve's highest value; where there is none, the strongest reaction over the whole video.
         reaction: the strongest reaction over the whole video, in words.
         measured: whether reactions are all that was asked for.
-        thumbnail: a JPEG file.
         failure: why the video could not be analysed; everything else is empty then.
     """
 
@@ -95,9 +94,6 @@ class BatchStanding(NamedTuple):
     Attributes:
         total: inputs; ``done``, ``skipped`` and ``failed`` of them have ended.
         findings: how many of each label, the most frequent first.
-        video_s: of what ended.
-        pace: rate and time left, in words.
-        utc: when this was so.
     """
 
     total: int

@@ -54,9 +54,7 @@ class PageMedia(NamedTuple):
     """All that a page shows of the video, in the order of the analysis's findings.
 
     Attributes:
-        findings: one for each finding.
         poster: where the anomaly curve or a reaction peaks, for a video without findings.
-        faces_blurred: whether faces were hidden in all of it.
     """
 
     findings: tuple[FindingMedia, ...]

@@ -30,8 +30,6 @@ class FetchSettings(NamedTuple):
     Attributes:
         hosts: names whose addresses must be public, subdomains included, or addresses, in small letters; none: nothing
             is fetched.
-        max_bytes: of a video.
-        timeout_s: for all of it.
     """
 
     hosts: tuple[str, ...]

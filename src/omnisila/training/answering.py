@@ -30,10 +30,8 @@ class AnsweringConfig(Config):
     """How examples become batches.
 
     Attributes:
-        batch_size: examples of one step, over all processes.
         part_size: examples that go through the model at once; the smaller, the less memory. The language loss is the
             same; a term over a batch (Hawkeye's L_bc, the release's focal loss) is the mean of the parts' own.
-        epochs: how often each example is seen.
         workers: processes that decode frames, beside each training process.
     """
 

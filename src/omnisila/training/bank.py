@@ -33,8 +33,6 @@ class FeatureBank:
     Attributes:
         rows: each stream's entity vectors, float16; row 0 is zero.
         index: each stream's row numbers by window, frame and entity.
-        clip: which of the clips a window is of.
-        copy: which copy.
         span_s: the window's start and end in its clip.
     """
 

@@ -12,8 +12,6 @@ class WatchSettings(Config):
     """One watch over any number of cameras.
 
     Attributes:
-        out: folder of events and clips.
-        transport: of RTSP.
         open_s: how long opening a stream may take.
         stall_s: without a picture for so long, or for two frame intervals if that is longer, a stream has stalled.
         retry_s: the first pause before a stream is opened again; doubles up to ``retry_max_s``.

@@ -15,7 +15,6 @@ class Baseline(NamedTuple):
     """One system.
 
     Attributes:
-        title: as the papers' tables call it.
         mark: a file that its folder has and no other's; or the model type that its ``config.json`` names.
     """
 

@@ -17,7 +17,6 @@ class ReactionRecipe(Config):
     """Everything that decides a reaction model beside its data.
 
     Attributes:
-        name: of the system, as results call it.
         streams: modality -> the stream of cached features that it is read from.
     """
 

@@ -15,8 +15,6 @@ class Row(NamedTuple):
     """A row of a table.
 
     Attributes:
-        title: the system's name in results.
-        source: where the paper has it.
         changes: fields of the published recipe, at any depth, as a file of changes gives them; None leaves a part out.
     """
 
