@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from omnisila.config import Config
+from omnisila.models.layers import SMALLEST_DEVIATION
 from omnisila.scenes.summaries import LOOKS, SUMMARIES
 
 Summaries = Mapping[str, Float[Tensor, "batch _"]]
@@ -43,6 +44,12 @@ class Vote(nn.Module):
 
     def join(self, summary: Summaries) -> Float[Tensor, "batch width"]:
         return torch.cat([summary[name] for name in self.reads], 1)
+
+    def fit_standardisation(self, values: Float[Tensor, "windows width"]) -> None:
+        """Mean and deviation of the training windows; what never changes keeps its size."""
+        deviation, mean = torch.std_mean(values.double(), 0, correction=0)
+        self.mean.copy_(mean)
+        self.deviation.copy_(deviation.where(deviation > SMALLEST_DEVIATION, 1.0))
 
     def standardise(self, values: Float[Tensor, "batch width"]) -> Float[Tensor, "batch width"]:
         """In deviations from the training windows' mean, outliers cut."""

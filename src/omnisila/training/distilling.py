@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from omnisila.config import Config
 from omnisila.errors import TrainingError
 from omnisila.models.votes import LabelVote, Summaries, Vote
-from omnisila.training.voting import SMALLEST_DEVIATION
 
 _STEPS = 100  # of L-BFGS at most; it stops by itself where nothing is gained
 
@@ -144,9 +143,7 @@ def _fit(
 ) -> dict[str, LabelVote]:
     first = Vote(reads)
     values = first.join(lesson.summaries)
-    deviation, mean = torch.std_mean(values.double(), 0, correction=0)
-    first.mean.copy_(mean)
-    first.deviation.copy_(deviation.where(deviation > SMALLEST_DEVIATION, 1.0))
+    first.fit_standardisation(values)
     standard = first.standardise(values)
     voted = [label != quiet for label in labels]
     with torch.enable_grad():
@@ -167,8 +164,8 @@ def _fit(
         votes[label] = LabelVote([reads])
         made = votes[label].votes[reads]
         assert isinstance(made, Vote)
-        for name, value in (("mean", first.mean), ("deviation", first.deviation)):
-            getattr(made, name).copy_(value)
+        made.mean.copy_(first.mean)
+        made.deviation.copy_(first.deviation)
         made.weight.copy_(weight.detach()[:, column])
         made.bias.copy_(bias.detach()[column])
     return votes

@@ -1,6 +1,7 @@
 """What all stages read: windows, which of them are stills or acts, what they show, and their perturbation."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Int
@@ -12,24 +13,14 @@ from omnisila.training.descriptions import WindowClauses
 from omnisila.training.perturb import Perturbation
 
 
-class TuningData:
-    """Windows as training sees them.
+class TuningData(NamedTuple):
+    """Windows as training sees them; an act is a label that the place's look says nothing of."""
 
-    Args:
-        is_still: of each window.
-        is_act: of each window, whether its label is an act, whatever the place looks like.
-    """
-
-    def __init__(
-        self,
-        bank: FeatureBank,
-        is_still: Bool[Tensor, "windows"],
-        is_act: Bool[Tensor, "windows"],
-        descriptions: Sequence[WindowClauses],
-        perturb: Perturbation,
-    ) -> None:
-        self.bank, self.is_still, self.is_act = bank, is_still, is_act
-        self.descriptions, self.perturb = descriptions, perturb
+    bank: FeatureBank
+    is_still: Bool[Tensor, "windows"]
+    is_act: Bool[Tensor, "windows"]
+    descriptions: Sequence[WindowClauses]
+    perturb: Perturbation
 
     def batch(self, chosen: Int[Tensor, "batch"], random: torch.Generator) -> WindowBatch:
         """Some windows, perturbed."""

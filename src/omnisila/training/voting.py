@@ -6,7 +6,7 @@ event (decision D140).
 """
 
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -25,7 +25,6 @@ from omnisila.scenes.summaries import LOOKS, summaries
 from omnisila.training.bank import FeatureBank
 
 BATCH = 256  # windows
-SMALLEST_DEVIATION = 1e-6
 
 
 class VotingConfig(Config):
@@ -115,20 +114,15 @@ def fit_votes(votes: LabelVotes, data: VotingData, config: VotingConfig) -> None
         _fit(vote, data.summaries, rows, np.arange(len(rows.places)), config)
 
 
-class LabelRows:
+class LabelRows(NamedTuple):
     """The windows that speak for one label: those of its own data sets, then the calm of others."""
 
-    def __init__(
-        self,
-        places: Int[np.ndarray, "rows"],
-        is_event: Bool[np.ndarray, "rows"],
-        is_own: Bool[np.ndarray, "rows"],
-        set_name: np.ndarray,
-        group: np.ndarray,
-        others: float,
-    ) -> None:
-        self.places, self.is_event, self.is_own = places, is_event, is_own
-        self.set_name, self.group, self.others = set_name, group, others
+    places: Int[np.ndarray, "rows"]
+    is_event: Bool[np.ndarray, "rows"]
+    is_own: Bool[np.ndarray, "rows"]
+    set_name: np.ndarray
+    group: np.ndarray
+    others: float
 
     @classmethod
     def of(cls, data: VotingData, label: str, reads: Sequence[str], others: float) -> "LabelRows":
@@ -198,9 +192,7 @@ def _fit(
     for name, vote in label_vote.votes.items():
         assert isinstance(vote, Vote)
         values = vote.join(_at(summaries, vote.reads, rows.places[chosen]))
-        deviation, mean = torch.std_mean(values.double(), 0, correction=0)
-        vote.mean.copy_(mean)
-        vote.deviation.copy_(deviation.where(deviation > SMALLEST_DEVIATION, 1.0))
+        vote.fit_standardisation(values)
         line = LogisticRegression(C=config.strength.get(name, config.weak), max_iter=500)
         line.fit(vote.standardise(values).numpy(), rows.is_event[chosen], sample_weight=weights)
         vote.weight.copy_(torch.from_numpy(np.asarray(line.coef_)[0]))
