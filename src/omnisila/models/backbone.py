@@ -97,6 +97,8 @@ class Backbone(ABC):
         recurrent: whether some layers of the language model read in one direction and keep a state, so that no mask
             can hide a token from those behind it.
         frame_wise: whether the tower looks at each frame alone, so that a frame's features are the same in any window.
+        shown: how many frames of a stretch its authors show, spread evenly, with both ends (``shows_ends``) or in the
+            middles of equal parts.
         step_tokens: how many video tokens a step in time has, the same places in each; None where tokens have no steps.
         notice: what whoever opens its weights must be told, such as a licence that forbids uses.
     """
@@ -109,6 +111,8 @@ class Backbone(ABC):
     frames: int | None = None
     recurrent: bool = False
     frame_wise: bool = False
+    shown: int = SHOWN
+    shows_ends: bool = True
     step_tokens: int | None = None
     notice: str = ""
 
@@ -132,13 +136,13 @@ class Backbone(ABC):
         return (self.token_count(frames),)
 
     def shown_times(self, start_s: float, end_s: float, rate_hz: float, holes: Sequence[Span]) -> tuple[float, ...]:
-        """When frames are taken of a stretch that is asked about as a whole; by default 8, both its ends among them.
+        """When frames are taken of a stretch that is asked about as a whole, as its authors take them.
 
         Args:
             rate_hz: frames per second of the video.
             holes: time without pictures, which is left out.
         """
-        return uniform_times(start_s, end_s, SHOWN, ends=True, holes=holes)
+        return uniform_times(start_s, end_s, self.shown, ends=self.shows_ends, holes=holes)
 
     @abstractmethod
     def encode(self, frames: UInt8[Tensor, "batch frames height width 3"]) -> Entities:

@@ -3,7 +3,7 @@
 Files: one folder, ``MAGAer13/mplug-owl-llama-7b-video``. Source: Ye et al. 2023; github.com/X-PLUG/mPLUG-Owl.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,12 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 
 from omnisila.errors import WeightsError
-from omnisila.media.sampling import uniform_times
 from omnisila.models.backbone import Backbone, ChatTemplate, preprocess
 from omnisila.models.baselines import published
 from omnisila.models.baselines.mplug_owl_tower import EPS, Norm, Tower
 from omnisila.models.layers import attend
 from omnisila.models.transformers_llm import TransformersVideoLLM
 from omnisila.scenes.extractor import Entities
-from omnisila.schema import Span
 from omnisila.weights.official import read_state
 
 FRAMES = 4
@@ -124,6 +122,7 @@ class MplugOwl(Backbone):
         closing="\nAI: ", turn="\nHuman: ", end="</s>", apart=True,
     )  # fmt: skip
     class_tokens = 1
+    shown, shows_ends = FRAMES, False
 
     def __init__(self, model: Any) -> None:
         super().__init__(model)
@@ -137,10 +136,6 @@ class MplugOwl(Backbone):
     def token_count(self, frames: int) -> int:
         """One a query, and the end of the visual ones."""
         return self.side.query_tokens.shape[1] + 1 if frames else 0
-
-    def shown_times(self, start_s: float, end_s: float, rate_hz: float, holes: Sequence[Span]) -> tuple[float, ...]:
-        """The middles of equal parts."""
-        return uniform_times(start_s, end_s, FRAMES, holes=holes)
 
     @torch.no_grad()
     def encode(self, frames: UInt8[Tensor, "batch frames height width 3"]) -> Entities:

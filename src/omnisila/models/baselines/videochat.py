@@ -17,14 +17,12 @@ from torch import Tensor, nn
 from transformers import Blip2QFormerConfig, Blip2QFormerModel, Blip2VisionConfig, Blip2VisionModel
 
 from omnisila.errors import WeightsError
-from omnisila.media.sampling import uniform_times
 from omnisila.models.backbone import Backbone, ChatTemplate
 from omnisila.models.baselines import published
 from omnisila.models.clip_tower import ClipPreprocessing
 from omnisila.models.transformers_llm import TransformersVideoLLM
 from omnisila.scenes.boxes import Area
 from omnisila.scenes.extractor import Entities
-from omnisila.schema import Span
 from omnisila.weights.official import read_state
 
 FRAMES = 8
@@ -118,6 +116,7 @@ class VideoChat(Backbone):
         apart=True,
     )
     class_tokens = 2
+    shown, shows_ends = FRAMES, False
 
     def __init__(self, model: Any) -> None:
         super().__init__(model)
@@ -146,10 +145,6 @@ class VideoChat(Backbone):
 
     def shown_area(self, height_px: int, width_px: int) -> Area:
         return self.preprocessing.shown_area(height_px, width_px)
-
-    def shown_times(self, start_s: float, end_s: float, rate_hz: float, holes: Sequence[Span]) -> tuple[float, ...]:
-        """The middles of equal parts."""
-        return uniform_times(start_s, end_s, FRAMES, holes=holes)
 
     @torch.no_grad()
     def encode(self, frames: UInt8[Tensor, "batch frames height width 3"]) -> Entities:
