@@ -50,8 +50,7 @@ def load_pretrained(
         )
     _check_library(folder, config)
     _check_files(folder)
-    if quantization is not None or getattr(config, "quantization_config", None) is not None:
-        logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it names a faster kernel, which nobody needs
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it names a faster kernel; adapters import it too
     if device is not None:
         options["device_map"] = {"": device}
     if quantization is not None:

@@ -17,6 +17,7 @@ from omnisila.endpoint import Endpoint, EndpointConfig, Estimate
 from omnisila.errors import InputError, MediaError, OmnisilaError
 from omnisila.media.clips import jpeg
 from omnisila.media.sampling import frames_at, uniform_times
+from omnisila.media.video import probe
 from omnisila.scene_registry import SCENES
 from omnisila.schema import SceneName, Seconds, Span, Truth
 
@@ -100,8 +101,14 @@ class Annotator:
             yield written
 
     def _pictures(self, span: UncausedSpan, footage: Path) -> tuple[tuple[float, ...], list[bytes]]:
-        times_s = uniform_times(span.span.start_s, span.span.end_s, PICTURES)
-        frames = frames_at(footage / span.video, times_s, long_side_px=LONG_SIDE_PX)
+        start_s, path = span.span.start_s, footage / span.video
+        end_s = min(span.span.end_s, probe(path).duration_s)  # as prepare cuts it
+        if end_s <= start_s:
+            raise MediaError(
+                f"{path}: it ends at {end_s:g} s, before the span at {start_s:g} s. Correct the annotation."
+            )
+        times_s = uniform_times(start_s, end_s, PICTURES)
+        frames = frames_at(path, times_s, long_side_px=LONG_SIDE_PX)
         return times_s, [jpeg(frame.image, quality=JPEG_QUALITY) for frame in frames]
 
     def _write_cause(self, span: UncausedSpan, times_s: tuple[float, ...], pictures: list[bytes]) -> WrittenCause:

@@ -128,6 +128,20 @@ def test_a_span_that_fails_is_named_and_the_rest_goes_on(
     assert [type(one) for one in _run(server, annotated, tmp_path, out)] == [Unwritten, Unwritten, WrittenCause]
 
 
+def test_of_a_span_past_the_end_nothing_is_asked_and_one_is_cut_there(
+    chat_server: Callable[..., Any], make_video: Callable[..., Path], tmp_path: Path
+) -> None:
+    make_video("a.mp4", frames=24, rate_hz=12)
+    server = chat_server(answer=_answer)
+    annotated = _set(("a", [_truth(1.0, 99.0), _truth(2.0, 9.0)]))
+    cut, outside = _run(server, annotated, tmp_path, tmp_path / "causes.jsonl")
+    assert isinstance(cut, WrittenCause)
+    assert 1.0 < min(cut.frame_times_s) < max(cut.frame_times_s) < 2.0
+    assert isinstance(outside, Unwritten)
+    assert "it ends at 2 s, before the span at 2 s. Correct the annotation." in outside.reason
+    assert server.requests == 5
+
+
 def test_a_wrong_key_stops_at_once(
     chat_server: Callable[..., Any], make_video: Callable[..., Path], tmp_path: Path
 ) -> None:
