@@ -1,11 +1,15 @@
 """What people decided about findings: one line of a ``decisions.jsonl``, as ``omnisila decisions export`` writes it."""
 
+from collections import deque
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from omnisila.config import Frozen
+from omnisila.errors import InputError
+from omnisila.records import records
 from omnisila.schema import Probability, Seconds
 
 Verdict = Literal["accepted", "rejected"]
@@ -56,3 +60,14 @@ class Decision(Frozen):
     def final_label(self) -> str:
         """What the finding is after the decision."""
         return self.new_label or self.label
+
+
+def check_decisions(path: Path) -> None:
+    """Be sure, before any long work, that a file holds decisions and nothing else.
+
+    Raises:
+        InputError: it holds none.
+        RecordError: it is missing, or a line is no decision.
+    """
+    if not deque(records(path, Decision), maxlen=1):
+        raise InputError(f"{path}: holds no decision. Export them with omnisila decisions export.")

@@ -202,9 +202,12 @@ def known_sets(names: Iterable[str]) -> tuple[str, ...]:
     """Names of label sets, where some of them are files that define one; what they define is known from then on.
 
     Raises:
-        LabelError: a file that cannot be read, or that defines no label set.
+        LabelError: a file that cannot be read, or that defines no label set; or no such label set.
     """
-    return tuple(_of_file(Path(name)).name if name.endswith(FILES) else name for name in names)
+    known = tuple(_of_file(Path(name)).name if name.endswith(FILES) else name for name in names)
+    if known:
+        check_label_sets(known)
+    return known
 
 
 def _of_file(path: Path) -> LabelSet:
@@ -212,7 +215,7 @@ def _of_file(path: Path) -> LabelSet:
 
     try:
         stated = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise LabelError(f"{path}: no label set can be read from it ({reason}). Check the file.") from error
     try:

@@ -90,7 +90,8 @@ def strict_json(text: str) -> Any:
     """What a JSON text holds; a byte-order mark is dropped.
 
     Raises:
-        json.JSONDecodeError: no JSON, nested too deeply, or a key stands twice in one object; ``lineno`` says where.
+        json.JSONDecodeError: no JSON, nested too deeply, a number of too many digits, or a key that stands twice in one
+            object; ``lineno`` says where.
     """
     text = text.removeprefix("\ufeff")
 
@@ -105,5 +106,8 @@ def strict_json(text: str) -> Any:
 
     try:
         return json.loads(text, object_pairs_hook=unique)
-    except RecursionError:
-        raise json.JSONDecodeError("nested too deeply", text, 0) from None
+    except json.JSONDecodeError:
+        raise
+    except (RecursionError, ValueError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else "a number has too many digits"
+        raise json.JSONDecodeError(reason, text, 0) from None

@@ -31,6 +31,9 @@ FAULTY = {
     "baseline": '{"row": "valley", "sbm": null}',
     "no_network": '{"visul": "x"}',
     "no_type": "{",
+    "nested": "[" * 100_000,
+    "digits": f'{{"sbm": {{"alpha": {"1" * 5000}}}}}',
+    "published": '{"database": {"a": {"subset": "training", "annotations": [{"label": "Fire", "segment": [0, 1]}]}}}',
 }
 CHILD = f"""
 import contextlib, io, json, sys
@@ -215,6 +218,23 @@ ENDPOINT = "--base-url http://localhost:1/v1 --model m"
         ("train hawkeye {e} --footage {here} --out {run} --recipe {low_value}", "epochs: wanted greater than 0."),
         ("train icm {e} --footage {here} --out {run} --recipe {no_scene}", "Did you mean action?"),
         ("train baseline {baseline} {e} --footage {here} --out {run}", "field 'sbm' does not exist"),
+        ("train icm {e} --footage {here} --out {run} --recipe {nested}", "no recipe (nested too deeply"),
+        ("train icm {e} --footage {here} --out {run} --recipe {digits}", "no recipe (a number has too many digits"),
+        ("score {e} {nested} --split train", "no JSON (nested too deeply)"),
+        ("score {e} {digits} --split train", "no JSON (a number has too many digits)"),
+        ("score {e} {said} --split train --decisions {jsonl}", "holds no decision"),
+        ("score {e} {said} --split train --labels implict", "Did you mean implicit?"),
+        (
+            "predict {e} --footage {here} --model compact-hawkeye",
+            "are of label set implicit, the model was",
+        ),
+        ("predict {e} --footage {here} --labels implict", "Did you mean implicit?"),
+        ("calibrate compact --decisions {jsonl} --out {here}/c", "holds no decision"),
+        ("learn-camera {clip} --decisions {jsonl}", "holds no decision"),
+        ("prepare activitynet {published} --out {here}/o --labels implicit --durations {text}", "no column video"),
+        ("prepare activitynet {published} --out {here}/o --labels implicit --causes {text}", "no column id"),
+        ("analyze " + 5000 * "a", "File name too long. Check the path"),
+        ("analyze {clip} --model " + 5000 * "a", "File name too long. Check the path"),
         ("train icm {jsonl} --footage {here} --out {run}", "holds no example"),
         ("train icm {e} --footage {here} --out {run} --scenes {e} --backbone {here}/no", "no: no such folder"),
         ("train icm {e} --footage {here} --out {run}", "begins with scene tuning. Give --scenes"),

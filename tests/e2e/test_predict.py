@@ -55,7 +55,8 @@ def test_a_task_that_the_model_was_not_taught_is_refused(
         split="test", group="clip",
     )  # fmt: skip
     examples = tmp_path / "examples.jsonl"
-    examples.write_text(asked.model_dump_json())
+    taught = asked.replace(id="1", task="identify", labels="implicit")
+    examples.write_text("\n".join(example.model_dump_json() for example in (asked, taught)))
     result = omnisila("predict", examples, "--footage", tmp_path, "--out", tmp_path / "out.jsonl")
     assert result.exit_code == 1
     assert "does not answer react of label set 'reaction'" in result.stderr

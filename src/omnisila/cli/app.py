@@ -94,6 +94,11 @@ def main() -> None:
     except OmnisilaError as error:
         tell(f"omnisila: {error}", err=True)
         sys.exit(2)
+    except OSError as error:  # a name that is too long, or a folder that is closed: where it is read depends on the run
+        if error.filename is None:
+            raise
+        tell(f"omnisila: {error.filename}: {error.strerror}. Check the path and its permissions.", err=True)
+        sys.exit(2)
     except (KeyboardInterrupt, SystemExit) as ended:  # typer turns most interrupts into an exit
         if isinstance(ended, SystemExit) and ended.code != _INTERRUPTED:
             raise

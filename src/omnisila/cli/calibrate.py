@@ -1,6 +1,5 @@
 """``omnisila calibrate``: the thresholds of a run, from held-out videos with known times."""
 
-from collections import deque
 from pathlib import Path
 from typing import Annotated
 
@@ -39,12 +38,11 @@ def calibrate(
     """
     from omnisila import weights
     from omnisila.data.asked_examples import check_examples
-    from omnisila.decisions import Decision
+    from omnisila.decisions import check_decisions
     from omnisila.errors import InputError
     from omnisila.inference.run_folders import shortcuts_of
     from omnisila.labels import known_sets
     from omnisila.models.run_files import check_copy, copy_run, is_reaction, run_summary
-    from omnisila.records import records
 
     known_sets(labels or ())
     embedded = str(run) in weights.RUNS and not run.exists()
@@ -65,7 +63,7 @@ def calibrate(
     if examples is not None:
         check_examples(examples, split)
     else:
-        deque(records(asked, Decision), maxlen=0)
+        check_decisions(asked)
     if out is not None:
         check_copy(source, out)
 

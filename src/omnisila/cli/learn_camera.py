@@ -1,6 +1,5 @@
 """``omnisila learn-camera``: a fixed camera's own normal, from hours of its ordinary footage and people's decisions."""
 
-from collections import deque
 from pathlib import Path
 from typing import Annotated
 
@@ -39,13 +38,12 @@ def learn_camera(
     it. Exit status: 0 all learnt, 1 some videos failed (each named), 2 wrong usage.
     """
     from omnisila.camera_use import check_camera_file
-    from omnisila.decisions import Decision
+    from omnisila.decisions import check_decisions
     from omnisila.errors import InputError
     from omnisila.files import check_replaceable
     from omnisila.inference.inputs import Inputs, check_only, expand
     from omnisila.inference.run_folders import check_answered, run_folder
     from omnisila.models.run_files import is_run, run_summary
-    from omnisila.records import records
 
     if not footage and decisions is None:
         raise InputError("nothing to learn from. Name videos, folders or globs of ordinary footage, or --decisions.")
@@ -57,7 +55,7 @@ def learn_camera(
         said = run_summary(folder)
         check_answered(said.name, said.labels, split_names(labels or ()))
     if decisions is not None:
-        deque(records(decisions, Decision), maxlen=0)
+        check_decisions(decisions)
     if out.exists():
         check_camera_file(out)
     check_replaceable(out)

@@ -40,9 +40,8 @@ def predict(
     from omnisila.inference.run_folders import check_system, is_endpoint
 
     known_sets(labels or ())
-    check_examples(examples, split)
     settings = options.settings()
-    check_system(model, settings)
+    check_examples(examples, split, check_system(model, settings))
     check_replaceable(out)
     options.check_estimate(model)
 

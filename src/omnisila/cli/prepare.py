@@ -61,6 +61,7 @@ def prepare(
     from omnisila.data.preparation.requests import Preparation, SetRequest, check_set, read_requested
     from omnisila.errors import InputError
     from omnisila.files import check_writable
+    from omnisila.tables import read_table
 
     check_set(set_name)
     if not folder.exists():
@@ -81,6 +82,12 @@ def prepare(
     wanted = split_names([formats])
     check_formats(wanted)
     annotated = read_requested(request)
+    for table, columns in (
+        (durations, ("video", "duration_s")), (segments, ("video", "start_s", "end_s")),
+        (causes, ("id", "cause", "verdict", "adjusted")),
+    ):  # fmt: skip
+        if table is not None:
+            read_table(table, columns, keep_ragged=True)  # the table alone: rows are told with what they lack
 
     from omnisila.data.preparation.sets import prepare_set
 

@@ -1,6 +1,5 @@
 """``omnisila score``: any system's predictions against prepared examples, as named numbers."""
 
-from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -50,12 +49,11 @@ def score(
     Exit status: 0 scored, 2 wrong usage or files that are not as expected.
     """
     from omnisila.data.asked_examples import read_asked
-    from omnisila.decisions import Decision
+    from omnisila.decisions import check_decisions
     from omnisila.evaluation.answers import check_names
     from omnisila.evaluation.sentence_encoder import encoder_folder
     from omnisila.files import check_replaceable
     from omnisila.predictions.read import read_predictions
-    from omnisila.records import records
     from omnisila.systems import short_names
 
     known_sets(labels or ())
@@ -63,7 +61,7 @@ def score(
     if encoder is not None:
         encoder_folder(encoder)
     if decisions is not None:
-        deque(records(decisions, Decision), maxlen=0)
+        check_decisions(decisions)
     asked = read_asked(examples, split)
     if not quiet:
         tell(f"{examples}: {len(asked.examples)} examples of split {asked.split}")

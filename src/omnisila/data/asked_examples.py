@@ -1,7 +1,7 @@
 """Which examples of a file are asked about: those of a split."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,18 +34,29 @@ def read_asked(path: Path, split: str | None) -> Asked:
     return Asked(mine, tuple(example for example in everything if example.split != chosen), chosen)
 
 
-def check_examples(path: Path, split: str | None = None) -> None:
+def check_examples(path: Path, split: str | None = None, answered: Collection[str] | None = None) -> None:
     """Be sure, before any long work, that there are examples, or examples of a split; no more is read than that takes.
 
+    Args:
+        answered: label sets that the model was trained on, of which one must be asked; None: it takes any.
+
     Raises:
-        InputError: there are none; the message says which splits there are.
+        InputError: there are none; the message says which splits or label sets there are.
         RecordError: the file is missing, or a line is no example.
     """
     there: Counter[str] = Counter()
+    strange: dict[str, None] = {}
     for example in records(path, Example):
         if split in (None, example.split):
-            return
+            if answered is None or example.labels in answered or example.task == "describe":
+                return
+            strange[example.labels] = None
         there[str(example.split)] += 1
+    if strange:
+        raise InputError(
+            f"{path}: its examples are of label set {', '.join(strange)}, the model was trained on "
+            f"{', '.join(answered or ())}. Give another --model, or examples of those."
+        )
     raise _none(path, split, there)
 
 

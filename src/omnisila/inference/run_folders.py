@@ -256,8 +256,11 @@ def reaction_folder(model: str) -> Path:
     return folder
 
 
-def check_system(model: str, settings: AnalyzerConfig) -> None:
+def check_system(model: str, settings: AnalyzerConfig) -> tuple[str, ...] | None:
     """Whether a name stands for a system that answers examples, so asked; nothing is loaded.
+
+    Returns:
+        The label sets that it was trained on; None of one that takes any.
 
     Raises:
         InputError: it does not.
@@ -282,6 +285,9 @@ def check_system(model: str, settings: AnalyzerConfig) -> None:
         FunctionSystem.from_name(model)
     elif model.startswith(ASKED):
         _check_asked(model, settings)
+    elif is_run(folder := model_folder(model)):
+        return tuple(run_summary(folder).labels)
+    return None
 
 
 def _check_asked(model: str, settings: AnalyzerConfig) -> None:

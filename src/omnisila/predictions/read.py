@@ -86,7 +86,7 @@ def _holds_records(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             first = json.loads(file.readline())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False  # reading it as answers says what is wrong
     return isinstance(first, dict) and "system" in first
 

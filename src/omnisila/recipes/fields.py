@@ -10,6 +10,7 @@ from pydantic import Field, TypeAdapter, ValidationError, create_model
 
 from omnisila.config import Frozen, first_fault
 from omnisila.errors import InputError
+from omnisila.records import strict_json
 from omnisila.scene_registry import SceneName
 
 FILE = Path(__file__).with_name("fields.json")
@@ -25,7 +26,7 @@ def read_fields(file: Path, what: str) -> dict[str, Any]:
         InputError: it is none.
     """
     try:
-        content = json.loads(file.read_bytes())
+        content = strict_json(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{file}: no {what} ({error}). Give a JSON object of fields to change.") from error
     if not isinstance(content, dict):

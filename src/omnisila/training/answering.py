@@ -3,6 +3,7 @@
 Source: Omni-SILA 3.4 and 4.3; both stages of the full model are this one.
 """
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -143,7 +144,7 @@ class Answering:
     def _clips(self, step: int) -> list[list[Clip]]:
         if step != self._next_step:
             rest = [places for parts in self.order[step:] for places in parts]
-            workers = self.config.workers
+            workers = min(self.config.workers, os.cpu_count() or 1)  # more would be warned of
             own = torch.Generator()  # the step's randomness is the model's alone, whenever this begins
             self._coming = iter(
                 DataLoader(self.source, batch_sampler=rest, collate_fn=list, num_workers=workers, generator=own)

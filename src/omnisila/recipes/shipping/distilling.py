@@ -3,6 +3,7 @@
 What the teacher says of each video is kept in the run folder's state, so that a killed run goes on where it stood.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -125,7 +126,8 @@ def distil(
         lesson = lesson_of(name, shown, answers, known, sources, agreement, say)
         distilled[name] = distil_votes(known_set.labels, known_set.quiet, lesson, config)
         said = distilled[name]
-        say(f"{name}: votes read {said.reads}, penalty {said.penalty:g}, held-out loss {said.held_out_loss:.4f}")
+        loss = "none, with one source" if math.isnan(said.held_out_loss) else f"{said.held_out_loss:.4f}"
+        say(f"{name}: votes read {said.reads}, penalty {said.penalty:g}, held-out loss {loss}")
     votes = {label: vote for each in distilled.values() for label, vote in each.votes.items()}
     run.model.votes = LabelVotes(votes, language_weight=0.0)
     contents = digest(*sorted(sha256(item.path) for item in videos.values()))

@@ -56,7 +56,8 @@ def lesson_of(
     teacher = torch.cat(taught)
     reads = next(iter(shown.values())).summaries
     heard = sum(len(windows.spans) for video, windows in shown.items() if answers.get(video))
-    say(f"{name}: {int((teacher.sum(1) > 0).sum())} of {heard} windows with a teacher's answer are believed")
+    if heard:
+        say(f"{name}: {int((teacher.sum(1) > 0).sum())} of {heard} windows with a teacher's answer are believed")
     return Lesson(
         {read: torch.cat([windows.summaries[read] for windows in shown.values()]) for read in reads},
         teacher,
