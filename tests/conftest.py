@@ -19,7 +19,10 @@ from av.audio.frame import AudioFrame
 from av.video.frame import VideoFrame
 from beartype import BeartypeConf, beartype
 from beartype.roar import BeartypeDecorHintPep673Exception
+from hypothesis import HealthCheck, settings
 
+settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("steady")  # machines may be busy
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell leaves it for what it starts in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)  # so that processes of the tests can be interrupted
 

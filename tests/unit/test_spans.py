@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -24,7 +24,6 @@ from omnisila.spans import (
 )
 
 PLAIN = SpanShape(smooth_s=0, merge_gap_s=0, min_duration_s=0)
-steady = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # machines may be busy
 HALF = Thresholds(on=0.5, off=0.5)
 
 
@@ -98,7 +97,6 @@ def test_off_above_on_is_refused() -> None:
         Thresholds(on=0.3, off=0.4)
 
 
-@steady
 @given(curves(), shapes, st.floats(0, 1), st.floats(0, 1), st.floats(0.1, 1))
 def test_lower_thresholds_only_add_time(
     any_curve: Curve, shape: SpanShape, one: float, other: float, off_frac: float
@@ -111,7 +109,6 @@ def test_lower_thresholds_only_add_time(
         assert np.any((more.start_s <= start_s) & (more.end_s >= end_s))
 
 
-@steady
 @given(curves(), shapes, st.floats(0, 1), st.floats(0.1, 1))
 def test_spans_are_disjoint_ordered_and_within_the_windows(
     any_curve: Curve, shape: SpanShape, on: float, off_frac: float
@@ -170,7 +167,6 @@ def test_a_short_part_goes_to_its_longer_neighbour_and_no_time_is_lost() -> None
     assert [(item.span.start_s, item.span.end_s, item.label) for item in found] == [(0, 4, "Fighting")]
 
 
-@steady
 @given(st.data())
 def test_parted_spans_cover_what_the_anomaly_curve_flags(data: st.DataObject) -> None:
     weights = data.draw(st.lists(st.tuples(*[st.floats(0.01, 1)] * 3), min_size=1, max_size=20))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from omnisila.errors import DataSetError
@@ -12,7 +12,6 @@ from omnisila.systems import SpanRow
 
 LABELS = ("Fighting", "Fire")
 FOOTAGE = Footage(("a.mp4", "b.mp4"), np.array([10.0, 4.0]))
-steady = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # machines may be busy
 
 
 def row(start_s: float, end_s: float, *, video: str = "a.mp4", label: str = "Fire", score: float = 1.0) -> SpanRow:
@@ -126,7 +125,6 @@ def test_times_that_floating_point_cannot_hold_fall_on_their_frame() -> None:
     ).tolist() == [3, 4, 5]
 
 
-@steady
 @given(
     st.lists(st.tuples(st.integers(0, 1), st.integers(0, 31), st.integers(1, 16), st.floats(0, 1)), max_size=12),
     st.sampled_from([1.0, 8.0, 25.0]),

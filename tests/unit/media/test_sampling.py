@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from omnisila.media.frames import Frame
@@ -29,7 +29,6 @@ def test_at_rate_takes_its_end_from_the_last_interval():
     assert list(at_rate([], 4)) == []
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # machines may be busy
 @given(
     st.lists(st.integers(1, 3000), min_size=1, max_size=40),
     st.sampled_from([0.5, 1.0, 3.0, 4.0, 12.0, 29.97]),
@@ -49,7 +48,6 @@ def test_eight_uniform_times_are_the_centres_of_eighths():
     assert uniform_times(4.0, 6.0, 8) == pytest.approx([4.125 + k / 4 for k in range(8)])
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # machines may be busy
 @given(st.floats(0, 1e5), st.floats(0.001, 1e5))
 def test_thirty_two_with_both_ends_are_always_exactly_thirty_two(start_s, length_s):
     times_s = uniform_times(start_s, start_s + length_s, 32, ends=True)

@@ -167,7 +167,7 @@ def test_raw_answers_are_parsed_as_their_task_asks(tmp_path, form):
     assert strangers == ("nobody",)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(
     st.text(st.characters(codec="utf-8"), max_size=30), st.sampled_from(["identify", "locate", "attribute", "react"])
 )

@@ -35,7 +35,7 @@ def closed(one: Tracker, spans: list[Span], rows: np.ndarray) -> tuple[list, lis
     return [change.found for change in changes if change.state == "close"], changes
 
 
-@settings(max_examples=10, deadline=None, derandomize=True, phases=[Phase.generate])
+@settings(max_examples=10, derandomize=True, phases=[Phase.generate])
 @given(
     seed=st.integers(0, 10_000),
     calm=st.floats(0, 3),
