@@ -66,7 +66,7 @@ def predict(
     ended = answer(examples, footage, answering, out, split, lambda video, count: say(f"{video}: {count} examples"))
     say(f"{out}: {ended.answered} answers, {ended.before} from before")
     if ended.unparsed:
-        say(f"{ended.unparsed} answers could not be parsed: they are kept as text and counted by score")
+        say(f"{ended.unparsed} answers hold nothing that can be scored: they are kept as text and counted by score")
     if ended.outdated:
         say(
             f"{ended.outdated} answers from before were to other times, questions or footage: what is still asked was "

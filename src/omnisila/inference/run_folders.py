@@ -224,7 +224,7 @@ def run_folder(model: str) -> Path:
     if is_reaction(folder):
         raise InputError(
             f"model {model!r} measures reactions and nothing else. Give a run of omnisila train icm, hawkeye or "
-            "compact, or ask for --labels reaction."
+            "compact, or analyse with --labels reaction."
         )
     return folder
 
