@@ -54,7 +54,7 @@ def answering_digest(model: str, settings: AnalyzerConfig) -> str:
     """What differs where models, their thresholds, what they leave out or the labels do; nothing is loaded for it.
 
     Raises:
-        InputError: as ``answering``.
+        InputError: as ``plan_answering``.
         WeightsError: a Video-LLM's folder cannot be read.
     """
     runs, parts = plan_answering(model, settings), [model]

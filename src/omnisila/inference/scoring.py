@@ -171,7 +171,7 @@ class Scorer:
             judged = self.judge_windows(inputs, tuple(self.label_sets), locating=True)
             for name, rated in judged.items():
                 posteriors[name].append(rated.posterior)
-            parted = votes is not None and votes.must_agree
+            parted = votes is not None and votes.must_agree(self.run.record.labels[first])
             meant.append((self.judge_windows(inputs, [first]) if parted else judged)[first].posterior)
             weights.append(next(iter(judged.values())).expert_weights)  # the scenes do not depend on the question
             if progress is not None:

@@ -154,7 +154,7 @@ def load_run(folder: Path) -> Run:
     contents = read_contents(folder, record)
     scene = _tensors(folder / SCENE, contents)
     if isinstance(record.video_llm, CompactConfig):
-        tokenizer = Tokenizer.from_buffer(contents[f"{TOKENIZER}/tokenizer.json"])
+        tokenizer = _tokenizer(folder, contents)
         model = record.scene_side.build(record.video_llm.build(tokenizer))
         model.votes = record.votes.build() if record.votes else None
         language = {VIDEO_LLM_PREFIX + key: value for key, value in _tensors(folder / LANGUAGE, contents).items()}
@@ -167,11 +167,24 @@ def load_run(folder: Path) -> Run:
     return Run(model.eval(), record, run_calibration(folder))
 
 
-def _tensors(path: Path, contents: Mapping[str, bytes]) -> dict[str, Tensor]:
-    if path.name not in contents:
-        raise WeightsError(f"{path.parent / RUN}: names no {path.name}. Copy the whole run folder, or train again.")
+def _content(folder: Path, name: str, contents: Mapping[str, bytes]) -> bytes:
+    if name not in contents:
+        raise WeightsError(f"{folder / RUN}: names no {name}. Copy the whole run folder, or train again.")
+    return contents[name]
+
+
+def _tokenizer(folder: Path, contents: Mapping[str, bytes]) -> Tokenizer:
+    name = f"{TOKENIZER}/tokenizer.json"
     try:
-        return {key: value.float() for key, value in load_safetensors(contents[path.name]).items()}
+        return Tokenizer.from_buffer(_content(folder, name, contents))
+    except ValueError as error:
+        raise WeightsError(f"{folder / name}: no tokenizer ({error}). Train again.") from None
+
+
+def _tensors(path: Path, contents: Mapping[str, bytes]) -> dict[str, Tensor]:
+    content = _content(path.parent, path.name, contents)
+    try:
+        return {key: value.float() for key, value in load_safetensors(content).items()}
     except SafetensorError as error:
         raise WeightsError(f"{path}: no safetensors file ({error}). Train again.") from error
 

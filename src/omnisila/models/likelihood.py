@@ -92,7 +92,7 @@ def label_likelihoods(
     Where the votes alone decide, the language model is not asked.
 
     Args:
-        locating: as ``LabelVotes.weighed``.
+        locating: as ``LabelVotes.weigh``.
     """
     votes = model.votes
     if votes is None:

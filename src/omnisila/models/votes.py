@@ -109,10 +109,9 @@ class LabelVotes(nn.Module):
     def by_label(self) -> dict[str, LabelVote]:
         return cast("dict[str, LabelVote]", dict(self.labels.items()))
 
-    @property
-    def must_agree(self) -> bool:
-        """Whether events of a label are located by its least vote."""
-        return any(vote.agree for vote in self.by_label.values())
+    def must_agree(self, labels: Sequence[str]) -> bool:
+        """Whether events of one of these labels are located by its least vote."""
+        return any(vote.agree for label, vote in self.by_label.items() if label in labels)
 
     def weigh(
         self,

@@ -208,6 +208,8 @@ class AnalysisQueue:
             child = processes.Child(__name__, given, processes.FeatureWriter(Path(row["video"])))
             with self._lock:
                 self._running = (row["id"], child)
+                if self._end.is_set() or self.job(row["id"]).status != "running":
+                    child.kill()  # it was stopped or cancelled while it began
             said = child.answer(self._timeout_s, "Cut the video into shorter ones.")
         except MediaError as error:
             return "failed", str(error)

@@ -34,7 +34,7 @@ class Questions:
         try:
             with self._worker:
                 child = processes.Child(__name__, (str(video), model, question), processes.FeatureWriter(video))
-                return child.answer(_TIMEOUT_S, "Give a shorter video.").decode()
+                return child.answer(_TIMEOUT_S, "Give a shorter video.").decode(errors="replace")
         finally:
             self._places.release()
 

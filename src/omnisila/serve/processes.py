@@ -1,14 +1,15 @@
 """Work on footage in a process of its own, which can be killed: a hostile file brings down nothing else.
 
 Such a process is forked from one that has loaded the libraries and never sees a file: it starts within a second, and
-nothing that one video did to it reaches the next. It may write no file: what it wants kept, it sends to the server,
-which writes features of that video and nothing else.
+nothing that one video did to it reaches the next. It may put no bytes into files: what it wants kept, it sends to the
+server, which writes features of that video and nothing else.
 """
 
 import multiprocessing
 import os
 import re
 import resource
+import tempfile
 from collections.abc import Sequence
 from importlib import import_module
 from multiprocessing.connection import Connection
@@ -17,12 +18,18 @@ from threading import Timer
 
 from omnisila.digests import file_digest
 from omnisila.errors import MediaError, OmnisilaError, OutputError
-from omnisila.files import Write, cache_root, write_atomically
+from omnisila.files import Write, cache_root, path_text, write_atomically
 
 # once, for all children: importing them takes seconds
-_LOADED = ("omnisila.inference.load", "omnisila.inference.chat", "omnisila.report.faces", "omnisila.media.clips")
+_LOADED = (
+    "omnisila.inference.load",
+    "omnisila.inference.reacting",
+    "omnisila.inference.chat",
+    "omnisila.report.faces",
+    "omnisila.media.clips",
+)
 _DONE, _FAILED, _FILE = b"+", b"-", b"="
-_MAX_BYTES = 2**30  # of an answer, and of a file
+_MAX_BYTES = 2**28  # of an answer, and of a file: five minutes' features are 13 MB
 _MAX_KEPT_BYTES = 8 * 2**30  # of all files of a process
 _MAX_WORDS = 1000  # characters that reach the page
 _FORKS = multiprocessing.get_context("forkserver")
@@ -45,12 +52,19 @@ class FeatureWriter:
 
     def __call__(self, path: Path, content: bytes | str) -> None:
         root = cache_root()
-        if not path.is_relative_to(root) or not self._name.fullmatch(path.relative_to(root).as_posix()):
+        name = path.relative_to(root) if path.is_relative_to(root) else Path()
+        if not self._name.fullmatch(name.as_posix()) or _is_led_away(root, name):
             raise OutputError(f"{path}: no features of this video.")
         self._left_bytes -= len(content)
         if self._left_bytes < 0:
             raise OutputError(f"{path}: the features of this video take too much room.")
         write_atomically(path, content)
+
+
+def _is_led_away(root: Path, name: Path) -> bool:
+    """Whether a link stands in a path's way, below the folder of its kind, which may lie on another disk."""
+    kind = name.parts[0]
+    return (root / name.parent).resolve() != (root / kind).resolve() / name.parent.relative_to(kind)
 
 
 class Child:
@@ -115,7 +129,7 @@ class Child:
                 raise OutputError("this process keeps no files.")
             self._write(Path(os.fsdecode(name)), content)
         except OutputError as error:
-            return str(error).encode()
+            return path_text(str(error)).encode()
         return b""
 
     def _expire(self) -> None:
@@ -124,7 +138,8 @@ class Child:
 
 
 def limit(memory_bytes: int, cpu_s: float) -> None:
-    """Bound this process from now on: addresses and processor time; no file that it writes, no core dump."""
+    """Bound this process from now on: addresses and processor time; no byte into a file, no core dump."""
+    tempfile.gettempdir()  # writes to find it out, which libraries that are imported later would do
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -3,13 +3,15 @@
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from omnisila.digests import file_digest
-from omnisila.errors import InputError, MediaError
+from omnisila.errors import InputError, MediaError, OutputError
 from omnisila.files import Write
+from omnisila.predictions.analyses import parse_analysis
 from omnisila.serve.processes import Child, FeatureWriter, limit
 
 MODULE = __name__
@@ -112,3 +114,34 @@ def test_a_video_speaks_for_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(MediaError, match="no features of this video"):
         Child(MODULE, (str(path), "keep"), FeatureWriter(video)).answer(60, "")
     assert [file.name for file in tmp_path.rglob("*")] == ["clip.mp4"]
+
+
+def test_a_link_leads_no_features_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMNISILA_CACHE", str(tmp_path / "cache"))
+    video, elsewhere = tmp_path / "clip.mp4", tmp_path / "elsewhere"
+    video.write_bytes(b"a video")
+    own = file_digest(video)
+    (elsewhere / "disk").mkdir(parents=True)
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "features").symlink_to(elsewhere / "disk")  # its owner may do so
+    folder = tmp_path / "cache" / "features" / own[:2]
+    folder.mkdir()
+    FeatureWriter(video)(folder / f"{own}-1a" / "video.json", "{}")
+    assert (elsewhere / "disk" / own[:2] / f"{own}-1a" / "video.json").read_text() == "{}"
+    (folder / f"{own}-2b").symlink_to(elsewhere)
+    with pytest.raises(OutputError, match="no features of this video"):
+        FeatureWriter(video)(folder / f"{own}-2b" / "video.json", "{}")
+    assert [file.name for file in elsewhere.iterdir()] == ["disk"]
+
+
+def test_a_path_that_is_no_text_is_refused_in_text(tmp_path: Path) -> None:
+    video = tmp_path / "clip.mp4"
+    video.write_bytes(b"a video")
+    with pytest.raises(MediaError, match="%E9: no features of this video"):
+        Child(MODULE, (f"{tmp_path}/\udce9", "keep"), FeatureWriter(video)).answer(60, "")
+
+
+def test_reactions_are_measured_within_the_limits(make_video: Callable[..., Path]) -> None:
+    given = (str(make_video("a.mp4", frames=24)), "compact", "reaction", "600")
+    said = Child("omnisila.serve.analyses", given, FeatureWriter(Path(given[0]))).answer(600, "")
+    assert parse_analysis(said.decode()).labels == ("reaction",)

@@ -90,7 +90,7 @@ def distil(
         student: a compact model, whose extractors, causes and words it keeps.
         teachers: models that score windows; each answers only sources that it was not trained on.
         labels: label sets; None takes what the first teacher was trained on.
-        agreement: which of a teacher's answers are believed (``believed``).
+        agreement: which of a teacher's answers are believed (``select_believed``).
 
     Raises:
         InputError: no video, a model that cannot take its part, or label sets that share a label.

@@ -109,7 +109,7 @@ def out_of_fold_with_votes(
     """``out_of_fold`` with votes weighed in that never saw the window's footage; they take a minute, and are kept.
 
     Args:
-        locating: as ``LabelVotes.weighed``.
+        locating: as ``LabelVotes.weigh``.
     """
     said = out_of_fold(bench, recipe, folds)
     if recipe.votes is None:
