@@ -64,7 +64,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 TICKS_HZ = 12_000  # divides into whole ticks at 12, 24, 25 and 30 frames a second
 CODECS = {".mp4": "libx264", ".mov": "libx264", ".mkv": "libx264", ".ts": "libx264", ".flv": "libx264",
-          ".h264": "libx264", ".webm": "libvpx", ".avi": "mpeg4"}  # fmt: skip
+          ".h264": "libx264", ".webm": "libvpx", ".avi": "mpeg4", ".wmv": "wmv2"}  # fmt: skip
 NEAR_LOSSLESS = {
     "libx264": {"crf": "4", "preset": "ultrafast", "bf": "2", "g": "12"},
     "libvpx": {"crf": "4", "b": "4M", "deadline": "realtime", "cpu-used": "8", "g": "12"},

@@ -36,7 +36,8 @@ _OVERLAP_S = 0.1  # a key picture is shown after all that stand before it in the
 REORDERED = 16  # pictures that H.264 and H.265 hold back at most to bring them into order
 _STRAY = 3  # of so many packets after a leap, one that goes on where the leap began proves it wrong
 _STATED_S = 1.0  # headers that are wrong by less are not told
-_STATING = ("matroska", "avi", "flv", "mov", "asf")  # formats that state how long they last; of others libav guesses
+_STATING = ("matroska", "avi", "flv", "mov", "asf", "mxf")  # formats that state their length; of others libav guesses
+_INDEXED = ("mov", "mxf")  # formats whose index lists the packets, also those that are missing
 _OF_PICTURES = ("mjpeg", "_pipe")  # formats in which one picture file follows another
 _MAX_PACKETS = 10_000_000  # a day at 115 pictures a second
 ENDS_EARLY = "the file ends early: it was cut off or is damaged"
@@ -189,14 +190,14 @@ def _read(path: Path) -> Clock:
         notes.append(f"{stuck} pictures have the time of the one before them: of these one is seen")
     if stated_s is not None and len(parts) == 1 and not strays_s:
         longest_s = max(packets.last_s, packets.last_s - start_s)
-        if stated_s > longest_s + _STATED_S and (name == "mov" or is_cut_off(path)):  # mov's index lists each packet
+        if stated_s > longest_s + _STATED_S and (name in _INDEXED or is_cut_off(path)):
             claimed_s = stated_s
         elif stated_s > longest_s + _STATED_S or (stated_s < end_s - _STATED_S and name != "mov"):
             notes.append(f"the file states a length of {stated_s:.1f} s, but its pictures end at {end_s:.1f} s")
     claimed_s, broken_at = max(claimed_s, stated_pictures(path) * frame_s), gif_break(path)
     if broken_at is not None:  # what is behind it is known by bytes alone
         claimed_s = max(claimed_s, end_s * path.stat().st_size / broken_at)
-    ended = ends_early(path) or broken_at is not None or (name == "apng" and is_cut_off(path))
+    ended = ends_early(path) or broken_at is not None or (name in ("apng", "asf", "avi") and is_cut_off(path))
     if ended and claimed_s < end_s + _STATED_S and another_from(path) is None:
         notes.append(ENDS_EARLY)
     return Clock(

@@ -13,6 +13,9 @@ _STREAMED = re.compile(  # elements of a segment and of its clusters, of which l
     rb"\x1a\x45\xdf\xa3|\x18\x53\x80\x67|\x1f\x43\xb6\x75|\x1c\x53\xbb\x6b|\x12\x54\xc3\x67|\x15\x49\xa9\x66"
     rb"|\x16\x54\xae\x6b|\x11\x4d\x9b\x74|\x10\x43\xa7\x70|\x19\x41\xa4\x69|[\xec\xe7\xa3\xa0\xa7\xab\xbf]"
 )
+_ASF, _ASF_FILE = (  # WMV's header, and the object in it that tells the file's size
+    bytes.fromhex(name) for name in ("3026b2758e66cf11a6d900aa0062ce6c", "a1dcab8c47a9cf118ee400c00c205365")
+)
 _PACK = b"\0\0\x01\xba"  # begins each pack of a program stream
 _PNG = b"\x89PNG\r\n\x1a\n"
 _FIRST_BOXES = (b"ftyp", b"mdat", b"wide", b"free", b"skip", b"moov")
@@ -69,6 +72,9 @@ def _end(content: mmap) -> int | None:
     if content.find(_PNG, 0, 8) == 0:
         end = _behind(content, 8, rb".{4}(?!IEND)[A-Za-z]{4}", 0, "big", 12)
         return end + 12 if content[end + 4 : end + 8] == b"IEND" else len(content) + 1
+    if content[:16] == _ASF:
+        at = content.find(_ASF_FILE, 0, 65536) + 40
+        return (int.from_bytes(content[at : at + 8], "little") or None) if at >= 40 else None  # a live one tells none
     if content[:3] == _FLV:
         return _behind(content, 13, rb"[\x08\x09\x12].{3}", 0, "big", 15, mask=0xFFFFFF)
     if content[:4] == b"RIFF":

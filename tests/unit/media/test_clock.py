@@ -1,5 +1,6 @@
 """Times of files whose timestamps start over, leap, lie or are missing, and what is said of them."""
 
+import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -333,16 +334,16 @@ def test_a_wrong_length_in_the_header_is_told_and_not_believed(make_video, name,
     assert warning.startswith(f"the file states a length of {duration_s:.1f} s")
 
 
-@pytest.mark.parametrize("name", ["a.mkv", "a.flv", "a.avi", "a.webm"])
+@pytest.mark.parametrize("name", ["a.mkv", "a.flv", "a.avi", "a.webm", "a.wmv"])
 def test_what_is_missing_of_a_file_that_was_cut_off_counts(make_video, name):
     path = make_video(name, frames=88)
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
     reader = VideoReader(path)
     count = sum(1 for _ in reader)
-    if name == "a.avi":  # without its index libav forgets what the header stated
+    assert re.search("it was cut off|the file ends early", reader.warnings[0])
+    if name in ("a.avi", "a.wmv"):  # without its index libav forgets what the header stated
         return
     assert reader.decoded_ratio == pytest.approx(count / 88, abs=0.05)
-    assert "it was cut off" in reader.warnings[0]
 
 
 def test_sound_runs_on_the_same_clock(make_video, tmp_path):
