@@ -17,6 +17,7 @@ _ASF, _ASF_FILE = (  # WMV's header, and the object in it that tells the file's 
     bytes.fromhex(name) for name in ("3026b2758e66cf11a6d900aa0062ce6c", "a1dcab8c47a9cf118ee400c00c205365")
 )
 _PACK = b"\0\0\x01\xba"  # begins each pack of a program stream
+ID3V1_BYTES = 128  # of a title that some tools put behind any file; it begins with TAG
 _PNG = b"\x89PNG\r\n\x1a\n"
 _FIRST_BOXES = (b"ftyp", b"mdat", b"wide", b"free", b"skip", b"moov")
 _JPEG, _FLV = b"\xff\xd8\xff", b"FLV"
@@ -210,7 +211,8 @@ def boxes(path: Path) -> Iterator[Box]:
             header = file.read(16)
             length, kind = int.from_bytes(header[:4]), header[4:8]
             recognised = recognised or kind in _FIRST_BOXES
-            if not (recognised and re.match(rb"[ -~\xa9]{4}$", kind)):
+            is_title = header.startswith(b"TAG") and at + ID3V1_BYTES == size
+            if is_title or not (recognised and re.match(rb"[ -~\xa9]{4}$", kind)):
                 return
             if length == 1:
                 length = int.from_bytes(header[8:16])

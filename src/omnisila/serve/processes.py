@@ -22,12 +22,9 @@ from omnisila.files import Write, cache_root, path_text, write_atomically
 
 # once, for all children: importing them takes seconds
 _LOADED = (
-    "omnisila.inference.load",
-    "omnisila.inference.reacting",
-    "omnisila.inference.chat",
-    "omnisila.report.faces",
+    "omnisila.inference.load", "omnisila.inference.reacting", "omnisila.inference.chat", "omnisila.report.faces",
     "omnisila.media.clips",
-)
+)  # fmt: skip
 _DONE, _FAILED, _FILE = b"+", b"-", b"="
 _MAX_BYTES = 2**28  # of an answer, and of a file: five minutes' features are 13 MB
 _MAX_KEPT_BYTES = 8 * 2**30  # of all files of a process

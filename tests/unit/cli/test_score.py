@@ -71,7 +71,7 @@ def test_of_several_splits_test_is_scored_and_the_others_answers_are_no_stranger
 @pytest.mark.parametrize("command", ["score", "predict"])
 def test_a_split_that_is_not_there_is_told_before_the_work(run: Callable[..., Result], command: str) -> None:
     write(example("a"), example("b", "val"))
-    words = {"score": ("none.jsonl",), "predict": ("--footage", ".", "--model", "no:such")}[command]
+    words = {"score": ("none.jsonl",), "predict": ("--footage", ".", "--model", "compact")}[command]
     result = run(command, "examples.jsonl", *words, "--split", "test")
     assert isinstance(result.exception, InputError)
     assert str(result.exception).endswith("no example of split 'test'. Choose with --split from: train (1), val (1).")

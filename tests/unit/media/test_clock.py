@@ -140,6 +140,13 @@ def test_what_stands_behind_the_end_is_told(make_video, tmp_path, name, behind):
     assert reader.warnings == (alone.warnings if behind == "zeros" else (*alone.warnings, told))
 
 
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi"])
+def test_a_title_behind_a_file_is_nothing_to_tell(make_video, name):
+    path = make_video(name, frames=22)
+    path.write_bytes(path.read_bytes() + b"TAG" + b"a title".ljust(125, b"\0"))
+    assert VideoReader(path).warnings == ()
+
+
 @pytest.mark.parametrize("name", ["a.ts", "a.mts", "a.mpg"])
 @pytest.mark.parametrize("missing", [0, 100, 1000])
 def test_a_stream_is_read_from_anywhere(make_video, name, missing):
