@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
 
 import torch
 from pydantic import ValidationError
@@ -127,15 +126,11 @@ def scratch_folder() -> Path:
             shutil.rmtree(old, ignore_errors=True)
     while True:
         folder = Path(tempfile.mkdtemp(prefix=_SCRATCH))
-        lock = (folder / "lock").open("wb")
+        lock = os.open(folder / "lock", os.O_CREAT | os.O_WRONLY)  # a number, which stays open as long as the process
         fcntl.flock(lock, fcntl.LOCK_EX)
         if (folder / "lock").exists():
-            _locks.append(lock)
             return folder
-        lock.close()  # another process came between, and took the folder for one that was left behind
-
-
-_locks: list[BinaryIO] = []
+        os.close(lock)  # another process came between, and took the folder for one that was left behind
 
 
 def _empty(scratch: Path) -> None:
