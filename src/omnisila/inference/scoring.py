@@ -88,15 +88,17 @@ class Scored(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """What the model makes of windows."""
+    """What the model makes of windows; ``located`` is the posterior by which events are looked for."""
 
     posterior: Float[Tensor, "windows labels"]
+    located: Float[Tensor, "windows labels"]
     expert_weights: Float[Tensor, "windows experts"]
 
     def over(self, windows: slice) -> "Judged":
         """Several windows as one: the mean of their log-posteriors, and of their expert weights."""
-        posterior = self.posterior[windows].clamp(min=1e-12).log().mean(0).softmax(-1)
-        return Judged(posterior[None], self.expert_weights[windows].mean(0)[None])
+        posteriors = (each[windows].clamp(min=1e-12).log() for each in (self.posterior, self.located))
+        posterior, located = (logs.mean(0).softmax(-1)[None] for logs in posteriors)
+        return Judged(posterior, located, self.expert_weights[windows].mean(0)[None])
 
     def weights(self, window: int) -> ExpertWeights:
         """One window's expert weights."""
@@ -154,8 +156,8 @@ class Scorer:
         spans: list[Span] = []
         seen: list[bool] = []
         posteriors: dict[str, list[Tensor]] = {name: [] for name in self.label_sets}
-        first, votes = next(iter(self.label_sets)), self.run.model.votes
-        meant: list[Tensor] = []  # of the first label set
+        first = next(iter(self.label_sets))
+        shown: list[Tensor] = []  # by the first label set
         weights: list[Tensor] = []
         size = BATCH_WINDOWS if self.run.pretrained is None else PRETRAINED_BATCH_WINDOWS
 
@@ -167,20 +169,18 @@ class Scorer:
                     yield window
 
         for batch in batches(candidates(), size):
-            inputs = see(batch)
-            judged = self.judge_windows(inputs, tuple(self.label_sets), locating=True)
+            judged = self.judge_windows(see(batch), tuple(self.label_sets))
             for name, rated in judged.items():
-                posteriors[name].append(rated.posterior)
-            parted = votes is not None and votes.must_agree(self.run.record.labels[first])
-            meant.append((self.judge_windows(inputs, [first]) if parted else judged)[first].posterior)
-            weights.append(next(iter(judged.values())).expert_weights)  # the scenes do not depend on the question
+                posteriors[name].append(rated.located)
+            shown.append(judged[first].posterior)
+            weights.append(judged[first].expert_weights)  # the scenes do not depend on the question
             if progress is not None:
                 progress(min(spans[-1].end_s / max(duration_s, 1e-6), 1.0))
         return Scored(
             tuple(spans),
             {name: _spread(parts, self._quiet(name), seen) for name, parts in posteriors.items()},
             anomaly_scores(
-                _spread(meant, self._quiet(first), seen), self.run.record.labels[first], self.label_sets[first]
+                _spread(shown, self._quiet(first), seen), self.run.record.labels[first], self.label_sets[first]
             ),
             _spread(weights, np.zeros(len(SCENES)), seen),
         )
@@ -190,13 +190,9 @@ class Scorer:
         return np.array([float(label == self.label_sets[name].quiet) for label in self.run.record.labels[name]])
 
     @torch.inference_mode()
-    def judge_windows(self, inputs: WindowBatch, names: Sequence[str], locating: bool = False) -> dict[str, Judged]:
-        """The calibrated posterior of each window over the labels that the model was trained on, by label set.
-
-        Args:
-            locating: whether events are looked for; some labels then need more (``VotesConfig.agree``).
-        """
-        found = self._likelihood(inputs, names, locating)
+    def judge_windows(self, inputs: WindowBatch, names: Sequence[str]) -> dict[str, Judged]:
+        """The calibrated posterior of each window over the labels that the model was trained on, by label set."""
+        found = self._likelihood(inputs, names)
         return {name: self._calibrate(name, likelihood, inputs) for name, likelihood in zip(names, found, strict=True)}
 
     def spans(self, name: str, scored: Scored, until_s: float = float("inf")) -> tuple[LabelledSpan, ...]:
@@ -207,12 +203,12 @@ class Scorer:
         """The anomaly curve of the first label set, with the posteriors of all."""
         return scored.curve({name: self.run.record.labels[name] for name in self.label_sets})
 
-    def _likelihood(self, inputs: WindowBatch, names: Sequence[str], locating: bool = False) -> list[Likelihood]:
+    def _likelihood(self, inputs: WindowBatch, names: Sequence[str]) -> list[Likelihood]:
         asked = [
             Asked(self.question(name), tuple(render_label(label) for label in self.run.record.labels[name]))
             for name in names
         ]
-        return label_likelihoods(self.run.model, inputs.scenes, inputs.visual, asked, inputs.contexts, locating)
+        return label_likelihoods(self.run.model, inputs.scenes, inputs.visual, asked, inputs.contexts)
 
     def question(self, name: str) -> str:
         """What is asked; a model that was not taught the labels is told them."""
@@ -237,15 +233,23 @@ class Scorer:
         return log_probs / likelihood.token_counts.to(log_probs.device) if way.length_normalised else log_probs
 
     def _calibrate(self, name: str, likelihood: Likelihood, inputs: WindowBatch) -> Judged:
+        shown = located = self._posterior(name, self._log_probs(name, likelihood), inputs)
+        if likelihood.located is not None:
+            located = self._posterior(name, likelihood.located, inputs)
+        weights = _mean_weights(likelihood.perception.probabilities, self.run.model.scenes)
+        return Judged(shown, located, weights.float().cpu())
+
+    def _posterior(
+        self, name: str, log_probs: Float[Tensor, "windows labels"], inputs: WindowBatch
+    ) -> Float[Tensor, "windows labels"]:
+        """Calibrated; a label set about faces is quiet where there is none."""
         labels, quiet = self.run.record.labels[name], self.label_sets[name].quiet
-        probability = posterior(self._log_probs(name, likelihood), self.calibrations[name].temperature).cpu()
+        probability = posterior(log_probs, self.calibrations[name].temperature).cpu()
         if name == FACE_BOUND and quiet in labels and "face" in self.run.model.scenes:
             faceless = ~inputs.scenes["face"].mask.flatten(1).any(1).cpu()
             probability[faceless] = 0.0
             probability[faceless, labels.index(quiet)] = 1.0
-        return Judged(
-            probability, _mean_weights(likelihood.perception.probabilities, self.run.model.scenes).float().cpu()
-        )
+        return probability
 
     def _calibration(self, name: str) -> LabelSetCalibration:
         calibration = self.run.calibration

@@ -15,11 +15,15 @@ from omnisila.scenes.summaries import summaries
 
 
 class Likelihood(NamedTuple):
-    """log P(answer + terminator | prompt) of every answer, with each answer's number of tokens."""
+    """log P(answer + terminator | prompt) of every answer, with each answer's number of tokens.
+
+    ``located`` is what events are looked for by, where votes weigh labels otherwise there (``LabelVotes.weigh``).
+    """
 
     log_probs: Float[Tensor, "batch answers"]
     token_counts: Int[Tensor, "answers"]
     perception: Perceived
+    located: Float[Tensor, "batch answers"] | None = None
 
 
 def answer_likelihood(
@@ -85,14 +89,10 @@ def label_likelihoods(
     visual: Entities,
     asked: Sequence[Asked],
     contexts: Sequence[str] = (),
-    locating: bool = False,
 ) -> list[Likelihood]:
     """``answers_likelihood`` where the answers are labels: the model's votes on them are weighed in.
 
     Where the votes alone decide, the language model is not asked.
-
-    Args:
-        locating: as ``LabelVotes.weigh``.
     """
     votes = model.votes
     if votes is None:
@@ -106,7 +106,10 @@ def label_likelihoods(
         found = answers_likelihood(model, scenes, visual, asked, contexts)
     seen = summaries(scenes, visual, votes.reads)
     return [
-        item._replace(log_probs=votes.weigh(item.log_probs, question.answers, seen, locating))
+        item._replace(
+            log_probs=votes.weigh(item.log_probs, question.answers, seen),
+            located=votes.weigh(item.log_probs, question.answers, seen, locating=True),
+        )
         for item, question in zip(found, asked, strict=True)
     ]
 

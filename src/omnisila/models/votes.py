@@ -109,10 +109,6 @@ class LabelVotes(nn.Module):
     def by_label(self) -> dict[str, LabelVote]:
         return cast("dict[str, LabelVote]", dict(self.labels.items()))
 
-    def must_agree(self, labels: Sequence[str]) -> bool:
-        """Whether events of one of these labels are located by its least vote."""
-        return any(vote.agree for label, vote in self.by_label.items() if label in labels)
-
     def weigh(
         self,
         log_probs: Float[Tensor, "batch answers"],

@@ -100,12 +100,14 @@ def test_where_votes_decide_alone_the_language_model_is_not_asked_and_would_chan
     assert votes is not None
     heard_by: list[object] = []
     hook = cast("nn.Module", run.model.video_llm.language_model).register_forward_hook(lambda *_: heard_by.append(1))
-    found = label_likelihoods(run.model, *inputs, asked, locating=True)
+    found = label_likelihoods(run.model, *inputs, asked)
     assert not heard_by
     hook.remove()
     with torch.inference_mode():
         heard, seen = answers_likelihood(run.model, *inputs, asked), summaries(*inputs, votes.reads)
         for mine, said, question in zip(found, heard, asked, strict=True):
-            assert torch.equal(mine.log_probs, votes.weigh(said.log_probs, question.answers, seen, True))
+            assert torch.equal(mine.log_probs, votes.weigh(said.log_probs, question.answers, seen))
+            assert mine.located is not None
+            assert torch.equal(mine.located, votes.weigh(said.log_probs, question.answers, seen, True))
             assert torch.equal(mine.token_counts, said.token_counts)
             assert torch.equal(mine.perception.probabilities, said.perception.probabilities)
