@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from omnisila.inference.scoring import Scored, Scorer
 from omnisila.schema import Span
-from omnisila.spans import anomaly_curve
+from omnisila.spans import anomaly_scores
 
 
 class Candidates(NamedTuple):
@@ -30,9 +30,9 @@ class Candidates(NamedTuple):
 def candidates(scorer: Scorer, scored: Scored, threshold: float, margin_s: float) -> Candidates:
     """The windows that the first model gives at least this score of an event of any of its label sets."""
     start_s, end_s = (np.array([getattr(span, side) for span in scored.spans]) for side in ("start_s", "end_s"))
-    curves = [
-        anomaly_curve(start_s, end_s, scored.posteriors[name], scorer.run.record.labels[name], labels).score
+    scores = [
+        anomaly_scores(scored.posteriors[name], scorer.run.record.labels[name], labels)
         for name, labels in scorer.label_sets.items()
     ]
-    found = np.max(curves, axis=0) >= threshold
+    found = np.max(scores, axis=0) >= threshold
     return Candidates(start_s[found], end_s[found], margin_s)
