@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from omnisila.digests import kept_by_version
-from omnisila.media.layout import ID3V1_BYTES, Box, boxes, is_picture, own_end
+from omnisila.media.layout import Box, boxes, is_picture, is_title, own_end
 
 _MP4, _TS, _PS, _GIF, _MATROSKA = "mp4", "ts", "mpeg", "gif", "matroska"
 _PACKET = 188  # bytes of a transport stream
@@ -73,10 +73,8 @@ def joined_note(path: Path) -> tuple[str, ...]:
     with path.open("rb") as file:
         file.seek(end)
         strange = file.read(_LOOKED_AT).strip(b"\0")
-    if strange.startswith(b"TAG") and path.stat().st_size == end + ID3V1_BYTES:
-        return ()
     told = f"what stands from byte {end} of the file on is no part of it and is not read: give joined files one by one"
-    return (told,) if strange else ()
+    return (told,) if strange and not is_title(strange, path.stat().st_size - end) else ()
 
 
 def _place(content: mmap | bytes, head: _Head, after: int) -> int | None:

@@ -17,7 +17,6 @@ _ASF, _ASF_FILE = (  # WMV's header, and the object in it that tells the file's 
     bytes.fromhex(name) for name in ("3026b2758e66cf11a6d900aa0062ce6c", "a1dcab8c47a9cf118ee400c00c205365")
 )
 _PACK = b"\0\0\x01\xba"  # begins each pack of a program stream
-ID3V1_BYTES = 128  # of a title that some tools put behind any file; it begins with TAG
 _PNG = b"\x89PNG\r\n\x1a\n"
 _FIRST_BOXES = (b"ftyp", b"mdat", b"wide", b"free", b"skip", b"moov")
 _JPEG, _FLV = b"\xff\xd8\xff", b"FLV"
@@ -52,6 +51,11 @@ def own_end(path: Path) -> int | None:
             return end
         # cameras put much behind photographs, and streams may be damaged
         return end if end is not None and _BEGINNING.match(content, end) else None
+
+
+def is_title(head: bytes, length: int) -> bool:
+    """Whether the end of a file is an ID3v1 title, which some tools put behind any file."""
+    return length == 128 and head.startswith(b"TAG")
 
 
 def is_picture(content: mmap) -> bool:
@@ -211,8 +215,7 @@ def boxes(path: Path) -> Iterator[Box]:
             header = file.read(16)
             length, kind = int.from_bytes(header[:4]), header[4:8]
             recognised = recognised or kind in _FIRST_BOXES
-            is_title = header.startswith(b"TAG") and at + ID3V1_BYTES == size
-            if is_title or not (recognised and re.match(rb"[ -~\xa9]{4}$", kind)):
+            if is_title(header, size - at) or not (recognised and re.match(rb"[ -~\xa9]{4}$", kind)):
                 return
             if length == 1:
                 length = int.from_bytes(header[8:16])
