@@ -76,3 +76,7 @@ def kept_by_version(most: int | None) -> Callable[[Callable[[Path], Result]], Ca
         return current
 
     return decorate
+
+
+content_digest = kept_by_version(4096)(file_digest)
+"""``file_digest``, read once while the file stays as it is, however often it is asked for."""

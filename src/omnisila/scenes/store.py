@@ -16,11 +16,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from omnisila.digests import digest, kept_by_version
+from omnisila.digests import content_digest, digest
 from omnisila.errors import OutputError, RecordError
 from omnisila.files import Write, cache_root, check_writable, write_atomically
 from omnisila.media.container import check_file
-from omnisila.media.video import sha256
 
 _DIGEST = "sha256"
 
@@ -100,10 +99,7 @@ def video_digest(path: Path) -> str:
         MediaError: the file cannot be read.
     """
     check_file(path)
-    return _video_digest(path.absolute())
-
-
-_video_digest = kept_by_version(4096)(sha256)
+    return content_digest(path.absolute())
 
 
 def _digest(tensors: dict[str, Tensor]) -> str:

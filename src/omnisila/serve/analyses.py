@@ -16,7 +16,7 @@ from pydantic import Field
 
 from omnisila import weights
 from omnisila.config import Frozen
-from omnisila.digests import digest, file_digest
+from omnisila.digests import content_digest, digest
 from omnisila.errors import InputError, MediaError, OutputError, unknown
 from omnisila.files import Write, write_atomically
 from omnisila.labels import label_set
@@ -94,7 +94,7 @@ class AnalysisQueue:
         """
         settings.check()
         try:
-            content = file_digest(video)
+            content = content_digest(video)
         except OSError as error:
             raise InputError(f"{video.name}: cannot be read ({error.strerror}). Give a video file.") from None
         name = digest(content, settings.model_dump_json())[:24]

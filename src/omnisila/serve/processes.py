@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Timer
 
-from omnisila.digests import file_digest
+from omnisila.digests import content_digest
 from omnisila.errors import MediaError, OmnisilaError, OutputError
 from omnisila.files import Write, cache_root, path_text, write_atomically
 
@@ -41,7 +41,7 @@ class FeatureWriter:
 
     def __init__(self, video: Path) -> None:
         try:
-            content = file_digest(video)
+            content = content_digest(video)
         except OSError as error:
             raise MediaError(f"{video.name}: cannot be read ({error.strerror}). Send it again.") from None
         self._name = re.compile(rf"(features|reaction)/{content[:2]}/{content}-[\w-]+(/[\w-]+)?\.(safetensors|json)")
