@@ -1,5 +1,6 @@
 """What every test folder may use: shape checks on all of omnisila, and small real files of every good and bad kind."""
 
+import os
 import resource
 import signal
 import sys
@@ -8,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from fractions import Fraction
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any
 
@@ -257,3 +259,24 @@ def full_disk() -> Callable[[], AbstractContextManager[None]]:
             signal.signal(signal.SIGXFSZ, handler)
 
     return full
+
+
+@contextmanager
+def partly_locked(name: str, content: bytes) -> Iterator[Path]:
+    """A folder with a file in ``a``, and one in ``locked``, which cannot be listed."""
+    with TemporaryDirectory() as made:  # that anybody may enter
+        root = Path(made)
+        root.chmod(0o755)
+        for folder in ("a", "locked"):
+            (root / folder).mkdir()
+            (root / folder / name).write_bytes(content)
+        before = os.geteuid()
+        (root / "locked").chmod(0o700 if before == 0 else 0)
+        try:
+            if before == 0:  # from whom nothing is locked
+                os.seteuid(65534)
+            yield root
+        finally:
+            if before == 0:
+                os.seteuid(before)
+            (root / "locked").chmod(0o700)

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -22,6 +21,7 @@ from omnisila.files import (
     write_atomically,
     write_together,
 )
+from tests.conftest import partly_locked
 
 
 def test_writes_bytes_and_text_and_makes_folders(tmp_path: Path) -> None:
@@ -146,27 +146,13 @@ def test_a_name_that_is_no_text_can_be_told(tmp_path: Path) -> None:
 
 
 def test_a_walk_tells_of_folders_that_cannot_be_listed(tmp_path: Path) -> None:
-    with TemporaryDirectory() as made:  # that anybody may enter
-        root = Path(made)
-        root.chmod(0o755)
-        for name in ("a", "locked"):
-            (root / name).mkdir()
-            (root / name / "clip.json").write_bytes(b"{}")
-        (root / "locked").chmod(0o700 if os.geteuid() == 0 else 0)
-        before = os.geteuid()
-        try:
-            if before == 0:  # from whom nothing is locked
-                os.seteuid(65534)
-            told: list[str] = []
-            assert [path.name for path, _, names in walk(root, told.append) if names] == ["a"]
-            assert len(told) == 1
-            assert "locked: this folder cannot be read (Permission denied)" in told[0]
-            with pytest.raises(InputError, match="locked: this folder cannot be read"):
-                files_below(root, ".json")
-            with pytest.raises(OutputError, match="locked: this folder cannot be read"):
-                list(Storage(made).read_all(""))
-        finally:
-            if before == 0:
-                os.seteuid(before)
-            (root / "locked").chmod(0o700)
+    with partly_locked("clip.json", b"{}") as root:
+        told: list[str] = []
+        assert [path.name for path, _, names in walk(root, told.append) if names] == ["a"]
+        assert len(told) == 1
+        assert "locked: this folder cannot be read (Permission denied)" in told[0]
+        with pytest.raises(InputError, match="locked: this folder cannot be read"):
+            files_below(root, ".json")
+        with pytest.raises(OutputError, match="locked: this folder cannot be read"):
+            list(Storage(str(root)).read_all(""))
     assert list(walk(tmp_path / "none")) == []

@@ -1,13 +1,12 @@
 """Arguments of a command line become files."""
 
-import os
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
 from omnisila.errors import InputError
 from omnisila.inference.inputs import expand
+from tests.conftest import partly_locked
 
 
 @pytest.fixture
@@ -60,23 +59,11 @@ def test_globs(folder: Path, pattern: str, wanted: list[str]) -> None:
 
 @pytest.mark.parametrize("pattern", ["", "*", "**/*.mp4", "*/*.mp4"])
 def test_a_folder_that_cannot_be_read_is_told(pattern: str) -> None:
-    with TemporaryDirectory() as made:  # that anybody may enter
-        root = Path(made)
-        root.chmod(0o755)
-        for name in ("a", "locked"):
-            (root / name).mkdir()
-            (root / name / "clip.mp4").write_bytes(b"x")
-        (root / "locked").chmod(0o700 if os.geteuid() == 0 else 0)
-        before = os.geteuid()
-        try:
-            if before == 0:  # from whom nothing is locked
-                os.seteuid(65534)
-            with pytest.raises(InputError, match=r"locked: this folder cannot be read \(Permission denied\)"):
-                expand([root / pattern])
-        finally:
-            if before == 0:
-                os.seteuid(before)
-            (root / "locked").chmod(0o700)
+    with (
+        partly_locked("clip.mp4", b"x") as root,
+        pytest.raises(InputError, match=r"locked: this folder cannot be read \(Permission denied\)"),
+    ):
+        expand([root / pattern])
 
 
 def test_a_file_whose_name_looks_like_a_glob(folder: Path) -> None:
