@@ -133,6 +133,7 @@ class PatchGrid(Config):
     One patch stands for the whole frame: it lies in every box, and there is nothing to mask.
 
     Attributes:
+        unread: further tokens of a frame, behind the patches, that show a part of it again.
         area: the part of every frame that the patches cover; None where each window says its own (``Entities.area``),
             since a visual tower may crop a video by its shape.
     """
@@ -140,11 +141,12 @@ class PatchGrid(Config):
     rows: int = 1
     columns: int = 1
     class_tokens: int = 0
+    unread: int = 0
     area: Area | None = WHOLE_FRAME
 
     @property
     def patches(self) -> int:
-        """Tokens of a frame, class tokens among them."""
+        """Tokens of a frame that are read, class tokens among them."""
         return self.class_tokens + self.rows * self.columns
 
     def cells(self) -> Float[Tensor, "patches 4"]:

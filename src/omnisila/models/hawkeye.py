@@ -72,15 +72,22 @@ class VideoEmbedding(nn.Module):
             InputError: features of another width, another grid, or more frames than there are positions.
         """
         check_width("visual", visual, self.embed.in_features)
-        frames, patches = visual.mask.shape[1:]
-        if patches != self.grid.patches or frames > len(self.positions):
+        frames, tokens = visual.mask.shape[1:]
+        wanted = self.grid.patches + self.grid.unread
+        if tokens != wanted or frames > len(self.positions):
             raise InputError(
-                f"a window of {frames} frames with {patches} visual tokens each, wanted at most {len(self.positions)} "
-                f"with {self.grid.patches}. Cut windows as for training, and encode them with the same visual encoder."
+                f"a window of {frames} frames with {tokens} visual tokens each, wanted at most {len(self.positions)} "
+                f"with {wanted}. Cut windows as for training, and encode them with the same visual encoder."
             )
-        values = self.input_dropout(self.standardise(visual.values.to(self.embed.weight.dtype)))
-        x_v = self.embed(values) + self.positions[: values.shape[1], None]
-        return FrameTokens(x_v * visual.mask.unsqueeze(-1), visual.mask)
+        values, mask = (part[:, :, : self.grid.patches] for part in visual[:2])
+        values = self.input_dropout(self.standardise(values.to(self.embed.weight.dtype)))
+        x_v = self.embed(values) + self.positions[:frames, None]
+        return FrameTokens(x_v * mask.unsqueeze(-1), mask)
+
+    def fit_standardisation(self, visual: Entities) -> None:
+        """As ``Hawkeye.fit_standardisation``, of the tokens that are read."""
+        read = slice(self.grid.patches)
+        self.standardise.fit(visual.values[:, :, read][visual.mask[:, :, read]])
 
 
 class Pooled(NamedTuple):
@@ -180,8 +187,8 @@ class Hawkeye(SceneModel):
 
     def prompts(self, instructions: Sequence[str], scenes: SceneInputs, visual: Entities) -> list[list[int]]:
         """Each window's instruction behind the mixture's tokens; there is no place for visual ones."""
-        frames, patches = visual.mask.shape[1:]
-        places = self.pooling.count(frames, patches + self.org.nodes)
+        frames = visual.mask.shape[1]
+        places = self.pooling.count(frames, self.video.grid.patches + self.org.nodes)
         return [self.video_llm.prompt_ids(instruction, 0, places) for instruction in instructions]
 
     def total_loss(self, language_loss: Float[Tensor, ""], perception: HawkeyePerception) -> Float[Tensor, ""]:
@@ -194,7 +201,7 @@ class Hawkeye(SceneModel):
         Raises:
             TrainingError: no frame at all, or features that are not finite.
         """
-        self.video.standardise.fit(visual.values[visual.mask])
+        self.video.fit_standardisation(visual)
         self.asg.fit(scenes["action"])
 
 

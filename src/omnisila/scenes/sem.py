@@ -5,8 +5,6 @@ Source: Omni-SILA 3.1.
 
 from typing import Self
 
-import torch
-
 from omnisila import weights
 from omnisila.config import Config
 from omnisila.digests import digest
@@ -14,16 +12,17 @@ from omnisila.scene_registry import scenes_of
 from omnisila.scenes import objects
 from omnisila.scenes.action import ActionConfig
 from omnisila.scenes.background import BackgroundConfig
-from omnisila.scenes.chunked import Chunk, SceneEnrichedModeling, SceneExtractor
-from omnisila.scenes.extractor import OBJECTS, VISUAL, Layout, Sampled
+from omnisila.scenes.chunked import SceneEnrichedModeling
+from omnisila.scenes.extractor import OBJECTS, VISUAL, Layout
 from omnisila.scenes.face import FaceConfig
-from omnisila.scenes.nets.efficientnet_lite import FEATURES, EfficientNetLite0
+from omnisila.scenes.nets.efficientnet_lite import EfficientNetLite0
 from omnisila.scenes.objects import ObjectsConfig
 from omnisila.scenes.relation import RelationConfig
+from omnisila.scenes.visual import VisualConfig, VisualExtractor
 
 EMBEDDED = "embedded"
 NETWORKS = ("efficientnet_lite", "expression", "movenet", "mtcnn", "nanodet")  # embedded ones that scenes read
-FEATURE_VERSION = 3  # raise it when the meaning of a feature changes without a change of configuration
+FEATURE_VERSION = 4  # raise it when the meaning of a feature changes without a change of configuration
 
 
 class SEMConfig(Config):
@@ -37,7 +36,7 @@ class SEMConfig(Config):
     luma_per_frame: int = 3
     chunk_frames: int = 32
     shard_s: float = 300.0
-    visual_batch: int = 16
+    visual: VisualConfig = VisualConfig()
     face: FaceConfig = FaceConfig()
     objects: ObjectsConfig = ObjectsConfig()
     action: ActionConfig = ActionConfig()
@@ -63,25 +62,6 @@ class SEMConfig(Config):
         }
         extractors = {VISUAL: VisualExtractor.of_profile(self, encoder), **scenes}
         return SceneEnrichedModeling(self, self.objects.build(), extractors)
-
-
-class VisualExtractor(SceneExtractor):
-    """One entity per frame: pooled features of the visual encoder, which the compact Video-LLM sees."""
-
-    layout = Layout({"mean": FEATURES, "max": FEATURES})
-    needs_objects = False
-
-    def __init__(self, encoder: EfficientNetLite0, batch_size: int) -> None:
-        self.encoder, self.batch_size = encoder, batch_size
-
-    @classmethod
-    def of_profile(cls, profile: SEMConfig, shared: EfficientNetLite0) -> "VisualExtractor":
-        return cls(shared, profile.visual_batch)
-
-    def extract(self, chunk: Chunk, state: None) -> tuple[Sampled, None]:
-        parts = [self.encoder.embed(part) for part in chunk.images.split(self.batch_size)]
-        pooled = torch.cat([torch.cat([part.mean, part.max], 1) for part in parts])[chunk.copy_of, None]
-        return Sampled(pooled, torch.ones(len(pooled), 1, dtype=torch.bool)), state
 
 
 def embedded_layouts() -> dict[str, Layout]:

@@ -15,6 +15,7 @@ from omnisila.scenes import action, face, relation
 from omnisila.scenes.extractor import Entities, SceneInputs
 from omnisila.scenes.motion import LOG_FLOOR
 from omnisila.scenes.nets.efficientnet_lite import FEATURES
+from omnisila.scenes.visual import MIDDLE, WHOLE
 
 _POSE_FEATURES = ("dynamics", "neighbour", "hands", "box", "score")
 _PEOPLE_COLUMNS = torch.cat([torch.arange(action.LAYOUT.width)[action.LAYOUT.slice(name)] for name in _POSE_FEATURES])
@@ -24,7 +25,7 @@ _FACE_FEATURES = ("expressions", "embedding", "appearance")
 _FACE_COLUMNS = torch.cat([torch.arange(face.LAYOUT.width)[face.LAYOUT.slice(name)] for name in _FACE_FEATURES])
 
 # Summary -> width. The first are looks, which a picture shows; the others need more than one frame to say anything.
-LOOKS = {"level": FEATURES, "peak": FEATURES, "face": len(_FACE_COLUMNS)}
+LOOKS = dict.fromkeys(("level", "peak", "middle", "middle_peak"), FEATURES) | {"face": len(_FACE_COLUMNS)}
 SUMMARIES = {
     **LOOKS,
     "spread": FEATURES,
@@ -42,7 +43,8 @@ def summaries(
 ) -> dict[str, Float[Tensor, "batch _"]]:
     """The named summaries of each window.
 
-    ``level`` and ``peak``: the visual features averaged and maximised over the frame, meaned over the window's frames.
+    ``level`` and ``peak``: the visual features averaged and maximised over the frame, meaned over the window's frames;
+    ``middle`` and ``middle_peak``: those of its middle.
     ``face``: what the faces of all frames express, their mean. ``spread``: deviation of ``level``'s over the frames;
     ``jerk``: mean and maximum of |their second difference|. ``motion``, ``people``, ``limbs``: mean, maximum and
     deviation of the view's motion, of what people do to each other, to things and by themselves, and of their joints'
@@ -50,10 +52,12 @@ def summaries(
     maximum of the triplets. What is absent is 0, but motion, whose numbers are logarithms, is at its floor.
     """
     views = {
-        "level": lambda: _level(visual, slice(0, FEATURES)),
-        "peak": lambda: _level(visual, slice(FEATURES, 2 * FEATURES)),
+        "level": lambda: _level(visual, WHOLE, slice(0, FEATURES)),
+        "peak": lambda: _level(visual, WHOLE, slice(FEATURES, 2 * FEATURES)),
+        "middle": lambda: _level(visual, MIDDLE, slice(0, FEATURES)),
+        "middle_peak": lambda: _level(visual, MIDDLE, slice(FEATURES, 2 * FEATURES)),
         "face": lambda: _face(scenes["face"]),
-        "spread": lambda: _statistics(visual.values[:, :, 0, :FEATURES], visual.mask[:, :, 0])[2],
+        "spread": lambda: _statistics(visual.values[:, :, WHOLE, :FEATURES], visual.mask[:, :, WHOLE])[2],
         "jerk": lambda: _jerk(visual),
         "motion": lambda: _motion(scenes["action"]),
         "people": lambda: _people(scenes["action"]),
@@ -64,8 +68,8 @@ def summaries(
     return {name: views[name]() for name in names}
 
 
-def _level(visual: Entities, part: slice) -> Tensor:
-    return _statistics(visual.values[:, :, 0, part], visual.mask[:, :, 0])[0]
+def _level(visual: Entities, view: int, part: slice) -> Tensor:
+    return _statistics(visual.values[:, :, view, part], visual.mask[:, :, view])[0]
 
 
 def _face(scene: Entities) -> Tensor:
@@ -73,7 +77,7 @@ def _face(scene: Entities) -> Tensor:
 
 
 def _jerk(visual: Entities) -> Tensor:
-    values, mask = visual.values[:, :, 0, :FEATURES], visual.mask[:, :, 0]
+    values, mask = visual.values[:, :, WHOLE, :FEATURES], visual.mask[:, :, WHOLE]
     second = values[:, 2:] - 2 * values[:, 1:-1] + values[:, :-2]
     mean, most, _ = _statistics(second.abs(), mask[:, 2:] & mask[:, 1:-1] & mask[:, :-2])
     return torch.cat([mean, most], 1)

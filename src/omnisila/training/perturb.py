@@ -10,6 +10,7 @@ from torch import Tensor
 
 from omnisila.config import Config
 from omnisila.scenes.action import VIEW
+from omnisila.scenes.extractor import VISUAL
 from omnisila.training.bank import FeatureBank, Picked
 
 LOOKS = ("visual", "background")
@@ -70,7 +71,7 @@ class Perturbation:
         for name in LOOKS:
             places[name][swapped] = places[name][donors]
         for name, rows in places.items():
-            if rows.shape[2] == 1:
+            if name == VISUAL or rows.shape[2] == 1:
                 continue
             kept = torch.rand(count, 1, rows.shape[2], generator=random) >= config.entity_lost
             places[name] = rows * kept
@@ -83,7 +84,7 @@ class Perturbation:
 
 
 def _hold_frames(
-    rows: Int[Tensor, "batch frames entities"], visual: Int[Tensor, "batch frames 1"]
+    rows: Int[Tensor, "batch frames entities"], visual: Int[Tensor, "batch frames views"]
 ) -> Int[Tensor, "batch frames entities"]:
     """Every frame as the first one that exists: a still may be shown for as long as one likes."""
     first = (visual[:, :, 0] > 0).int().argmax(dim=1)

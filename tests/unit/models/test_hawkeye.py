@@ -188,6 +188,15 @@ def test_patches_of_a_large_encoder_are_masked_by_boxes():
     assert not torch.equal(model.org(scenes["relation"], model.video(visual)).values, seen)
 
 
+def test_tokens_behind_the_patches_are_not_read():
+    model, (scenes, visual) = built(grid=PatchGrid(unread=1)), windows(patches=2)
+    read = model.perceive(scenes, visual).scene_tokens
+    visual.values[:, :, 1], visual.mask[:, :, 1] = 9.0, False
+    assert torch.equal(model.perceive(scenes, visual).scene_tokens, read)
+    with pytest.raises(InputError, match=r"1 visual tokens each, wanted at most \d with 2"):
+        model.perceive(scenes, windows(patches=1)[1])
+
+
 @pytest.mark.parametrize(
     ("changes", "part", "kind"),
     [

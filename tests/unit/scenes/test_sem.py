@@ -11,7 +11,9 @@ import torch
 from omnisila.media.frames import Frame, Luma, LumaFrame
 from omnisila.media.video import VideoReader
 from omnisila.scenes.extractor import SceneShard, SceneStream
+from omnisila.scenes.nets.efficientnet_lite import EfficientNetLite0
 from omnisila.scenes.sem import SceneEnrichedModeling, SEMConfig, embedded_layouts
+from omnisila.scenes.visual import MIDDLE, WHOLE, middle
 
 
 def drifting(index: int, width_px: int, height_px: int) -> np.ndarray:
@@ -121,7 +123,26 @@ def test_a_still_picture_is_one_second_without_motion(sem: SceneEnrichedModeling
     (shard,) = sem.extract(still)
     assert shard.end_s == 1.0
     assert not shard.streams["action"].mask.any()
-    assert torch.equal(shard.streams["visual"].values[0], shard.streams["visual"].values[3])
+    assert torch.equal(shard.streams["visual"].values[0, WHOLE], shard.streams["visual"].values[3, WHOLE])
+
+
+def test_the_middle_is_looked_at_once_a_second_at_twice_the_detail(
+    sem: SceneEnrichedModeling, samples: list[LumaFrame]
+) -> None:
+    (shard,) = sem.extract(samples[:9])
+    mask, values = shard.streams["visual"].mask, shard.streams["visual"].values
+    assert mask[:, WHOLE].all()
+    assert mask[:, MIDDLE].nonzero()[:, 0].tolist() == [0, 4, 8]
+    image = samples[4].frame.image
+    height, width = image.shape[:2]
+    inner = image[height // 4 : height // 4 + height // 2, width // 4 : width // 4 + width // 2]
+    own = EfficientNetLite0.pretrained().embed(inner[None])
+    torch.testing.assert_close(values[4, MIDDLE].float(), torch.cat([own.mean, own.max], 1)[0], atol=4e-3, rtol=4e-3)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (5, 400)])
+def test_every_picture_has_a_middle(size: tuple[int, int]) -> None:
+    assert 0 not in middle(torch.zeros(2, *size, 3, dtype=torch.uint8)).shape
 
 
 def view(index: int, square_at_px: int | None = None, brighter: float = 0.0) -> LumaFrame:
@@ -137,7 +158,7 @@ def view(index: int, square_at_px: int | None = None, brighter: float = 0.0) -> 
 def looks(sem: SceneEnrichedModeling, frames: list[LumaFrame]) -> int:
     """How often the visual encoder looked."""
     (shard,) = sem.extract(frames)
-    values = shard.streams["visual"].values[:, 0]
+    values = shard.streams["visual"].values[:, WHOLE]
     return 1 + int((values[1:] != values[:-1]).any(1).sum())
 
 

@@ -16,7 +16,7 @@ from omnisila.training.perturb import PerturbConfig
 from omnisila.training.sampling import BalancedSampler, Question
 
 RATES_HZ = {"visual": 4.0, "objects": 2.0, "face": 1.0, "action": 4.0, "relation": 2.0, "background": 1.0}
-ENTITIES = {"visual": 1, "objects": 2, "face": 2, "action": VIEW + 1, "relation": 2, "background": 1}
+ENTITIES = {"visual": 2, "objects": 2, "face": 2, "action": VIEW + 1, "relation": 2, "background": 1}
 
 
 def shard(seconds: int, seed: int, view: bool = True) -> SceneShard:

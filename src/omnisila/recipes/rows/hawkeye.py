@@ -21,7 +21,8 @@ from omnisila.recipes.rows import table
 from omnisila.recipes.rows.compact import CardText, CompactTraining
 from omnisila.recipes.rows.full import FullTraining, row_of
 from omnisila.scenes.extractor import Layouts
-from omnisila.scenes.sem import VisualExtractor, embedded_layouts
+from omnisila.scenes.sem import embedded_layouts
+from omnisila.scenes.visual import VIEWS, VisualExtractor
 from omnisila.schema import SceneName
 from omnisila.training.answering import AnsweringConfig
 from omnisila.training.heads import HeadTuningConfig
@@ -92,7 +93,7 @@ class CompactHawkeye(CompactTraining):
         """Hawkeye's configuration on the embedded extractors; the mixture's tokens are pooled to one a frame."""
         return HawkeyeConfig(
             visual_features=VisualExtractor.layout.feature_width,
-            grid=PatchGrid(),
+            grid=PatchGrid(unread=VIEWS - 1),
             joints=JointReading.of(embedded_layouts()["action"], *self.joint_parts),
             triplets=TripletReading.of(embedded_layouts()["relation"]),
             width=self.width,
