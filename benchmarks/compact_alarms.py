@@ -11,7 +11,7 @@ from omnisila.data.annotated import AnnotatedVideo
 from omnisila.evaluation.identifying import ranking
 from omnisila.labels import label_set
 from omnisila.recipes.studies.calibration import JoinedScores, joins_of, ordinary_clips, voted_thresholds
-from omnisila.spans import LabelledSpan, SpanShape, Thresholds, labelled_spans
+from omnisila.spans import LabelledSpan, SpanShape, Thresholds, anomaly_scores, labelled_spans
 
 
 class Watched(NamedTuple):
@@ -19,7 +19,7 @@ class Watched(NamedTuple):
 
     ``found`` events are touched by a finding of any label, ``named`` ones by one of their own label; ``events`` counts
     those of labels that are not taught, too. ``frame_auc`` is over the windows of the videos with events and of the
-    ordinary ones of the same sets, by one minus the quiet label's probability.
+    ordinary ones of the same sets, by ``anomaly_scores``.
     """
 
     events: int
@@ -41,6 +41,7 @@ def watched(
     names: Sequence[str],
     labels: str,
     thresholds: Callable[[AnnotatedVideo], Mapping[str, Thresholds]],
+    twice: Collection[str] = (),
 ) -> Watched:
     """Counts over some clips.
 
@@ -50,8 +51,8 @@ def watched(
         names: the labels that are scored, in the order of the columns.
         labels: their label set.
         thresholds: those that each clip is judged by.
+        twice: as ``anomaly_scores``.
     """
-    quiet = label_set(labels)
     eventful = [clip for clip in clips if clip.truth and clip.path in scores.durations_s]
     found = named = events = alarms = 0
     for clip in eventful:
@@ -75,7 +76,7 @@ def watched(
         middle_s = (start_s + end_s) / 2
         spans = [event.span for event in clip.truth or ()]
         truth += [any(span.start_s <= at_s < span.end_s for span in spans) for at_s in middle_s]
-        score += (1.0 - rows[:, list(names).index(str(quiet.quiet))]).tolist()
+        score += anomaly_scores(rows, names, label_set(labels), twice).tolist()
     return Watched(events, found, named, alarms, hours, ranking(np.array(truth), np.array(score)).auc)
 
 

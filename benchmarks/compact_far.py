@@ -27,6 +27,7 @@ from omnisila.training.voting import LabelRows, VotingConfig, VotingData, fit_vo
 
 MODEL, OWN_CALM_ALONE, MEAN = "model", "model, learnt without other sets' calm", "mean of these simple classifiers"
 TREES = 200
+LINES = ("level", "middle", "spread", "jerk", "motion", "people")
 Scores = Float[np.ndarray, "windows"]
 Train = Callable[[VotingData, str, VotingData], Scores]  # training windows, label, windows to judge
 
@@ -45,7 +46,7 @@ class Told(NamedTuple):
 
 def simple_classifiers() -> dict[str, Train]:
     """The classifiers that the model must beat, trained on a label's own data sets."""
-    lines = {f"logistic regression on {name}": _line(name) for name in ("level", "spread", "jerk", "motion", "people")}
+    lines = {f"logistic regression on {name}": _line(name) for name in LINES}
     trees = {f"extra-trees on {name}": _trees(name) for name in ("motion", "people")}
     return {**lines, "logistic regression on relation": _line("relation"), **trees}
 
@@ -56,7 +57,18 @@ def tried_ideas(recipe: CompactTraining) -> dict[str, Train]:
     shipped, voting = recipe.votes, recipe.voting
     alone = {
         f"one vote alone: {name}": _alone(name, voting)
-        for name in ("motion+people+limbs", "motion+people+limbs+pose", "jerk", "spread", "level", "peak", "pose")
+        for name in (
+            "motion",
+            "motion+people+limbs",
+            "motion+people+limbs+pose",
+            "jerk",
+            "spread",
+            "level",
+            "peak",
+            "middle",
+            "middle_peak",
+            "pose",
+        )
     }
     every = "+".join(("motion", "people", "limbs", "jerk", "spread"))
     return {
@@ -65,6 +77,7 @@ def tried_ideas(recipe: CompactTraining) -> dict[str, Train]:
         "model, its least vote": _voted(shipped.replace(agree=tuple(shipped.votes)), voting, locating=True),
         **alone,
         "all changes side by side in one vote": _alone(every, voting),
+        "model without the frame's middle": _voted(shipped.replace(votes=_without_middle(shipped.votes)), voting),
         "model with the static look as one more vote": _voted(
             shipped.replace(votes={label: (*names, "level") for label, names in shipped.votes.items()}), voting
         ),
@@ -79,6 +92,10 @@ def _voted(votes: VotesConfig, voting: VotingConfig, locating: bool = False) -> 
         return model.by_label[label](asked.summaries, locating).double().numpy()
 
     return train
+
+
+def _without_middle(votes: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    return {label: tuple(name for name in names if not name.startswith("middle")) for label, names in votes.items()}
 
 
 def _alone(name: str, voting: VotingConfig) -> Train:

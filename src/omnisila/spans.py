@@ -5,7 +5,7 @@ Pure functions that the analyzer applies and that calibration fits, so that what
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -18,6 +18,7 @@ from omnisila.schema import Probability, Span
 
 ANOMALY_CURVE = "anomaly"  # the curve 1 - P(quiet label), beside the curves of single labels
 _SAME_TIME_S = 1e-6
+_TINY = 1e-12
 
 
 class Curve(NamedTuple):
@@ -188,17 +189,28 @@ def anomaly_curve(
 
 
 def anomaly_scores(
-    posterior: Float[np.ndarray, "windows labels"], labels: Sequence[str], label_set: LabelSet
+    posterior: Float[np.ndarray, "windows labels"],
+    labels: Sequence[str],
+    label_set: LabelSet,
+    twice: Collection[str] = (),
 ) -> Float[np.ndarray, "windows"]:
     """One minus the quiet label's probability; without a quiet label, the likeliest label's probability.
 
     What Hawkeye's Figure 5 calls A.Score and defines nowhere (D1).
+
+    Args:
+        twice: labels whose odds against the quiet one count once more (decision D267).
     """
-    if label_set.quiet is not None and label_set.quiet in labels:
-        score = 1.0 - posterior[:, list(labels).index(label_set.quiet)]
-    else:
-        score = posterior.max(axis=1)
-    return np.clip(score, 0.0, 1.0)
+    if label_set.quiet is None or label_set.quiet not in labels:
+        return np.clip(posterior.max(axis=1), 0.0, 1.0)
+    column = {label: posterior[:, place] for place, label in enumerate(labels)}
+    quiet = column[label_set.quiet]
+    score = np.clip(1.0 - quiet, 0.0, 1.0)
+    counted = [column[label] for label in twice if label in column]
+    if not counted:
+        return score
+    over_quiet = [np.log((part + _TINY) / (quiet + _TINY)) for part in (score, *counted)]
+    return 1.0 / (1.0 + np.exp(-np.sum(over_quiet, axis=0)))
 
 
 def _touching(curve: Curve) -> Bool[np.ndarray, "pairs"]:

@@ -35,7 +35,7 @@ class Scored(NamedTuple):
     """Windows of a video with what the model makes of them; those that it did not see are quiet and without weights.
 
     ``posteriors`` are those that findings are located by; ``anomaly`` is the first label set's score, in which labels
-    that need all votes for a finding count by their mean (decision D265).
+    that need all votes for a finding count by their mean, and some count twice (decisions D265 and D267).
     """
 
     spans: tuple[Span, ...]
@@ -180,7 +180,10 @@ class Scorer:
             tuple(spans),
             {name: _spread(parts, self._quiet(name), seen) for name, parts in posteriors.items()},
             anomaly_scores(
-                _spread(shown, self._quiet(first), seen), self.run.record.labels[first], self.label_sets[first]
+                _spread(shown, self._quiet(first), seen),
+                self.run.record.labels[first],
+                self.label_sets[first],
+                self.run.record.votes.twice if self.run.record.votes else (),
             ),
             _spread(weights, np.zeros(len(SCENES)), seen),
         )

@@ -38,7 +38,12 @@ class VotingConfig(Config):
     """
 
     strength: dict[str, float] = Field(
-        default_factory=lambda: {"motion+people+limbs": 0.1, "motion+people+limbs+pose": 3e-2, "relation": 1e-2}
+        default_factory=lambda: {
+            "motion": 3e-2,
+            "motion+people+limbs": 0.1,
+            "motion+people+limbs+pose": 3e-2,
+            "relation": 1e-2,
+        }
     )
     weak: float = Field(default=3e-3, gt=0)
     others: float = Field(default=0.3, ge=0)

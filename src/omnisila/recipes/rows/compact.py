@@ -90,12 +90,12 @@ class CompactTraining(Config, ABC):
     votes: VotesConfig | None = None
     voting: VotingConfig = VotingConfig()
     perturb: PerturbConfig = PerturbConfig(visual_lost=0.2, scene_lost=0.15)
-    scene_tuning: SceneTuningConfig | None = SceneTuningConfig(loop=LoopConfig(steps=150, bfloat16=True), batch_size=32)
+    scene_tuning: SceneTuningConfig | None = SceneTuningConfig(loop=LoopConfig(steps=150), batch_size=32)
     head_tuning: HeadTuningConfig | None = HeadTuningConfig(
-        loop=LoopConfig(steps=300, bfloat16=True, optim=OptimConfig(learning_rate=2e-3, weight_decay=0.2))
+        loop=LoopConfig(steps=300, optim=OptimConfig(learning_rate=2e-3, weight_decay=0.2))
     )
     task_tuning: TaskTuningConfig = TaskTuningConfig(
-        loop=LoopConfig(steps=150, bfloat16=True, optim=OptimConfig(learning_rate=1.5e-3, weight_decay=0.1)),
+        loop=LoopConfig(steps=150, optim=OptimConfig(learning_rate=1.5e-3, weight_decay=0.1)),
         batch_size=32,
         causes=4,
     )

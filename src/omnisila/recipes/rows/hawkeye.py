@@ -76,7 +76,7 @@ class CompactHawkeye(CompactTraining):
     input_dropout: float = 0.5
     video_llm: CompactConfig = CompactConfig(feedforward=512, dropout=0.1)
     head_tuning: HeadTuningConfig | None = HeadTuningConfig(
-        loop=LoopConfig(steps=300, bfloat16=True, optim=OptimConfig(learning_rate=2e-3, weight_decay=0.2)),
+        loop=LoopConfig(steps=300, optim=OptimConfig(learning_rate=2e-3, weight_decay=0.2)),
         batch_size=64,
     )
 

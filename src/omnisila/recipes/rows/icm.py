@@ -65,7 +65,8 @@ class CompactICM(CompactTraining):
             "Fighting": VIOLENCE, "Theft": HANDLING, "Traffic Accidents": COLLISION, "Fire": FLAMES,
             "positive": EXPRESSION, "negative": EXPRESSION,
         },
-        agree=("Fighting",),
+        agree=("Fighting", "Fire"),
+        twice=("Fighting",),
     )  # fmt: skip
     expert: ExpertConfig = COMPACT_EXPERT.replace(num_layers=2, pooling="query", dropout=0.1, input_dropout=0.5)
     sbm: SBMConfig | None = SBMConfig()

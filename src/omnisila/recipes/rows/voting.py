@@ -12,10 +12,10 @@ from omnisila.recipes.rows.compact import CompactTraining, Material
 from omnisila.training.voting import VotingData, fit_votes, window_summaries
 
 # What speaks for each kind of label on footage of cameras that were left out (decision D140).
-VIOLENCE = ("motion+people+limbs", "jerk")
+VIOLENCE = ("motion", "motion+people+limbs", "jerk")
 HANDLING = ("motion+people+limbs+pose", "jerk", "spread")
-COLLISION = ("level", "peak", "relation")
-FLAMES = ("level", "peak")
+COLLISION = ("middle", "middle_peak", "relation", "jerk")
+FLAMES = ("level", "peak", "middle", "middle_peak")
 EXPRESSION = ("face",)
 
 
