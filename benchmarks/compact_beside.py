@@ -57,9 +57,10 @@ def beside_table(
     tables = [_table(question, bench, material, main, rivals, seeds, folds) for question in questions_on(main)]
     return f"""## Beside other models
 
-The same clips and folds; {main.name} less the other, each the mean over the seeds that both have, with 95 % intervals
-and p-values of a paired bootstrap over sources. Other models may call an event by another label set's name; they were
-asked about that event against calm on the same clips. Nothing is corrected for the number of comparisons.
+The language sides alone, for models share most of their votes; the same clips and folds; {main.name} less the other,
+each the mean over the seeds that both have, with 95 % intervals and p-values of a paired bootstrap over sources. Other
+models may call an event by another label set's name; they were asked about that event against calm on the same clips.
+Nothing is corrected for the number of comparisons.
 Measured by `python -m benchmarks.compact_studies --model compact-hawkeye` with its run and the compact ICM's.
 
 {chr(10).join(tables)}"""
@@ -85,8 +86,8 @@ def _table(
             if bench.holds(main.with_seed(seed), folds) and rival.bench.holds(rival.recipe.with_seed(seed), folds)
         ]
         if have:
-            mine = [load_answers(bench, material, main.with_seed(seed), folds) for seed in have]
-            other = [load_answers(rival.bench, material, rival.recipe.with_seed(seed), folds) for seed in have]
+            mine = [load_answers(bench, material, main.with_seed(seed), folds, alone=True) for seed in have]
+            other = [load_answers(rival.bench, material, rival.recipe.with_seed(seed), folds, True) for seed in have]
             compared = against(
                 [judge_items(answers, question, by_clip=True) for answers in mine],
                 [judge_items(answers, theirs, by_clip=True) for answers in other],

@@ -15,7 +15,7 @@ from omnisila.recipes.studies.calibration import (
     temperature_of,
     voted_thresholds,
 )
-from omnisila.recipes.studies.folds import Answers, Workbench, out_of_fold, out_of_fold_with_votes
+from omnisila.recipes.studies.folds import Answers, Workbench, load_answers, out_of_fold_with_votes
 from omnisila.recipes.studies.measures import Question, judge_items
 
 UNTRIMMED = "incidents"
@@ -28,12 +28,12 @@ def far_sections(far: FarTests, answers: Answers, bench: Workbench, folds: int) 
 
 def _beside_simple(far: FarTests, answers: Answers, bench: Workbench, folds: int) -> str:
     """The model, its language side alone and simple classifiers on the same folds."""
-    alone = answers._replace(log_probs=out_of_fold(bench, far.recipe, folds))
+    alone = load_answers(bench, far.material, far.recipe, folds, alone=True)
     tables = []
     for question in far.questions:
         judged = {
             "**model**": judge_items(answers, question, by_clip=True),
-            "its language side alone (experts, SBM, IEC)": judge_items(alone, question, by_clip=True),
+            "its language side alone": judge_items(alone, question, by_clip=True),
         }
         rows = {name: told(item.truth == 1, item.score, item.group) for name, item in judged.items()}
         tables.append(_told_table(question, {**rows, **far.on_folds(question)}))

@@ -17,9 +17,11 @@ from omnisila.models.lora import PRESETS
 from omnisila.models.org import ORGConfig
 from omnisila.models.pretrained_llm import VideoBackboneConfig
 from omnisila.models.transformers_llm import TransformersVideoLLM
+from omnisila.models.votes import VotesConfig
 from omnisila.recipes.rows import table
 from omnisila.recipes.rows.compact import CardText, CompactTraining
 from omnisila.recipes.rows.full import FullTraining, row_of
+from omnisila.recipes.rows.voting import COLLISION, HANDLING, VIOLENCE
 from omnisila.scenes.extractor import Layouts
 from omnisila.scenes.sem import embedded_layouts
 from omnisila.scenes.visual import VIEWS, VisualExtractor
@@ -35,7 +37,9 @@ CARD = CardText(
 Hawkeye as published (action-sensitive graph, object-relation graph, balanced heterogeneous mixture of experts) at a
 thousandth of the published size, in front of a {num_layers}-layer Llama of width {width} trained from scratch. What the
 mixture gives, one token a frame, stands where the visual tokens stood. It runs on a CPU. It is no 7B model: it knows
-the labels below and nothing else, and its causes are chosen among statements that the scene extractors found true.""",
+the labels below and nothing else, and its causes are chosen among statements that the scene extractors found true. As
+with the compact ICM, votes of linear classifiers decide on its labels (decision D140); graphs, mixture and language
+model give causes, descriptions and chat, and their own answers stand below as "its language side alone".""",
     command="omnisila train compact-hawkeye",
     limits="""\
 ## Limits
@@ -65,6 +69,11 @@ class CompactHawkeye(CompactTraining):
         "anomaly": ("Fighting", "Shoplifting", "Accident", "Normal"),
     }
     set_weights: dict[str, dict[str, float]] = Field(default_factory=lambda: set_weights(("anomaly",)))
+    votes: VotesConfig | None = VotesConfig(
+        votes={"Fighting": VIOLENCE, "Shoplifting": HANDLING, "Accident": COLLISION},
+        agree=("Fighting",),
+        twice=("Fighting",),
+    )
     joint_parts: tuple[str, ...] = ("joints", "pose", "velocity")
     width: int = 96
     num_heads: int = 4

@@ -57,13 +57,15 @@ def write_card(
     seeded = [recipe for seed in range(seeds) if bench.holds(recipe := main.with_seed(seed), folds)]
     measured = Measured(main, tuple(load_answers(bench, material, recipe, folds) for recipe in seeded))
     have = [recipe for recipe in ablations if bench.holds(recipe, folds)]
-    ablated = [Measured(recipe, (load_answers(bench, material, recipe, folds),)) for recipe in have]
+    compared = [
+        Measured(recipe, (load_answers(bench, material, recipe, folds, alone=True),)) for recipe in (main, *have)
+    ]
     ensemble = measured.seeds[0]._replace(log_probs=average_runs([run.log_probs for run in measured.seeds]))
     parts = [
         _head(main, material.clips, folds, len(seeded)),
         "## Identifying, on unseen sources\n",
         *(_question(question, measured, ensemble, folds) for question in questions_on(main)),
-        _ablations(measured, ablated, folds),
+        _ablations(compared, folds),
         _not_measured(
             main.card.command, [recipe.name for recipe in ablations if recipe not in have], seeds - len(seeded)
         ),
@@ -166,20 +168,22 @@ def _cell(values: Sequence[Interval], *, bounds: bool) -> str:
     return f"{mean:.3f}" if not bounds or np.isnan(low) else f"{mean:.3f} ({low:.2f}-{high:.2f})"
 
 
-def _ablations(main: Measured, others: Sequence[Measured], folds: int) -> str:
-    questions = questions_on(main.recipe)
+def _ablations(compared: Sequence[Measured], folds: int) -> str:
+    questions = questions_on(compared[0].recipe)
     heads = [f"{question.label or 'sentiment'}, {question.set_name}" for question in questions]
     rows = []
-    for measured in (Measured(main.recipe.replace(name="full model"), main.seeds[:1]), *others):
+    titles = ["full model", *(measured.recipe.name for measured in compared[1:])]
+    for title, measured in zip(titles, compared, strict=True):
         cells = []
         for question in questions:
             numbers = identifying_metrics(judge_items(measured.seeds[0], question, by_clip=True), 2)
             ranked = "" if np.isnan(numbers.auc.value) else f" / {numbers.auc.value:.3f}"
             cells.append(f"{numbers.accuracy.value:.3f}{ranked}")
-        rows.append(f"| {measured.recipe.name} | {' | '.join(cells)} |")
+        rows.append(f"| {title} | {' | '.join(cells)} |")
     return f"""{ABLATIONS}
 
-Clips, accuracy / AUC, one seed and {folds} folds each. Differences of a few points are within the intervals above.
+The language side alone, without votes: clips, accuracy / AUC, one seed and {folds} folds each. Differences of a few
+points are within the intervals above.
 
 | | {" | ".join(heads)} |
 |---|{"---|" * len(heads)}

@@ -145,9 +145,19 @@ class Answers(NamedTuple):
     trained: dict[str, tuple[str, ...]]
 
 
-def load_answers(bench: Workbench, material: Material, recipe: CompactTraining, folds: int) -> Answers:
+def load_answers(
+    bench: Workbench, material: Material, recipe: CompactTraining, folds: int, alone: bool = False
+) -> Answers:
+    """What a recipe answers out of fold.
+
+    Args:
+        alone: what its language side says, without votes.
+    """
     windows = judged_windows(material.bank).tolist()
-    said, located = (out_of_fold_with_votes(bench, material, recipe, folds, locating) for locating in (False, True))
+    if alone:
+        said = located = out_of_fold(bench, recipe, folds)
+    else:
+        said, located = (out_of_fold_with_votes(bench, material, recipe, folds, locating) for locating in (False, True))
     return Answers(material.clips, material.bank, windows, bench.fold_of, said, located, recipe.labels)
 
 
