@@ -51,16 +51,16 @@ def rivals_in(run: Path, bench: Workbench, recipes: Sequence[CompactTraining]) -
 
 
 def beside_table(
-    bench: Workbench, material: Material, main: CompactTraining, rivals: Sequence[Rival], seeds: int, folds: int
+    bench: Workbench, material: Material, main: CompactTraining, rivals: Sequence[Rival], folds: int
 ) -> str:
     """A section of the card: every question with a row a rival; rivals that are not measured have none."""
-    tables = [_table(question, bench, material, main, rivals, seeds, folds) for question in questions_on(main)]
+    tables = [_table(question, bench, material, main, rivals, folds) for question in questions_on(main)]
     return f"""## Beside other models
 
 The language sides alone, for models share most of their votes; the same clips and folds; {main.name} less the other,
-each the mean over the seeds that both have, with 95 % intervals and p-values of a paired bootstrap over sources. Other
-models may call an event by another label set's name; they were asked about that event against calm on the same clips.
-Nothing is corrected for the number of comparisons.
+with 95 % intervals and p-values of a paired bootstrap over sources. Other models may call an event by another label
+set's name; they were asked about that event against calm on the same clips. Nothing is corrected for the number of
+comparisons.
 Measured by `python -m benchmarks.compact_studies --model compact-hawkeye` with its run and the compact ICM's.
 
 {chr(10).join(tables)}"""
@@ -72,7 +72,6 @@ def _table(
     material: Material,
     main: CompactTraining,
     rivals: Sequence[Rival],
-    seeds: int,
     folds: int,
 ) -> str:
     rows = []
@@ -80,19 +79,10 @@ def _table(
         theirs = next((q for q in questions_on(rival.recipe) if q.set_name == question.set_name), None)
         if theirs is None:
             continue
-        have = [
-            seed
-            for seed in range(seeds)
-            if bench.holds(main.with_seed(seed), folds) and rival.bench.holds(rival.recipe.with_seed(seed), folds)
-        ]
-        if have:
-            mine = [load_answers(bench, material, main.with_seed(seed), folds, alone=True) for seed in have]
-            other = [load_answers(rival.bench, material, rival.recipe.with_seed(seed), folds, True) for seed in have]
-            compared = against(
-                [judge_items(answers, question, by_clip=True) for answers in mine],
-                [judge_items(answers, theirs, by_clip=True) for answers in other],
-            )
-            rows.append(row(rival.title, compared))
+        if bench.holds(main, folds) and rival.bench.holds(rival.recipe, folds):
+            ours = judge_items(load_answers(bench, material, main, folds, alone=True), question, by_clip=True)
+            other = load_answers(rival.bench, material, rival.recipe, folds, alone=True)
+            rows.append(row(rival.title, against([ours], [judge_items(other, theirs, by_clip=True)])))
     return f"""### {question.label} ({question.set_name})
 
 | other model | seeds | accuracy: ours, other, difference (95 %), p | AUC: ours, other, difference (95 %), p |

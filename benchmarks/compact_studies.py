@@ -15,7 +15,7 @@ from pathlib import Path
 
 from omnisila.files import write_atomically
 from omnisila.recipes.rows import hawkeye, icm
-from omnisila.recipes.shipping.compact import FOLDS, SEEDS, prepare_features
+from omnisila.recipes.shipping.compact import FOLDS, prepare_features
 from omnisila.recipes.studies.card import ABLATIONS, CARD, LOCATING
 from omnisila.recipes.studies.folds import load_answers
 
@@ -51,7 +51,7 @@ def main() -> None:
     if given.beside is not None:
         own = tuple(Rival(ablation, bench, ablation.name) for ablation in ablations)
         rivals = (*rivals_in(given.beside, bench, (icm.CompactICM(), *icm.compact_ablations())), *own)
-        section = beside_table(bench, material, recipe, rivals, SEEDS, FOLDS)
+        section = beside_table(bench, material, recipe, rivals, FOLDS)
         text = text.replace(LOCATING, f"{section}\n{LOCATING}", 1)
     write_atomically(card, text)
 

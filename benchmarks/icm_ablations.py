@@ -80,7 +80,10 @@ def _compared(
         for seed in range(seeds)
         if all(bench.file(FoldJob(one.with_seed(seed), k)).exists() for one in (full, ablation) for k in range(FOLDS))
     ]
-    both = [[load_answers(bench, material, one.with_seed(seed), FOLDS) for seed in have] for one in (full, ablation)]
+    both = [
+        [load_answers(bench, material, one.with_seed(seed), FOLDS, alone=True) for seed in have]
+        for one in (full, ablation)
+    ]
     return [_on(question, ablation.name, *both) for question in QUESTIONS] if have else []
 
 

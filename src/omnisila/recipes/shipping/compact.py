@@ -38,7 +38,6 @@ from omnisila.training.descriptions import describe_windows, load_descriptions, 
 from omnisila.training.loop import StepReport
 
 FOLDS = 5
-SEEDS = 3
 
 
 class Prepared(NamedTuple):
@@ -66,7 +65,7 @@ def train_compact(
 
     Args:
         copies: pixel-augmented copies beside the footage itself.
-        with_folds: also measure all seeds and ablations; without it the card holds what is measured already.
+        with_folds: also measure the ablations; without it the card holds what is measured already.
         partial: train on the data sets that are there, without the labels that the others teach.
 
     Raises:
@@ -80,8 +79,6 @@ def train_compact(
     jobs = [FoldJob(recipe, fold) for fold in range(FOLDS)]
     if with_folds:
         jobs += [FoldJob(ablation, fold) for ablation in ablated for fold in range(FOLDS)]
-        # seed 0 is the recipe's own
-        jobs += [FoldJob(recipe.with_seed(seed), fold) for seed in range(1, SEEDS) for fold in range(FOLDS)]
     say(f"held-out answers of {len(jobs)} models")
     run_jobs(bench, jobs, workers, say)
     split = f"{FOLDS} folds by source of the training sets, clips joined to long videos, and calm footage as it is"
@@ -92,7 +89,7 @@ def train_compact(
     tune_task(recipe, material, model, range(len(material.clips)), out / "state" / "task", _steps("task", say))
     model.votes = fitted_votes(recipe, material, torch.arange(len(material.bank)))
     record = save_run(out, model, recipe.record(made.data_digests), calibration)
-    card = write_card(out, bench, material, recipe, ablated, SEEDS, FOLDS, calibration)
+    card = write_card(out, bench, material, recipe, ablated, FOLDS, calibration)
     say(f"{out}: model {record.identity.digest[:12]} is ready, its card is {card}; analyse with --model {out}")
 
 

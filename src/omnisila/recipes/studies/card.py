@@ -1,8 +1,7 @@
 """The compact model's card: what it was trained on, how it scores on unseen sources, and its limits."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -16,7 +15,6 @@ from omnisila.recipes.studies.measures import (
     Identified,
     Located,
     Question,
-    average_runs,
     identifying_metrics,
     judge_items,
     linear_probe,
@@ -36,40 +34,29 @@ LOCATED = (
 LOCATED_HEADS = ("mAP@0.1", "@0.2", "@0.3", "mean", "FNR micro", "FNR macro", "F2", "false alarms/h", "AUC", "AP")
 
 
-class Measured(NamedTuple):
-    """One recipe's answers over its seeds."""
-
-    recipe: CompactTraining
-    seeds: tuple[Answers, ...]
-
-
 def write_card(
     folder: Path,
     bench: Workbench,
     material: Material,
     main: CompactTraining,
     ablations: Sequence[CompactTraining],
-    seeds: int,
     folds: int,
     calibration: Calibration,
 ) -> Path:
     """Write ``card.md`` into the run folder from the answers there are; what was not measured is named as such."""
-    seeded = [recipe for seed in range(seeds) if bench.holds(recipe := main.with_seed(seed), folds)]
-    measured = Measured(main, tuple(load_answers(bench, material, recipe, folds) for recipe in seeded))
+    answers = load_answers(bench, material, main, folds)
     have = [recipe for recipe in ablations if bench.holds(recipe, folds)]
-    compared = [
-        Measured(recipe, (load_answers(bench, material, recipe, folds, alone=True),)) for recipe in (main, *have)
-    ]
-    ensemble = measured.seeds[0]._replace(log_probs=average_runs([run.log_probs for run in measured.seeds]))
+    alone = {
+        title: load_answers(bench, material, recipe, folds, alone=True)
+        for title, recipe in {"full model": main, **{recipe.name: recipe for recipe in have}}.items()
+    }
     parts = [
-        _head(main, material.clips, folds, len(seeded)),
+        _head(main, material.clips, folds),
         "## Identifying, on unseen sources\n",
-        *(_question(question, measured, ensemble, folds) for question in questions_on(main)),
-        _ablations(compared, folds),
-        _not_measured(
-            main.card.command, [recipe.name for recipe in ablations if recipe not in have], seeds - len(seeded)
-        ),
-        _locating(measured.seeds[0], main, calibration, folds),
+        *(_question(question, answers, folds) for question in questions_on(main)),
+        _ablations(questions_on(main), alone, folds),
+        _not_measured(main.card.command, [recipe.name for recipe in ablations if recipe not in have]),
+        _locating(answers, main, calibration, folds),
         _operating_points(calibration),
         main.card.limits,
     ]
@@ -77,7 +64,7 @@ def write_card(
     return folder / CARD
 
 
-def _head(recipe: CompactTraining, clips: Sequence[AnnotatedVideo], folds: int, seeds: int) -> str:
+def _head(recipe: CompactTraining, clips: Sequence[AnnotatedVideo], folds: int) -> str:
     rows = []
     for name in sorted({clip.set_name for clip in clips}):
         mine = [clip for clip in clips if clip.set_name == name]
@@ -100,9 +87,9 @@ def _head(recipe: CompactTraining, clips: Sequence[AnnotatedVideo], folds: int, 
 Labels it was trained on: {trained}. Other labels of these sets are reported as not scored.
 
 Made, and every number below measured, by `OMNISILA_DATA=<data root> {recipe.card.command} --folds` ({folds} folds by
-source; seeds of the main recipe measured: {seeds}, of each ablation: 1). No clip is judged by a model that saw its
-source: clips that share a video, take, person or camera, and near-duplicate stills, stand in one fold. Scene tuning
-and the standardisation of features read no label and are shared by all folds.
+source, one seed; votes have none). No clip is judged by a model that saw its source: clips that share a video, take,
+person or camera, and near-duplicate stills, stand in one fold. Scene tuning and the standardisation of features read no
+label and are shared by all folds.
 
 ## Training data
 
@@ -115,34 +102,20 @@ split, so many actors are new, and the room is known. Stills stand for one secon
 """
 
 
-def _question(question: Question, main: Measured, ensemble: Answers, folds: int) -> str:
+def _question(question: Question, answers: Answers, folds: int) -> str:
     name = question.label or "three-way sentiment"
     unit = "positive / neutral / negative" if question.label is None else f"{question.label} against calm"
+    clips = judge_items(answers, question, by_clip=True)
     rows = [
-        _row(
-            "model, windows", [identifying_metrics(judge_items(a, question, by_clip=False), DRAWS) for a in main.seeds]
-        ),
-        _row("model, clips", [identifying_metrics(judge_items(a, question, by_clip=True), DRAWS) for a in main.seeds]),
-        *(
-            [
-                _row(
-                    "its seeds averaged, clips",
-                    [identifying_metrics(judge_items(ensemble, question, by_clip=True), DRAWS)],
-                )
-            ]
-            if len(main.seeds) > 1
-            else []
-        ),
+        _row("model, windows", identifying_metrics(judge_items(answers, question, by_clip=False), DRAWS)),
+        _row("model, clips", identifying_metrics(clips, DRAWS)),
         _row(
             "linear probe on mean EfficientNet features, clips",
-            [identifying_metrics(linear_probe(ensemble, question), DRAWS)],
+            identifying_metrics(linear_probe(answers, question), DRAWS),
         ),
     ]
-    rows += [
-        _row(f"{title}, clips", [numbers], bounds=False)
-        for title, numbers in trivial_rows(judge_items(ensemble, question, by_clip=True)).items()
-    ]
-    items = identifying_metrics(judge_items(ensemble, question, by_clip=True), 2)
+    rows += [_row(f"{title}, clips", numbers, bounds=False) for title, numbers in trivial_rows(clips).items()]
+    items = identifying_metrics(clips, 2)
     return f"""### {name} ({question.set_name}: {unit}; {items.items} clips of {items.groups} sources, {folds} folds)
 
 | | accuracy | F2 | AUC | AP |
@@ -151,32 +124,27 @@ def _question(question: Question, main: Measured, ensemble: Answers, folds: int)
 """
 
 
-def _row(title: str, runs: Sequence[Identified], *, bounds: bool = True) -> str:
-    cells = [
-        _cell([getattr(run, metric) for run in runs], bounds=bounds)
-        for metric in ("accuracy", "f2", "auc", "average_precision")
-    ]
-    return f"| {title} | {' | '.join(cells)} |"
+def _row(title: str, numbers: Identified, *, bounds: bool = True) -> str:
+    values = (numbers.accuracy, numbers.f2, numbers.auc, numbers.average_precision)
+    return f"| {title} | {' | '.join(_cell(value, bounds=bounds) for value in values)} |"
 
 
-def _cell(values: Sequence[Interval], *, bounds: bool) -> str:
-    """Mean over seeds, with the mean of the seeds' bootstrap bounds."""
-    mean = float(np.mean([value.value for value in values]))
-    if np.isnan(mean):
+def _cell(value: Interval, *, bounds: bool) -> str:
+    """With its bootstrap bounds."""
+    if np.isnan(value.value):
         return "-"
-    low, high = (float(np.mean([getattr(value, bound) for value in values])) for bound in ("low", "high"))
-    return f"{mean:.3f}" if not bounds or np.isnan(low) else f"{mean:.3f} ({low:.2f}-{high:.2f})"
+    if not bounds or np.isnan(value.low):
+        return f"{value.value:.3f}"
+    return f"{value.value:.3f} ({value.low:.2f}-{value.high:.2f})"
 
 
-def _ablations(compared: Sequence[Measured], folds: int) -> str:
-    questions = questions_on(compared[0].recipe)
+def _ablations(questions: Sequence[Question], alone: Mapping[str, Answers], folds: int) -> str:
     heads = [f"{question.label or 'sentiment'}, {question.set_name}" for question in questions]
     rows = []
-    titles = ["full model", *(measured.recipe.name for measured in compared[1:])]
-    for title, measured in zip(titles, compared, strict=True):
+    for title, answers in alone.items():
         cells = []
         for question in questions:
-            numbers = identifying_metrics(judge_items(measured.seeds[0], question, by_clip=True), 2)
+            numbers = identifying_metrics(judge_items(answers, question, by_clip=True), 2)
             ranked = "" if np.isnan(numbers.auc.value) else f" / {numbers.auc.value:.3f}"
             cells.append(f"{numbers.accuracy.value:.3f}{ranked}")
         rows.append(f"| {title} | {' | '.join(cells)} |")
@@ -191,11 +159,10 @@ points are within the intervals above.
 """
 
 
-def _not_measured(command: str, ablations: Sequence[str], seeds: int) -> str:
-    missing = [*([f"{seeds} more seeds of the full model"] if seeds else []), *ablations]
-    if not missing:
+def _not_measured(command: str, ablations: Sequence[str]) -> str:
+    if not ablations:
         return ""
-    return f"Not measured yet (`{command} --folds` goes on where it stopped): {', '.join(missing)}.\n"
+    return f"Not measured yet (`{command} --folds` goes on where it stopped): {', '.join(ablations)}.\n"
 
 
 def _locating(answers: Answers, recipe: CompactTraining, calibration: Calibration, folds: int) -> str:

@@ -224,8 +224,3 @@ def _with_bounds(
         )
 
     return with_intervals(scores, np.arange(len(footage.names)), draws)
-
-
-def average_runs(runs: Sequence[dict[str, Float[np.ndarray, "windows labels"]]]) -> dict[str, np.ndarray]:
-    """Mean log-posterior of several seeds: an ensemble of them."""
-    return {name: np.mean([np.log(softmax(run[name], axis=1) + 1e-12) for run in runs], axis=0) for name in runs[0]}
