@@ -16,6 +16,7 @@ from omnisila.spans import (
     SpanShape,
     Thresholds,
     anomaly_curve,
+    anomaly_scores,
     flagged_stretches,
     labelled_spans,
     mean_score,
@@ -145,6 +146,15 @@ def test_anomaly_is_one_minus_the_quiet_label() -> None:
     edges = np.arange(3.0)
 
     np.testing.assert_allclose(anomaly_curve(edges[:-1], edges[1:], rows, LABELS, IMPLICIT).score, [0.9, 0.1])
+
+
+def test_a_label_that_counts_twice_adds_its_odds() -> None:
+    rows = np.array([[0.5, 0.3, 0.2], [0.9, 0.05, 0.05], [1.0, 0.0, 0.0]])
+    names = ("Normal", "Fighting", "Fire")
+    twice = anomaly_scores(rows, names, IMPLICIT, ("Fighting", "a label that was not taught"))
+    odds = (0.5 / 0.5 * 0.3 / 0.5, 0.1 / 0.9 * 0.05 / 0.9)
+    np.testing.assert_allclose(twice, [*(each / (1 + each) for each in odds), 0.0], atol=1e-9)
+    np.testing.assert_allclose(anomaly_scores(rows, names, IMPLICIT, ("Robbery",)), [0.5, 0.1, 0.0], atol=1e-9)
 
 
 def test_an_anomalous_span_is_parted_where_its_label_changes() -> None:

@@ -68,7 +68,7 @@ def shard(hot: bool, seed: int) -> SceneShard:
     random = torch.Generator().manual_seed(seed)
     streams = {}
     for name, layout in embedded_layouts().items():
-        entities = 1 if name in ("background", "visual") else 6
+        entities = {"background": 1, "visual": 2}.get(name, 6)
         shape = int(2 * RATES_HZ[name]), entities, layout.width
         values = torch.randn(shape, generator=random) + (1.0 if hot else -1.0) * (name in ("background", "visual"))
         mask = torch.zeros(shape[:2], dtype=torch.bool)

@@ -31,13 +31,13 @@ a window; the ICM gives causes, descriptions and chat, and its own answers stand
     limits="""\
 ## Limits
 
-* Which votes there are, the weight of other sets' calm and that votes on fights must agree were chosen while looking at
-  the folds of `fight_surv` and at `incidents`: the numbers of these two are slightly flattered. The far thresholds come
-  from fold models that saw `incidents`.
+* Which votes there are, the weight of other sets' calm, that votes on fights and fires must agree and what counts twice
+  in the anomaly curve were chosen while looking at the folds of these sets and at their far tests: the numbers are
+  slightly flattered. The far thresholds come from fold models that saw `incidents`.
 * The data are small, and compiled from the web by others; labels are noisy, and sets differ in look and codec. Expect
   worse numbers on footage unlike these sets, above all for moving cameras, crowds, sport, night and animation.
-* Traffic accidents were learnt from few videos; most of their examples are stills. On cameras that it never saw they
-  are told from calm hardly better than by chance. Treat them as hints.
+* Traffic accidents were learnt from few videos; most of their examples are stills. Where a whole data set was left out
+  they are told from calm hardly better than by chance. Treat them as hints.
 * On busy footage of a new camera expect tens of false alarms per hour at the default thresholds, mostly "Fighting" for
   sport and dance and "Traffic Accidents" for close traffic. `omnisila learn-camera` sets thresholds for one camera.
 * Thefts are known from one room. In other places almost nothing is called theft, also where there is one.
