@@ -31,7 +31,7 @@ RunFolder = Annotated[Path, typer.Option(help="Run folder: the model, and the st
 Features = Annotated[Path | None, typer.Option(help="Feature store. Default: <out>/../features.")]
 Copies = Annotated[int, typer.Option(help="Pixel-augmented copies of every clip, 0 to 3.", min=0, max=3)]
 Folds = Annotated[
-    bool, typer.Option("--folds", help="Also measure on folds by source, with all ablations (about an hour).")
+    bool, typer.Option("--folds", help="Also measure on folds by source, with all ablations (about 75 minutes).")
 ]
 Workers = Annotated[int, typer.Option(help="Processes of one thread each.", min=1)]
 Partial = Annotated[
