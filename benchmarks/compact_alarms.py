@@ -41,7 +41,7 @@ def watched(
     names: Sequence[str],
     labels: str,
     thresholds: Callable[[AnnotatedVideo], Mapping[str, Thresholds]],
-    twice: Collection[str] = (),
+    averaged: Collection[str] = (),
 ) -> Watched:
     """Counts over some clips.
 
@@ -51,7 +51,7 @@ def watched(
         names: the labels that are scored, in the order of the columns.
         labels: their label set.
         thresholds: those that each clip is judged by.
-        twice: as ``anomaly_scores``.
+        averaged: as ``anomaly_scores``.
     """
     eventful = [clip for clip in clips if clip.truth and clip.path in scores.durations_s]
     found = named = events = alarms = 0
@@ -76,7 +76,7 @@ def watched(
         middle_s = (start_s + end_s) / 2
         spans = [event.span for event in clip.truth or ()]
         truth += [any(span.start_s <= at_s < span.end_s for span in spans) for at_s in middle_s]
-        score += anomaly_scores(rows, names, label_set(labels), twice).tolist()
+        score += anomaly_scores(rows, names, label_set(labels), averaged, thresholds(clip)).tolist()
     return Watched(events, found, named, alarms, hours, ranking(np.array(truth), np.array(score)).auc)
 
 

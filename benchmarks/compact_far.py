@@ -77,7 +77,9 @@ def tried_ideas(recipe: CompactTraining) -> dict[str, Train]:
         "model, its least vote": _voted(shipped.replace(agree=tuple(shipped.votes)), voting, locating=True),
         **alone,
         "all changes side by side in one vote": _alone(every, voting),
-        "model without the frame's middle": _voted(shipped.replace(votes=_without_middle(shipped.votes)), voting),
+        "model with the whole frame in place of its middle": _voted(
+            shipped.replace(votes={label: _of_whole(names) for label, names in shipped.votes.items()}), voting
+        ),
         "model with the static look as one more vote": _voted(
             shipped.replace(votes={label: (*names, "level") for label, names in shipped.votes.items()}), voting
         ),
@@ -94,8 +96,9 @@ def _voted(votes: VotesConfig, voting: VotingConfig, locating: bool = False) -> 
     return train
 
 
-def _without_middle(votes: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
-    return {label: tuple(name for name in names if not name.startswith("middle")) for label, names in votes.items()}
+def _of_whole(names: Sequence[str]) -> tuple[str, ...]:
+    whole = {"middle": "level", "middle_peak": "peak"}
+    return tuple(dict.fromkeys(whole.get(name, name) for name in names))
 
 
 def _alone(name: str, voting: VotingConfig) -> Train:

@@ -77,7 +77,7 @@ def _watched(far: FarTests, answers: Answers, bench: Workbench, folds: int) -> s
     votes = far.recipe.votes
     assert votes is not None
     mean = votes.replace(agree=())
-    ways = {"": votes, ", the mean of its votes": mean, ", the mean, no label twice": mean.replace(twice=()),
+    ways = {"": votes, ", the mean of its votes": mean, ", the mean, no label averaged in": mean.replace(averaged=()),
             ", its least vote": votes.replace(agree=tuple(votes.votes))}  # fmt: skip
     rows = [
         row
@@ -91,8 +91,8 @@ def _watched(far: FarTests, answers: Answers, bench: Workbench, folds: int) -> s
 Events found by a finding of any label, and by one of their own; false alarms on calm moving footage of at least 5 s.
 Thresholds are fitted on the other folds; far, on the other sets, with answers of fold models that did see these clips.
 Frame AUC is over all events of the clips, also those of labels that are not taught; an analysis's own curve has that of
-the mean of the votes, in which Fighting counts twice (decisions D265 and D267). That the votes on Fighting and Fire
-must agree where events are located, and what counts twice, was chosen while looking at these rows.
+the mean of the votes, with Fighting averaged in (decisions D265 and D267). That the votes on Fighting and Fire must
+agree where events are located, and what is averaged in, was chosen while looking at these rows.
 
 | | events | found | named | false alarms per hour | ordinary minutes | frame AUC |
 |---|---|---|---|---|---|---|
@@ -124,10 +124,12 @@ def _watched_rows(
     ordinary = ordinary_clips(others, labels, scores.durations_s)
     fitted = voted_thresholds(ordinary, joins, scores, names, labels, votes.acts)
     learnt_without = JoinedScores(answers, probabilities(odds, names))
-    away = watched(untrimmed, learnt_without, names, labels, lambda _: fitted, votes.twice)
+    away = watched(untrimmed, learnt_without, names, labels, lambda _: fitted, votes.averaged)
     return [
-        _watched_row(f"folds, without {UNTRIMMED}{title}", watched(others, scores, names, labels, nested, votes.twice)),
-        _watched_row(f"folds, {UNTRIMMED}{title}", watched(untrimmed, scores, names, labels, nested, votes.twice)),
+        _watched_row(
+            f"folds, without {UNTRIMMED}{title}", watched(others, scores, names, labels, nested, votes.averaged)
+        ),
+        _watched_row(f"folds, {UNTRIMMED}{title}", watched(untrimmed, scores, names, labels, nested, votes.averaged)),
         _watched_row(f"far: {UNTRIMMED}, learnt without it{title}", away),
     ]
 

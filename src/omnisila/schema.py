@@ -146,8 +146,7 @@ class CurvePoint(Frozen):
     """Anomaly over [start_s, end_s): one minus the quiet label's probability in the first label set asked for.
 
     ``posterior`` holds every label set's label probabilities as findings are located by them, so that no second curve
-    is needed; labels that need all their votes for a finding stand lower there than in the score, and some labels count
-    twice in it (decisions D265 and D267).
+    is needed. The score is of votes' means, and some labels are averaged into it (decisions D265 and D267).
     """
 
     start_s: Seconds

@@ -5,7 +5,7 @@ Pure functions that the analyzer applies and that calibration fits, so that what
 """
 
 import itertools
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -16,7 +16,7 @@ from omnisila.config import Config, Frozen
 from omnisila.labels import LabelSet
 from omnisila.schema import Probability, Span
 
-ANOMALY_CURVE = "anomaly"  # the curve 1 - P(quiet label), beside the curves of single labels
+ANOMALY_CURVE = "anomaly"  # thresholds on 1 - P(quiet label), beside those on single labels
 _SAME_TIME_S = 1e-6
 _TINY = 1e-12
 
@@ -184,7 +184,7 @@ def anomaly_curve(
     labels: Sequence[str],
     label_set: LabelSet,
 ) -> Curve:
-    """The windows with ``anomaly_scores``."""
+    """The windows with ``anomaly_scores`` as thresholds on them are fitted: nothing is averaged in."""
     return Curve(start_s, end_s, anomaly_scores(posterior, labels, label_set))
 
 
@@ -192,25 +192,29 @@ def anomaly_scores(
     posterior: Float[np.ndarray, "windows labels"],
     labels: Sequence[str],
     label_set: LabelSet,
-    twice: Collection[str] = (),
+    averaged: Collection[str] = (),
+    thresholds: Mapping[str, Thresholds] | None = None,
 ) -> Float[np.ndarray, "windows"]:
     """One minus the quiet label's probability; without a quiet label, the likeliest label's probability.
 
     What Hawkeye's Figure 5 calls A.Score and defines nowhere (D1).
 
     Args:
-        twice: labels whose odds against the quiet one count once more (decision D267).
+        averaged: labels whose log-odds against the quiet one are averaged with the score's (decision D267).
+        thresholds: of labels; one that reaches its own keeps its probability at least.
     """
     if label_set.quiet is None or label_set.quiet not in labels:
         return np.clip(posterior.max(axis=1), 0.0, 1.0)
     column = {label: posterior[:, place] for place, label in enumerate(labels)}
     quiet = column[label_set.quiet]
     score = np.clip(1.0 - quiet, 0.0, 1.0)
-    counted = [column[label] for label in twice if label in column]
+    counted = [column[label] for label in averaged if label in column]
     if not counted:
         return score
-    over_quiet = [np.log((part + _TINY) / (quiet + _TINY)) for part in (score, *counted)]
-    return 1.0 / (1.0 + np.exp(-np.sum(over_quiet, axis=0)))
+    odds = np.mean([np.log((part + _TINY) / (quiet + _TINY)) for part in (score, *counted)], axis=0)
+    limits = {label: limit.on for label, limit in (thresholds or {}).items() if label in column}
+    sure = [np.where(column[label] >= on, column[label], 0.0) for label, on in limits.items()]
+    return np.max([1.0 / (1.0 + np.exp(-odds)), *sure], axis=0)
 
 
 def _touching(curve: Curve) -> Bool[np.ndarray, "pairs"]:

@@ -148,13 +148,16 @@ def test_anomaly_is_one_minus_the_quiet_label() -> None:
     np.testing.assert_allclose(anomaly_curve(edges[:-1], edges[1:], rows, LABELS, IMPLICIT).score, [0.9, 0.1])
 
 
-def test_a_label_that_counts_twice_adds_its_odds() -> None:
-    rows = np.array([[0.5, 0.3, 0.2], [0.9, 0.05, 0.05], [1.0, 0.0, 0.0]])
+def test_a_label_may_be_averaged_in_and_sure_ones_keep_their_probability() -> None:
+    rows = np.array([[0.5, 0.3, 0.2], [0.9, 0.05, 0.05], [1.0, 0.0, 0.0], [0.1, 0.001, 0.899]])
     names = ("Normal", "Fighting", "Fire")
-    twice = anomaly_scores(rows, names, IMPLICIT, ("Fighting", "a label that was not taught"))
-    odds = (0.5 / 0.5 * 0.3 / 0.5, 0.1 / 0.9 * 0.05 / 0.9)
-    np.testing.assert_allclose(twice, [*(each / (1 + each) for each in odds), 0.0], atol=1e-9)
-    np.testing.assert_allclose(anomaly_scores(rows, names, IMPLICIT, ("Robbery",)), [0.5, 0.1, 0.0], atol=1e-9)
+    odds = np.sqrt([0.5 / 0.5 * 0.3 / 0.5, 0.1 / 0.9 * 0.05 / 0.9, 0.0, 0.9 / 0.1 * 0.001 / 0.1])
+    score = anomaly_scores(rows, names, IMPLICIT, ("Fighting", "a label that was not taught"))
+    np.testing.assert_allclose(score, odds / (1 + odds), atol=1e-9)
+    limit = {"Fire": Thresholds(on=0.6, off=0.3), "anomaly": Thresholds(on=0.1, off=0.1)}
+    sure = anomaly_scores(rows, names, IMPLICIT, ("Fighting",), limit)
+    np.testing.assert_allclose(sure, [*score[:3], 0.899], atol=1e-9)
+    np.testing.assert_allclose(anomaly_scores(rows, names, IMPLICIT, ("Robbery",)), [0.5, 0.1, 0.0, 0.9], atol=1e-9)
 
 
 def test_an_anomalous_span_is_parted_where_its_label_changes() -> None:

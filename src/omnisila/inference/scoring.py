@@ -35,7 +35,7 @@ class Scored(NamedTuple):
     """Windows of a video with what the model makes of them; those that it did not see are quiet and without weights.
 
     ``posteriors`` are those that findings are located by; ``anomaly`` is the first label set's score, in which labels
-    that need all votes for a finding count by their mean, and some count twice (decisions D265 and D267).
+    that need all votes for a finding count by their mean, and some are averaged in (decisions D265 and D267).
     """
 
     spans: tuple[Span, ...]
@@ -183,7 +183,8 @@ class Scorer:
                 _spread(shown, self._quiet(first), seen),
                 self.run.record.labels[first],
                 self.label_sets[first],
-                self.run.record.votes.twice if self.run.record.votes else (),
+                self.run.record.votes.averaged if self.run.record.votes else (),
+                self.calibrations[first].thresholds,
             ),
             _spread(weights, np.zeros(len(SCENES)), seen),
         )

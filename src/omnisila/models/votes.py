@@ -141,13 +141,13 @@ class VotesConfig(Config):
             side, with plus signs between them.
         agree: labels of which a finding needs all votes: where events are located, the least vote counts in place of
             the mean (decision D221).
-        twice: labels whose odds count twice in the anomaly curve (decision D267).
+        averaged: labels whose log-odds are averaged into the anomaly curve (decision D267).
         language_weight: of the language model's log-likelihoods of the same labels beside the votes.
     """
 
     votes: dict[str, tuple[str, ...]]
     agree: tuple[str, ...] = ()
-    twice: tuple[str, ...] = ()
+    averaged: tuple[str, ...] = ()
     language_weight: float = 0.0
 
     @property

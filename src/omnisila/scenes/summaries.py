@@ -44,7 +44,8 @@ def summaries(
     """The named summaries of each window.
 
     ``level`` and ``peak``: the visual features averaged and maximised over the frame, meaned over the window's frames;
-    ``middle`` and ``middle_peak``: those of its middle.
+    ``middle`` and ``middle_peak``: those of its middle, or of the whole where no frame has it, as when frames far
+    apart show a long stretch.
     ``face``: what the faces of all frames express, their mean. ``spread``: deviation of ``level``'s over the frames;
     ``jerk``: mean and maximum of |their second difference|. ``motion``, ``people``, ``limbs``: mean, maximum and
     deviation of the view's motion, of what people do to each other, to things and by themselves, and of their joints'
@@ -69,7 +70,9 @@ def summaries(
 
 
 def _level(visual: Entities, view: int, part: slice) -> Tensor:
-    return _statistics(visual.values[:, :, view, part], visual.mask[:, :, view])[0]
+    seen = visual.mask[:, :, view]
+    level = _statistics(visual.values[:, :, view, part], seen)[0]
+    return level if view == WHOLE else torch.where(seen.any(1, keepdim=True), level, _level(visual, WHOLE, part))
 
 
 def _face(scene: Entities) -> Tensor:

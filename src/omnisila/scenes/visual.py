@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, UInt8
+from pydantic import Field
 from torch import Tensor
 
 from omnisila.config import Config
@@ -15,17 +16,22 @@ WHOLE, MIDDLE, VIEWS = 0, 1, 2
 
 
 class VisualConfig(Config):
-    """How often the encoder looks at the middle; at whole frames it looks at the profile's rate."""
+    """How the encoder looks; at whole frames it looks at the profile's rate.
 
-    middle_hz: float = 1.0
-    batch_size: int = 16
+    Attributes:
+        middle_hz: looks at the middle a second.
+        batch_size: pictures at once.
+    """
+
+    middle_hz: float = Field(default=1.0, gt=0)
+    batch_size: int = Field(default=16, ge=1)
 
 
 class VisualExtractor(SceneExtractor):
     """Pooled features of the visual encoder, which the compact Video-LLM sees: the whole frame, and its middle.
 
-    The middle half of each side is shown at twice the detail, in fewer frames; in the others it is absent. What burns
-    or has crashed is small in the frame of a camera that looks over a place (decision D266).
+    The middle half of each side is shown at twice the detail, in fewer frames; in the others it is absent, and not held
+    until the next. What burns or has crashed is small in the frame of a camera that looks over a place (decision D266).
     """
 
     layout = Layout({"mean": FEATURES, "max": FEATURES})
@@ -52,7 +58,7 @@ class VisualExtractor(SceneExtractor):
 
 
 def middle(images: UInt8[Tensor, "batch height width 3"]) -> UInt8[Tensor, "batch _ _ 3"]:
-    """The middle half of each side."""
+    """The middle half of each side; of a side of one pixel that one."""
     height, width = images.shape[1:3]
     top, left = height // 4, width // 4
     return images[:, top : top + max(height // 2, 1), left : left + max(width // 2, 1)]

@@ -11,9 +11,10 @@ from torch import Tensor
 from omnisila.config import Config
 from omnisila.scenes.action import VIEW
 from omnisila.scenes.extractor import VISUAL
+from omnisila.scenes.visual import WHOLE
 from omnisila.training.bank import FeatureBank, Picked
 
-LOOKS = ("visual", "background")
+LOOKS = (VISUAL, "background")
 
 
 class PerturbConfig(Config):
@@ -54,7 +55,7 @@ class Perturbation:
         """
         config, count = self.config, len(is_still)
         places = {
-            name: torch.where(is_still[:, None, None], _hold_frames(rows, picked["visual"]), rows)
+            name: torch.where(is_still[:, None, None], _hold_frames(rows, picked[VISUAL]), rows)
             for name, rows in picked.items()
         }
 
@@ -71,15 +72,15 @@ class Perturbation:
         for name in LOOKS:
             places[name][swapped] = places[name][donors]
         for name, rows in places.items():
-            if name == VISUAL or rows.shape[2] == 1:
+            if name in LOOKS:
                 continue
             kept = torch.rand(count, 1, rows.shape[2], generator=random) >= config.entity_lost
             places[name] = rows * kept
         places["action"][:, :, VIEW] = view
         for name in places:
-            lost = some(config.visual_lost if name == "visual" else config.scene_lost)
+            lost = some(config.visual_lost if name == VISUAL else config.scene_lost)
             places[name] = places[name].masked_fill(lost[:, None, None], 0)
-        seen = _shorter(places["visual"].shape[1], some(config.shorter), random)
+        seen = _shorter(places[VISUAL].shape[1], some(config.shorter), random)
         return {name: rows * seen[:, :, None] for name, rows in places.items()}
 
 
@@ -87,7 +88,7 @@ def _hold_frames(
     rows: Int[Tensor, "batch frames entities"], visual: Int[Tensor, "batch frames views"]
 ) -> Int[Tensor, "batch frames entities"]:
     """Every frame as the first one that exists: a still may be shown for as long as one likes."""
-    first = (visual[:, :, 0] > 0).int().argmax(dim=1)
+    first = (visual[:, :, WHOLE] > 0).int().argmax(dim=1)
     return rows[torch.arange(len(rows)), first].unsqueeze(1).expand_as(rows)
 
 

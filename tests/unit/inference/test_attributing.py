@@ -19,7 +19,7 @@ def run() -> Run:
 
 
 def frames(scene: str, present: bool) -> SceneFrames:
-    entities = {"visual": 1, "background": 1, "action": 6}.get(scene, 3)
+    entities = {"visual": 2, "background": 1, "action": 6}.get(scene, 3)
     values = torch.rand(
         8, entities, embedded_layouts()[scene].feature_width, generator=torch.Generator().manual_seed(0)
     )

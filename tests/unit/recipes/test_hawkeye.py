@@ -86,7 +86,7 @@ def test_the_release_reads_what_its_authors_extracted(backbone: TransformersVide
 
 def test_a_compact_run_answers_for_the_anomaly_labels(make_video: Callable[..., Path], tmp_path: Path):
     torch.manual_seed(0)
-    recipe = hawkeye.CompactHawkeye()
+    recipe = hawkeye.CompactHawkeye(votes=None)
     recipe = recipe.replace(width=16, num_heads=2, video_llm=recipe.video_llm.replace(width=24, num_heads=2))
     texts = [*ANOMALY.labels, ANOMALY.identify]
     model = recipe.scene_side.build(recipe.video_llm.build(train_tokenizer(texts, 300)))

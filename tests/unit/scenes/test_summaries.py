@@ -67,6 +67,9 @@ def test_the_middle_counts_in_the_frames_where_it_was_looked_at():
     visual.mask[0, :, MIDDLE] = torch.arange(FRAMES) == 2
     found = summaries(scenes, visual, ["level", "middle", "middle_peak"])
     assert [values[0, 0].item() for values in found.values()] == [0.0, 1.0, 2.0]
+    visual.mask[0, :, MIDDLE], visual.values[0, :, 0, [0, 1280]] = False, torch.tensor([3.0, 4.0])
+    whole = summaries(scenes, visual, ["middle", "middle_peak"])
+    assert [values[0, 0].item() for values in whole.values()] == [3.0, 4.0], "none of the frames has its middle"
 
 
 def test_a_person_counts_whoever_stands_in_the_other_places():

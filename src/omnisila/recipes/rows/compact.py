@@ -175,7 +175,9 @@ def restrict_to_taught(recipe: T, clips: Sequence[AnnotatedVideo]) -> T:
         )
     taught = {label for known in kept.values() for label in known}
     votes = recipe.votes and recipe.votes.replace(
-        votes={label: names for label, names in recipe.votes.votes.items() if label in taught}
+        votes={label: names for label, names in recipe.votes.votes.items() if label in taught},
+        agree=tuple(label for label in recipe.votes.agree if label in taught),
+        averaged=tuple(label for label in recipe.votes.averaged if label in taught),
     )
     sets = {name: sets for name, sets in weights.items() if name in kept}
     return recipe.replace(labels=kept, set_weights=sets, votes=votes)

@@ -49,7 +49,7 @@ model give causes, descriptions and chat, and their own answers stand below as "
 * Robbery and vandalism are not scored: their sets show weapons and paint, not the act.
 * Expert weights are those of two experts that both read people and relations: they stand under actions and relations
   and say how evenly the router shares, not what a scene contributes. Faces and background are not read.
-* The embedded visual encoder gives one token a frame, so object-aware masking has nothing to mask here.
+* Of the embedded visual encoder one token a frame is read, so object-aware masking has nothing to mask here.
 * The data are small, and compiled from the web by others; labels are noisy. Expect worse numbers on other footage,
   above all for moving cameras, crowds, sport, night and animation. Accidents were learnt from few videos.
 * A person reviews every finding before anything is done. The model identifies no one and must not be used to decide
@@ -72,7 +72,7 @@ class CompactHawkeye(CompactTraining):
     votes: VotesConfig | None = VotesConfig(
         votes={"Fighting": VIOLENCE, "Shoplifting": HANDLING, "Accident": COLLISION},
         agree=("Fighting",),
-        twice=("Fighting",),
+        averaged=("Fighting",),
     )
     joint_parts: tuple[str, ...] = ("joints", "pose", "velocity")
     width: int = 96

@@ -31,8 +31,8 @@ a window; the ICM gives causes, descriptions and chat, and its own answers stand
     limits="""\
 ## Limits
 
-* Which votes there are, the weight of other sets' calm, that votes on fights and fires must agree and what counts twice
-  in the anomaly curve were chosen while looking at the folds of these sets and at their far tests: the numbers are
+* Which votes there are, the weight of other sets' calm, that votes on fights and fires must agree and what is averaged
+  into the anomaly curve were chosen while looking at the folds of these sets and at their far tests: the numbers are
   slightly flattered. The far thresholds come from fold models that saw `incidents`.
 * The data are small, and compiled from the web by others; labels are noisy, and sets differ in look and codec. Expect
   worse numbers on footage unlike these sets, above all for moving cameras, crowds, sport, night and animation.
@@ -66,7 +66,7 @@ class CompactICM(CompactTraining):
             "positive": EXPRESSION, "negative": EXPRESSION,
         },
         agree=("Fighting", "Fire"),
-        twice=("Fighting",),
+        averaged=("Fighting",),
     )  # fmt: skip
     expert: ExpertConfig = COMPACT_EXPERT.replace(num_layers=2, pooling="query", dropout=0.1, input_dropout=0.5)
     sbm: SBMConfig | None = SBMConfig()

@@ -21,6 +21,9 @@ from omnisila.operating_points import LabelSetCalibration
 from omnisila.recipes.rows.compact import CompactTraining
 from omnisila.recipes.studies.calibration import JoinedScores, joins_of
 from omnisila.recipes.studies.folds import Answers
+from omnisila.scenes.extractor import VISUAL
+from omnisila.scenes.nets.efficientnet_lite import FEATURES
+from omnisila.scenes.visual import WHOLE
 from omnisila.schema import Score
 from omnisila.spans import anomaly_curve, labelled_spans
 from omnisila.systems import SpanRow
@@ -166,8 +169,8 @@ def linear_probe(answers: Answers, question: Question) -> Judged:
 
 
 def _mean_features(bank: FeatureBank, windows: Sequence[int]) -> Float[np.ndarray, "1280"]:
-    places = bank.index["visual"][list(windows)].flatten().unique().long()
-    return bank.rows["visual"][places[places > 0], :1280].float().mean(0).numpy()
+    places = bank.index[VISUAL][list(windows)][:, :, WHOLE].flatten().unique().long()
+    return bank.rows[VISUAL][places[places > 0], :FEATURES].float().mean(0).numpy()
 
 
 class Located(NamedTuple):
