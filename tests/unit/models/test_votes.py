@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -79,7 +80,9 @@ def test_the_anomaly_curve_takes_the_mean_where_findings_take_the_least_and_aver
     mean = analyzer.scorer.judge_windows(analyzer.see(extracted)(shown), ["implicit"])["implicit"].posterior
     quiet, fighting = (mean[:, names.index(name)].double().numpy() for name in ("Normal", "Fighting"))
     odds = ((1 - quiet) / quiet * fighting / quiet) ** 0.5
-    assert (scored.anomaly > odds / (1 + odds) - 1e-6).all(), "or the probability of a label that is sure"
+    limits, said = analyzer.scorer.calibrations["implicit"].thresholds, mean.double().numpy().T
+    sure = [part * (part >= limits[name].on) for name, part in zip(names, said, strict=True) if name in limits]
+    assert scored.anomaly == pytest.approx(np.max([odds / (1 + odds), *sure], axis=0), abs=1e-6)
     least = scored.posteriors["implicit"][:, names.index("Normal")]
     assert (quiet < least).all(), "the least of several differs"
     assert [point.score for point in analyzer.scorer.curve(scored)] == pytest.approx(scored.anomaly, abs=1e-4)
